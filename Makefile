@@ -1,0 +1,67 @@
+# Run `make` for the list of commands. Each one that needs the environment makes or updates it first.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+SAM := env -u MAKEFLAGS -u MAKEOVERRIDES $(BIN)/sam
+
+# What the checks and the build need of AWS: a region, and no account. Nothing here talks to AWS.
+OFFLINE := AWS_DEFAULT_REGION=ca-central-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none AWS_EC2_METADATA_DISABLED=true
+export SAM_CLI_TELEMETRY := 0
+
+REQUIREMENTS := requirements-dev.txt local/requirements.txt local/lambda-runtime.txt layers/dependencies/requirements.txt
+COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
+
+.PHONY: help setup lock build lint format test demo local invoke clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.complete ## Put everything that the project needs into .venv (does nothing when it is current)
+
+.venv/.complete: $(REQUIREMENTS) .python-version local/setup.sh
+	@local/setup.sh
+	@touch $@
+
+# Every file is compiled from pyproject.toml. The layer takes the versions that development and tests run on.
+lock: setup ## Compile the requirements files again (LOCK_FLAGS=--upgrade for newer versions)
+	$(COMPILE) --universal --group dev pyproject.toml --output-file requirements-dev.txt
+	$(COMPILE) --python-platform x86_64-manylinux_2_28 --no-annotate --constraint requirements-dev.txt pyproject.toml \
+		--output-file layers/dependencies/requirements.txt
+	$(COMPILE) --universal --group local-cloud --output-file local/requirements.txt
+	$(COMPILE) --universal --group lambda-runtime --output-file local/lambda-runtime.txt
+
+build: setup ## sam build, both layers included, into .aws-sam
+	@$(OFFLINE) $(SAM) build
+
+lint: setup ## ruff, mypy, cfn-lint and sam validate --lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yaml
+	$(OFFLINE) $(SAM) validate --lint
+
+format: setup ## Let ruff format the code and mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+test: setup ## Every check and every test (PYTEST_FLAGS="-k name" for some)
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+demo: setup ## Deploy the real template here, place calls against the simulator, and prove what is promised
+	@$(BIN)/python -m local.demo
+
+local: setup ## The same, left running, with hints on what to try
+	@$(BIN)/python -m local.up
+
+invoke: setup ## Run one function under Lambda's runtime emulator: FUNCTION=PlaceCallFunction EVENT=events/….json
+	@: "$${FUNCTION:?say which function: make invoke FUNCTION=PlaceCallFunction EVENT=events/….json}"
+	@: "$${EVENT:?say which event: make invoke FUNCTION=$$FUNCTION EVENT=events/….json}"
+	@$(OFFLINE) $(SAM) build >.venv/build.log 2>&1 || { cat .venv/build.log >&2; exit 1; }
+	@$(BIN)/python -m local.emulator "$$FUNCTION" "$$EVENT"
+
+clean: ## Remove the environment, the build and the caches
+	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
