@@ -1,0 +1,1 @@
+"""Reliable AlloMia outbound calls: what the Lambda functions of this stack share."""

@@ -1,0 +1,244 @@
+"""AlloMia's API over httpx. The only module that knows it.
+
+An answer says what we now know about the call, not which number came back::
+
+    PlaceAnswer                    may a call have been placed?
+      Accepted                     yes; AlloMia's word on it is in `state`
+      Refused                      no, and never will be: the request itself is wrong
+      NotAccepted                  no; it may be tried again later
+        Throttled                    AlloMia said when
+        KeyRefused                   when a person has mended the key
+      Ambiguous                    maybe: the POST must never be sent again
+
+    StatusAnswer
+      CallState                    AlloMia's word on the call
+      StatusUnavailable            nothing learned, ask again later
+
+Source of paths and statuses: docs.allomia.com, outbound calls. AlloMia documents no idempotency key, so whatever is not
+proof that nothing was accepted is `Ambiguous`.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from outbound_calls.contracts import CallRequest, CallState, RefusedInput, read_call_state
+from outbound_calls.secrets import Secret, SecretUnusable, api_key
+
+CONNECT_SECONDS = 3.0
+_CONNECT_RETRIES = 1
+READ_SECONDS = 12.0
+WRITE_SECONDS = 5.0
+_POOL_SECONDS = 1.0
+LONGEST_EXCHANGE_SECONDS = (1 + _CONNECT_RETRIES) * CONNECT_SECONDS + _POOL_SECONDS + WRITE_SECONDS + READ_SECONDS
+"""What one exchange takes at the most, when nothing trickles."""
+
+MAX_ANSWER_BYTES = 64 * 1024
+_LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
+_LONGEST_WORDS = 300
+_LONG_NUMBER = re.compile(r"\+?\d[\d ().-]{5,}\d")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """AlloMia took the call."""
+
+    state: CallState
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """AlloMia will not place this call, whenever it is asked. `words` are its own, without personal data."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotAccepted:
+    """Nothing was sent, or nothing was accepted."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled(NotAccepted):
+    """AlloMia took nothing and asks for `retry_after` seconds of patience (0 when it did not say)."""
+
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRefused(NotAccepted):
+    """AlloMia does not accept the key, or there is none to send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """The POST may have been accepted; nobody can tell."""
+
+    reason: str
+
+
+type PlaceAnswer = Accepted | Refused | NotAccepted | Ambiguous
+
+
+@dataclass(frozen=True, slots=True)
+class StatusUnavailable:
+    """Nothing was learned about the call. `reason` is one of the fixed words below, safe to log and count."""
+
+    reason: str
+
+
+NOT_FOUND = "not-found"
+KEY_REFUSED = "key-refused"
+UNREADABLE = "unreadable-answer"
+
+type StatusAnswer = CallState | StatusUnavailable
+
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+def http_client(base_url: str, transport: httpx.BaseTransport | None = None, connections: int = 10) -> httpx.Client:
+    """The HTTP client for AlloMia.
+
+    Retries are of connecting only, so they are safe for a POST. Idle connections are dropped after 4 s: one that the
+    other side has closed meanwhile (as while an execution environment is frozen) makes a POST's fate unknown.
+    """
+    return httpx.Client(
+        base_url=base_url.rstrip("/"),
+        transport=transport
+        or httpx.HTTPTransport(
+            retries=_CONNECT_RETRIES,
+            limits=httpx.Limits(max_connections=connections, keepalive_expiry=4.0),
+        ),
+        timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=_POOL_SECONDS),
+        headers={"Accept": "application/json", "User-Agent": "allomia-outbound-calls"},
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AllomiaClient:
+    """Places calls and asks for their status; never raises for what AlloMia or the network does."""
+
+    http: httpx.Client
+    key: Secret
+    clock: Callable[[], float] = time.monotonic
+
+    def place_call(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
+        """POST /api/outbound, once. `request` must name an assistant and a number to call from."""
+        body = request.model_dump(mode="json", exclude_none=True, exclude={"request_id", "metadata"})
+        try:
+            authorization = self._authorization()
+        except SecretUnusable as error:
+            return KeyRefused(str(error))
+        try:
+            response = self._exchange(
+                "POST", "/api/outbound", json=body | {"callbackUrl": callback_url}, headers=authorization
+            )
+        except _NOTHING_SENT as error:
+            return NotAccepted(type(error).__name__)
+        except httpx.RequestError as error:
+            return Ambiguous(type(error).__name__)
+        return self._place_answer(response, request)
+
+    def call_status(self, outbound_call_id: str) -> StatusAnswer:
+        """GET /api/outbound/{id}/status."""
+        try:
+            response = self._exchange("GET", f"/api/outbound/{outbound_call_id}/status", headers=self._authorization())
+        except SecretUnusable:
+            return StatusUnavailable(KEY_REFUSED)
+        except httpx.RequestError as error:
+            return StatusUnavailable(type(error).__name__)
+        match response.status_code:
+            case HTTPStatus.NOT_FOUND:
+                return StatusUnavailable(NOT_FOUND)
+            case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+                self.key.forget()
+                return StatusUnavailable(KEY_REFUSED)
+            case code if not response.is_success:
+                return StatusUnavailable(f"HTTP {code}")
+        try:
+            state = read_call_state(response.content)
+        except RefusedInput:
+            return StatusUnavailable(UNREADABLE)
+        return state if state.outbound_call_id == outbound_call_id else StatusUnavailable(UNREADABLE)
+
+    def _place_answer(self, response: httpx.Response, request: CallRequest) -> PlaceAnswer:
+        code = response.status_code
+        said = f"HTTP {code}"
+        if response.is_success:
+            try:
+                return Accepted(read_call_state(response.content))
+            except RefusedInput as refusal:
+                return Ambiguous(f"{said}, unreadable: {refusal.field}")
+        match code:
+            case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+                self.key.forget()
+                return KeyRefused(said)
+            case HTTPStatus.TOO_MANY_REQUESTS:
+                return Throttled(said, _retry_after(response) or 0.0)
+            case HTTPStatus.SERVICE_UNAVAILABLE if (wait := _retry_after(response)) is not None:
+                return Throttled(said, wait)
+            case HTTPStatus.REQUEST_TIMEOUT:
+                return Ambiguous(said)
+            case _ if response.is_client_error:
+                return Refused(f"{said}: {_words(response, request)}")
+            case _:
+                return Ambiguous(said)
+
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {api_key(self.key.current())}"}
+
+    def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request, with as much of its answer as comes within the limits of size and time.
+
+        Once the status line is there it counts, whatever becomes of the body: what is missing makes a body unreadable.
+        """
+        give_up_at = self.clock() + LONGEST_EXCHANGE_SECONDS
+        content = bytearray()
+        with self.http.stream(method, path, **options) as response:
+            try:
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > MAX_ANSWER_BYTES or self.clock() > give_up_at:
+                        content.clear()
+                        break
+            except httpx.RequestError:
+                content.clear()
+        # The content is decoded by now, so its encoding must not be named again.
+        kept = {name: value for name, value in response.headers.items() if name == "retry-after"}
+        return httpx.Response(response.status_code, headers=kept, content=bytes(content))
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds asked for by Retry-After (RFC 9110, section 10.2.3), at most a day; None when absent or unreadable."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), _LONGEST_RETRY_AFTER_SECONDS)
+    try:
+        wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return min(max(wait, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _words(response: httpx.Response, request: CallRequest) -> str:
+    """AlloMia's `error` text, with whatever of the request it repeats left out."""
+    try:
+        words = str(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return "no words"
+    personal = {request.phone_number, request.customer_name, *(request.dynamic_variables or {}).values()}
+    for value in sorted(filter(None, personal), key=len, reverse=True):
+        words = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "[…]", words)
+    words = _LONG_NUMBER.sub("[…]", words)
+    return "".join(character if character.isprintable() else " " for character in words)[:_LONGEST_WORDS]
