@@ -1,0 +1,258 @@
+"""The real template, deployed by `sam deploy` onto the local cloud.
+
+The template is deployed unchanged. Afterwards a few things that it asks for and that the emulator leaves out are
+made through the same AWS API, as read from the processed template: the routes of the HTTP API, the table's time to
+live, and numbers which reach a property through a parameter and arrive there as text.
+"""
+
+import hashlib
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.cloud import LocalCloud
+from local.sam import build, run_sam
+
+__all__ = ["Stack", "StackError", "build", "deploy"]
+
+Template = Mapping[str, Any]
+
+
+class StackError(Exception):
+    """The template holds something that cannot be made up for here."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack: where its parts are."""
+
+    name: str
+    api_url: str
+    """The HTTP API's base, which on AWS would be https://{id}.execute-api.{region}.amazonaws.com."""
+    outputs: Mapping[str, str]
+    resources: Mapping[str, str]
+    """Physical ids by the template's logical ids."""
+
+    @property
+    def call_queue_url(self) -> str:
+        """Where requests for calls are sent."""
+        return self.outputs["CallQueueUrl"]
+
+    @property
+    def call_queue_arn(self) -> str:
+        """The same queue's ARN."""
+        return self.outputs["CallQueueArn"]
+
+    @property
+    def rejected_queue_url(self) -> str:
+        """Messages that can never become a call."""
+        return self.outputs["RejectedQueueUrl"]
+
+    @property
+    def dead_letter_queue_url(self) -> str:
+        """Messages that the stack failed on."""
+        return self.outputs["DeadLetterQueueUrl"]
+
+    @property
+    def failed_outcomes_queue_url(self) -> str:
+        """Outcomes that could not be published."""
+        return self.resources["FailedOutcomesQueue"]
+
+    @property
+    def calls_table_name(self) -> str:
+        """The table of all calls."""
+        return self.outputs["CallsTableName"]
+
+    @property
+    def webhook_url(self) -> str:
+        """The base of the callback URLs; reachable from this machine."""
+        return self.outputs["WebhookUrl"]
+
+    @property
+    def poller_arn(self) -> str:
+        """The state machine that sweeps what is due."""
+        return self.outputs["PollerArn"]
+
+    @property
+    def outcome_bus_name(self) -> str:
+        """The bus on which outcomes are published."""
+        return self.outputs["OutcomeBusName"]
+
+    @property
+    def place_call_function_name(self) -> str:
+        """PlaceCallFunction."""
+        return self.outputs["PlaceCallFunctionName"]
+
+    @property
+    def receive_webhook_function_name(self) -> str:
+        """ReceiveWebhookFunction."""
+        return self.outputs["ReceiveWebhookFunctionName"]
+
+    @property
+    def poll_calls_function_name(self) -> str:
+        """PollCallsFunction."""
+        return self.outputs["PollCallsFunctionName"]
+
+    @property
+    def publish_outcome_function_name(self) -> str:
+        """PublishOutcomeFunction."""
+        return self.resources["PublishOutcomeFunction"]
+
+
+def deploy(
+    cloud: LocalCloud,
+    stack_name: str = "allomia-outbound-calls-local",
+    parameters: Mapping[str, str | int] | None = None,
+    *,
+    api_key: str = "local-allomia-key",
+) -> Stack:
+    """Build the project and deploy it, or update what is deployed under that name.
+
+    Several stacks may live in one cloud under different names.
+
+    Args:
+        cloud: Where to.
+        stack_name: Letters, digits and hyphens, as CloudFormation demands.
+        parameters: The template's parameters, beside those that follow from the cloud (Environment,
+            LocalEndpointUrl, WebhookBaseUrl, AllomiaApiKeySecretArn), which they may replace.
+        api_key: The value of the secret made for AllomiaApiKeySecretArn.
+
+    Raises:
+        SamError: The project does not build or deploy; the message is what sam printed.
+    """
+    build()
+    api_id = hashlib.sha256(stack_name.encode()).hexdigest()[:8]
+    api_url = f"{cloud.endpoint_url}/_aws/execute-api/{api_id}/$default"
+    known = {
+        "Environment": "local",
+        "LocalEndpointUrl": cloud.endpoint_url,
+        "WebhookBaseUrl": api_url,
+        "AllomiaApiKeySecretArn": _put_secret(cloud, f"{stack_name}/allomia-api-key", api_key),
+    }
+    # The emulator gives an API the id in this tag, so its URL can be a parameter of the very deploy that makes it.
+    _sam_deploy(cloud, stack_name, known | dict(parameters or {}), tags={"ms-custom-id": api_id})
+    stack = _describe(cloud, stack_name, api_url)
+    _close_gaps(cloud, stack)
+    return stack
+
+
+def _put_secret(cloud: LocalCloud, name: str, value: str) -> str:
+    secrets = cloud.client("secretsmanager")
+    try:
+        return secrets.create_secret(Name=name, SecretString=value)["ARN"]
+    except secrets.exceptions.ResourceExistsException:
+        return secrets.put_secret_value(SecretId=name, SecretString=value)["ARN"]
+
+
+def _sam_deploy(
+    cloud: LocalCloud, stack_name: str, parameters: Mapping[str, str | int], tags: Mapping[str, str]
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="allomia-sam-") as home:
+        # An empty home: neither a profile of this person's nor a look for a newer sam gets in between.
+        settings = Path(home, ".aws-sam/metadata.json")
+        settings.parent.mkdir()
+        settings.write_text(f'{{"telemetryEnabled": false, "lastVersionCheck": {time.time()}}}')
+        run_sam(
+            [
+                "deploy",
+                "--config-env=local",
+                f"--stack-name={stack_name}",
+                f"--s3-prefix={stack_name}",
+                "--no-confirm-changeset",
+                "--no-progressbar",
+                "--tags",
+                *(f"{key}={value}" for key, value in tags.items()),
+                "--parameter-overrides",
+                *(f"{key}={value}" for key, value in parameters.items()),
+            ],
+            {"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8"} | cloud.environment(),
+        )
+
+
+def _describe(cloud: LocalCloud, stack_name: str, api_url: str) -> Stack:
+    cloudformation = cloud.client("cloudformation")
+    described = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name)
+    return Stack(
+        name=stack_name,
+        api_url=api_url,
+        outputs={output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])},
+        resources={
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+            for page in pages
+            for resource in page["StackResourceSummaries"]
+        },
+    )
+
+
+def _close_gaps(cloud: LocalCloud, stack: Stack) -> None:
+    cloudformation = cloud.client("cloudformation")
+    answer = cloudformation.get_template(StackName=stack.name, TemplateStage="Processed")
+    template: Template = answer["TemplateBody"]
+    described = cloudformation.describe_stacks(StackName=stack.name)["Stacks"][0]
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
+    _create_routes(cloud, stack, template)
+    _enable_time_to_live(cloud, stack, template)
+    _set_concurrency(cloud, stack, template, parameters)
+
+
+def _create_routes(cloud: LocalCloud, stack: Stack, template: Template) -> None:
+    """Make the routes that API Gateway would read from the API's OpenAPI body."""
+    gateway, functions = cloud.client("apigatewayv2"), cloud.client("lambda")
+    for logical_id, properties in _resources(template, "AWS::ApiGatewayV2::Api"):
+        api_id = stack.resources[logical_id]
+        existing = {route["RouteKey"] for route in gateway.get_routes(ApiId=api_id)["Items"]}
+        for path, methods in properties["Body"]["paths"].items():
+            for method, operation in methods.items():
+                route_key = f"{method.upper()} {path}"
+                if route_key in existing:
+                    continue
+                wanted = operation["x-amazon-apigateway-integration"]
+                function = functions.get_function(FunctionName=stack.resources[_function_of(wanted["uri"])])
+                integration = gateway.create_integration(
+                    ApiId=api_id,
+                    IntegrationType="AWS_PROXY",
+                    IntegrationUri=function["Configuration"]["FunctionArn"],
+                    PayloadFormatVersion=wanted["payloadFormatVersion"],
+                )
+                target = f"integrations/{integration['IntegrationId']}"
+                gateway.create_route(ApiId=api_id, RouteKey=route_key, Target=target)
+
+
+def _function_of(uri: Mapping[str, str]) -> str:
+    found = re.search(r"\$\{(\w+)\.Arn\}", uri["Fn::Sub"])
+    if found is None:
+        raise StackError(f"The integration {uri} names no function of this template.")
+    return found[1]
+
+
+def _enable_time_to_live(cloud: LocalCloud, stack: Stack, template: Template) -> None:
+    dynamodb = cloud.client("dynamodb")
+    for logical_id, properties in _resources(template, "AWS::DynamoDB::Table"):
+        wanted = properties.get("TimeToLiveSpecification")
+        table = stack.resources[logical_id]
+        if wanted and dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"].get(
+            "TimeToLiveStatus"
+        ) not in {"ENABLED", "ENABLING"}:
+            dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=wanted)
+
+
+def _set_concurrency(cloud: LocalCloud, stack: Stack, template: Template, parameters: Mapping[str, str]) -> None:
+    functions = cloud.client("lambda")
+    for logical_id, properties in _resources(template, "AWS::Lambda::EventSourceMapping"):
+        wanted = properties.get("ScalingConfig", {}).get("MaximumConcurrency")
+        if wanted is not None:
+            value = parameters[wanted["Ref"]] if isinstance(wanted, Mapping) else wanted
+            functions.update_event_source_mapping(
+                UUID=stack.resources[logical_id], ScalingConfig={"MaximumConcurrency": int(value)}
+            )
+
+
+def _resources(template: Template, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for logical_id, resource in template["Resources"].items():
+        if resource["Type"] == kind:
+            yield logical_id, resource.get("Properties", {})
