@@ -1,0 +1,86 @@
+"""`make local`: the stack on the local cloud, left running, with hints on what to try.
+
+Writes events/env.json, with which `sam local invoke`, `sam local start-api` and `make invoke` run a function against
+this very stack.
+"""
+
+import contextlib
+import json
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from rich.console import Console
+
+from local.world import World, running
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT_FILE = ROOT / "events/env.json"
+_FUNCTIONS = ("PlaceCallFunction", "ReceiveWebhookFunction", "PollCallsFunction", "PublishOutcomeFunction")
+
+
+def main() -> int:
+    """Run until interrupted."""
+    console = Console(soft_wrap=True)
+    with contextlib.ExitStack() as everything:
+        with console.status("Starting the local cloud and AlloMia's simulator, building and deploying template.yaml"):
+            world = everything.enter_context(running({"WebhookGraceSeconds": 10, "CallDeadlineSeconds": 120}))
+        ENVIRONMENT_FILE.write_text(json.dumps(function_environments(world), indent=2) + "\n")
+        everything.callback(ENVIRONMENT_FILE.unlink, missing_ok=True)
+        console.print(hints(world), markup=False, highlight=False)
+        stopped = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
+        stopped.wait()
+    return 0
+
+
+def function_environments(world: World) -> dict[str, dict[str, str]]:
+    """What the deployed functions are told, by their logical ids: the file format of `sam local --env-vars`."""
+    functions = world.cloud.client("lambda")
+    deployed = {
+        name: functions.get_function_configuration(FunctionName=world.stack.resources[name]) for name in _FUNCTIONS
+    }
+    return {name: dict(each["Environment"]["Variables"]) for name, each in deployed.items()}
+
+
+def hints(world: World) -> str:
+    """What can be done now, as commands to copy."""
+    aws = " ".join(
+        f"{name}={shlex.quote(value)}" for name, value in world.cloud.environment().items() if "AWS_" in name
+    )
+    stack, simulator = world.stack, world.allomia.url
+    return f"""\
+The stack {stack.name} runs here until Ctrl-C. For the AWS command line in another terminal:
+
+  export {aws}
+
+Post a message (what a phone number makes AlloMia do: python -m local.simulator --numbers):
+  aws sqs send-message --queue-url {stack.call_queue_url} --message-body file://events/requests/completed.json
+
+Watch the table, start the poller without waiting for its minute, read the rejected messages with their reasons:
+  aws dynamodb scan --table-name {stack.calls_table_name} --output table
+  aws stepfunctions start-execution --state-machine-arn {stack.poller_arn}
+  aws sqs receive-message --queue-url {stack.rejected_queue_url} --message-attribute-names All
+
+Read a log:
+  aws logs tail /aws/lambda/{stack.name}/place-call --since 5m
+
+Make AlloMia misbehave, see whom it rang, and make it well again:
+  curl -X PATCH {simulator}/_control -d '{{"post": "fail-500", "webhooks": "lost"}}'
+  curl {simulator}/_control/dials
+  curl -X POST {simulator}/_control/reset
+
+Run one function by itself against all this, under Lambda's own runtime emulator, or with Docker:
+  make invoke FUNCTION=PlaceCallFunction EVENT=events/place_call/completed.json
+  sam local invoke PlaceCallFunction -e events/place_call/completed.json --env-vars events/env.json \\
+    --parameter-overrides LocalEndpointUrl={world.cloud.endpoint_url} --docker-network host
+  sam local start-api --env-vars events/env.json \\
+    --parameter-overrides LocalEndpointUrl={world.cloud.endpoint_url} --docker-network host
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Everything at once: the local cloud, AlloMia's simulator, and the real stack deployed between them.
+
+The demo, `make local` and the stack's tests all work on this, as the three kinds of people around the stack do: they
+send messages to the queue, read the table and the queues, listen to the outcome bus and start the poller.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from local.cloud import LocalCloud
+from local.simulator import Simulator
+from local.stack import Stack, deploy
+
+API_KEY = "test-key"
+"""The key that the simulator accepts."""
+
+SIGNING_KEY = "local-signing-key"
+"""Signs the callback URLs of local stacks, so that the sample events can hold signatures that are good here."""
+
+QUICK: Mapping[str, str | int] = {
+    "WebhookGraceSeconds": 3,
+    "CallDeadlineSeconds": 20,
+    "DefaultAssistantId": "0b54d0f1-7f2a-4c53-9c0e-5a6d1f5b8a01",
+    "DefaultPhoneNumberId": "7c1e3d52-4b1f-4b8e-8f4d-2a9c6e0d7b02",
+}
+"""Parameters under which minutes become seconds: the simulator's calls last a second."""
+
+_deserialize = TypeDeserializer().deserialize
+
+
+@dataclass(frozen=True)
+class RejectedMessage:
+    """A message in the rejected or the dead-letter queue, with its attributes."""
+
+    body: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class World:
+    """A running stack and all that it talks to."""
+
+    cloud: LocalCloud
+    allomia: Simulator
+    stack: Stack
+    events_queue_url: str
+    """A queue behind a rule for every event of the outcome bus: what an upstream system would hear."""
+
+    def send(self, body: str | Mapping[str, Any]) -> str:
+        """Put a message on the call queue; returns its id."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        answer = self.cloud.client("sqs").send_message(QueueUrl=self.stack.call_queue_url, MessageBody=text)
+        return answer["MessageId"]
+
+    def calls(self) -> dict[str, dict[str, Any]]:
+        """The items of the calls table as plain values, by request id (that of the last attempt)."""
+        pages = (
+            self.cloud.client("dynamodb")
+            .get_paginator("scan")
+            .paginate(TableName=self.stack.calls_table_name, ConsistentRead=True)
+        )
+        items = [_plain(item) for page in pages for item in page["Items"]]
+        return {item["requestId"]: item for item in sorted(items, key=lambda item: int(item["attempt"]))}
+
+    def sweep(self) -> None:
+        """Start the poller now, as its schedule does every minute."""
+        self.cloud.client("stepfunctions").start_execution(stateMachineArn=self.stack.poller_arn, input="{}")
+
+    def dials(self) -> dict[str, tuple[int, int]]:
+        """How many POSTs arrived at AlloMia, and how many it accepted, by request id."""
+        dials = self.allomia.dials()
+        urls = dials.attempted.keys() | dials.accepted.keys()
+        return {url.split("/")[-3]: (dials.attempted.get(url, 0), dials.accepted.get(url, 0)) for url in urls}
+
+    def rejected(self) -> list[RejectedMessage]:
+        """The messages in the rejected queue; they are taken out of it."""
+        return list(self._drain(self.stack.rejected_queue_url))
+
+    def dead_letters(self) -> list[RejectedMessage]:
+        """The messages in the dead-letter queue; they are taken out of it."""
+        return list(self._drain(self.stack.dead_letter_queue_url))
+
+    def heard(self) -> list[dict[str, Any]]:
+        """The details of the events that came over the outcome bus since the last time."""
+        return [json.loads(message.body)["detail"] for message in self._drain(self.events_queue_url)]
+
+    def _drain(self, queue_url: str) -> Iterator[RejectedMessage]:
+        sqs = self.cloud.client("sqs")
+        while messages := sqs.receive_message(
+            QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            for message in messages:
+                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+                attributes = message.get("MessageAttributes", {})
+                yield RejectedMessage(
+                    message["Body"], {name: value["StringValue"] for name, value in attributes.items()}
+                )
+
+
+@contextlib.contextmanager
+def running(
+    parameters: Mapping[str, str | int] | None = None, stack_name: str = "allomia-outbound-calls-local"
+) -> Iterator[World]:
+    """Start everything on free ports, and stop all of it in the end.
+
+    Args:
+        parameters: The template's, over those of `QUICK`.
+        stack_name: Of the stack.
+    """
+    with LocalCloud() as cloud, Simulator(gateway=cloud.endpoint_url, accepted_keys=(API_KEY,)) as allomia:
+        yield deploy_into(cloud, allomia, parameters, stack_name)
+
+
+def deploy_into(
+    cloud: LocalCloud, allomia: Simulator, parameters: Mapping[str, str | int] | None, stack_name: str
+) -> World:
+    """Deploy the stack where the cloud and the simulator run already."""
+    stack = deploy(cloud, stack_name, {**QUICK, "AllomiaBaseUrl": allomia.url, **(parameters or {})}, api_key=API_KEY)
+    cloud.client("secretsmanager").put_secret_value(SecretId=stack.resources["SigningSecret"], SecretString=SIGNING_KEY)
+    return World(cloud, allomia, stack, _listen(cloud, stack))
+
+
+def _listen(cloud: LocalCloud, stack: Stack) -> str:
+    """A queue that hears every event of the outcome bus."""
+    sqs, events = cloud.client("sqs"), cloud.client("events")
+    name = f"{stack.name}-heard"
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = json.dumps({"source": ["allomia.outbound-calls"]})
+    events.put_rule(Name=name, EventBusName=stack.outcome_bus_name, EventPattern=pattern)
+    events.put_targets(Rule=name, EventBusName=stack.outcome_bus_name, Targets=[{"Id": "heard", "Arn": arn}])
+    return url
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _number(_deserialize(value)) for name, value in item.items()}
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, Decimal) and value == int(value) else value
