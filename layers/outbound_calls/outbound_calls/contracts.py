@@ -159,7 +159,8 @@ def read_message(body: str) -> CallRequest | Release:
     if len(body.encode(errors="replace")) > MAX_MESSAGE_BYTES:
         raise RefusedInput("body", f"at most {MAX_MESSAGE_BYTES} bytes")
     try:
-        return _MESSAGE.validate_json(body)
+        # On the wire there is one spelling: `phone_number` is an unknown field.
+        return _MESSAGE.validate_json(body, by_alias=True, by_name=False)
     except ValidationError as error:
         raise _refusal(error) from None
 
@@ -225,7 +226,7 @@ def read_call_state(body: str | bytes) -> CallState:
         RefusedInput: when it is not one of the documented answers.
     """
     try:
-        return CallState.model_validate_json(body)
+        return CallState.model_validate_json(body, by_alias=True, by_name=False)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = str(first["loc"][0]) if first["loc"] else "body"
