@@ -193,7 +193,10 @@ class CallDetails(_Wire):
 
     started_at: Lenient[str] = Field(None, description="ISO 8601")
     ended_at: Lenient[str] = Field(None, description="ISO 8601")
-    duration: Lenient[Annotated[int | float, Field(ge=0, allow_inf_nan=False)]] = Field(None, description="seconds")
+    duration: Lenient[
+        # DynamoDB refuses numbers of many digits and very small ones, and a write that it refuses loses the outcome.
+        Annotated[int | float, Field(ge=0, le=10**9), AfterValidator(lambda seconds: round(seconds, 6))]
+    ] = Field(None, description="seconds, to the microsecond")
     ended_reason: Lenient[str] = Field(None, description="AlloMia's free text, e.g. customer-ended-call")
 
 
