@@ -84,7 +84,7 @@ class CallRequest(_Wire):
     assistant_id: Uuid | None = Field(None, description="a UUID; required where the stack has no default")
     phone_number_id: Uuid | None = Field(None, description="a UUID; required where the stack has no default")
     customer_name: (
-        Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] | None
+        Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None
     ) = Field(None, description="1 to 200 characters, no control characters")
     dynamic_variables: (
         Annotated[
