@@ -226,7 +226,7 @@ def _retry_after(response: httpx.Response) -> float | None:
         return min(float(text[:9]), _LONGEST_RETRY_AFTER_SECONDS)
     try:
         wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return min(max(wait, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
 
@@ -235,7 +235,7 @@ def _words(response: httpx.Response, request: CallRequest) -> str:
     """AlloMia's `error` text, with whatever of the request it repeats left out."""
     try:
         words = str(response.json()["error"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "no words"
     personal = {request.phone_number, request.customer_name, *(request.dynamic_variables or {}).values()}
     for value in sorted(filter(None, personal), key=len, reverse=True):
