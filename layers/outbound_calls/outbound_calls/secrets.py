@@ -90,8 +90,8 @@ def api_key(secret_text: str) -> str:
     text = secret_text.strip()
     if text.startswith("{"):
         try:
-            text = str(json.loads(text)["apiKey"]).strip()
-        except (ValueError, KeyError):
+            text = json.loads(text)["apiKey"].strip()
+        except (ValueError, KeyError, AttributeError, RecursionError):
             raise SecretUnusable('the secret is JSON, but not {"apiKey": "…"}') from None
     if not text or not all("!" <= character <= "~" for character in text):
         raise SecretUnusable("the secret holds no key of printable ASCII characters")
