@@ -60,7 +60,6 @@ local: setup ## The same, left running, with hints on what to try
 invoke: setup ## Run one function under Lambda's runtime emulator: FUNCTION=PlaceCallFunction EVENT=events/….json
 	@: "$${FUNCTION:?say which function: make invoke FUNCTION=PlaceCallFunction EVENT=events/….json}"
 	@: "$${EVENT:?say which event: make invoke FUNCTION=$$FUNCTION EVENT=events/….json}"
-	@$(OFFLINE) $(SAM) build >.venv/build.log 2>&1 || { cat .venv/build.log >&2; exit 1; }
 	@$(BIN)/python -m local.emulator "$$FUNCTION" "$$EVENT"
 
 clean: ## Remove the environment, the build and the caches

@@ -1,0 +1,64 @@
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from local.cloud import LocalCloud
+from local.stack import Stack, deploy, function_environment
+
+ROUTE = "POST /webhooks/allomia/{requestId}/{attempt}/{signature}"
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[LocalCloud]:
+    with LocalCloud() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def stack(cloud: LocalCloud) -> Stack:
+    return deploy(cloud, "gaps", {"MaxConcurrency": 7})
+
+
+def test_the_webhook_url_leads_to_the_function(stack: Stack) -> None:
+    response = httpx.post(f"{stack.webhook_url}/request/1/forged", json={}, trust_env=False)
+
+    assert response.status_code == 403
+
+
+def test_the_routes_are_those_of_the_template(cloud: LocalCloud, stack: Stack) -> None:
+    routes = cloud.client("apigatewayv2").get_routes(ApiId=stack.resources["WebhookApi"])["Items"]
+
+    assert [route["RouteKey"] for route in routes] == [ROUTE]
+
+
+def test_old_records_expire(cloud: LocalCloud, stack: Stack) -> None:
+    described = cloud.client("dynamodb").describe_time_to_live(TableName=stack.calls_table_name)
+
+    assert described["TimeToLiveDescription"] == {
+        "TimeToLiveStatus": "ENABLED",
+        "AttributeName": "expiresAt",
+    }
+
+
+def test_the_concurrency_is_the_parameters(cloud: LocalCloud, stack: Stack) -> None:
+    mapping = cloud.client("lambda").get_event_source_mapping(UUID=stack.resources["PlaceCallFunctionRequest"])
+
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 7}
+
+
+def test_a_deployed_functions_environment_is_complete(cloud: LocalCloud, stack: Stack) -> None:
+    environment = function_environment(cloud, stack, "PollCallsFunction")
+
+    assert environment["CALLS_TABLE_NAME"] == stack.calls_table_name
+    assert environment["AWS_ENDPOINT_URL"] == cloud.endpoint_url
+
+
+def test_a_stack_is_updated_and_another_one_deployed_beside_it(cloud: LocalCloud, stack: Stack) -> None:
+    updated = deploy(cloud, "gaps", {"MaxConcurrency": 3})
+    other = deploy(cloud, "other")
+
+    assert updated == stack
+    assert other.call_queue_url != stack.call_queue_url
+    for each in (updated, other):
+        assert httpx.post(f"{each.webhook_url}/request/1/forged", json={}, trust_env=False).status_code == 403
