@@ -55,11 +55,12 @@ class Breaker:
     def admit(self) -> Permit | None:
         """Leave to make one call, or None while the breaker is open."""
         with self._lock:
-            if self._opened:
-                if self._probing or self.clock() < self._open_until:
-                    return None
-                self._probing = True
-            return Permit(self, probe=self._probing)
+            if not self._opened:
+                return Permit(self, probe=False)
+            if self._probing or self.clock() < self._open_until:
+                return None
+            self._probing = True
+            return Permit(self, probe=True)
 
     def seconds_left(self) -> float:
         """How long it stays open, in seconds; 0 when the next call may pass."""
@@ -75,12 +76,14 @@ class Breaker:
         """Take in how a permitted call went."""
         with self._lock:
             self._probing = self._probing and not permit.probe
+            # Once open, only the call that tries it closes it or opens it anew; others were under way when it opened.
+            if self._opened and not permit.probe:
+                return
             if healthy:
                 self._failures = self._opened = 0
                 return
             self._failures += 1
-            # Once open, only the call that tries it can open it anew: others were under way when it opened.
-            if permit.probe or (not self._opened and self._failures >= self.threshold):
+            if permit.probe or self._failures >= self.threshold:
                 longer = self.open_seconds * 2.0 ** min(self._opened, 16)
                 self._open_until = self.clock() + min(longer, self.longest_seconds)
                 self._opened += 1
