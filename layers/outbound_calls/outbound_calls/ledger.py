@@ -8,6 +8,7 @@ sparse index `due`; the write that records the terminal status takes it out and 
 from __future__ import annotations
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterable, Mapping
@@ -116,7 +117,7 @@ class Ledger:
 
         Only the worker to which this returns the call may dial it.
         """
-        item = self._new_item(key, request, now, Status.DISPATCHING, now + grace, grace)
+        item = self._new_item(key, request, now, Status.DISPATCHING, int(now) + grace, grace)
         item |= {"dispatchedAt": int(now), "claimId": claim_id}
         return _call(item, request) if self._put(item, owner=claim_id) else None
 
@@ -203,7 +204,7 @@ class Ledger:
     # How a write is made.
 
     def _park(self, key: AttemptKey, due_at: float, reason: str, where: _Where) -> bool:
-        sets = {"dueAt": int(due_at), "pollDelay": RELEASE_LEASE_SECONDS, "parkReason": reason}
+        sets = {"dueAt": math.ceil(due_at), "pollDelay": RELEASE_LEASE_SECONDS, "parkReason": reason}
         written, _ = self._move(
             key,
             Status.SCHEDULED,
@@ -228,7 +229,7 @@ class Ledger:
             "status": status.value,
             "createdAt": int(now),
             "dueShard": zlib.crc32(key.request_id.encode()) % self.due_shards,
-            "dueAt": int(due_at),
+            "dueAt": math.ceil(due_at),
             "pollDelay": poll_delay,
             "timesParked": 0,
             "request": request.model_dump(mode="json", exclude_none=True, exclude={"request_id", "metadata"}),
