@@ -93,10 +93,6 @@ class PollSchedule:
     grace: int
     deadline: int
 
-    def first_due(self, dispatched_at: float) -> int:
-        """Epoch seconds of the first poll."""
-        return int(dispatched_at) + self.grace
-
     def deadline_at(self, dispatched_at: int) -> int:
         """Epoch seconds at which the attempt's fate is given up."""
         return dispatched_at + self.deadline
