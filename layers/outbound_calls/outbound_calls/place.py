@@ -33,6 +33,7 @@ from outbound_calls.contracts import (
     outcome_of,
     read_message,
 )
+from outbound_calls.ledger import Recorded
 from outbound_calls.lifecycle import (
     KEY_REFUSED_BACKOFF_SECONDS,
     PLACE_WITHIN_SECONDS,
@@ -79,6 +80,8 @@ class Placement:
     reason: str = ""
     outbound_call_id: str | None = None
     outcome: Outcome | None = None
+    """Set only if it was recorded here: one that a webhook brought first was counted there."""
+
     key_refused: bool = False
 
 
@@ -196,8 +199,9 @@ class PlaceCalls:
         match answer:
             case Accepted(state):
                 if outcome := outcome_of(state, OutcomeSource.DISPATCH):
-                    self.ledger.record(key, outcome, self.clock())
-                    return Placement(Placed.ENDED, key, outcome.status, state.outbound_call_id, outcome)
+                    record = self.ledger.record(key, outcome, self.clock())
+                    told = outcome if record.result is Recorded.STORED else None
+                    return Placement(Placed.ENDED, key, outcome.status, state.outbound_call_id, told)
                 self.ledger.settle(call, state.outbound_call_id, state.contact_id)
                 return Placement(Placed.CALLING, key, "", state.outbound_call_id)
             case Refused(words):
@@ -211,8 +215,9 @@ class PlaceCalls:
 
     def _reject(self, call: Call, reason: str) -> Placement:
         outcome = Outcome(status=Status.REJECTED, source=OutcomeSource.DISPATCH, reason=reason)
-        self.ledger.record(call.key, outcome, self.clock())
-        return Placement(Placed.REJECTED, call.key, reason, outcome=outcome)
+        record = self.ledger.record(call.key, outcome, self.clock())
+        told = outcome if record.result is Recorded.STORED else None
+        return Placement(Placed.REJECTED, call.key, reason, outcome=told)
 
     def _put_off(self, key: AttemptKey, request: CallRequest | None, reason: str, at_least: float) -> Placement:
         """Park an attempt that nobody has claimed."""
