@@ -28,6 +28,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httpx
+from botocore.exceptions import BotoCoreError, ClientError
 
 from outbound_calls.contracts import CallRequest, CallState, RefusedInput, read_call_state
 from outbound_calls.secrets import Secret, SecretUnusable, api_key
@@ -196,7 +197,13 @@ class AllomiaClient:
                 return Ambiguous(said)
 
     def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {api_key(self.key.current())}"}
+        try:
+            text = self.key.current()
+        except ClientError as error:
+            raise SecretUnusable(f"the secret cannot be read: {error.response['Error'].get('Code', '')}") from None
+        except BotoCoreError as error:
+            raise SecretUnusable(f"the secret cannot be read: {type(error).__name__}") from None
+        return {"Authorization": f"Bearer {api_key(text)}"}
 
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request, with as much of its answer as comes within the limits of size and time.
