@@ -20,7 +20,7 @@ proof that nothing was accepted is `Ambiguous`.
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -44,6 +44,9 @@ LONGEST_EXCHANGE_SECONDS = (1 + _CONNECT_RETRIES) * CONNECT_SECONDS + _POOL_SECO
 MAX_ANSWER_BYTES = 64 * 1024
 _LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
 _LONGEST_WORDS = 300
+_NO_WORDS = "no words"
+_LEFT_OUT = "[…]"
+_URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _LONG_NUMBER = re.compile(r"\+?\d[\d ().-]{5,}\d")
 
 
@@ -149,7 +152,9 @@ class AllomiaClient:
             return NotAccepted(type(error).__name__)
         except httpx.RequestError as error:
             return Ambiguous(type(error).__name__)
-        return self._place_answer(response, request)
+        key = authorization["Authorization"].removeprefix("Bearer ")
+        signature = callback_url.rsplit("/", 1)[-1]
+        return self._place_answer(response, _personal(request) | {key, callback_url, signature})
 
     def call_status(self, outbound_call_id: str) -> StatusAnswer:
         """GET /api/outbound/{id}/status."""
@@ -173,7 +178,7 @@ class AllomiaClient:
             return StatusUnavailable(UNREADABLE)
         return state if state.outbound_call_id == outbound_call_id else StatusUnavailable(UNREADABLE)
 
-    def _place_answer(self, response: httpx.Response, request: CallRequest) -> PlaceAnswer:
+    def _place_answer(self, response: httpx.Response, private: Set[str]) -> PlaceAnswer:
         code = response.status_code
         said = f"HTTP {code}"
         if response.is_success:
@@ -192,7 +197,7 @@ class AllomiaClient:
             case HTTPStatus.REQUEST_TIMEOUT:
                 return Ambiguous(said)
             case _ if response.is_client_error:
-                return Refused(f"{said}: {_words(response, request)}")
+                return Refused(f"{said}: {_words(response, private)}")
             case _:
                 return Ambiguous(said)
 
@@ -238,14 +243,21 @@ def _retry_after(response: httpx.Response) -> float | None:
     return min(max(wait, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
 
 
-def _words(response: httpx.Response, request: CallRequest) -> str:
-    """AlloMia's `error` text, with whatever of the request it repeats left out."""
+def _personal(request: CallRequest) -> Set[str]:
+    name = request.customer_name or ""
+    return {request.phone_number, name, *name.split(), *(request.dynamic_variables or {}).values()}
+
+
+def _words(response: httpx.Response, private: Set[str]) -> str:
+    """AlloMia's `error` text, with whatever it repeats of what is private left out."""
     try:
-        words = str(response.json()["error"])
+        words = response.json()["error"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "no words"
-    personal = {request.phone_number, request.customer_name, *(request.dynamic_variables or {}).values()}
-    for value in sorted(filter(None, personal), key=len, reverse=True):
-        words = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "[…]", words)
-    words = _LONG_NUMBER.sub("[…]", words)
+        return _NO_WORDS
+    if not isinstance(words, str):
+        # What private values look like inside a structure, nobody knows.
+        return _NO_WORDS
+    for value in sorted(filter(None, private), key=len, reverse=True):
+        words = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _LEFT_OUT, words, flags=re.IGNORECASE)
+    words = _LONG_NUMBER.sub(_LEFT_OUT, _URL.sub(_LEFT_OUT, words))
     return "".join(character if character.isprintable() else " " for character in words)[:_LONGEST_WORDS]
