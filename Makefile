@@ -38,17 +38,17 @@ build: setup ## sam build, both layers included, into .aws-sam
 	@$(OFFLINE) $(SAM) build
 
 lint: setup ## ruff, mypy, cfn-lint and sam validate --lint
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/cfn-lint template.yaml
-	$(OFFLINE) $(SAM) validate --lint
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/cfn-lint template.yaml
+	@$(OFFLINE) $(SAM) validate --lint
 
 format: setup ## Let ruff format the code and mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-test: setup ## Every check and every test (PYTEST_FLAGS="-k name" for some)
+test: lint ## The checks of `make lint`, then every test (PYTEST_FLAGS="-k name" for some)
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 demo: setup ## Deploy the real template here, place calls against the simulator, and prove what is promised

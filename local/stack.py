@@ -182,12 +182,18 @@ def _sam_deploy(
                 "--tags",
                 *(f"{key}={value}" for key, value in tags.items()),
                 "--parameter-overrides",
-                *(f"{key}={value}" for key, value in parameters.items()),
+                *(f"{key}={_quoted(str(value))}" for key, value in parameters.items()),
             ],
             # The cloud is at hand: asking it ten times a second halves the time that a deployment takes.
             {"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", "SAM_CLI_POLL_DELAY": "0.1"}
             | cloud.environment(),
         )
+
+
+def _quoted(value: str) -> str:
+    # Without quotes sam drops an empty value without a word, and all that follows a space.
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _describe(cloud: LocalCloud, stack_name: str, api_url: str) -> Stack:

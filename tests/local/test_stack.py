@@ -54,11 +54,17 @@ def test_a_deployed_functions_environment_is_complete(cloud: LocalCloud, stack: 
     assert environment["AWS_ENDPOINT_URL"] == cloud.endpoint_url
 
 
-def test_a_stack_is_updated_and_another_one_deployed_beside_it(cloud: LocalCloud, stack: Stack) -> None:
-    updated = deploy(cloud, "gaps", {"MaxConcurrency": 3})
+def test_a_stack_is_updated_and_an_empty_parameter_is_one(cloud: LocalCloud, stack: Stack) -> None:
+    updated = deploy(cloud, "gaps", {"MaxConcurrency": 3, "WebhookBaseUrl": ""})
+
+    assert updated.resources == stack.resources
+    assert updated.webhook_url.startswith("https://")
+    forged = f"{updated.api_url}/webhooks/allomia/request/1/forged"
+    assert httpx.post(forged, json={}, trust_env=False).status_code == 403
+
+
+def test_another_stack_is_deployed_beside_it(cloud: LocalCloud, stack: Stack) -> None:
     other = deploy(cloud, "other")
 
-    assert updated == stack
     assert other.call_queue_url != stack.call_queue_url
-    for each in (updated, other):
-        assert httpx.post(f"{each.webhook_url}/request/1/forged", json={}, trust_env=False).status_code == 403
+    assert httpx.post(f"{other.webhook_url}/request/1/forged", json={}, trust_env=False).status_code == 403
