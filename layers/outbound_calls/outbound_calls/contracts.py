@@ -20,7 +20,7 @@ from pydantic import (
     WrapValidator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, from_json
 
 from outbound_calls.lifecycle import ALLOMIA_OUTCOMES, OutcomeSource, Status
 
@@ -147,6 +147,7 @@ _RULES = {
     for field in model.model_fields.values()
 }
 _IDENTIFIER = re.compile(r"[A-Za-z_]{1,64}")
+_NOT_JSON = "a JSON object in UTF-8, nested at most 3 deep"
 _FIELDS = ", ".join(sorted(_RULES.keys() - {"release"}))
 
 
@@ -156,13 +157,16 @@ def read_message(body: str) -> CallRequest | Release:
     Raises:
         RefusedInput: with the first field that breaks its rule, named as on the wire.
     """
-    if len(body.encode(errors="replace")) > MAX_MESSAGE_BYTES:
-        raise RefusedInput("body", f"at most {MAX_MESSAGE_BYTES} bytes")
     try:
-        # On the wire there is one spelling: `phone_number` is an unknown field.
-        return _MESSAGE.validate_json(body, by_alias=True, by_name=False)
+        content = body.encode()
+        if len(content) > MAX_MESSAGE_BYTES:
+            raise RefusedInput("body", f"at most {MAX_MESSAGE_BYTES} bytes")
+        # On the wire there is one spelling, so `phone_number` is an unknown field; `validate_json` would skip it.
+        return _MESSAGE.validate_python(from_json(content), by_alias=True, by_name=False)
     except ValidationError as error:
         raise _refusal(error) from None
+    except ValueError:
+        raise RefusedInput("body", _NOT_JSON) from None
 
 
 def _refusal(error: ValidationError) -> RefusedInput:
@@ -174,7 +178,7 @@ def _refusal(error: ValidationError) -> RefusedInput:
     field = first["loc"][1] if len(first["loc"]) > 1 else None
     if isinstance(field, str) and (rule := _RULES.get(field)):
         return RefusedInput(field, rule)
-    return RefusedInput("body", "a JSON object in UTF-8, nested at most 3 deep")
+    return RefusedInput("body", _NOT_JSON)
 
 
 def _left_out_if_unreadable(value: object, validate: Any) -> object:
