@@ -314,6 +314,16 @@ def _details(outcome: Outcome) -> Item | None:
     return json.loads(details.model_dump_json(exclude_none=True), parse_float=Decimal) if details else None
 
 
+def _read_details(details: Mapping[str, Any]) -> CallDetails:
+    # A whole number of seconds is whole again, so that the event says 150 as AlloMia did, and not 150.0.
+    return CallDetails.model_validate(
+        {
+            name: int(value) if isinstance(value, Decimal) and value == int(value) else value
+            for name, value in details.items()
+        }
+    )
+
+
 def _dynamo(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _serialize(value) for name, value in item.items()}
 
@@ -356,7 +366,7 @@ def outcome_event(image: Mapping[str, Any]) -> OutcomeEvent:
         status=status,
         outbound_call_id=item.get("outboundCallId"),
         contact_id=item.get("contactId"),
-        call_details=CallDetails.model_validate(item["callDetails"]) if "callDetails" in item else None,
+        call_details=_read_details(item["callDetails"]) if "callDetails" in item else None,
         outcome_source=OutcomeSource(item["outcomeSource"]),
         recorded_at=datetime.fromtimestamp(int(item["recordedAt"]), UTC).isoformat().replace("+00:00", "Z"),
         metadata=item.get("metadata", {}),
