@@ -1,0 +1,174 @@
+"""Outcomes go out as the design's event, ten at a time, and a refusal is not passed over."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from boto3.dynamodb.types import TypeSerializer
+
+from outbound_calls.publish import NotPublished, PublishOutcomes
+from tests.unit.parts import CALL_ID, CONTACT_ID
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+CANARY = "Zqx canary"
+
+
+@dataclass
+class Bus:
+    """Takes events as EventBridge does; `refuses` holds the positions, over all requests, that it does not take."""
+
+    refuses: frozenset[int] = frozenset()
+    requests: list[list[dict[str, str]]] = field(default_factory=list)
+
+    def put_events(self, *, Entries: Sequence[dict[str, str]]) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        seen = sum(map(len, self.requests))
+        self.requests.append(list(Entries))
+        answers = [
+            {"ErrorCode": "ThrottlingException", "ErrorMessage": CANARY} if seen + i in self.refuses else {"EventId": i}
+            for i in range(len(Entries))
+        ]
+        return {"FailedEntryCount": sum("ErrorCode" in answer for answer in answers), "Entries": answers}
+
+
+def publisher(bus: Bus) -> PublishOutcomes:
+    return PublishOutcomes(cast("EventBridgeClient", bus), "calls-dev-outcomes")
+
+
+def image(**changes: Any) -> dict[str, Any]:
+    """A terminal item as the stream has it."""
+    item = {
+        "requestId": "visit-2031",
+        "attempt": 1,
+        "status": "completed",
+        "createdAt": 1_775_053_700,
+        "timesParked": 0,
+        "outcomeSource": "webhook",
+        "recordedAt": 1_775_053_951,
+        "expiresAt": 1_782_829_951,
+        "outboundCallId": CALL_ID,
+        "contactId": CONTACT_ID,
+        "callDetails": {
+            "startedAt": "2026-04-01T14:30:00Z",
+            "endedAt": "2026-04-01T14:32:30Z",
+            "duration": 150,
+            "endedReason": "customer-ended-call",
+        },
+        "metadata": {"clinic": "7"},
+    }
+    serialize = TypeSerializer().serialize
+    return {name: serialize(value) for name, value in (item | changes).items() if value is not None}
+
+
+def details(bus: Bus) -> list[dict[str, Any]]:
+    return [json.loads(entry["Detail"]) for request in bus.requests for entry in request]
+
+
+def test_an_event_is_what_the_design_says() -> None:
+    bus = Bus()
+
+    publisher(bus).publish([image()])
+
+    ((entry,),) = bus.requests
+    assert entry | {"Detail": ""} == {
+        "EventBusName": "calls-dev-outcomes",
+        "Source": "allomia.outbound-calls",
+        "DetailType": "Call Outcome Recorded",
+        "Detail": "",
+    }
+    assert json.loads(entry["Detail"]) == {
+        "version": "1",
+        "requestId": "visit-2031",
+        "attempt": 1,
+        "final": True,
+        "status": "completed",
+        "outboundCallId": CALL_ID,
+        "contactId": CONTACT_ID,
+        "callDetails": {
+            "startedAt": "2026-04-01T14:30:00Z",
+            "endedAt": "2026-04-01T14:32:30Z",
+            "duration": 150,
+            "endedReason": "customer-ended-call",
+        },
+        "outcomeSource": "webhook",
+        "recordedAt": "2026-04-01T14:32:31Z",
+        "metadata": {"clinic": "7"},
+    }
+    assert '"duration":150,' in entry["Detail"]
+
+
+@pytest.mark.parametrize(
+    ("status", "final"),
+    [
+        ("completed", True),
+        ("failed", True),
+        ("busy", True),
+        ("no-answer", True),
+        ("rejected", True),
+        ("unknown", False),
+    ],
+)
+def test_only_unknown_is_not_final(status: str, final: bool) -> None:
+    bus = Bus()
+
+    publisher(bus).publish([image(status=status)])
+
+    assert [(detail["status"], detail["final"]) for detail in details(bus)] == [(status, final)]
+
+
+def test_what_a_rejected_request_does_not_have_is_null() -> None:
+    bus = Bus()
+
+    publisher(bus).publish(
+        [
+            image(
+                status="rejected",
+                outcomeSource="dispatch",
+                outboundCallId=None,
+                contactId=None,
+                callDetails=None,
+                metadata=None,
+                reason="HTTP 400: no such assistant",
+            )
+        ]
+    )
+
+    (detail,) = details(bus)
+    assert (detail["outboundCallId"], detail["contactId"], detail["callDetails"]) == (None, None, None)
+    assert detail["metadata"] == {}
+    assert "reason" not in detail
+
+
+def test_whatever_else_an_item_holds_stays_in_the_table() -> None:
+    bus = Bus()
+
+    publisher(bus).publish([image(request={"phoneNumber": CANARY}, claimId=CANARY)])
+
+    assert "Zqx" not in json.dumps(bus.requests)
+
+
+@pytest.mark.parametrize(("count", "chunks"), [(0, []), (1, [1]), (10, [10]), (11, [10, 1]), (30, [10, 10, 10])])
+def test_events_go_out_ten_at_a_time_in_order(count: int, chunks: list[int]) -> None:
+    bus = Bus()
+
+    published = publisher(bus).publish(image(requestId=f"visit-{i}") for i in range(count))
+
+    assert [len(request) for request in bus.requests] == chunks
+    assert [detail["requestId"] for detail in details(bus)] == [f"visit-{i}" for i in range(count)]
+    assert [event.request_id for event in published] == [f"visit-{i}" for i in range(count)]
+
+
+@pytest.mark.parametrize("refused", [{0}, {9}, {10}, {3, 4}])
+def test_a_refused_event_raises_with_the_code_and_without_the_words(refused: set[int]) -> None:
+    bus = Bus(frozenset(refused))
+
+    with pytest.raises(NotPublished) as caught:
+        publisher(bus).publish(image() for _ in range(11))
+
+    assert str(caught.value) in {
+        f"{len(refused)} of 10 events: ThrottlingException",
+        f"{len(refused)} of 1 events: ThrottlingException",
+    }
