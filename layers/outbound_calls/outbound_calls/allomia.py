@@ -227,7 +227,7 @@ class AllomiaClient:
             except httpx.RequestError:
                 content.clear()
         # The content is decoded by now, so its encoding must not be named again.
-        kept = {name: value for name, value in response.headers.items() if name == "retry-after"}
+        kept = [(name, value) for name, value in response.headers.raw if name.lower() == b"retry-after"]
         return httpx.Response(response.status_code, headers=kept, content=bytes(content))
 
 
