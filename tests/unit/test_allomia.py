@@ -1,0 +1,519 @@
+"""What is known of a call after AlloMia answered: the whole decision table, row by row, over a transport."""
+
+import email.utils
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outbound_calls.allomia import (
+    KEY_REFUSED,
+    LONGEST_EXCHANGE_SECONDS,
+    NOT_FOUND,
+    UNREADABLE,
+    Accepted,
+    AllomiaClient,
+    Ambiguous,
+    KeyRefused,
+    NotAccepted,
+    PlaceAnswer,
+    Refused,
+    StatusUnavailable,
+    Throttled,
+    http_client,
+)
+from outbound_calls.contracts import CallState, read_call_state
+from outbound_calls.secrets import REREAD_SECONDS
+from tests.unit.parts import (
+    API_KEY,
+    ASSISTANT_ID,
+    CALL_ID,
+    CONTACT_ID,
+    OTHER_CALL_ID,
+    PHONE_NUMBER,
+    PHONE_NUMBER_ID,
+    Clock,
+    SecretsInMemory,
+    a_request,
+    a_secret,
+    api_key_secret,
+)
+
+CALLBACK_URL = "https://hooks.example/webhooks/allomia/visit-2031/1/eT2rU8HEvnZrZ-6brnHtFXxb9HGDwyDjlz5v7jsxfQ4"
+CALLING = {"outboundCallId": CALL_ID, "contactId": CONTACT_ID, "status": "calling", "message": "Call started"}
+
+type Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def answer(code: int, content: Any = None, headers: dict[str, str] | None = None) -> Handler:
+    """Answers every request the same."""
+    body = {"content": content} if isinstance(content, bytes | str) else {"json": content} if content else {}
+    return lambda _request: httpx.Response(code, headers=headers, **body)
+
+
+def fails(error: type[httpx.RequestError]) -> Handler:
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise error("no", request=request)
+
+    return handler
+
+
+@dataclass
+class Allomia:
+    """A client of AlloMia over a transport, the requests it made, and its key in Secrets Manager."""
+
+    handler: Handler
+    secrets: SecretsInMemory = field(default_factory=lambda: SecretsInMemory({"AWSCURRENT": API_KEY}))
+    clock: Clock = field(default_factory=Clock)
+    requests: list[httpx.Request] = field(default_factory=list)
+
+    @contextmanager
+    def client(self) -> Iterator[AllomiaClient]:
+        with http_client("https://allomia.example/", httpx.MockTransport(self._handle)) as http:
+            yield AllomiaClient(http, a_secret(self.secrets, self.clock))
+
+    def place(self, **request: Any) -> PlaceAnswer:
+        with self.client() as client:
+            return client.place_call(a_request(**request), CALLBACK_URL)
+
+    def status(self) -> CallState | StatusUnavailable:
+        with self.client() as client:
+            return client.call_status(CALL_ID)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self.handler(request)
+
+
+def accepted(**changes: Any) -> Accepted:
+    return Accepted(read_call_state(json.dumps(CALLING | changes)))
+
+
+# The decision table: what came back, and what is then known of the call.
+PLACED: dict[str, tuple[Handler, PlaceAnswer]] = {
+    # No: nothing was sent.
+    "connect error": (fails(httpx.ConnectError), NotAccepted("ConnectError")),
+    "connect timeout": (fails(httpx.ConnectTimeout), NotAccepted("ConnectTimeout")),
+    "pool timeout": (fails(httpx.PoolTimeout), NotAccepted("PoolTimeout")),
+    # No: AlloMia took nothing.
+    "429": (answer(429), Throttled("HTTP 429", 0)),
+    "429 with Retry-After": (answer(429, headers={"Retry-After": "120"}), Throttled("HTTP 429", 120)),
+    "429 with an unreadable Retry-After": (answer(429, headers={"Retry-After": "soon"}), Throttled("HTTP 429", 0)),
+    "503 with Retry-After": (answer(503, headers={"Retry-After": "7"}), Throttled("HTTP 503", 7)),
+    "503 with Retry-After 0": (answer(503, headers={"Retry-After": "0"}), Throttled("HTTP 503", 0)),
+    "401": (answer(401, {"error": "Unauthorized"}), KeyRefused("HTTP 401")),
+    "403": (answer(403, {"error": "Forbidden"}), KeyRefused("HTTP 403")),
+    # No, and never.
+    "400": (answer(400, {"error": "phoneNumber is invalid"}), Refused("HTTP 400: phoneNumber is invalid")),
+    "404": (answer(404, {"error": "Assistant not found"}), Refused("HTTP 404: Assistant not found")),
+    "422": (answer(422, {"error": "Invalid"}), Refused("HTTP 422: Invalid")),
+    "402": (answer(402, {"error": "No credit"}), Refused("HTTP 402: No credit")),
+    "405": (answer(405), Refused("HTTP 405: no words")),
+    "409": (answer(409, {"error": "Conflict"}), Refused("HTTP 409: Conflict")),
+    "413": (answer(413, "<html>too large</html>"), Refused("HTTP 413: no words")),
+    "418": (answer(418), Refused("HTTP 418: no words")),
+    "451": (answer(451), Refused("HTTP 451: no words")),
+    "499": (answer(499), Refused("HTTP 499: no words")),
+    # Yes.
+    "200 calling": (answer(200, CALLING), accepted()),
+    "201 calling": (answer(201, CALLING), accepted()),
+    "202 calling": (answer(202, CALLING), accepted()),
+    "200 failed": (answer(200, CALLING | {"status": "failed"}), accepted(status="failed")),
+    "200 completed": (answer(200, CALLING | {"status": "completed"}), accepted(status="completed")),
+    "200 without a contact": (answer(200, CALLING | {"contactId": None}), accepted(contactId=None)),
+    # Maybe: the answer says too little.
+    "200 empty": (answer(200), Ambiguous("HTTP 200, unreadable: body")),
+    "204": (answer(204), Ambiguous("HTTP 204, unreadable: body")),
+    "200 html": (answer(200, "<html>OK</html>"), Ambiguous("HTTP 200, unreadable: body")),
+    "200 no object": (answer(200, [CALLING]), Ambiguous("HTTP 200, unreadable: body")),
+    "200 cut": (answer(200, json.dumps(CALLING)[:-1]), Ambiguous("HTTP 200, unreadable: body")),
+    "200 deep": (answer(200, "[" * 60_000), Ambiguous("HTTP 200, unreadable: body")),
+    "200 huge": (answer(200, CALLING | {"x": "y" * 100_000}), Ambiguous("HTTP 200, unreadable: body")),
+    "200 no utf-8": (answer(200, b"\xff\xfe"), Ambiguous("HTTP 200, unreadable: body")),
+    "200 no id": (answer(200, {"status": "calling"}), Ambiguous("HTTP 200, unreadable: outboundCallId")),
+    "200 odd id": (answer(200, CALLING | {"outboundCallId": "1"}), Ambiguous("HTTP 200, unreadable: outboundCallId")),
+    "200 no status": (answer(200, {"outboundCallId": CALL_ID}), Ambiguous("HTTP 200, unreadable: status")),
+    "200 new status": (answer(200, CALLING | {"status": "queued"}), Ambiguous("HTTP 200, unreadable: status")),
+    # Maybe: the POST may have arrived.
+    "read timeout": (fails(httpx.ReadTimeout), Ambiguous("ReadTimeout")),
+    "write timeout": (fails(httpx.WriteTimeout), Ambiguous("WriteTimeout")),
+    "read error": (fails(httpx.ReadError), Ambiguous("ReadError")),
+    "write error": (fails(httpx.WriteError), Ambiguous("WriteError")),
+    "close error": (fails(httpx.CloseError), Ambiguous("CloseError")),
+    "connection dropped": (fails(httpx.RemoteProtocolError), Ambiguous("RemoteProtocolError")),
+    "proxy error": (fails(httpx.ProxyError), Ambiguous("ProxyError")),
+    "408": (answer(408), Ambiguous("HTTP 408")),
+    "500": (answer(500, {"error": "Internal server error"}), Ambiguous("HTTP 500")),
+    "501": (answer(501), Ambiguous("HTTP 501")),
+    "502": (answer(502), Ambiguous("HTTP 502")),
+    "503": (answer(503), Ambiguous("HTTP 503")),
+    "503 with an unreadable Retry-After": (answer(503, headers={"Retry-After": "soon"}), Ambiguous("HTTP 503")),
+    "504": (answer(504), Ambiguous("HTTP 504")),
+    "500 with Retry-After": (answer(500, headers={"Retry-After": "7"}), Ambiguous("HTTP 500")),
+    "502 with Retry-After": (answer(502, headers={"Retry-After": "7"}), Ambiguous("HTTP 502")),
+    "599": (answer(599), Ambiguous("HTTP 599")),
+    "301": (answer(301, headers={"Location": "https://allomia.example/elsewhere"}), Ambiguous("HTTP 301")),
+    "307": (answer(307, headers={"Location": "https://allomia.example/elsewhere"}), Ambiguous("HTTP 307")),
+    "308": (answer(308, headers={"Location": "/api/outbound"}), Ambiguous("HTTP 308")),
+}
+
+
+@pytest.mark.parametrize("row", PLACED)
+def test_what_is_known_of_the_call_is_what_the_design_says(row: str) -> None:
+    handler, known = PLACED[row]
+    allomia = Allomia(handler)
+
+    found = allomia.place()
+
+    assert (type(found), found) == (type(known), known)
+    assert len(allomia.requests) == 1
+
+
+@pytest.mark.parametrize("code", range(300, 600))
+def test_no_code_but_of_the_four_kinds_is_taken_for_proof(code: int) -> None:
+    """Every code there is, with and without Retry-After, so that no case of the table swallows another."""
+    may_be_tried_again = {401, 403, 429}
+    never = set(range(400, 500)) - may_be_tried_again - {408}
+
+    for headers in ({}, {"Retry-After": "60"}):
+        found = Allomia(answer(code, headers=headers)).place()
+
+        if code in may_be_tried_again or (code == 503 and headers):
+            assert isinstance(found, NotAccepted)
+        elif code in never:
+            assert isinstance(found, Refused)
+        else:
+            assert isinstance(found, Ambiguous)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(200, 299), st.binary(max_size=200))
+def test_no_success_that_cannot_be_read_is_taken_for_a_refusal(code: int, content: bytes) -> None:
+    assert isinstance(Allomia(answer(code, content)).place(), Ambiguous | Accepted)
+
+
+def test_the_request_is_what_the_documentation_says() -> None:
+    allomia = Allomia(answer(200, CALLING))
+
+    allomia.place(
+        request_id="visit-2031",
+        customer_name="Ada Lovelace",
+        dynamic_variables={"time": "10:30"},
+        metadata={"clinic": "7"},
+    )
+
+    (request,) = allomia.requests
+    assert (request.method, str(request.url)) == ("POST", "https://allomia.example/api/outbound")
+    assert json.loads(request.content) == {
+        "phoneNumber": PHONE_NUMBER,
+        "assistantId": ASSISTANT_ID,
+        "phoneNumberId": PHONE_NUMBER_ID,
+        "customerName": "Ada Lovelace",
+        "dynamicVariables": {"time": "10:30"},
+        "callbackUrl": CALLBACK_URL,
+    }
+    assert request.headers["Authorization"] == f"Bearer {API_KEY}"
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Accept"] == "application/json"
+    assert request.headers["User-Agent"] == "allomia-outbound-calls"
+    assert "Cookie" not in request.headers
+
+
+def test_what_a_request_does_not_have_is_not_sent() -> None:
+    allomia = Allomia(answer(200, CALLING))
+
+    allomia.place()
+
+    assert json.loads(allomia.requests[0].content).keys() == {
+        "phoneNumber",
+        "assistantId",
+        "phoneNumberId",
+        "callbackUrl",
+    }
+
+
+def test_a_name_of_any_script_is_sent_as_utf_8() -> None:
+    allomia = Allomia(answer(200, CALLING))
+
+    allomia.place(customer_name="Zoë 山田 👋")
+
+    assert json.loads(allomia.requests[0].content.decode())["customerName"] == "Zoë 山田 👋"
+
+
+@pytest.mark.parametrize("base_url", ["https://allomia.example/v2", "https://allomia.example/v2/"])
+def test_a_base_url_may_have_a_path(base_url: str) -> None:
+    requests: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, json=CALLING)
+
+    with http_client(base_url, httpx.MockTransport(handler)) as http:
+        AllomiaClient(http, api_key_secret()).place_call(a_request(), CALLBACK_URL)
+
+    assert str(requests[0].url) == "https://allomia.example/v2/api/outbound"
+
+
+def test_the_key_may_stand_in_json() -> None:
+    allomia = Allomia(answer(200, CALLING), SecretsInMemory({"AWSCURRENT": '{"apiKey": "from-json"}'}))
+
+    allomia.place()
+
+    assert allomia.requests[0].headers["Authorization"] == "Bearer from-json"
+
+
+# Retry-After.
+
+
+def http_date(seconds_from_now: float) -> str:
+    return email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=seconds_from_now), usegmt=True)
+
+
+def retry_after(value: str | bytes) -> float:
+    raw = value if isinstance(value, bytes) else value.encode()
+    found = Allomia(lambda _request: httpx.Response(429, headers=[(b"Retry-After", raw)])).place()
+    assert isinstance(found, Throttled)
+    return found.retry_after
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("1", 1),
+        (" 120 ", 120),
+        ("86400", 86_400),
+        ("86401", 86_400),
+        ("9" * 5000, 86_400),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
+        ("Sun, 06 Nov 2994 08:49:37 GMT", 86_400),
+    ],
+)
+def test_retry_after_is_read_and_lies_between_nothing_and_a_day(value: str, seconds: float) -> None:
+    assert retry_after(value) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", " ", "-1", "+5", "1.5", "1e3", "0x10", "1,2", "soon", "tomorrow", "٣", "²", "\xff"),
+        *("Sun, 06 Nov 2994 08:49:37 -0000", "Sun Nov  6 08:49:37 2994", "Sunday, 06-Nov-94"),
+        *("Sun, 06 Nov 99999999999 08:49:37 GMT", "Sun, 06 Nov 2994 08:49:37 +99999999999999999999", "06 Foo 2994"),
+    ],
+)
+def test_a_retry_after_that_cannot_be_read_asks_for_nothing(value: str) -> None:
+    assert retry_after(value) == 0
+
+
+def test_retry_after_may_be_a_date() -> None:
+    assert retry_after(http_date(90)) == pytest.approx(90, abs=5)
+    assert retry_after(http_date(-90)) == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=60)
+    | st.from_regex(r"\A[A-Z][a-z]{2}, [0-9]{1,12} (Nov|Foo) [0-9]{1,12} [0-9:]{1,12} [+-]?[0-9A-Z]{1,12}\Z")
+)
+def test_no_retry_after_makes_it_raise(value: str) -> None:
+    assert 0 <= retry_after(value.encode("latin-1")) <= 86_400
+
+
+# AlloMia's words.
+
+
+def words(error: object, **request: Any) -> str:
+    found = Allomia(answer(400, json.dumps({"error": error}))).place(**request)
+    assert isinstance(found, Refused)
+    return found.words.removeprefix("HTTP 400: ")
+
+
+PERSONAL = {
+    "customer_name": "Zoë O'Brien",
+    "dynamic_variables": {"doctor": "Dr. Zqx (Heart)", "room": "12", "code": "A-7", "mail": "zoe@example.org"},
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("No such assistant", "No such assistant"),
+        (f"phoneNumber {PHONE_NUMBER} is not reachable", "phoneNumber […] is not reachable"),
+        (f"phoneNumber {PHONE_NUMBER[1:]} is not reachable", "phoneNumber […] is not reachable"),
+        (f"phoneNumber '{PHONE_NUMBER}'", "phoneNumber '[…]'"),
+        ("number +1 (415) 555-0123 is blocked", "number […] is blocked"),
+        ("number 415.555.0123 is blocked", "number […] is blocked"),
+        ("customerName Zoë O'Brien is too long", "customerName […] is too long"),
+        ("customerName ZOË O'BRIEN is too long", "customerName […] is too long"),
+        ('customerName "Zoë" is too short', 'customerName "[…]" is too short'),
+        ("O'Brien, Zoë: unknown", "[…], […]: unknown"),
+        ("doctor: Dr. Zqx (Heart)", "doctor: […]"),
+        ("room=12 of 120", "room=[…] of 120"),
+        ("code a-7, write to zoe@example.org", "code […], write to […]"),
+        (f"callbackUrl {CALLBACK_URL} answers 404", "callbackUrl […] answers 404"),
+        (f"callbackUrl {CALLBACK_URL[:-20]}… is too long", "callbackUrl […] is too long"),
+        (f"path /1/{CALLBACK_URL.rsplit('/', 1)[-1]}", "path /1/[…]"),
+        (f"key {API_KEY} may not", "key […] may not"),
+        ("one\ntwo\x00three\u2028four", "one two three four"),
+        ("x" * 500, "x" * 300),
+    ],
+)
+def test_of_allomias_words_nothing_personal_or_secret_is_kept(said: str, kept: str) -> None:
+    assert words(said, **PERSONAL) == kept
+
+
+def test_a_value_that_stands_where_words_are_cut_off_is_left_out_as_well() -> None:
+    assert words("x" * 295 + " Zoë O'Brien", **PERSONAL) == "x" * 295 + " […]"
+
+
+@pytest.mark.parametrize("error", [None, 7, {"customerName": "Zoë"}, ["Zoë"], True])
+def test_words_of_another_shape_are_not_kept(error: object) -> None:
+    assert words(error, **PERSONAL) == "no words"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("", "[]", "null", '"Zoë"', "{}", '{"message": "Zoë"}', "<html>", b"\xff", '{"error":' + "[" * 60_000),
+        '{"error":' + "[" * 30_000 + "]" * 30_000 + "}",
+        '{"error": ' + "9" * 5000 + "}",
+    ],
+)
+def test_a_refusal_without_words_is_a_refusal(body: str | bytes) -> None:
+    assert Allomia(answer(400, body)).place(**PERSONAL) == Refused("HTTP 400: no words")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), st.text(max_size=20), st.text(max_size=20))
+def test_no_variable_that_stands_apart_is_repeated(value: str, before: str, after: str) -> None:
+    said = words(f"{before} zqx{value}zqx {after}", dynamic_variables={"a": f"zqx{value}zqx"})
+
+    assert f"zqx{value}zqx" not in said
+
+
+def test_an_error_text_of_the_greatest_size_is_scrubbed_in_no_time() -> None:
+    hostile = ("1" * 40 + " . " * 40 + "http" * 10 + "a" * 100) * 170
+    began = time.monotonic()
+
+    words(hostile, dynamic_variables={f"v{i}": "a" * (i + 1) for i in range(50)}, customer_name="a " * 99 + "a")
+
+    assert time.monotonic() - began < 2
+
+
+# The key.
+
+
+def test_a_refused_key_is_reread_for_the_next_call() -> None:
+    allomia = Allomia(answer(401), clock=Clock())
+    with allomia.client() as client:
+        client.place_call(a_request(), CALLBACK_URL)
+        allomia.secrets.rotate("the-new-key")
+        allomia.clock.pass_seconds(REREAD_SECONDS)
+        client.place_call(a_request(), CALLBACK_URL)
+        client.place_call(a_request(), CALLBACK_URL)
+        client.place_call(a_request(), CALLBACK_URL)
+
+    sent = [request.headers["Authorization"] for request in allomia.requests]
+    assert sent == [f"Bearer {API_KEY}"] * 2 + ["Bearer the-new-key"] * 2
+    assert allomia.secrets.reads == ["AWSCURRENT"] * 2
+
+
+@pytest.mark.parametrize(
+    ("secrets", "reason"),
+    [
+        (SecretsInMemory({"AWSCURRENT": None}), "the secret has no SecretString"),
+        (SecretsInMemory({"AWSCURRENT": "two words"}), "the secret holds no key of printable ASCII characters"),
+        (SecretsInMemory(), "the secret cannot be read: ResourceNotFoundException"),
+        (
+            SecretsInMemory(fault=ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")),
+            "the secret cannot be read: AccessDeniedException",
+        ),
+        (
+            SecretsInMemory(fault=ConnectTimeoutError(endpoint_url="https://zqx.example")),
+            "the secret cannot be read: ConnectTimeoutError",
+        ),
+    ],
+)
+def test_without_a_key_nothing_is_sent_and_nothing_is_ambiguous(secrets: SecretsInMemory, reason: str) -> None:
+    allomia = Allomia(answer(200, CALLING), secrets)
+
+    assert allomia.place() == KeyRefused(reason)
+    assert allomia.status() == StatusUnavailable(KEY_REFUSED)
+    assert allomia.requests == []
+
+
+# The status of a call.
+
+COMPLETED = {
+    "outboundCallId": CALL_ID,
+    "contactId": CONTACT_ID,
+    "status": "completed",
+    "callDetails": {"duration": 150},
+}
+STATUS: dict[str, tuple[Handler, CallState | StatusUnavailable]] = {
+    "calling": (answer(200, CALLING), read_call_state(json.dumps(CALLING))),
+    "completed": (answer(200, COMPLETED), read_call_state(json.dumps(COMPLETED))),
+    "in capitals": (answer(200, CALLING | {"outboundCallId": CALL_ID.upper()}), read_call_state(json.dumps(CALLING))),
+    "404": (answer(404, {"error": "Outbound call not found"}), StatusUnavailable(NOT_FOUND)),
+    "401": (answer(401, {"error": "Unauthorized"}), StatusUnavailable(KEY_REFUSED)),
+    "403": (answer(403), StatusUnavailable(KEY_REFUSED)),
+    "429": (answer(429, headers={"Retry-After": "60"}), StatusUnavailable("HTTP 429")),
+    "400": (answer(400), StatusUnavailable("HTTP 400")),
+    "500": (answer(500), StatusUnavailable("HTTP 500")),
+    "502": (answer(502), StatusUnavailable("HTTP 502")),
+    "503": (answer(503), StatusUnavailable("HTTP 503")),
+    "302": (answer(302, headers={"Location": "/login"}), StatusUnavailable("HTTP 302")),
+    "read timeout": (fails(httpx.ReadTimeout), StatusUnavailable("ReadTimeout")),
+    "connect error": (fails(httpx.ConnectError), StatusUnavailable("ConnectError")),
+    "connection dropped": (fails(httpx.RemoteProtocolError), StatusUnavailable("RemoteProtocolError")),
+    "html": (answer(200, "<html>login</html>"), StatusUnavailable(UNREADABLE)),
+    "empty": (answer(204), StatusUnavailable(UNREADABLE)),
+    "new status": (answer(200, CALLING | {"status": "ringing"}), StatusUnavailable(UNREADABLE)),
+    "huge": (answer(200, COMPLETED | {"x": "y" * 100_000}), StatusUnavailable(UNREADABLE)),
+    "another call": (answer(200, COMPLETED | {"outboundCallId": OTHER_CALL_ID}), StatusUnavailable(UNREADABLE)),
+}
+
+
+@pytest.mark.parametrize("row", STATUS)
+def test_status_answers_are_told_apart(row: str) -> None:
+    handler, known = STATUS[row]
+    allomia = Allomia(handler)
+
+    assert allomia.status() == known
+    assert len(allomia.requests) == 1
+
+
+def test_the_status_is_asked_for_as_the_documentation_says() -> None:
+    allomia = Allomia(answer(200, CALLING))
+
+    allomia.status()
+
+    (request,) = allomia.requests
+    assert (request.method, str(request.url)) == ("GET", f"https://allomia.example/api/outbound/{CALL_ID}/status")
+    assert request.headers["Authorization"] == f"Bearer {API_KEY}"
+    assert request.content == b""
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_key_that_a_status_refuses_is_reread(code: int) -> None:
+    allomia = Allomia(answer(code))
+    with allomia.client() as client:
+        client.call_status(CALL_ID)
+        allomia.clock.pass_seconds(REREAD_SECONDS)
+        client.call_status(CALL_ID)
+        client.call_status(CALL_ID)
+
+    assert allomia.secrets.reads == ["AWSCURRENT"] * 2
+
+
+def test_the_longest_exchange_leaves_a_function_of_45_seconds_time_to_claim_and_settle() -> None:
+    assert LONGEST_EXCHANGE_SECONDS <= 45 - 15
