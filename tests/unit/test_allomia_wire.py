@@ -1,0 +1,423 @@
+"""What a transport cannot show: broken connections and broken answers, against a server on a real socket."""
+
+import gzip
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import httpx
+import pytest
+
+from outbound_calls.allomia import (
+    MAX_ANSWER_BYTES,
+    READ_SECONDS,
+    UNREADABLE,
+    Accepted,
+    AllomiaClient,
+    Ambiguous,
+    NotAccepted,
+    PlaceAnswer,
+    Refused,
+    StatusUnavailable,
+    Throttled,
+    http_client,
+)
+from outbound_calls.contracts import read_call_state
+from tests.unit.parts import (
+    API_KEY,
+    ASSISTANT_ID,
+    CALL_ID,
+    CONTACT_ID,
+    PHONE_NUMBER,
+    PHONE_NUMBER_ID,
+    Behaviour,
+    Clock,
+    HttpRequest,
+    SocketServer,
+    a_request,
+    api_key_secret,
+    closed_port,
+    http_answer,
+)
+
+CALLBACK_URL = "https://hooks.example/webhooks/allomia/visit-2031/1/signature"
+CALLING = json.dumps({"outboundCallId": CALL_ID, "contactId": CONTACT_ID, "status": "calling"})
+ACCEPTED = Accepted(read_call_state(CALLING))
+
+
+@contextmanager
+def client(url: str, clock: Clock | None = None, connections: int = 10) -> Iterator[AllomiaClient]:
+    """The client as the functions build it, over real sockets."""
+    with http_client(url, connections=connections) as http:
+        yield AllomiaClient(http, api_key_secret(), clock or time.monotonic)
+
+
+def place(behave: Behaviour, clock: Clock | None = None) -> tuple[PlaceAnswer, SocketServer]:
+    """Place one call with a server that behaves so; the server has ended, and says what it saw."""
+    with SocketServer(behave) as server, client(server.url, clock) as allomia:
+        return allomia.place_call(a_request(), CALLBACK_URL), server
+
+
+def says(answer: bytes) -> Behaviour:
+    def behave(connection: socket.socket, _request: HttpRequest) -> bool:
+        connection.sendall(answer)
+        return True
+
+    return behave
+
+
+def drops(connection: socket.socket, _request: HttpRequest) -> None:
+    """Closes the connection instead of an answer."""
+
+
+def resets(connection: socket.socket, _request: HttpRequest) -> None:
+    """Tears the connection down instead of an answer."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+def says_and_drops(answer: bytes) -> Behaviour:
+    def behave(connection: socket.socket, _request: HttpRequest) -> None:
+        connection.sendall(answer)
+
+    return behave
+
+
+def test_a_call_is_placed_with_one_post_over_the_wire() -> None:
+    answer, server = place(says(http_answer(CALLING, Content_Type="application/json")))
+
+    assert answer == ACCEPTED
+    (post,) = server.requests
+    assert (post.method, post.path) == ("POST", "/api/outbound")
+    assert post.headers["authorization"] == f"Bearer {API_KEY}"
+    assert post.headers["content-type"] == "application/json"
+    assert json.loads(post.body) == {
+        "phoneNumber": PHONE_NUMBER,
+        "assistantId": ASSISTANT_ID,
+        "phoneNumberId": PHONE_NUMBER_ID,
+        "callbackUrl": CALLBACK_URL,
+    }
+
+
+def test_where_nobody_listens_nothing_was_sent() -> None:
+    with closed_port() as url, client(url) as allomia:
+        assert allomia.place_call(a_request(), CALLBACK_URL) == NotAccepted("ConnectError")
+        assert allomia.call_status(CALL_ID) == StatusUnavailable("ConnectError")
+
+
+def test_where_tls_is_not_answered_nothing_was_sent() -> None:
+    # The server takes the greeting of TLS for a request that does not end.
+    with SocketServer(drops) as server, client(server.url.replace("http:", "https:")) as allomia:
+        allomia.http.timeout = httpx.Timeout(0.2)
+
+        assert allomia.place_call(a_request(), CALLBACK_URL) == NotAccepted("ConnectTimeout")
+        assert server.requests == []
+        # Connecting is tried twice; that is safe.
+        assert server.connections == 2
+
+
+def test_where_no_tls_is_spoken_nothing_was_sent() -> None:
+    received = []
+
+    def speak_plainly() -> None:
+        for _ in range(2):
+            with listener.accept()[0] as connection:
+                received.append(connection.recv(65536))
+                connection.sendall(http_answer(CALLING))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=speak_plainly)
+        thread.start()
+        with client(f"https://127.0.0.1:{listener.getsockname()[1]}") as allomia:
+            answer = allomia.place_call(a_request(), CALLBACK_URL)
+        thread.join(10)
+
+    assert answer == NotAccepted("ConnectError")
+    assert [API_KEY.encode() in sent for sent in received] == [False, False]
+
+
+def test_a_host_that_does_not_exist_got_nothing() -> None:
+    with client("http://allomia.invalid") as allomia:
+        assert allomia.place_call(a_request(), CALLBACK_URL) == NotAccepted("ConnectError")
+
+
+# Each of these may have rung somebody's phone: never a second POST.
+AMBIGUOUS: dict[str, tuple[Behaviour, str]] = {
+    "dropped after the request was read": (drops, "RemoteProtocolError"),
+    "reset after the request was read": (resets, "ReadError"),
+    "dropped within the status line": (says_and_drops(b"HTTP/1.1 20"), "RemoteProtocolError"),
+    "dropped within the headers": (says_and_drops(b"HTTP/1.1 200 OK\r\nContent-"), "RemoteProtocolError"),
+    "dropped within the body": (
+        says_and_drops(http_answer(CALLING[:20], Content_Length=str(len(CALLING)))),
+        "HTTP 200, unreadable: body",
+    ),
+    "dropped before the body": (says_and_drops(http_answer(Content_Length="100")), "HTTP 200, unreadable: body"),
+    "no HTTP": (says_and_drops(b"220 mail.example ESMTP\r\n"), "RemoteProtocolError"),
+    "nothing but zeros": (says_and_drops(b"\0" * 1000), "RemoteProtocolError"),
+    "garbage that claims to be gzip": (
+        says(http_answer(b"\xff" * 100, Content_Encoding="gzip")),
+        "HTTP 200, unreadable: body",
+    ),
+    "gzip that is cut": (
+        says(http_answer(gzip.compress(CALLING.encode())[:30], Content_Encoding="gzip")),
+        "HTTP 200, unreadable: body",
+    ),
+    "garbage chunks": (
+        says_and_drops(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        "HTTP 200, unreadable: body",
+    ),
+    "half of the chunks": (
+        says_and_drops(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"out\r\n'),
+        "HTTP 200, unreadable: body",
+    ),
+    "headers without end": (says_and_drops(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000), "RemoteProtocolError"),
+    "500 and dropped": (
+        says_and_drops(http_answer("oops", "500 Internal Server Error", Content_Length="100")),
+        "HTTP 500",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", AMBIGUOUS)
+def test_what_breaks_after_the_post_is_ambiguous_and_is_never_sent_again(row: str) -> None:
+    behave, reason = AMBIGUOUS[row]
+
+    answer, server = place(behave)
+
+    assert isinstance(answer, Ambiguous)
+    assert answer == Ambiguous(reason)
+    assert len(server.requests) == 1
+    assert server.connections == 1
+
+
+def test_an_answer_that_never_comes_is_ambiguous_and_is_not_asked_for_again() -> None:
+    with SocketServer(says(b"")) as server, client(server.url) as allomia:
+        allomia.http.timeout = httpx.Timeout(0.2)
+
+        assert allomia.place_call(a_request(), CALLBACK_URL) == Ambiguous("ReadTimeout")
+        assert len(server.posts()) == 1
+
+
+def test_the_client_waits_for_an_answer_no_longer_than_a_function_can_afford() -> None:
+    with http_client("http://allomia.invalid") as http:
+        assert (http.timeout.read, http.timeout.connect) == (READ_SECONDS, 3.0)
+        assert (http.timeout.write, http.timeout.pool) == (5.0, 1.0)
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with SocketServer(says(http_answer(CALLING))) as elsewhere:
+        answer, server = place(says(http_answer("", "307 Temporary Redirect", Location=elsewhere.url)))
+
+        assert answer == Ambiguous("HTTP 307")
+        assert len(server.requests) == 1
+        assert elsewhere.requests == []
+
+
+def test_the_status_line_counts_though_the_body_breaks() -> None:
+    broken = {"Content_Length": "100"}
+
+    answer, _ = place(says_and_drops(http_answer('{"err', "400 Bad Request", **broken)))
+    assert answer == Refused("HTTP 400: no words")
+    answer, _ = place(says_and_drops(http_answer("{", "429 Too Many Requests", Retry_After="9", **broken)))
+    assert answer == Throttled("HTTP 429", 9)
+
+
+def test_an_answer_in_gzip_is_read() -> None:
+    answer, _ = place(says(http_answer(gzip.compress(CALLING.encode()), Content_Encoding="gzip")))
+
+    assert answer == ACCEPTED
+
+
+def test_an_answer_in_pieces_is_read() -> None:
+    def behave(connection: socket.socket, _request: HttpRequest) -> bool:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in http_answer(CALLING):
+            connection.sendall(bytes([byte]))
+        return True
+
+    assert place(behave)[0] == ACCEPTED
+
+
+def test_a_body_that_trickles_is_given_up() -> None:
+    may_end = threading.Event()
+    sent = count()
+
+    def behave(connection: socket.socket, _request: HttpRequest) -> None:
+        connection.sendall(http_answer(b"{", Content_Length="1000000"))
+        while next(sent) < 1000 and not may_end.wait(0.01):
+            connection.sendall(b" ")
+
+    began = time.monotonic()
+    # Each look at this clock is a second later: after some thirty bytes the exchange has taken too long.
+    answer, server = place(behave, Clock(step=1.0))
+    may_end.set()
+
+    assert answer == Ambiguous("HTTP 200, unreadable: body")
+    assert len(server.posts()) == 1
+    assert next(sent) < 200
+    assert time.monotonic() - began < 5
+
+
+def test_a_huge_body_is_given_up_early() -> None:
+    sent = 0
+
+    def behave(connection: socket.socket, _request: HttpRequest) -> None:
+        nonlocal sent
+        connection.sendall(http_answer(b"{", Content_Length=str(2**40)))
+        while True:
+            sent += connection.send(b" " * 65536)
+
+    answer, server = place(behave)
+
+    assert answer == Ambiguous("HTTP 200, unreadable: body")
+    assert len(server.posts()) == 1
+    # What the sockets' buffers hold is beyond the client's control.
+    assert sent < 64 * 2**20
+
+
+def test_an_answer_of_the_greatest_size_is_read_and_a_greater_one_is_not() -> None:
+    padded = CALLING + " " * (MAX_ANSWER_BYTES - len(CALLING))
+
+    assert place(says(http_answer(padded)))[0] == ACCEPTED
+    assert place(says(http_answer(padded + " ")))[0] == Ambiguous("HTTP 200, unreadable: body")
+
+
+def test_a_small_body_that_unpacks_to_a_huge_one_is_given_up() -> None:
+    packed = gzip.compress(b" " * 20_000_000)
+
+    assert place(says(http_answer(packed, Content_Encoding="gzip")))[0] == Ambiguous("HTTP 200, unreadable: body")
+
+
+# Connections that are kept.
+
+
+def test_a_connection_is_used_again() -> None:
+    with SocketServer(says(http_answer(CALLING))) as server, client(server.url) as allomia:
+        for _ in range(3):
+            assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
+
+    assert (len(server.requests), server.connections) == (3, 1)
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again() -> None:
+    closed = threading.Event()
+
+    def behave(connection: socket.socket, _request: HttpRequest) -> None:
+        connection.sendall(http_answer(CALLING))
+        connection.shutdown(socket.SHUT_RDWR)
+        closed.set()
+
+    with SocketServer(behave) as server, client(server.url) as allomia:
+        assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
+        assert closed.wait(10)
+        assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
+
+    assert (len(server.requests), server.connections) == (2, 2)
+
+
+def test_a_kept_connection_that_breaks_under_the_post_makes_it_ambiguous() -> None:
+    """The race that no client can win: the server gives the connection up as the POST is on its way."""
+
+    def behave(connection: socket.socket, _request: HttpRequest) -> bool:
+        if len(server.requests) > 1:
+            return False
+        connection.sendall(http_answer(CALLING))
+        return True
+
+    with SocketServer(behave) as server, client(server.url) as allomia:
+        assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
+        assert isinstance(allomia.place_call(a_request(), CALLBACK_URL), Ambiguous)
+
+    assert len(server.posts()) == 2
+
+
+def test_a_broken_answer_does_not_spoil_the_next_one() -> None:
+    def behave(connection: socket.socket, _request: HttpRequest) -> bool:
+        huge = len(server.requests) == 1
+        connection.sendall(http_answer(CALLING + " " * 100_000 if huge else CALLING))
+        return True
+
+    with SocketServer(behave) as server, client(server.url) as allomia:
+        assert isinstance(allomia.place_call(a_request(), CALLBACK_URL), Ambiguous)
+        assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
+
+
+def test_when_every_connection_is_taken_nothing_was_sent() -> None:
+    may_answer = threading.Event()
+
+    def behave(connection: socket.socket, _request: HttpRequest) -> bool:
+        assert may_answer.wait(10)
+        connection.sendall(http_answer(CALLING))
+        return True
+
+    answers: list[PlaceAnswer] = []
+    with SocketServer(behave) as server, client(server.url, connections=1) as allomia:
+        first = threading.Thread(target=lambda: answers.append(allomia.place_call(a_request(), CALLBACK_URL)))
+        first.start()
+        while not server.requests:
+            time.sleep(0.005)
+        # The first waits for its answer with the timeouts that it began with.
+        allomia.http.timeout = httpx.Timeout(10, pool=0.1)
+        second = allomia.place_call(a_request(), CALLBACK_URL)
+        may_answer.set()
+        first.join(10)
+
+    assert second == NotAccepted("PoolTimeout")
+    assert answers == [ACCEPTED]
+    assert len(server.posts()) == 1
+
+
+def test_ten_calls_at_once_take_ten_connections() -> None:
+    together = threading.Barrier(10)
+
+    def behave(connection: socket.socket, _request: HttpRequest) -> bool:
+        # Passes only when all ten have arrived.
+        together.wait(10)
+        connection.sendall(http_answer(CALLING))
+        return True
+
+    answers: list[PlaceAnswer] = []
+    with SocketServer(behave) as server, client(server.url) as allomia:
+        threads = [
+            threading.Thread(target=lambda: answers.append(allomia.place_call(a_request(), CALLBACK_URL)))
+            for _ in range(10)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+
+    assert answers == [ACCEPTED] * 10
+    assert (len(server.posts()), server.connections) == (10, 10)
+
+
+# The status of a call.
+
+
+@pytest.mark.parametrize(
+    ("behave", "reason"),
+    [
+        (drops, "RemoteProtocolError"),
+        (resets, "ReadError"),
+        (says(http_answer(b"\xff" * 100, Content_Encoding="gzip")), UNREADABLE),
+        (says_and_drops(http_answer("{", Content_Length="100")), UNREADABLE),
+    ],
+)
+def test_a_status_that_breaks_says_nothing(behave: Behaviour, reason: str) -> None:
+    with SocketServer(behave) as server, client(server.url) as allomia:
+        assert allomia.call_status(CALL_ID) == StatusUnavailable(reason)
+
+
+def test_the_certificates_of_the_world_are_what_https_is_checked_against() -> None:
+    """The transport is built by hand, so that its default must not be lost: certificates are verified."""
+    with http_client("https://allomia.example") as http:
+        transport = http._transport
+        assert isinstance(transport, httpx.HTTPTransport)
+        context = transport._pool._ssl_context
+        assert isinstance(context, ssl.SSLContext)
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname
