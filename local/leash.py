@@ -13,6 +13,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+STOP_SECONDS = 10.0
+
 
 class Leash:
     """A running command and everything that it starts, in a process group of its own.
@@ -46,7 +48,11 @@ class Leash:
         """End the command and all that it started, at once. May be called twice."""
         if self._holder.stdin is not None:
             self._holder.stdin.close()
-        self._holder.wait()
+        try:
+            self._holder.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._holder.kill()
+            self._holder.wait()
 
 
 def main() -> None:

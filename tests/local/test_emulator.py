@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ def handler(event, context):
         os._exit(3)
     return {"did": event["do"], "left": context.get_remaining_time_in_millis() > 0}
 """
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the runtime emulator is a Linux program")
 
 
 @pytest.fixture

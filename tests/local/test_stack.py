@@ -1,4 +1,6 @@
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -41,10 +43,18 @@ def test_old_records_expire(cloud: LocalCloud, stack: Stack) -> None:
     }
 
 
-def test_the_concurrency_is_the_parameters(cloud: LocalCloud, stack: Stack) -> None:
-    mapping = cloud.client("lambda").get_event_source_mapping(UUID=stack.resources["PlaceCallFunctionRequest"])
+def test_the_concurrency_is_the_parameters_and_a_number(cloud: LocalCloud, stack: Stack) -> None:
+    # boto3 would turn a text into a number, so the answer is read as it came.
+    bodies: list[dict[str, Any]] = []
+    functions = cloud.client("lambda")
+    functions.meta.events.register_last(
+        "before-parse.lambda.GetEventSourceMapping",
+        lambda response_dict, **_: bodies.append(json.loads(response_dict["body"])),
+    )
 
-    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 7}
+    functions.get_event_source_mapping(UUID=stack.resources["PlaceCallFunctionRequest"])
+
+    assert bodies[0]["ScalingConfig"] == {"MaximumConcurrency": 7}
 
 
 def test_a_deployed_functions_environment_is_complete(cloud: LocalCloud, stack: Stack) -> None:
