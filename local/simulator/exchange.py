@@ -18,7 +18,7 @@ from local.simulator.faults import Faults
 from local.simulator.magic_numbers import behaviour_of
 from local.simulator.orders import Order
 
-_WEBHOOK_TIMEOUT_SECONDS = 10.0
+_WEBHOOK_TIMEOUT_SECONDS = 30.0
 """AlloMia documents none; a receiver that takes longer is not worth waiting for."""
 
 

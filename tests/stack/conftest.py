@@ -1,0 +1,61 @@
+"""One cloud, one simulator and two stacks for all of these tests: real parts, started once."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from local.cloud import LocalCloud
+from local.simulator import Simulator
+from local.world import API_KEY, World, deploy_into
+
+DEADLINE_SECONDS = 45
+"""Long enough for every first poll to come before it, even where a busy machine is slow to start functions."""
+
+LATE_SECONDS = DEADLINE_SECONDS + 10
+"""So that a late webhook meets an `unknown`."""
+
+
+@pytest.fixture(scope="session")
+def parts() -> Iterator[tuple[LocalCloud, Simulator]]:
+    with (
+        LocalCloud() as cloud,
+        Simulator(gateway=cloud.endpoint_url, accepted_keys=(API_KEY,), late_seconds=LATE_SECONDS) as allomia,
+    ):
+        yield cloud, allomia
+
+
+@pytest.fixture(scope="session")
+def world(parts: tuple[LocalCloud, Simulator]) -> World:
+    """A stack under which minutes are seconds."""
+    return deploy_into(*parts, {"CallDeadlineSeconds": DEADLINE_SECONDS}, "outbound")
+
+
+@pytest.fixture(scope="session")
+def scheduled_world(parts: tuple[LocalCloud, Simulator]) -> World:
+    """A stack with the defaults where they matter: its own API URL, one shard, and only the schedule to start it."""
+    return deploy_into(*parts, {"WebhookBaseUrl": "", "DueShards": 1}, "scheduled")
+
+
+def wait_until[T](probe: Callable[[], T], seconds: float, meanwhile: Callable[[], None] = lambda: None) -> T:
+    """What `probe` answers once that is true; fails the test when it is not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (answer := probe()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s")
+        meanwhile()
+        time.sleep(0.5)
+    return answer
+
+
+def every(seconds: float, do: Callable[[], None]) -> Callable[[], None]:
+    """`do`, but not more often than every so many seconds."""
+    last = -seconds
+
+    def maybe() -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            do()
+
+    return maybe

@@ -1,0 +1,115 @@
+"""Every sample event of events/, by the functions as `sam build` made them, under Lambda's own runtime emulator."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.emulator import Emulator, Invocation
+from local.sam import ROOT
+from local.up import function_environments
+from local.world import World
+from outbound_calls.contracts import RefusedInput, read_message
+
+EVENTS = ROOT / "events"
+FUNCTIONS = {
+    "place_call": "PlaceCallFunction",
+    "receive_webhook": "ReceiveWebhookFunction",
+    "poll_calls": "PollCallsFunction",
+    "publish_outcome": "PublishOutcomeFunction",
+}
+
+
+class Functions:
+    """The functions, each started when first needed and kept, as Lambda keeps them."""
+
+    def __init__(self, world: World) -> None:
+        self._environments = function_environments(world)
+        self._running: dict[str, Emulator] = {}
+
+    def invoke(self, event: str) -> Invocation:
+        path = EVENTS / event
+        name = FUNCTIONS[path.parent.name]
+        if name not in self._running:
+            self._running[name] = Emulator(name, self._environments[name])
+            self._running[name].__enter__()
+        return self._running[name].invoke(json.loads(path.read_text()))
+
+    def stop(self) -> None:
+        for emulator in self._running.values():
+            emulator.stop()
+
+
+@pytest.fixture(scope="module")
+def functions(world: World) -> Iterator[Functions]:
+    started = Functions(world)
+    yield started
+    started.stop()
+
+
+def call(world: World, request_id: str) -> dict[str, Any]:
+    return world.calls()[request_id]
+
+
+def test_place_call(world: World, functions: Functions) -> None:
+    # When each of its sample events is handled, then no message is left on the queue for another try
+    for path in sorted((EVENTS / "place_call").glob("*.json")):
+        if path.stem != "release":
+            answer = functions.invoke(f"place_call/{path.name}")
+            assert (path.name, answer.error, answer.answer) == (path.name, None, {"batchItemFailures": []})
+
+    # And each case is what its name says
+    assert call(world, "sample-completed")["status"] in {"calling", "completed"}
+    assert call(world, "sample-answer-lost")["status"] == "dispatching"
+    assert call(world, "sample-refused")["status"] == "rejected"
+    assert call(world, "sample-throttled")["status"] == "scheduled"
+    fields = [message.attributes["field"] for message in world.rejected()]
+    assert sorted(fields) == ["body", "phoneNumber"]
+
+    # And a release dials what was parked, once
+    functions.invoke("place_call/release.json")
+    functions.invoke("place_call/release.json")
+    assert call(world, "sample-throttled")["status"] in {"calling", "completed"}
+    assert world.dials()["sample-throttled"] == (2, 1)
+
+
+def test_receive_webhook(world: World, functions: Functions) -> None:
+    # Given an attempt whose answer got lost
+    functions.invoke("place_call/answer-lost.json")
+
+    # When each sample webhook comes, then each is answered as its name says
+    cases = ("forged", "other-attempt", "not-an-outcome", "completed", "no-answer")
+    answers = {case: functions.invoke(f"receive_webhook/{case}.json").answer["statusCode"] for case in cases}
+    assert answers == {"forged": 403, "other-attempt": 403, "not-an-outcome": 400, "completed": 200, "no-answer": 200}
+    assert {f"{case}.json" for case in cases} == {path.name for path in (EVENTS / "receive_webhook").iterdir()}
+
+    # And the first outcome is the one that stays
+    assert call(world, "sample-answer-lost")["status"] == "completed"
+
+
+def test_poll_calls(functions: Functions) -> None:
+    # Entries of an index read long ago are nobody's lease any more
+    assert functions.invoke("poll_calls/page.json").answer["skipped"] == 2
+    assert functions.invoke("poll_calls/empty.json").answer["polled"] == 0
+
+
+def test_publish_outcome(world: World, functions: Functions) -> None:
+    world.heard()
+    for case in ("completed", "unknown"):
+        assert functions.invoke(f"publish_outcome/{case}.json").error is None
+
+    heard = {event["requestId"]: event for event in world.heard() if event["recordedAt"] < "2026"}
+    assert heard["sample-completed"]["callDetails"]["duration"] == 150
+    assert heard["sample-completed"]["metadata"] == {"appointmentId": "A-1001"}
+    assert heard["sample-answer-lost"]["final"] is False
+
+
+@pytest.mark.parametrize("path", sorted((EVENTS / "requests").glob("*.json")), ids=lambda path: path.stem)
+def test_a_request_is_readable_unless_it_is_the_bad_one(path: Path) -> None:
+    if path.stem == "bad-message":
+        with pytest.raises(RefusedInput, match="phoneNumber"):
+            read_message(path.read_text())
+    else:
+        read_message(path.read_text())

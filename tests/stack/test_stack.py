@@ -1,0 +1,222 @@
+"""The deployed stack as its neighbours meet it: upstream with its messages, AlloMia with its webhooks, the schedule."""
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from local.world import API_KEY, SIGNING_KEY, World
+from outbound_calls.callbacks import sign
+from outbound_calls.contracts import AttemptKey
+from tests.stack.conftest import every, wait_until
+
+STUCK = "+15005550400"
+ANSWER_AND_WEBHOOK_LOST = "+15005550322"
+OUTCOME: dict[str, object] = {
+    "outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234",
+    "contactId": "d4e5f6a7-b8c9-0123-defa-456789012345",
+    "status": "completed",
+    "callDetails": {
+        "startedAt": "2026-04-01T14:30:00Z",
+        "endedAt": "2026-04-01T14:32:30Z",
+        "duration": 150,
+        "endedReason": "customer-ended-call",
+    },
+}
+
+
+def status_of(world: World, request_id: str) -> str | None:
+    return world.calls().get(request_id, {}).get("status")
+
+
+def post(world: World, request_id: str, attempt: int | str, signature: str, body: str | Mapping[str, object]) -> int:
+    text = body if isinstance(body, str) else json.dumps(body)
+    url = f"{world.stack.api_url}/webhooks/allomia/{request_id}/{attempt}/{signature}"
+    return httpx.post(url, content=text, trust_env=False, timeout=30).status_code
+
+
+def signature_of(request_id: str, attempt: int = 1, key: str = SIGNING_KEY) -> str:
+    return sign(key, AttemptKey(request_id=request_id, attempt=attempt))
+
+
+def bring_forward(world: World, request_id: str) -> None:
+    """Make a parked attempt due now, instead of waiting for it."""
+    dynamodb = world.cloud.client("dynamodb")
+    with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
+        dynamodb.update_item(
+            TableName=world.stack.calls_table_name,
+            Key={"requestId": {"S": request_id}, "attempt": {"N": "1"}},
+            UpdateExpression="SET dueAt = :now",
+            ConditionExpression="#status = :scheduled",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":now": {"N": str(int(time.time()))}, ":scheduled": {"S": "scheduled"}},
+        )
+
+
+def test_a_message_sent_many_times_at_once_rings_once(world: World) -> None:
+    # Given the same message twenty times, from several senders
+    message: dict[str, object] = {"requestId": "many", "phoneNumber": "+15005550100"}
+    with ThreadPoolExecutor(4) as senders:
+        list(senders.map(lambda _: world.send(message), range(20)))
+
+    # When its call has ended
+    wait_until(lambda: status_of(world, "many") == "completed", 60)
+
+    # Then AlloMia was asked once
+    assert world.dials()["many"] == (1, 1)
+
+
+def test_a_request_without_an_id_goes_by_the_messages(world: World) -> None:
+    message_id = world.send({"phoneNumber": "+15005550100"})
+
+    wait_until(lambda: status_of(world, message_id) == "completed", 60)
+
+
+def test_a_message_that_cannot_be_read_is_kept_with_field_and_rule(world: World) -> None:
+    # Given messages that break the contract
+    bodies: dict[str, str | dict[str, str]] = {
+        "phoneNumber": {"requestId": "bad-1", "phoneNumber": "5145551234"},
+        "callbackUrl": {"requestId": "bad-2", "phoneNumber": "+15005550100", "callbackUrl": "https://evil.test"},
+        "body": "not JSON",
+    }
+    ids = {world.send(body): field for field, body in bodies.items()}
+
+    # When they have been looked at
+    kept = []
+
+    def all_kept() -> bool:
+        kept.extend(world.rejected())
+        return len(kept) >= len(bodies)
+
+    wait_until(all_kept, 60)
+
+    # Then each is kept as it came, with the field and the rule; and there is no record, so it can be sent again
+    assert {message.attributes["messageId"]: message.attributes["field"] for message in kept} == ids
+    assert all(message.attributes["rule"] for message in kept)
+    assert {"bad-1", "bad-2"}.isdisjoint(world.calls())
+    world.send({"requestId": "bad-1", "phoneNumber": "+15005550100"})
+    wait_until(lambda: status_of(world, "bad-1") == "completed", 60)
+
+
+def test_only_this_stacks_own_signature_for_this_very_attempt_counts(world: World) -> None:
+    # Given an attempt that waits for its outcome
+    world.send({"requestId": "guarded", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
+    wait_until(lambda: status_of(world, "guarded") == "dispatching", 60)
+    good = signature_of("guarded")
+
+    # When outcomes come with other signatures
+    forged = {
+        "another key": post(world, "guarded", 1, signature_of("guarded", key="guess"), OUTCOME),
+        "another request's": post(world, "guarded", 1, signature_of("other"), OUTCOME),
+        "another attempt's": post(world, "guarded", 2, good, OUTCOME),
+        "truncated": post(world, "guarded", 1, good[:-1], OUTCOME),
+        "longer": post(world, "guarded", 1, good + "A", OUTCOME),
+        "not canonical": post(world, "guarded", "01", good, OUTCOME),
+        "no such attempt": post(world, "nobody", 1, signature_of("nobody"), OUTCOME),
+    }
+    malformed = {
+        "not JSON": post(world, "guarded", 1, good, "completed"),
+        "not terminal": post(world, "guarded", 1, good, OUTCOME | {"status": "calling"}),
+        "unknown status": post(world, "guarded", 1, good, OUTCOME | {"status": "transferred"}),
+        "no id": post(world, "guarded", 1, good, {"status": "completed"}),
+        "too large": post(world, "guarded", 1, good, OUTCOME | {"more": "x" * 20_000}),
+    }
+
+    # Then each is refused and nothing changes
+    assert forged == dict.fromkeys(forged, 403)
+    assert malformed == dict.fromkeys(malformed, 400)
+    assert status_of(world, "guarded") in {"dispatching", "unknown"}
+
+    # And the good one is stored, and stored once
+    assert post(world, "guarded", 1, good, OUTCOME) == 200
+    assert status_of(world, "guarded") == "completed"
+    assert post(world, "guarded", 1, good, OUTCOME) == 200
+    assert post(world, "guarded", 1, good, OUTCOME | {"status": "failed"}) == 200
+    assert status_of(world, "guarded") == "completed"
+
+
+def test_an_outcome_of_another_call_is_refused(world: World) -> None:
+    world.send({"requestId": "mixed-up", "phoneNumber": STUCK})
+    wait_until(lambda: status_of(world, "mixed-up") == "calling", 60)
+
+    assert post(world, "mixed-up", 1, signature_of("mixed-up"), OUTCOME) == 400
+    assert status_of(world, "mixed-up") == "calling"
+
+
+def test_calls_under_way_survive_the_rotation_of_the_signing_key(world: World) -> None:
+    # Given two attempts, one dialled before and one after a rotation, and functions that have read the old key
+    secrets = world.cloud.client("secretsmanager")
+    secret = world.stack.resources["SigningSecret"]
+    world.send({"requestId": "before-rotation", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
+    wait_until(lambda: status_of(world, "before-rotation") == "dispatching", 60)
+    try:
+        secrets.put_secret_value(SecretId=secret, SecretString="rotated-signing-key")
+
+        # Then both the current and the previous key open, and no other. A function rereads the secret when a
+        # signature fails, but not more often than every 30 s.
+        fresh = signature_of("before-rotation", key="rotated-signing-key")
+        wait_until(lambda: post(world, "before-rotation", 1, fresh, "") == 400, 60)
+        assert post(world, "before-rotation", 1, signature_of("before-rotation"), OUTCOME) == 200
+    finally:
+        secrets.put_secret_value(SecretId=secret, SecretString=SIGNING_KEY)
+
+
+def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: World) -> None:
+    # Given that AlloMia no longer takes the key
+    secrets = world.cloud.client("secretsmanager")
+    secret = f"{world.stack.name}/allomia-api-key"
+    world.allomia.configure(accepted_keys=("new-key",))
+    try:
+        world.send({"requestId": "new-key", "phoneNumber": "+15005550100"})
+        wait_until(lambda: status_of(world, "new-key") == "scheduled", 60)
+        parked = world.calls()["new-key"]
+        assert parked["parkReason"] == "HTTP 401"
+        assert parked["dueAt"] - time.time() > 240
+
+        # When the secret holds the new one, and the attempt's time comes: again and again, for a function that has
+        # read the secret just now does not read it anew within 30 s
+        secrets.put_secret_value(SecretId=secret, SecretString='{"apiKey": "new-key"}')
+
+        def let_it_be_due() -> None:
+            bring_forward(world, "new-key")
+            world.sweep()
+
+        # Then the call is placed, once
+        wait_until(lambda: status_of(world, "new-key") == "completed", 90, meanwhile=every(5, let_it_be_due))
+        assert world.dials()["new-key"][1] == 1
+    finally:
+        secrets.put_secret_value(SecretId=secret, SecretString=API_KEY)
+        world.allomia.configure(accepted_keys=(API_KEY,))
+
+
+def test_an_outage_that_refuses_connections_loses_no_call(world: World) -> None:
+    # Given that AlloMia cannot be reached
+    world.allomia.stop()
+    try:
+        world.send({"requestId": "outage", "phoneNumber": "+15005550100"})
+        wait_until(lambda: status_of(world, "outage") == "scheduled", 60)
+    finally:
+        world.allomia.start()
+
+    # When it can be again, then the call is placed, once
+    wait_until(lambda: status_of(world, "outage") == "completed", 90, meanwhile=every(3, world.sweep))
+    assert world.dials()["outage"] == (1, 1)
+
+
+def test_the_schedule_finds_a_lost_webhook_by_itself(scheduled_world: World) -> None:
+    # Given a stack that is reached at its own API URL and that nobody but the schedule sweeps
+    assert ".execute-api." in scheduled_world.stack.webhook_url
+    scheduled_world.send({"requestId": "by-webhook", "phoneNumber": "+15005550100"})
+    scheduled_world.send({"requestId": "by-poll", "phoneNumber": "+15005550200"})
+
+    # When a minute or two have passed
+    wait_until(lambda: status_of(scheduled_world, "by-webhook") == "completed", 60)
+    wait_until(lambda: status_of(scheduled_world, "by-poll") == "completed", 150)
+
+    # Then each outcome came its own way
+    calls = scheduled_world.calls()
+    assert calls["by-webhook"]["outcomeSource"] == "webhook"
+    assert calls["by-poll"]["outcomeSource"] == "poll"
