@@ -121,7 +121,7 @@ def test_where_tls_is_not_answered_nothing_was_sent() -> None:
 
 
 def test_where_no_tls_is_spoken_nothing_was_sent() -> None:
-    received = []
+    received: list[bytes] = []
 
     def speak_plainly() -> None:
         for _ in range(2):
@@ -138,11 +138,6 @@ def test_where_no_tls_is_spoken_nothing_was_sent() -> None:
 
     assert answer == NotAccepted("ConnectError")
     assert [API_KEY.encode() in sent for sent in received] == [False, False]
-
-
-def test_a_host_that_does_not_exist_got_nothing() -> None:
-    with client("http://allomia.invalid") as allomia:
-        assert allomia.place_call(a_request(), CALLBACK_URL) == NotAccepted("ConnectError")
 
 
 # Each of these may have rung somebody's phone: never a second POST.
