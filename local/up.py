@@ -6,6 +6,7 @@ this very stack.
 
 import contextlib
 import json
+import platform
 import shlex
 import signal
 import sys
@@ -52,6 +53,9 @@ def hints(world: World) -> str:
         f"{name}={shlex.quote(value)}" for name, value in world.cloud.environment().items() if "AWS_" in name
     )
     stack, simulator = world.stack, world.allomia.url
+    architecture = "x86_64" if platform.machine().lower() in {"x86_64", "amd64"} else "arm64"
+    # Without them a container would be made for the template's own default architecture, and find no local cloud.
+    overrides = f"--parameter-overrides Architecture={architecture} LocalEndpointUrl={world.cloud.endpoint_url}"
     return f"""\
 The stack {stack.name} runs here until Ctrl-C. For the AWS command line in another terminal:
 
@@ -76,9 +80,8 @@ Make AlloMia misbehave, see whom it rang, and make it well again:
 Run one function by itself against all this, under Lambda's own runtime emulator, or with Docker:
   make invoke FUNCTION=PlaceCallFunction EVENT=events/place_call/completed.json
   sam local invoke PlaceCallFunction -e events/place_call/completed.json --env-vars events/env.json \\
-    --parameter-overrides LocalEndpointUrl={world.cloud.endpoint_url} --docker-network host
-  sam local start-api --env-vars events/env.json \\
-    --parameter-overrides LocalEndpointUrl={world.cloud.endpoint_url} --docker-network host
+    --docker-network host {overrides}
+  sam local start-api --env-vars events/env.json --docker-network host {overrides}
 """
 
 
