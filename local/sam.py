@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -24,16 +25,18 @@ def run_sam(arguments: list[str], environment: Mapping[str, str]) -> None:
     Raises:
         SamError: It failed.
     """
-    done = subprocess.run(
-        [ROOT / ".venv/bin/sam", *arguments],
-        cwd=ROOT,
-        env={**environment, "SAM_CLI_TELEMETRY": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SAM_SECONDS,
-        check=False,
-    )
+    # sam leaves a folder behind for each part that it packs.
+    with tempfile.TemporaryDirectory(prefix="allomia-sam-") as scratch:
+        done = subprocess.run(
+            [ROOT / ".venv/bin/sam", *arguments],
+            cwd=ROOT,
+            env={**environment, "SAM_CLI_TELEMETRY": "0", "TMPDIR": scratch},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SAM_SECONDS,
+            check=False,
+        )
     if done.returncode != 0:
         raise SamError(f"sam {arguments[0]} failed:\n{done.stdout[-8000:]}")
 
