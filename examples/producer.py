@@ -8,7 +8,7 @@ import sys
 
 import boto3
 
-REQUEST = {
+REQUEST: dict[str, object] = {
     # Yours, and the same however often you send it: this is what keeps one request one call.
     "requestId": "reminder-A-1001",
     "phoneNumber": "+15005550100",

@@ -1,0 +1,164 @@
+"""What the README shows is what the code does."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from local.cloud import LocalCloud
+from outbound_calls.contracts import MAX_MESSAGE_BYTES, CallRequest, OutcomeEvent, read_message
+from outbound_calls.lifecycle import PLACE_WITHIN_SECONDS, TERMINAL, OutcomeSource, Status
+from outbound_calls.publish import DETAIL_TYPE, SOURCE
+from outbound_calls.telemetry import Metric
+from tests.docs.markdown import PROJECT, code, fences, prose, read, table
+from tests.template.rendering import Template, read_template
+
+
+@pytest.fixture(scope="module")
+def readme() -> str:
+    return read("README.md")
+
+
+@pytest.fixture(scope="module")
+def template() -> Template:
+    return read_template()
+
+
+def test_the_parameters_and_their_defaults_are_the_templates(readme: str, template: Template) -> None:
+    written = [(name, default) for name, default, _ in table(readme, "parameter", "default")]
+
+    declared = {
+        f"`{name}`": "" if "Default" not in each else f"`{each['Default']}`" if each["Default"] != "" else "empty"
+        for name, each in template["Parameters"].items()
+    }
+    assert sorted(written) == sorted(declared.items())
+
+
+def test_the_outputs_are_the_templates(readme: str, template: Template) -> None:
+    written = [name for row in table(readme, "output") for name in code(row[0])]
+
+    assert sorted(written) == sorted(template["Outputs"])
+
+
+def test_commands_ask_for_outputs_and_resources_that_exist(readme: str, template: Template) -> None:
+    commands = "\n".join([*fences(readme, "sh"), *code(readme)])
+
+    assert set(re.findall(r"(?<!-)\boutput (\w+)", commands)) <= template["Outputs"].keys()
+    assert set(re.findall(r"\bresource (\w+)", commands)) <= template["Resources"].keys()
+    assert set(re.findall(r"\b(\w+Function)\b", readme)) <= template["Resources"].keys()
+
+
+def test_the_environments_are_those_of_samconfig(readme: str) -> None:
+    named = set(re.findall(r"--config-env (\w+)", readme))
+
+    assert named
+    assert named <= set(re.findall(r"^\[(\w+)\.deploy\.parameters\]", read("samconfig.toml"), re.MULTILINE))
+
+
+def test_the_fields_of_a_request_and_their_rules_are_the_contracts(readme: str) -> None:
+    written = [(name, rule) for name, rule, _ in table(readme, "field", "rule")]
+
+    assert written == [(f"`{field.alias}`", field.description) for field in CallRequest.model_fields.values()]
+
+
+def test_the_request_that_is_shown_is_accepted(readme: str) -> None:
+    (shown,) = (block for block in fences(readme, "json") if "phoneNumber" in block)
+    request = read_message(shown)
+
+    assert isinstance(request, CallRequest)
+    assert set(json.loads(shown)) == {field.alias for field in CallRequest.model_fields.values()}
+
+
+def test_the_request_on_the_command_line_is_accepted(readme: str) -> None:
+    bodies = re.findall(r"--message-body '([^']+)'", readme)
+
+    assert bodies
+    for body in bodies:
+        assert isinstance(read_message(body), CallRequest)
+
+
+def test_the_event_that_is_shown_is_one_that_is_published(readme: str) -> None:
+    (shown,) = (json.loads(block) for block in fences(readme, "json") if "detail-type" in block)
+
+    assert (shown["source"], shown["detail-type"]) == (SOURCE, DETAIL_TYPE)
+    assert json.loads(OutcomeEvent.model_validate(shown["detail"]).model_dump_json()) == shown["detail"]
+    for pattern in re.findall(r"--event-pattern '([^']+)'", readme):
+        assert json.loads(pattern) == {"source": [SOURCE]}
+
+
+def test_every_status_is_explained_once(readme: str) -> None:
+    explained = [name for row in table(readme, "status") for name in code(row[0])]
+
+    assert sorted(explained) == sorted(Status)
+    not_yet = explained[: len(Status) - len(TERMINAL)]
+    assert set(not_yet) == set(Status) - TERMINAL  # "The first three"
+
+
+def test_every_metric_that_is_named_exists(readme: str) -> None:
+    named = set(re.findall(r"Counted as `(\w+)`", readme)) | {"OutcomeUnknown"}
+
+    assert named <= set(Metric) | {"OutcomeUnknown"}
+
+
+def test_the_numbers_in_the_text_are_those_of_the_code(readme: str, template: Template) -> None:
+    resources = template["Resources"]
+    properties = {name: each["Properties"] for name, each in resources.items()}
+    route = properties["ReceiveWebhookFunction"]["Events"]["Webhook"]["Properties"]["RouteSettings"]
+    stream = properties["PublishOutcomeFunction"]["Events"]["Outcome"]["Properties"]
+    alarms = [name for name, each in resources.items() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    metrics = len(Metric) + len(TERMINAL) + len(OutcomeSource)
+    text = prose(readme)
+
+    for said in (
+        f"{MAX_MESSAGE_BYTES:,} bytes at most",
+        f"again after {properties['CallQueue']['VisibilityTimeout']} seconds",
+        f"After {PLACE_WITHIN_SECONDS // 3600} hours it is `rejected`",
+        f"More than {route['ThrottlingRateLimit']} webhooks a second (bursts of {route['ThrottlingBurstLimit']})",
+        f"{stream['MaximumRetryAttempts']} times or for six hours",
+        f"| Alarms | {len(alarms)} |",
+        f"| Metrics | {metrics} names at most",
+        f"Its queries, {template['Parameters']['DueShards']['Default']} shards",
+        "place_call and receive_webhook (512 MB)",
+        "publish_outcome (256 MB)",
+    ):
+        assert said in text
+    assert stream["MaximumRecordAgeInSeconds"] == 6 * 3600
+    assert properties["CallQueue"]["RedrivePolicy"]["maxReceiveCount"] == 5  # "five times in all"
+    memory = {name: properties[f"{name}Function"]["MemorySize"] for name in ("PlaceCall", "ReceiveWebhook")}
+    assert memory == {"PlaceCall": 512, "ReceiveWebhook": 512}
+    assert properties["PublishOutcomeFunction"]["MemorySize"] == 256
+
+
+def test_the_costs_add_up(readme: str) -> None:
+    rows = table(readme, "what", "count for a call")
+    costs = [float(row[3]) for row in rows[:6]]
+
+    assert rows[6][3] == f"**{sum(costs):.2f}**"
+    for row, cost in zip(rows, costs, strict=False):
+        count = float(re.match(r"[\d.]+", row[1])[0])  # type: ignore[index]  # each of these begins with its count
+        price = float(row[2].split()[0])
+        assert cost == pytest.approx(count * price, abs=0.006)
+
+
+def test_the_producer_that_is_shown_is_the_file(readme: str) -> None:
+    assert fences(readme, "python") == [read("examples/producer.py")]
+
+
+def test_the_producer_sends_a_request_that_is_accepted() -> None:
+    with LocalCloud() as cloud:
+        sqs = cloud.client("sqs")
+        url = sqs.create_queue(QueueName="calls")["QueueUrl"]
+
+        subprocess.run(
+            [sys.executable, PROJECT / "examples/producer.py", url],
+            env=cloud.environment(),
+            check=True,
+            timeout=30,
+        )
+
+        (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    request = read_message(message["Body"])
+    assert isinstance(request, CallRequest)
+    assert request.request_id == "reminder-A-1001"
