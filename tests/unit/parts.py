@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -66,9 +67,11 @@ class SecretsInMemory:
     versions: dict[str, str | None] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)
     fault: Exception | None = None
+    takes_seconds: float = 0.0
 
     def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, str]:  # noqa: N803 - AWS's names
         self.reads.append(VersionStage)
+        time.sleep(self.takes_seconds)
         if self.fault:
             raise self.fault
         if VersionStage not in self.versions:

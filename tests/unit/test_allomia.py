@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from outbound_calls.allomia import (
     KEY_REFUSED,
-    LONGEST_EXCHANGE_SECONDS,
     NOT_FOUND,
     UNREADABLE,
     Accepted,
@@ -513,7 +512,3 @@ def test_a_key_that_a_status_refuses_is_reread(code: int) -> None:
         client.call_status(CALL_ID)
 
     assert allomia.secrets.reads == ["AWSCURRENT"] * 2
-
-
-def test_the_longest_exchange_leaves_a_function_of_45_seconds_time_to_claim_and_settle() -> None:
-    assert LONGEST_EXCHANGE_SECONDS <= 45 - 15

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from outbound_calls.allomia import (
+    LONGEST_EXCHANGE_SECONDS,
     MAX_ANSWER_BYTES,
     READ_SECONDS,
     UNREADABLE,
@@ -150,6 +151,10 @@ AMBIGUOUS: dict[str, tuple[Behaviour, str]] = {
         says_and_drops(http_answer(CALLING[:20], Content_Length=str(len(CALLING)))),
         "HTTP 200, unreadable: body",
     ),
+    "dropped after what looks like the end": (
+        says_and_drops(http_answer(CALLING, Content_Length=str(len(CALLING) + 1))),
+        "HTTP 200, unreadable: body",
+    ),
     "dropped before the body": (says_and_drops(http_answer(Content_Length="100")), "HTTP 200, unreadable: body"),
     "no HTTP": (says_and_drops(b"220 mail.example ESMTP\r\n"), "RemoteProtocolError"),
     "nothing but zeros": (says_and_drops(b"\0" * 1000), "RemoteProtocolError"),
@@ -201,6 +206,13 @@ def test_the_client_waits_for_an_answer_no_longer_than_a_function_can_afford() -
     with http_client("http://allomia.invalid") as http:
         assert (http.timeout.read, http.timeout.connect) == (READ_SECONDS, 3.0)
         assert (http.timeout.write, http.timeout.pool) == (5.0, 1.0)
+    # Connecting twice, a connection to wait for, writing and reading.
+    assert LONGEST_EXCHANGE_SECONDS == 2 * 3.0 + 1.0 + 5.0 + 12.0
+
+
+def test_the_environment_cannot_send_the_key_through_a_proxy() -> None:
+    with http_client("https://allomia.example") as http:
+        assert not http.trust_env
 
 
 def test_a_redirect_is_not_followed() -> None:

@@ -1,6 +1,7 @@
 """The circuit breaker: when it opens, whom it lets try, and when it closes again."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -218,6 +219,37 @@ def test_of_threads_that_come_at_once_one_gets_to_try(breaker: Breaker, clock: C
 
     assert len(permits) == 32
     assert sum(permit is not None for permit in permits) == 1
+
+
+class SlowClock(Clock):
+    """Gives the other threads time to come in between."""
+
+    def __call__(self) -> float:
+        time.sleep(0.005)
+        return super().__call__()
+
+
+def test_threads_cannot_come_between_the_look_and_the_permit() -> None:
+    clock = SlowClock()
+    breaker = opened(Breaker(clock))
+    clock.pass_seconds(30)
+    permits: list[Permit | None] = []
+
+    at_once(10, lambda: permits.append(breaker.admit()))
+
+    assert sum(permit is not None for permit in permits) == 1
+
+
+def test_threads_that_fail_at_once_open_it_once() -> None:
+    clock = SlowClock()
+    breaker = Breaker(clock, threshold=1)
+    permits = [admitted(breaker) for _ in range(10)]
+
+    at_once(10, lambda: permits.pop().report(healthy=False))
+    clock.pass_seconds(30)
+    calls(breaker, [False])
+
+    assert breaker.seconds_left() == 60
 
 
 def test_no_failure_of_a_thread_is_missed() -> None:

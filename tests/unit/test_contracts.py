@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from outbound_calls.contracts import (
     MAX_ATTEMPT,
@@ -323,6 +324,13 @@ def test_a_refusal_repeats_nothing_of_the_content(fields: dict[str, Any]) -> Non
 
 def test_a_refusal_of_what_is_no_json_repeats_nothing_either() -> None:
     assert "zqx" not in str(refusal(f'{{"phoneNumber": "{CANARY}')).lower()
+
+
+def test_an_exception_that_nobody_turned_into_a_refusal_repeats_nothing_either() -> None:
+    with pytest.raises(ValidationError) as caught:
+        CallRequest(phone_number=CANARY, customer_name="Ada")
+
+    assert "Zqx" not in str(caught.value)
 
 
 anything = st.recursive(
