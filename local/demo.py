@@ -112,7 +112,7 @@ def watch(world: World, cases: list[Case], console: Console) -> Mapping[str, Map
 
 def table(cases: Iterable[Case], calls: Mapping[str, Mapping[str, Any]], dials: Mapping[str, tuple[int, int]]) -> Table:
     """The calls as they stand."""
-    shown = Table("request", "what happens", "status", "by", "seconds", "rung", header_style="bold")
+    shown = Table("request", "what happens", "status", "by", "seconds", "times rung", header_style="bold")
     shown.columns[0].no_wrap = shown.columns[2].no_wrap = True
     for case in cases:
         call = calls.get(case.request_id, {})
@@ -124,7 +124,7 @@ def table(cases: Iterable[Case], calls: Mapping[str, Mapping[str, Any]], dials: 
             f"[{_STYLES.get(status, 'white')}]{status}[/]",
             call.get("outcomeSource", ""),
             "" if seconds is None else str(seconds),
-            f"{dials.get(case.request_id, (0, 0))[1]} times",
+            f"{dials.get(case.request_id, (0, 0))[1]}",
         )
     return shown
 

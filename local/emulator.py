@@ -4,7 +4,7 @@ The real Lambda runtime interface emulator, which aws-sam-cli carries, drives th
 function finds its own code, its layers and the standard library, and nothing else: a package that the layer lacks
 cannot be imported. The timeout is enforced, the memory is not.
 
-    python -m local.emulator PlaceCallFunction events/place_call/one.json
+    python -m local.emulator PlaceCallFunction events/place_call/completed.json
 """
 
 import argparse

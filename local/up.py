@@ -57,11 +57,11 @@ def hints(world: World) -> str:
     # Without them a container would be made for the template's own default architecture, and find no local cloud.
     overrides = f"--parameter-overrides Architecture={architecture} LocalEndpointUrl={world.cloud.endpoint_url}"
     return f"""\
-The stack {stack.name} runs here until Ctrl-C. For the AWS command line in another terminal:
+The stack {stack.name} runs here until Ctrl-C. For the AWS command line (version 2) in another terminal:
 
   export {aws}
 
-Post a message (what a phone number makes AlloMia do: python -m local.simulator --numbers):
+Post a message (what a phone number makes AlloMia do: .venv/bin/python -m local.simulator --numbers):
   aws sqs send-message --queue-url {stack.call_queue_url} --message-body file://events/requests/completed.json
 
 Watch the table, start the poller without waiting for its minute, read the rejected messages with their reasons:
@@ -79,9 +79,9 @@ Make AlloMia misbehave, see whom it rang, and make it well again:
 
 Run one function by itself against all this, under Lambda's own runtime emulator, or with Docker:
   make invoke FUNCTION=PlaceCallFunction EVENT=events/place_call/completed.json
-  sam local invoke PlaceCallFunction -e events/place_call/completed.json --env-vars events/env.json \\
+  .venv/bin/sam local invoke PlaceCallFunction -e events/place_call/completed.json --env-vars events/env.json \\
     --docker-network host {overrides}
-  sam local start-api --env-vars events/env.json --docker-network host {overrides}
+  .venv/bin/sam local start-api --env-vars events/env.json --docker-network host {overrides}
 """
 
 

@@ -202,7 +202,7 @@ def test_an_outage_that_refuses_connections_loses_no_call(world: World) -> None:
         world.allomia.start()
 
     # When it can be again, then the call is placed, once
-    wait_until(lambda: status_of(world, "outage") == "completed", 90, meanwhile=every(3, world.sweep))
+    wait_until(lambda: status_of(world, "outage") == "completed", 240, meanwhile=every(3, world.sweep))
     assert world.dials()["outage"] == (1, 1)
 
 

@@ -2,6 +2,9 @@
 
 import pytest
 
+from outbound_calls.contracts import Outcome
+from outbound_calls.lifecycle import OutcomeSource, Status
+from outbound_calls.telemetry import Metric, outcome_metrics
 from tests.template.conftest import StackOf
 from tests.template.rendering import Stack
 
@@ -23,6 +26,24 @@ def test_the_first_message_that_waits_for_a_person_raises_an_alarm(stack: Stack,
     assert properties["Threshold"] == 0
 
 
+@pytest.mark.parametrize(
+    ("alarm", "metric"),
+    [
+        ("UnknownOutcomesAlarm", outcome_metrics(Outcome(status=Status.UNKNOWN, source=OutcomeSource.DEADLINE))[0]),
+        ("AllomiaKeyRefusedAlarm", Metric.KEY_REFUSED),
+    ],
+)
+def test_a_call_that_needs_a_person_raises_an_alarm_on_the_metric_that_the_code_emits(
+    stack: Stack, alarm: str, metric: str
+) -> None:
+    properties = stack.properties(alarm)
+
+    assert (properties["Namespace"], properties["MetricName"]) == ("AllomiaOutboundCalls", metric)
+    assert properties["Dimensions"] == [{"Name": "service", "Value": "${AWS::StackName}"}]
+    assert (properties["Statistic"], properties["ComparisonOperator"]) == ("Sum", "GreaterThanThreshold")
+    assert properties["Threshold"] == 0
+
+
 def test_a_poller_that_fails_or_never_runs_raises_an_alarm(stack: Stack) -> None:
     properties = stack.properties("PollerStoppedAlarm")
 
@@ -35,7 +56,7 @@ def test_a_poller_that_fails_or_never_runs_raises_an_alarm(stack: Stack) -> None
 
 def test_every_alarm_says_what_happened_and_tells_the_topic(stack: Stack) -> None:
     alarms = dict(stack.of_type("AWS::CloudWatch::Alarm"))
-    assert len(alarms) == 4
+    assert len(alarms) == 6
     for alarm in alarms.values():
         assert alarm["AlarmActions"] == ["${AlarmTopic}"]
         assert alarm["AlarmDescription"]
