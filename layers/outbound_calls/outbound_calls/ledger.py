@@ -125,7 +125,7 @@ class Ledger:
         """Claim a parked attempt and arm its first poll; None unless it is `scheduled`."""
         sets = {"dispatchedAt": int(now), "claimId": claim_id, "dueAt": int(now) + grace, "pollDelay": grace}
         written, item = self._move(key, Status.DISPATCHING, sets, removes=("parkReason",))
-        if item is None or not (written or item.get("claimId") == claim_id):  # ours already: see `_put`
+        if item is None or not (written or _is_claim(item, claim_id)):  # ours already: see `_put`
             return None
         return _call(item, CallRequest.model_validate(item["request"]))
 
@@ -168,6 +168,8 @@ class Ledger:
             sets,
             removes=_WORK_LEFT if outcome.reason else (*_WORK_LEFT, "reason"),
             where=_Where(
+                # The due time alone does not tell: one that was claimed anew may be due at the same second.
+                claim_id=unless_moved.claim_id if unless_moved else None,
                 outbound_call_id=outcome.outbound_call_id,
                 due_at=unless_moved.due_at if unless_moved else None,
             ),
@@ -249,7 +251,7 @@ class Ledger:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
-            return owner is not None and _found(error).get("claimId") == owner
+            return owner is not None and _is_claim(_found(error), owner)
         return True
 
     def _move(
@@ -330,6 +332,10 @@ def _dynamo(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(item: Mapping[str, Any]) -> Item:
     return {name: _deserialize(value) for name, value in item.items()}
+
+
+def _is_claim(item: Item, claim_id: str) -> bool:
+    return item.get("claimId") == claim_id and item.get("status") == Status.DISPATCHING.value
 
 
 def _found(error: ClientError) -> Item:
