@@ -1,0 +1,26 @@
+"""One local cloud for all these tests, and in it one table: every test makes calls of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.cloud import LocalCloud
+from tests.ledger.parts import Calls, Network, create_calls_table
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[LocalCloud]:
+    with LocalCloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def calls(cloud: LocalCloud) -> Calls:
+    dynamodb = cloud.client("dynamodb")
+    return Calls.over(dynamodb, create_calls_table(dynamodb))
+
+
+@pytest.fixture
+def network(cloud: LocalCloud) -> Iterator[Network]:
+    with Network(cloud) as network:
+        yield network
