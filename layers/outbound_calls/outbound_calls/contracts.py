@@ -171,6 +171,9 @@ def read_message(body: str) -> CallRequest | Release:
 
 def _refusal(error: ValidationError) -> RefusedInput:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["loc"][:1] == ("release",):
+        # Its one rule says all: a field too many may be one that a request would have.
+        return RefusedInput("release", _RULES["release"])
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
         return RefusedInput(name if _IDENTIFIER.fullmatch(name) else "body", f"no field but {_FIELDS}", ours=False)
