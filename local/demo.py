@@ -64,6 +64,8 @@ class Check:
 def main() -> int:
     """Run the demo; returns the exit code."""
     console = Console()
+    if not console.is_terminal:
+        console.width = 110
     cases = [
         Case(path.stem, path.read_text(), MAGIC_NUMBERS[json.loads(path.read_text())["phoneNumber"]])
         for path in sorted(REQUESTS.glob("*.json"))
@@ -112,7 +114,7 @@ def watch(world: World, cases: list[Case], console: Console) -> Mapping[str, Map
 
 def table(cases: Iterable[Case], calls: Mapping[str, Mapping[str, Any]], dials: Mapping[str, tuple[int, int]]) -> Table:
     """The calls as they stand."""
-    shown = Table("request", "what happens", "status", "by", "seconds", "times rung", header_style="bold")
+    shown = Table("request", "what happens", "status", "by", "seconds", "rung", header_style="bold")
     shown.columns[0].no_wrap = shown.columns[2].no_wrap = True
     for case in cases:
         call = calls.get(case.request_id, {})
