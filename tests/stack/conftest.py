@@ -9,8 +9,11 @@ from local.cloud import LocalCloud
 from local.simulator import Simulator
 from local.world import API_KEY, World, deploy_into
 
-DEADLINE_SECONDS = 45
-"""Long enough for every first poll to come before it, even where a busy machine is slow to start functions."""
+GRACE_SECONDS = 8
+"""Long enough for a webhook to come before the first poll, even where a busy machine is slow to start functions."""
+
+DEADLINE_SECONDS = 50
+"""Long enough for several polls before it."""
 
 LATE_SECONDS = DEADLINE_SECONDS + 10
 """So that a late webhook meets an `unknown`."""
@@ -28,7 +31,9 @@ def parts() -> Iterator[tuple[LocalCloud, Simulator]]:
 @pytest.fixture(scope="session")
 def world(parts: tuple[LocalCloud, Simulator]) -> World:
     """A stack under which minutes are seconds."""
-    return deploy_into(*parts, {"CallDeadlineSeconds": DEADLINE_SECONDS}, "outbound")
+    return deploy_into(
+        *parts, {"WebhookGraceSeconds": GRACE_SECONDS, "CallDeadlineSeconds": DEADLINE_SECONDS}, "outbound"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,21 @@ def bring_forward(world: World, request_id: str) -> None:
         )
 
 
+# First, while no circuit breaker has seen a failure.
+def test_an_outage_that_refuses_connections_loses_no_call(world: World) -> None:
+    # Given that AlloMia cannot be reached
+    world.allomia.stop()
+    try:
+        world.send({"requestId": "outage", "phoneNumber": "+15005550100"})
+        wait_until(lambda: status_of(world, "outage") == "scheduled", 60)
+    finally:
+        world.allomia.start()
+
+    # When it can be again, then the call is placed, once
+    wait_until(lambda: status_of(world, "outage") == "completed", 240, meanwhile=every(3, world.sweep))
+    assert world.dials()["outage"] == (1, 1)
+
+
 def test_a_message_sent_many_times_at_once_rings_once(world: World) -> None:
     # Given the same message twenty times, from several senders
     message: dict[str, object] = {"requestId": "many", "phoneNumber": "+15005550100"}
@@ -190,20 +205,6 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: World) -> None:
     finally:
         secrets.put_secret_value(SecretId=secret, SecretString=API_KEY)
         world.allomia.configure(accepted_keys=(API_KEY,))
-
-
-def test_an_outage_that_refuses_connections_loses_no_call(world: World) -> None:
-    # Given that AlloMia cannot be reached
-    world.allomia.stop()
-    try:
-        world.send({"requestId": "outage", "phoneNumber": "+15005550100"})
-        wait_until(lambda: status_of(world, "outage") == "scheduled", 60)
-    finally:
-        world.allomia.start()
-
-    # When it can be again, then the call is placed, once
-    wait_until(lambda: status_of(world, "outage") == "completed", 240, meanwhile=every(3, world.sweep))
-    assert world.dials()["outage"] == (1, 1)
 
 
 def test_the_schedule_finds_a_lost_webhook_by_itself(scheduled_world: World) -> None:

