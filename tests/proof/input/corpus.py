@@ -55,8 +55,13 @@ class MessageCase:
 
     @property
     def from_a_queue(self) -> bool:
-        """Whether SQS would take it: it refuses characters that XML has none for, and more than a MiB."""
-        return len(self.body.encode(errors="replace")) <= 2**20 and all(map(_in_a_queue, self.body)) and bool(self.body)
+        """Whether it can stand in a queue."""
+        return fits_a_queue(self.body)
+
+
+def fits_a_queue(body: str) -> bool:
+    """Whether SQS takes it as a message: not empty, and of the characters that XML has."""
+    return bool(body) and all(map(_in_a_queue, body))
 
 
 def _in_a_queue(character: str) -> bool:

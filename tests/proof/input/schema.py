@@ -1,0 +1,97 @@
+"""Values from a JSON Schema: those that keep it, and those that break it in one named place.
+
+It knows as much of JSON Schema as the contracts use, and fails on the rest instead of passing it over.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+type Schema = Mapping[str, Any]
+
+_SAID = {"title", "description", "default"}
+# Three bytes a character at the most, so that a schema's longest texts stay within a message.
+_TEXT = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"])
+
+
+def valid(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
+    """Values that keep the schema. `root` holds its definitions."""
+    schema = _resolved(schema, root)
+    match schema:
+        case {"anyOf": choices}:
+            return st.one_of(*(valid(choice, root) for choice in choices))
+        case {"enum": values}:
+            return st.sampled_from(values)
+        case {"type": "null"}:
+            return st.none()
+        case {"type": "integer" | "number" as kind}:
+            least, most = schema.get("minimum", 0), schema.get("maximum", 10**9)
+            return st.integers(least, most) if kind == "integer" else st.floats(least, most)
+        case {"type": "string", "pattern": pattern, "minLength": least, "maxLength": most}:
+            rule = re.compile(pattern)
+            return st.text(_TEXT, min_size=least, max_size=most).filter(lambda text: bool(rule.search(text)))
+        case {"type": "string", "pattern": pattern}:
+            return st.from_regex(pattern.replace("$", r"\Z"))
+        case {"type": "string"}:
+            return st.text(_TEXT, min_size=schema.get("minLength", 0), max_size=min(schema.get("maxLength", 60), 60))
+        case {"type": "object", "properties": properties}:
+            required = {name: valid(properties[name], root) for name in schema.get("required", [])}
+            optional = {name: valid(each, root) for name, each in properties.items() if name not in required}
+            return st.fixed_dictionaries(required, optional=optional)
+        case {"type": "object", "additionalProperties": values}:
+            names = schema.get("propertyNames", {})
+            keys = st.text(_TEXT, min_size=names.get("minLength", 0), max_size=names.get("maxLength", 64))
+            return st.dictionaries(keys, valid(values, root), max_size=min(schema.get("maxProperties", 6), 6))
+        case _:
+            raise NotImplementedError(f"{schema} in a contract: teach it to {__name__}")
+
+
+def broken(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
+    """Values that break the schema: of another type, too long, too many, of another pattern."""
+    schema = _resolved(schema, root)
+    if "anyOf" in schema:
+        (choice,) = (each for each in schema["anyOf"] if each != {"type": "null"})
+        return broken(choice, root).filter(lambda value: value is not None)
+    other = st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.lists(st.text(max_size=3))
+    )
+    match schema:
+        case {"enum": values}:
+            return other | st.text().filter(lambda text: text not in values)
+        case {"type": "string"}:
+            wrong: list[st.SearchStrategy[Any]] = [other, st.dictionaries(st.text(max_size=3), st.text(max_size=3))]
+            if "maxLength" in schema:
+                wrong.append(st.integers(schema["maxLength"] + 1, schema["maxLength"] + 50).map(lambda n: "a" * n))
+            if schema.get("minLength"):
+                wrong.append(st.just(""))
+            if "pattern" in schema:
+                # Python's `$` lets a newline follow; the contracts' does not.
+                rule = re.compile(schema["pattern"].replace("$", r"\Z"))
+                ends = st.sampled_from(["\n", " ", "/", "\x00", "٣", "é", "+"])
+                good = valid(schema, root)
+                texts = st.one_of(
+                    st.text(max_size=8), st.tuples(ends, good).map("".join), st.tuples(good, ends).map("".join)
+                )
+                wrong.append(texts.filter(lambda text: not rule.search(text)))
+            return st.one_of(*wrong)
+        case {"type": "object", "additionalProperties": Mapping() as values}:
+            names = schema.get("propertyNames", {})
+            longest = int(names.get("maxLength", 64))
+            return st.one_of(
+                other,
+                st.text(max_size=5),
+                st.dictionaries(st.text(_TEXT, min_size=1, max_size=5), broken(values, root), min_size=1, max_size=3),
+                st.dictionaries(st.just("") | st.just("n" * (longest + 1)), valid(values, root), min_size=1),
+                st.just({f"name{number}": "" for number in range(schema["maxProperties"] + 1)}),
+            )
+        case _:
+            raise NotImplementedError(f"{schema} in a contract: teach it to {__name__}")
+
+
+def _resolved(schema: Schema, root: Schema) -> Schema:
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        return _resolved(root["$defs"][name], root)
+    return {name: value for name, value in schema.items() if name not in _SAID}
