@@ -60,7 +60,7 @@ PLACE_WITHIN_SECONDS = 24 * 3600
 """A request that could not be dialled for this long after it came is rejected: a call that late helps nobody."""
 
 _FIRST_BACKOFF_SECONDS = 30.0
-_LONGEST_BACKOFF_SECONDS = 900.0
+_LONGEST_BACKOFF_SECONDS = 300.0
 KEY_REFUSED_BACKOFF_SECONDS = 300.0
 """A refused key is mended by a person, not by asking again soon."""
 
@@ -74,7 +74,7 @@ type Jitter = Callable[[float, float], float]
 def parking_seconds(times_parked: int, at_least: float, jitter: Jitter) -> float:
     """How long an attempt that could not be dialled waits: never less than `at_least` seconds.
 
-    Exponential from 30 s to 15 min by the number of times it was parked before, and spread upwards by a half, so
+    Exponential from 30 s to 5 min by the number of times it was parked before, and spread upwards by a half, so
     that what was parked in one outage does not come back in one second.
     """
     backoff = min(_FIRST_BACKOFF_SECONDS * 2.0 ** min(times_parked, 16), _LONGEST_BACKOFF_SECONDS)
