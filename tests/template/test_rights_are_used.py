@@ -18,8 +18,8 @@ FUNCTIONS: Final[dict[str, tuple[str, type[settings.Settings]]]] = {
     "publish_outcome": ("PublishOutcomeFunction", settings.PublishOutcomeSettings),
 }
 
-# What AWS does in a role's name, by the part of the template that asks for it. Sources: Lambda's guide on execution roles
-# and on the event sources SQS and DynamoDB; Step Functions' guide on logs and on X-Ray.
+# What AWS does in a role's name, by the part of the template that asks for it. Sources: the guides of Lambda (execution
+# role, SQS and DynamoDB as event sources) and of Step Functions (logs, X-Ray).
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 TRACING = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 SAMPLING = {"xray:GetSamplingRules", "xray:GetSamplingTargets"}
