@@ -6,6 +6,7 @@ import pytest
 
 from local.cloud import LocalCloud
 from tests.ledger.parts import Calls, Network, create_calls_table
+from tests.ledger.world import Surroundings
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +21,19 @@ def calls(cloud: LocalCloud) -> Calls:
     return Calls.over(dynamodb, create_calls_table(dynamodb))
 
 
-@pytest.fixture
-def network(cloud: LocalCloud) -> Iterator[Network]:
+@pytest.fixture(scope="session")
+def surroundings(cloud: LocalCloud, calls: Calls) -> Surroundings:
+    return Surroundings(cloud, calls)
+
+
+@pytest.fixture(scope="session")
+def lasting_network(cloud: LocalCloud) -> Iterator[Network]:
     with Network(cloud) as network:
         yield network
+
+
+@pytest.fixture
+def network(lasting_network: Network) -> Network:
+    """The network, whole again."""
+    lasting_network.heal()
+    return lasting_network

@@ -102,9 +102,14 @@ class Calls:
 
     def due(self, key: AttemptKey) -> list[DueItem]:
         """The attempt's entries in the index, whichever shard they are in."""
-        entries = self.dynamodb.scan(TableName=self.table, IndexName="due")["Items"]
-        items = [DueItem.from_index(entry) for entry in entries]
-        return [item for item in items if item.key == key]
+        found = self.dynamodb.scan(
+            TableName=self.table,
+            IndexName="due",
+            FilterExpression="requestId = :requestId AND attempt = :attempt",
+            ExpressionAttributeValues=_typed({":requestId": key.request_id, ":attempt": key.attempt}),
+        )
+        assert "LastEvaluatedKey" not in found
+        return [DueItem.from_index(entry) for entry in found["Items"]]
 
     # Calls in every status, each by the writes that really lead there.
 
@@ -189,11 +194,14 @@ class Network:
         self.plan: Callable[[str, int], str] = lambda _operation, _before: PASS
         self.operations: list[str] = []
         self._lock = threading.Lock()
+        self._session: Any = boto3.session.Session(cloud.account, "local", region_name=cloud.region)
+        self._clients: dict[tuple[str, int], Any] = {}
         self._http = httpx.Client(base_url=cloud.endpoint_url, trust_env=False)
         network = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
                 operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
@@ -229,20 +237,33 @@ class Network:
         self._server.shutdown()
         self._thread.join(10)
         self._server.server_close()
+        for client in self._clients.values():
+            client.close()
         self._http.close()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def client(self, service: Any, attempts: int = 1) -> Any:
-        """A client over this network that sends a request at most so many times. To be closed after use."""
-        session: Any = boto3.session.Session(self.cloud.account, "local", region_name=self.cloud.region)
-        return session.client(
-            service,
-            endpoint_url=self.url,
-            config=Config(proxies={}, retries={"mode": "standard", "total_max_attempts": attempts}),
-        )
+    def client(self, service: str, attempts: int = 1) -> Any:
+        """A client over this network that sends a request at most so many times. It is kept: making one takes long."""
+        if (service, attempts) not in self._clients:
+            self._clients[service, attempts] = self._session.client(
+                service,
+                endpoint_url=self.url,
+                config=Config(
+                    proxies={},
+                    max_pool_connections=16,
+                    retries={"mode": "standard", "total_max_attempts": attempts},
+                ),
+            )
+        return self._clients[service, attempts]
+
+    def heal(self) -> None:
+        """Lose nothing any more, and forget what was."""
+        with self._lock:
+            self.plan = lambda _operation, _before: PASS
+            self.operations.clear()
 
     def fate(self, operation: str) -> str:
         with self._lock:

@@ -245,7 +245,6 @@ def test_a_new_claim_that_was_sent_twice_is_still_ones_own(calls: Calls, network
     assert call
     assert call.claim_id == CLAIM
     assert network.operations == ["PutItem", "PutItem"]
-    with_losses.dynamodb.close()
 
 
 def test_a_claim_of_a_parked_call_that_was_sent_twice_is_still_ones_own(calls: Calls, network: Network) -> None:
@@ -259,7 +258,6 @@ def test_a_claim_of_a_parked_call_that_was_sent_twice_is_still_ones_own(calls: C
     assert (call.claim_id, call.dispatched_at) == (CLAIM, NOW)
     assert call.request == a_request(customer_name="Ada")
     assert network.operations == ["UpdateItem", "UpdateItem"]
-    with_losses.dynamodb.close()
 
 
 def test_a_claim_that_was_lost_on_the_way_is_made_by_the_second_try(calls: Calls, network: Network) -> None:
@@ -270,7 +268,6 @@ def test_a_claim_that_was_lost_on_the_way_is_made_by_the_second_try(calls: Calls
     assert with_losses.ledger.claim_new(key, a_request(), CLAIM, NOW, GRACE)
 
     assert calls.there(key)["claimId"] == CLAIM
-    with_losses.dynamodb.close()
 
 
 def test_settling_that_was_sent_twice_is_still_told_as_done(calls: Calls, network: Network) -> None:
@@ -281,7 +278,6 @@ def test_settling_that_was_sent_twice_is_still_told_as_done(calls: Calls, networ
     assert with_losses.ledger.settle(call, CALL_ID, CONTACT_ID)
 
     assert calls.status(call.key) == "calling"
-    with_losses.dynamodb.close()
 
 
 def test_the_claim_of_another_is_never_taken_for_ones_own(calls: Calls) -> None:
