@@ -18,14 +18,17 @@ Source of paths and statuses: docs.allomia.com, outbound calls. AlloMia document
 proof that nothing was accepted is `Ambiguous`.
 """
 
+import html
 import re
 import time
+import unicodedata
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
@@ -46,7 +49,9 @@ _LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
 _LONGEST_WORDS = 300
 _NO_WORDS = "no words"
 _LEFT_OUT = "[…]"
+_LONG_ENOUGH = 5
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
+_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[\"\\/])")
 _LONG_NUMBER = re.compile(r"\+?\d[\d ().-]{5,}\d")
 
 
@@ -257,7 +262,22 @@ def _words(response: httpx.Response, private: Set[str]) -> str:
     if not isinstance(words, str):
         # What private values look like inside a structure, nobody knows.
         return _NO_WORDS
-    for value in sorted(filter(None, private), key=len, reverse=True):
-        words = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _LEFT_OUT, words, flags=re.IGNORECASE)
+    words = _undressed(words)
+    for value in sorted(map(_undressed, private), key=len, reverse=True):
+        # In a form, a plus stands for a space.
+        if pattern := r"[\s+]+".join(map(re.escape, value.split())):
+            # A short value may be a part of any word: it is left out where it stands alone.
+            whole = pattern if len(value) >= _LONG_ENOUGH else rf"(?<![^\W_]){pattern}(?![^\W_])"
+            words = re.sub(whole, _LEFT_OUT, words, flags=re.IGNORECASE)
     words = _LONG_NUMBER.sub(_LEFT_OUT, _URL.sub(_LEFT_OUT, words))
     return "".join(character if character.isprintable() else " " for character in words)[:_LONGEST_WORDS]
+
+
+def _undressed(text: str) -> str:
+    """A text without the escapes of URLs, JSON and HTML, in which a value would not be recognised."""
+    for _ in range(2):
+        text = html.unescape(unquote(text))
+        text = _JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[0][1], text)
+    # An escaped character beyond the first 65,536 came as two.
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return unicodedata.normalize("NFC", whole)
