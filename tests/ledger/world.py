@@ -4,16 +4,17 @@ AlloMia is a transport that answers as told, and holds every test to the first p
 accepted, no two are for the same attempt.
 """
 
+from __future__ import annotations
+
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpx
 
-from local.cloud import LocalCloud
 from outbound_calls.allomia import AllomiaClient, http_client
 from outbound_calls.breaker import Breaker
 from outbound_calls.callbacks import CallbackUrls
@@ -26,6 +27,11 @@ from outbound_calls.receive import Receipt, ReceiveWebhooks, Webhook
 from outbound_calls.secrets import Secret
 from tests.ledger.parts import GRACE, NOW, RETENTION_DAYS, Calls
 from tests.unit.parts import API_KEY, ASSISTANT_ID, CONTACT_ID, PHONE_NUMBER, PHONE_NUMBER_ID, Clock, no_jitter
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+    from local.cloud import LocalCloud
 
 DEADLINE = 7200
 SIGNING_KEY = "first-signing-key"
@@ -115,6 +121,13 @@ class Surroundings:
     def new_queue(self) -> str:
         return self.sqs.create_queue(QueueName=f"queue-{uuid4().hex}")["QueueUrl"]
 
+    def take(self, url: str, wait_seconds: int = 0) -> list[MessageTypeDef]:
+        """Up to ten messages of a queue."""
+        answer = self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=wait_seconds
+        )
+        return answer.get("Messages", [])
+
 
 class World:
     """The use cases and everything around them. The time is `clock`'s."""
@@ -194,21 +207,15 @@ class World:
 
     def queued(self) -> list[str]:
         """The messages that wait for place_call."""
-        return [message["Body"] for message in self._take(self.surroundings.call_queue_url)]
+        return [message["Body"] for message in self.surroundings.take(self.surroundings.call_queue_url)]
 
     def rejected(self) -> list[dict[str, Any]]:
         """The messages that were moved away, each with its attributes."""
         return [
             {"body": message["Body"]}
             | {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
-            for message in self._take(self.surroundings.rejected_queue_url)
+            for message in self.surroundings.take(self.surroundings.rejected_queue_url)
         ]
-
-    def _take(self, url: str) -> list[Any]:
-        answer = self.surroundings.sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        )
-        return list(answer.get("Messages", []))
 
     # AlloMia's webhooks.
 

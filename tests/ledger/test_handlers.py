@@ -1,0 +1,447 @@
+"""The four functions as Lambda runs them: a process of their own, told everything by its environment.
+
+What they answer decides what is deleted: an identifier that SQS does not know, or none where one is due, loses a
+message. What they print is what operators see, so it is searched for whatever must not be in it.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from local.cloud import LocalCloud
+from outbound_calls.contracts import AttemptKey
+from outbound_calls.lifecycle import Status
+from tests.ledger.parts import ROOT, Calls
+from tests.ledger.world import BASE_URL, DEADLINE, SIGNING_KEY, Surroundings, World
+from tests.unit.parts import (
+    API_KEY,
+    ASSISTANT_ID,
+    CONTACT_ID,
+    PHONE_NUMBER,
+    PHONE_NUMBER_ID,
+    Behaviour,
+    HttpRequest,
+    SocketServer,
+    http_answer,
+)
+
+CANARY = "Zqx"
+CANARIES = (CANARY, PHONE_NUMBER[1:], API_KEY, SIGNING_KEY, "/webhooks/allomia/")
+
+# Invokes a function as Lambda does: imports it once, then calls it for each event.
+RUNTIME = """
+import importlib.util, json, sys
+
+class Context:
+    function_name = "the-function"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:ca-central-1:123456789012:function:the-function"
+    aws_request_id = "11111111-2222-3333-4444-555555555555"
+
+    def get_remaining_time_in_millis(self):
+        return 45000
+
+spec = importlib.util.spec_from_file_location("app", sys.argv[1])
+app = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(app)
+for line in sys.stdin:
+    print("ANSWER", json.dumps(app.handler(json.loads(line), Context())), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a function answered to each event, and what it printed."""
+
+    answers: list[Any]
+    printed: str
+    failed: bool
+
+    def lines(self, **keys: Any) -> list[dict[str, Any]]:
+        """The log lines that have these keys."""
+        found = [json.loads(line) for line in self.printed.splitlines() if line.startswith("{")]
+        return [line for line in found if "_aws" not in line and keys.items() <= line.items()]
+
+    def counted(self, metric: str) -> float:
+        found = [json.loads(line) for line in self.printed.splitlines() if line.startswith("{")]
+        return sum(sum(line[metric]) for line in found if "_aws" in line and metric in line)
+
+
+def run(function: str, environment: Mapping[str, str], *events: Any) -> Run:
+    """Run a function; nothing that it prints may hold a number, a name, a key or a callback URL."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RUNTIME, ROOT / "functions" / function / "app.py"],
+        input="".join(json.dumps(event) + "\n" for event in events),
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    printed = "\n".join([line for line in lines if not line.startswith("ANSWER ")] + [done.stderr])
+    assert [canary for canary in CANARIES if canary in printed] == []
+    answers = [json.loads(line.removeprefix("ANSWER ")) for line in lines if line.startswith("ANSWER ")]
+    return Run(answers, printed, done.returncode != 0)
+
+
+@pytest.fixture
+def environment(cloud: LocalCloud, surroundings: Surroundings) -> dict[str, str]:
+    """What the template tells the functions, all of them at once."""
+    return cloud.environment() | {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT / "layers" / "outbound_calls"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "POWERTOOLS_SERVICE_NAME": "calls-test",
+        "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+        "CALLS_TABLE_NAME": surroundings.calls.table,
+        "CALL_QUEUE_URL": surroundings.new_queue(),
+        "REJECTED_QUEUE_URL": surroundings.new_queue(),
+        "ALLOMIA_API_KEY_SECRET_ARN": surroundings.key_arn,
+        "ALLOMIA_BASE_URL": "http://127.0.0.1:9",
+        "SIGNING_SECRET_ARN": surroundings.signing_arn,
+        "WEBHOOK_URL": BASE_URL,
+        "DEFAULT_ASSISTANT_ID": ASSISTANT_ID,
+        "DEFAULT_PHONE_NUMBER_ID": "",
+        "WEBHOOK_GRACE_SECONDS": "180",
+        "CALL_DEADLINE_SECONDS": str(DEADLINE),
+        "DUE_SHARDS": "4",
+        "RETENTION_DAYS": "90",
+        "OUTCOME_BUS_NAME": "none",
+    }
+
+
+@pytest.fixture
+def world(surroundings: Surroundings) -> Iterator[World]:
+    world = World(surroundings)
+    yield world
+    world.close()
+
+
+def takes_calls(connection: socket.socket, request: HttpRequest) -> bool:
+    """AlloMia in the best of health."""
+    call_id = request.path.split("/")[-2] if request.method == "GET" else str(uuid4())
+    status = "completed" if request.method == "GET" else "calling"
+    answer = {"outboundCallId": call_id, "contactId": CONTACT_ID, "status": status}
+    connection.sendall(http_answer(json.dumps(answer), Content_Type="application/json"))
+    return True
+
+
+@contextmanager
+def allomia(environment: dict[str, str], behave: Behaviour = takes_calls) -> Iterator[SocketServer]:
+    """A server that the functions take for AlloMia."""
+    with SocketServer(behave) as server:
+        environment["ALLOMIA_BASE_URL"] = server.url
+        yield server
+
+
+def batch(*bodies: str) -> dict[str, Any]:
+    """What the queue hands to place_call. The ids of messages say nothing of their order."""
+    return {"Records": [{"messageId": f"m-{uuid4().hex}", "receiptHandle": "h", "body": body} for body in bodies]}
+
+
+def ids(event: dict[str, Any], *positions: int) -> list[dict[str, str]]:
+    return [{"itemIdentifier": event["Records"][i]["messageId"]} for i in positions]
+
+
+def a_message(**changes: Any) -> str:
+    request = World.request(
+        customerName=f"{CANARY} Lovelace",
+        dynamicVariables={"illness": f"{CANARY}-itis"},
+        phoneNumberId=PHONE_NUMBER_ID,
+        **changes,
+    )
+    return json.dumps(request)
+
+
+# place_call.
+
+
+def test_a_batch_of_ten_is_placed_side_by_side_and_acknowledged(calls: Calls, environment: dict[str, str]) -> None:
+    together = threading.Barrier(10)
+
+    def behave(connection: socket.socket, request: HttpRequest) -> bool:
+        # Passes only when all ten are here.
+        together.wait(20)
+        return takes_calls(connection, request)
+
+    event = batch(*(a_message() for _ in range(10)))
+    with allomia(environment, behave) as server:
+        done = run("place_call", environment, event)
+
+    assert done.answers == [{"batchItemFailures": []}]
+    assert len(server.posts()) == 10
+    assert {post.headers["authorization"] for post in server.posts()} == {f"Bearer {API_KEY}"}
+    for record in event["Records"]:
+        request_id = json.loads(record["body"])["requestId"]
+        assert calls.status(AttemptKey(request_id=request_id, attempt=1)) == "calling"
+        (line,) = done.lines(messageId=record["messageId"])
+        assert line.items() >= {"message": "message calling", "requestId": request_id, "attempt": 1}.items()
+        assert line["service"] == "calls-test"
+        assert line["outboundCallId"]
+    assert done.counted("CallsPlaced") == 10
+
+
+def test_of_a_batch_with_one_poisoned_message_only_that_one_comes_back(
+    calls: Calls, environment: dict[str, str]
+) -> None:
+    poisoned = calls.scheduled()
+    item = calls.there(poisoned)
+    calls.put_raw(item | {"request": {"phoneNumber": f"{CANARY} {PHONE_NUMBER}"}})
+    before = a_message()
+    event = batch(
+        before,
+        "not JSON",
+        json.dumps({"release": poisoned.wire()}),
+        before,
+        a_message(),
+    )
+    with allomia(environment) as server:
+        done = run("place_call", environment, event)
+
+    assert done.answers == [{"batchItemFailures": ids(event, 2)}]
+    assert len(server.posts()) == 2
+    (fault,) = done.lines(level="ERROR")
+    assert fault["messageId"] == event["Records"][2]["messageId"]
+    assert fault["error"].startswith("ValidationError at ")
+    counts = ["FailedMessages", "RefusedMessages", "DuplicateMessages", "CallsPlaced"]
+    assert [done.counted(metric) for metric in counts] == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CALLS_TABLE_NAME", "no-such-table"),
+        ("SIGNING_SECRET_ARN", "arn:aws:secretsmanager:ca-central-1:123456789012:secret:none-AbCdEf"),
+    ],
+)
+def test_when_the_table_or_the_secret_is_missing_every_message_comes_back(
+    environment: dict[str, str], name: str, value: str
+) -> None:
+    event = batch(a_message(), a_message(), json.dumps({"release": {"requestId": "a", "attempt": 1}}))
+    with allomia(environment) as server:
+        done = run("place_call", environment | {name: value}, event)
+
+    assert done.answers == [{"batchItemFailures": ids(event, 0, 1, 2)}]
+    assert server.requests == []
+    assert done.counted("FailedMessages") == 3
+    assert len(done.lines(level="ERROR")) == 3
+
+
+def test_each_way_that_a_message_can_go_is_counted(surroundings: Surroundings, environment: dict[str, str]) -> None:
+    codes = iter(["429 Too Many Requests", "401 Unauthorized", "400 Bad Request", "500 Oops", *["429 Again"] * 99])
+
+    def behave(connection: socket.socket, request: HttpRequest) -> bool:
+        said = json.dumps({"error": f"{PHONE_NUMBER} of {CANARY} Lovelace: {json.loads(request.body)['callbackUrl']}"})
+        connection.sendall(http_answer(said, next(codes)))
+        return True
+
+    with allomia(environment, behave):
+        done = run("place_call", environment, *(batch(a_message()) for _ in range(4)), batch("not JSON"))
+
+    assert done.answers == [{"batchItemFailures": []}] * 5
+    counts = {
+        metric: done.counted(metric)
+        for metric in ("CallsParked", "AllomiaKeyRefused", "CallsRejected", "AmbiguousAnswers", "RefusedMessages")
+    }
+    assert counts == {
+        "CallsParked": 2,
+        "AllomiaKeyRefused": 1,
+        "CallsRejected": 1,
+        "AmbiguousAnswers": 1,
+        "RefusedMessages": 1,
+    }
+    assert (done.counted("OutcomeRejected"), done.counted("OutcomeByDispatch")) == (1, 1)
+    (rejected,) = done.lines(message="message rejected")
+    assert rejected["reason"] == "HTTP 400: […] of […]: […]"
+    assert [message["Body"] for message in surroundings.take(environment["REJECTED_QUEUE_URL"])] == ["not JSON"]
+
+
+# receive_webhook.
+
+
+def webhook(world: World, key: AttemptKey, body: str, **path: str) -> dict[str, Any]:
+    """What API Gateway hands to receive_webhook."""
+    signature = world.callback_url(key).rsplit("/", 1)[-1]
+    return {
+        "version": "2.0",
+        "rawPath": f"/webhooks/allomia/{key.request_id}/1/{signature}",
+        "pathParameters": {"requestId": key.request_id, "attempt": "1", "signature": signature} | path,
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+def test_a_webhook_is_answered_by_what_became_of_it(world: World, environment: dict[str, str]) -> None:
+    key = world.placed()
+    outcome = json.dumps(world.allomia.state(world.callback_url(key), "completed"))
+    no_path = webhook(world, key, outcome) | {"pathParameters": None}
+    no_body = {name: value for name, value in webhook(world, key, outcome).items() if name != "body"}
+    without_key = {name: value for name, value in environment.items() if "ALLOMIA" not in name and "QUEUE" not in name}
+
+    done = run(
+        "receive_webhook",
+        without_key,
+        webhook(world, key, outcome, signature="forged"),
+        no_path,
+        no_body,
+        webhook(world, key, json.dumps({"customerName": CANARY})),
+        webhook(world, key, outcome),
+        webhook(world, key, outcome),
+        webhook(world, key, outcome.replace("completed", "busy")),
+    )
+
+    assert [(answer["statusCode"], json.loads(answer["body"])) for answer in done.answers] == [
+        (403, {"error": "not a callback URL of this stack"}),
+        (403, {"error": "not a callback URL of this stack"}),
+        (400, {"error": "body: a JSON object in UTF-8"}),
+        (400, {"error": "outboundCallId: required: AlloMia's UUID of the call"}),
+        (200, {"message": "recorded"}),
+        (200, {"message": "already recorded"}),
+        (200, {"message": "another outcome was recorded before"}),
+    ]
+    assert {answer["headers"]["content-type"] for answer in done.answers} == {"application/json"}
+    counts = ["WebhooksRefused", "Outcomes", "OutcomeCompleted", "OutcomeByWebhook"]
+    assert [done.counted(metric) for metric in counts] == [4, 1, 1, 1]
+    assert (done.counted("WebhooksRepeated"), done.counted("WebhooksContradicting")) == (1, 1)
+    # Who is not verified is named in no line.
+    assert len(done.lines(requestId=key.request_id)) == 5
+
+
+def test_a_webhook_that_could_not_be_stored_is_answered_with_500(world: World, environment: dict[str, str]) -> None:
+    key = world.placed()
+    outcome = json.dumps(world.allomia.state(world.callback_url(key), "completed"))
+
+    done = run("receive_webhook", environment | {"CALLS_TABLE_NAME": "none"}, webhook(world, key, outcome))
+
+    assert [answer["statusCode"] for answer in done.answers] == [500]
+    assert done.counted("WebhooksFailed") == 1
+    (line,) = done.lines(level="ERROR")
+    assert line["error"].startswith("ResourceNotFoundException ResourceNotFoundException at ")
+
+
+# poll_calls.
+
+
+def entry(calls: Calls, key: AttemptKey) -> dict[str, Any]:
+    """What the poller hands on of the index."""
+    item = calls.there(key)
+    return {
+        "requestId": {"S": key.request_id},
+        "attempt": {"N": str(key.attempt)},
+        "dueShard": {"N": str(item["dueShard"])},
+        "dueAt": {"N": str(item["dueAt"])},
+    }
+
+
+def test_a_page_is_worked_on_to_its_end_whatever_is_in_it(world: World, environment: dict[str, str]) -> None:
+    calls = world.calls
+    taken, parked, ended = world.placed(), calls.scheduled(), world.placed()
+    seen = entry(calls, ended)
+    world.webhook(ended)
+    page = [
+        {"requestId": {"S": "odd"}},
+        entry(calls, taken),
+        seen,
+        entry(calls, parked),
+        {"requestId": {"S": "a/b"}, "attempt": {"N": "1"}, "dueAt": {"N": "1"}},
+    ]
+
+    with allomia(environment) as server:
+        done = run("poll_calls", environment, {"items": page}, {"items": []})
+
+    first, second = done.answers
+    assert first.items() >= {"polled": 5, "recorded": 1, "released": 1, "skipped": 1, "failed": 2}.items()
+    assert second.items() >= {"polled": 0, "recorded": 0, "failed": 0}.items()
+    assert calls.status(taken) == "completed"
+    assert server.requests[0].path == f"/api/outbound/{calls.there(taken)['outboundCallId']}/status"
+    (release,) = world.surroundings.take(environment["CALL_QUEUE_URL"])
+    assert json.loads(release["Body"]) == {"release": parked.wire()}
+    counts = ["Polls", "PollsFailed", "CallsReleased", "OutcomeByPoll"]
+    assert [done.counted(metric) for metric in counts] == [5, 2, 1, 1]
+
+
+def test_a_page_without_a_table_fails_item_by_item_and_never_as_a_whole(
+    world: World, environment: dict[str, str]
+) -> None:
+    page = [entry(world.calls, world.placed()) for _ in range(3)]
+
+    done = run("poll_calls", environment | {"CALLS_TABLE_NAME": "none"}, {"items": page})
+
+    assert done.answers[0].items() >= {"polled": 3, "failed": 3}.items()
+    assert not done.failed
+
+
+# publish_outcome.
+
+
+def stream_record(calls: Calls, key: AttemptKey) -> dict[str, Any]:
+    image = calls.dynamodb.get_item(
+        TableName=calls.table, Key={"requestId": {"S": key.request_id}, "attempt": {"N": "1"}}
+    )["Item"]
+    return {"eventName": "MODIFY", "dynamodb": {"NewImage": image}}
+
+
+def test_outcomes_arrive_on_the_bus(
+    cloud: LocalCloud, surroundings: Surroundings, calls: Calls, environment: dict[str, str]
+) -> None:
+    bus, events = f"outcomes-{uuid4().hex}", cloud.client("events")
+    queue_url = surroundings.new_queue()
+    arn = surroundings.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
+    events.create_event_bus(Name=bus)
+    events.put_rule(Name=bus, EventBusName=bus, EventPattern='{"source": ["allomia.outbound-calls"]}')
+    events.put_targets(Rule=bus, EventBusName=bus, Targets=[{"Id": "1", "Arn": arn["QueueArn"]}])
+    keys = [calls.ended(status) for status in (Status.COMPLETED, Status.UNKNOWN, Status.REJECTED)]
+
+    done = run(
+        "publish_outcome",
+        environment | {"OUTCOME_BUS_NAME": bus},
+        {"Records": [stream_record(calls, key) for key in keys]},
+    )
+
+    assert done.answers == [None]
+    assert done.counted("OutcomesPublished") == 3
+    assert [line["requestId"] for line in done.lines(message="outcome published")] == [key.request_id for key in keys]
+    arrived: list[dict[str, Any]] = []
+    while len(arrived) < 3:
+        messages = surroundings.take(queue_url, wait_seconds=5)
+        assert messages
+        arrived += [json.loads(message["Body"]) for message in messages]
+    assert {event["detail-type"] for event in arrived} == {"Call Outcome Recorded"}
+    assert {event["detail"]["requestId"]: event["detail"]["status"] for event in arrived} == {
+        keys[0].request_id: "completed",
+        keys[1].request_id: "unknown",
+        keys[2].request_id: "rejected",
+    }
+
+
+# The environment.
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("place_call", "WEBHOOK_URL"),
+        ("receive_webhook", "SIGNING_SECRET_ARN"),
+        ("poll_calls", "CALL_DEADLINE_SECONDS"),
+        ("publish_outcome", "OUTCOME_BUS_NAME"),
+    ],
+)
+def test_a_function_that_is_not_told_everything_does_not_start_and_says_what_is_missing(
+    environment: dict[str, str], function: str, name: str
+) -> None:
+    done = run(function, {key: value for key, value in environment.items() if key != name}, {})
+
+    assert done.failed
+    assert done.answers == []
+    assert name.lower() in done.printed
