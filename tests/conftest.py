@@ -9,14 +9,16 @@ DEPLOYED = "deployed"
 """The group of all tests that work on a deployed stack: they share one local cloud, and one machine bears only one."""
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep the tests of a file together, and all those of deployed stacks."""
+    item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, and those of deployed stacks; these, the longest, begin first."""
-    groups = {item: _group(item.path.relative_to(TESTS)) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: groups[item] != DEPLOYED)
+    """Begin with the tests of deployed stacks: they take longest."""
+    items.sort(key=lambda item: _group(item) != DEPLOYED)
 
 
-def _group(path: Path) -> str:
+def _group(item: pytest.Item) -> str:
+    path = item.path.relative_to(TESTS)
     return DEPLOYED if path.parts[0] == "stack" or path.parts[:2] == ("proof", "chaos") else str(path)

@@ -7,9 +7,9 @@ numbers play each row of what place_call does with an answer, every fate of a we
 import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import batched
+from itertools import batched, zip_longest
 from typing import Any
 
 import pytest
@@ -29,6 +29,13 @@ def request_id(row: MagicNumber) -> str:
     return f"number-{row.number[-4:]}"
 
 
+def mixed() -> Iterator[MagicNumber]:
+    """All rows, those on the POST's answer between the others: a run of failures would open the circuit breakers."""
+    troubled = [row for row in MAGIC_NUMBERS.values() if row.number[-4:].startswith("03")]
+    others = [row for row in MAGIC_NUMBERS.values() if row not in troubled]
+    return (row for pair in zip_longest(troubled, others) for row in pair if row)
+
+
 @dataclass(frozen=True)
 class Ended:
     """The world after all numbers were dialled."""
@@ -43,7 +50,7 @@ class Ended:
 def ended(world: World) -> Ended:
     # Given a request for each number, every one of them sent twice; not all at the same moment, for a webhook whose
     # function cannot start in time is lost, and that is not what these numbers are about
-    for rows in batched(MAGIC_NUMBERS.values(), 6, strict=False):
+    for rows in batched(mixed(), 6, strict=False):
         for row in rows * TIMES_SENT:
             world.send(
                 {
