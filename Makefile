@@ -49,7 +49,7 @@ format: setup ## Let ruff format the code and mend what it can
 	$(BIN)/ruff format
 
 test: lint ## The checks of `make lint`, then every test (PYTEST_FLAGS="-k name" for some)
-	@$(BIN)/python -m pytest -n 2 $(PYTEST_FLAGS)
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(PYTEST_FLAGS)
 
 demo: setup ## Deploy the real template here, place calls against the simulator, and prove what is promised
 	@$(BIN)/python -m local.demo

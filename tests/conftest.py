@@ -16,14 +16,14 @@ def group_of(nodeid: str) -> str:
     return DEPLOYED if path.is_relative_to("tests/stack") or path.is_relative_to("tests/proof/chaos") else str(path)
 
 
-class _ByGroup(LoadScopeScheduling):
+class _ByGroup(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
     """Each group goes to one worker."""
-    return _ByGroup(config, log)  # type: ignore[arg-type]
+    return _ByGroup(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
