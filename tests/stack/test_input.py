@@ -1,0 +1,167 @@
+"""The corpora of bad input at the deployed stack: on its queue, and at its HTTP API over plain sockets."""
+
+import http.client
+import json
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from boto3.dynamodb.types import TypeSerializer
+
+from local.world import World
+from tests.proof.input.conftest import record
+from tests.proof.input.corpus import MessageCase, WebhookCase, message_cases, webhook_cases
+from tests.proof.input.generate_webhooks import REQUEST
+from tests.stack.conftest import wait_until
+
+TURNED_AWAY = {400, 403, 404, 405, 414, 431}
+"""What the gateway may say by itself to a path or a header that the function never sees."""
+
+LOGGED = {"level", "location", "message", "timestamp", "service", "requestId", "attempt", "status", "xray_trace_id"}
+
+_serialize = TypeSerializer().serialize
+
+
+def log_lines(world: World, function: str, since: float) -> list[str]:
+    logs = world.cloud.client("logs")
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=f"/aws/lambda/{world.stack.name}/{function}", startTime=int(since * 1000)
+    )
+    return [event["message"] for page in pages for event in page["events"]]
+
+
+def own_lines(lines: list[str]) -> Iterator[dict[str, Any]]:
+    """What the function itself logged, which is JSON."""
+    for line in lines:
+        if line.startswith("{") and "_aws" not in (told := json.loads(line)):
+            yield told
+
+
+def test_every_bad_message_is_kept_with_its_reason_and_rings_nobody(world: World) -> None:
+    began = time.time()
+    cases = [case for case in message_cases() if case.field and case.from_a_queue]
+    world.rejected()
+
+    # When all of them are sent at once, and a good one after them
+    with ThreadPoolExecutor(4) as senders:
+        ids = dict(zip(senders.map(lambda case: world.send(case.body), cases), cases, strict=True))
+    world.send({"requestId": "after-all-that", "phoneNumber": "+15005550100"})
+    kept: dict[str, dict[str, Any]] = {}
+
+    def all_kept() -> bool:
+        for message in world.rejected():
+            kept[message.attributes["messageId"]] = {"body": message.body, **message.attributes}
+        return len(kept) >= len(ids)
+
+    wait_until(all_kept, 120)
+
+    # Then each is in the rejected queue as it came, once, with the field and the rule
+    assert kept == {message_id: as_kept(message_id, case) for message_id, case in ids.items()}
+    wait_until(lambda: world.calls().get("after-all-that", {}).get("status") == "completed", 60)
+    assert world.rejected() == []
+    # And none became a call or a dead letter
+    assert not ids.keys() & world.calls().keys()
+    assert not ids.keys() & world.dials().keys()
+    assert world.dead_letters() == []
+    # And what was logged of each is the field and the rule
+    lines = log_lines(world, "place-call", began)
+    told = {line["messageId"]: line for line in own_lines(lines) if line.get("messageId") in ids}
+    assert told.keys() == ids.keys()
+    for message_id, case in ids.items():
+        line = told[message_id]
+        assert line.keys() - LOGGED == {"messageId", "reason"}
+        assert line["message"] == "message refused"
+        assert line["reason"] in {f"{case.field}: {case.rule}", f"unknown field: {case.rule}"}
+    assert not [line for line in lines if "Traceback" in line or '"level":"ERROR"' in line]
+
+
+def as_kept(message_id: str, case: MessageCase) -> dict[str, Any]:
+    reason = {"reason": f"{case.field}: {case.rule}", "field": case.field, "rule": case.rule}
+    return {"body": case.body, "messageId": message_id, **reason}
+
+
+class Gateway:
+    """The stack's HTTP API, spoken to without a client that would tidy up what is sent."""
+
+    def __init__(self, world: World) -> None:
+        url = urlsplit(world.stack.api_url)
+        self._base = url.path
+        self._connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=30)
+
+    def send(self, case: WebhookCase) -> tuple[int, dict[str, Any]]:
+        body = b64decode(case.body) if case.is_base64 else case.body.encode()
+        kind = "application/octet-stream" if case.is_base64 else "application/json"
+        parts = "/".join(quote(part, safe="") for part in (case.request_id, case.attempt, case.signature))
+        target = self._base + (case.target or f"/webhooks/allomia/{parts}")
+        headers = case.headers if case.target else {"Content-Type": kind}
+        self._connection.putrequest(case.method, target, skip_accept_encoding=True)
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            self._connection.putheader(name, value)
+        self._connection.endheaders(body)
+        try:
+            response = self._connection.getresponse()
+            text = response.read()
+        finally:
+            self._connection.close()
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            answer = {}
+        return response.status, answer if isinstance(answer, dict) else {}
+
+
+def test_every_webhook_is_answered_and_only_outcomes_change_anything(world: World) -> None:
+    began, gateway = time.time(), Gateway(world)
+    wrong: list[tuple[object, ...]] = []
+    dynamodb, table = world.cloud.client("dynamodb"), world.stack.calls_table_name
+
+    def put(status: str) -> dict[str, Any]:
+        item = {name: _serialize(value) for name, value in record(status, REQUEST).items()}
+        dynamodb.put_item(TableName=table, Item=item)
+        return item
+
+    def found() -> dict[str, Any]:
+        key = {"requestId": {"S": REQUEST}, "attempt": {"N": "1"}}
+        return dict(dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"])
+
+    # When each webhook of the corpus comes
+    cases = [case for case in webhook_cases() if not case.only_use_case]
+    before: dict[str, Any] | None = None
+    standing = ""
+    try:
+        for case in cases:
+            if before is None or case.record != standing:
+                before, standing = put(case.record), case.record
+            status, answer = gateway.send(case)
+            after = found()
+            expected = set(case.statuses)
+            if expected == {403}:
+                expected = TURNED_AWAY
+            words = set(answer.values())
+            # Then it is answered as it must be, by the function in its own words
+            if status not in expected or (status in {200, 400} and case.words and words != {case.words}):
+                wrong.append((case.name, status, answer))
+            # And the record changes for an outcome that was taken, and for nothing else
+            taken = case.stored is not None and status == 200
+            if not taken and after != before:
+                wrong.append((case.name, status, "changed"))
+            if taken and case.stored and after["status"] != {"S": case.stored["status"]}:
+                wrong.append((case.name, status, "not stored"))
+            if after != before:
+                before = None
+    finally:
+        dynamodb.delete_item(TableName=table, Key={"requestId": {"S": REQUEST}, "attempt": {"N": "1"}})
+    assert not wrong, "\n".join(map(str, wrong))
+
+    # And what was logged is the answer, with the attempt's name where it was verified
+    lines = log_lines(world, "receive-webhook", began)
+    told = [line for line in own_lines(lines) if line.get("requestId") in {REQUEST, None}]
+    assert len(told) > len(cases) / 2
+    known = {f"webhook: {case.words}" for case in cases if case.words}
+    for line in told:
+        assert line["message"] in known
+        assert line.keys() <= LOGGED
+    assert not [line for line in lines if "Traceback" in line or '"level":"ERROR"' in line]

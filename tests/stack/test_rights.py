@@ -1,0 +1,126 @@
+"""What each role may not do, tried with its own credentials: the local cloud enforces IAM as AWS does."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from local.world import World
+
+FUNCTIONS = ("PlaceCall", "ReceiveWebhook", "PollCalls", "PublishOutcome")
+KEY = {"requestId": {"S": "nobody"}, "attempt": {"N": "1"}}
+
+type Attempt = Callable[[Callable[[str], Any], World], object]
+
+
+def read_allomia_key(client: Callable[[str], Any], world: World) -> object:
+    return client("secretsmanager").get_secret_value(SecretId=f"{world.stack.name}/allomia-api-key")
+
+
+def read_signing_key(client: Callable[[str], Any], world: World) -> object:
+    return client("secretsmanager").get_secret_value(SecretId=world.stack.resources["SigningSecret"])
+
+
+def change_signing_key(client: Callable[[str], Any], world: World) -> object:
+    secret = world.stack.resources["SigningSecret"]
+    return client("secretsmanager").put_secret_value(SecretId=secret, SecretString="mine")
+
+
+def read_table(client: Callable[[str], Any], world: World) -> object:
+    return client("dynamodb").scan(TableName=world.stack.calls_table_name)
+
+
+def read_record(client: Callable[[str], Any], world: World) -> object:
+    return client("dynamodb").get_item(TableName=world.stack.calls_table_name, Key=KEY)
+
+
+def delete_record(client: Callable[[str], Any], world: World) -> object:
+    return client("dynamodb").delete_item(TableName=world.stack.calls_table_name, Key=KEY)
+
+
+def make_record(client: Callable[[str], Any], world: World) -> object:
+    return client("dynamodb").put_item(
+        TableName=world.stack.calls_table_name, Item=KEY, ConditionExpression="attribute_exists(requestId)"
+    )
+
+
+def ask_for_a_call(client: Callable[[str], Any], world: World) -> object:
+    return client("sqs").send_message(QueueUrl=world.stack.call_queue_url, MessageBody="{}")
+
+
+def read_requests(client: Callable[[str], Any], world: World) -> object:
+    return client("sqs").receive_message(QueueUrl=world.stack.call_queue_url, MaxNumberOfMessages=1)
+
+
+def read_rejected(client: Callable[[str], Any], world: World) -> object:
+    return client("sqs").receive_message(QueueUrl=world.stack.rejected_queue_url, MaxNumberOfMessages=1)
+
+
+def publish(client: Callable[[str], Any], world: World) -> object:
+    entry = {"EventBusName": world.stack.outcome_bus_name, "Source": "me", "DetailType": "mine", "Detail": "{}"}
+    return client("events").put_events(Entries=[entry])
+
+
+def change_code(client: Callable[[str], Any], world: World) -> object:
+    return client("lambda").update_function_configuration(FunctionName=world.stack.place_call_function_name, Timeout=1)
+
+
+def change_rights(client: Callable[[str], Any], world: World) -> object:
+    return client("iam").list_roles()
+
+
+NOBODY = (read_table, read_record, delete_record, change_signing_key, read_rejected, change_code, change_rights)
+DENIED: dict[str, tuple[Attempt, ...]] = {
+    "PlaceCall": (*NOBODY, ask_for_a_call, publish),
+    "ReceiveWebhook": (*NOBODY, read_allomia_key, make_record, ask_for_a_call, read_requests, publish),
+    "PollCalls": (*NOBODY, read_signing_key, make_record, read_requests, publish),
+    "PublishOutcome": (*NOBODY, read_allomia_key, read_signing_key, make_record, ask_for_a_call, read_requests),
+}
+ALLOWED: dict[str, Attempt] = {
+    "PlaceCall": read_allomia_key,
+    "ReceiveWebhook": read_signing_key,
+    "PollCalls": read_allomia_key,
+    "PublishOutcome": publish,
+}
+
+
+@pytest.fixture(scope="module")
+def acting(world: World) -> Iterator[Callable[[str], Callable[[str], Any]]]:
+    """Clients of a function's role, by the function's name and the service."""
+    clients: list[Any] = []
+
+    def acting_as(function: str) -> Callable[[str], Any]:
+        sts = world.cloud._make_client("sts")
+        role = f"arn:aws:iam::{world.cloud.account}:role/{world.stack.resources[f'{function}Role']}"
+        given = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        session: Any = boto3.session.Session(
+            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name=world.cloud.region
+        )
+
+        def client(service: str) -> Any:
+            clients.append(session.client(service, endpoint_url=world.cloud.endpoint_url))
+            return clients[-1]
+
+        return client
+
+    yield acting_as
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_role_is_denied_what_its_function_must_not_do(
+    world: World, acting: Callable[[str], Callable[[str], Any]], function: str
+) -> None:
+    client = acting(function)
+
+    # Its credentials are good
+    ALLOWED[function](client, world)
+    # And good for nothing else
+    for attempt in DENIED[function]:
+        with pytest.raises(ClientError) as caught:
+            attempt(client, world)
+        code = caught.value.response["Error"]["Code"]
+        assert "AccessDenied" in code, (attempt.__name__, code)
