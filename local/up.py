@@ -12,9 +12,11 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from local.bridge import Bridge
 from local.world import World, running
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +30,11 @@ def main() -> int:
     with contextlib.ExitStack() as everything:
         with console.status("Starting the local cloud and AlloMia's simulator, building and deploying template.yaml"):
             world = everything.enter_context(running({"WebhookGraceSeconds": 10, "CallDeadlineSeconds": 120}))
-        ENVIRONMENT_FILE.write_text(json.dumps(function_environments(world), indent=2) + "\n")
+        bridge = everything.enter_context(
+            Bridge(*(_port(url) for url in (world.cloud.endpoint_url, world.allomia.url)))
+        )
+        environments = json.dumps(function_environments(world), indent=2).replace("127.0.0.1", bridge.host)
+        ENVIRONMENT_FILE.write_text(environments + "\n")
         everything.callback(ENVIRONMENT_FILE.unlink, missing_ok=True)
         console.print(hints(world), markup=False, highlight=False)
         stopped = threading.Event()
@@ -36,6 +42,10 @@ def main() -> int:
             signal.signal(number, lambda *_: stopped.set())
         stopped.wait()
     return 0
+
+
+def _port(url: str) -> int:
+    return urlsplit(url).port or 80
 
 
 def function_environments(world: World) -> dict[str, dict[str, str]]:
@@ -80,8 +90,8 @@ Make AlloMia misbehave, see whom it rang, and make it well again:
 Run one function by itself against all this, under Lambda's own runtime emulator, or with Docker:
   make invoke FUNCTION=PlaceCallFunction EVENT=events/place_call/completed.json
   .venv/bin/sam local invoke PlaceCallFunction -e events/place_call/completed.json --env-vars events/env.json \\
-    --docker-network host {overrides}
-  .venv/bin/sam local start-api --env-vars events/env.json --docker-network host {overrides}
+    {overrides}
+  .venv/bin/sam local start-api --env-vars events/env.json {overrides}
 """
 
 

@@ -1,0 +1,50 @@
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import httpx
+import pytest
+
+from local.bridge import Bridge
+
+ANOTHER_ADDRESS_OF_THIS_MACHINE = "127.0.0.2"
+NOBODYS_ADDRESS = "192.0.2.1"
+
+
+class Inner(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.client_address[0].encode() + b" " + body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), Inner) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_what_listens_on_this_machine_only_is_reached_over_the_bridge(port: int) -> None:
+    with Bridge(port, address=ANOTHER_ADDRESS_OF_THIS_MACHINE) as bridge:
+        url = f"http://{bridge.host}:{port}"
+        answer = httpx.post(url, content=b"x" * 100_000, trust_env=False).content
+
+    assert bridge.host == ANOTHER_ADDRESS_OF_THIS_MACHINE
+    assert answer == b"127.0.0.1 " + b"x" * 100_000
+    with pytest.raises(httpx.ConnectError):
+        httpx.post(url, content=b"", trust_env=False)
+
+
+def test_without_a_bridge_everything_stays_where_it_is() -> None:
+    with Bridge(8070, address=NOBODYS_ADDRESS) as bridge:
+        assert bridge.host == "127.0.0.1"
