@@ -141,18 +141,10 @@ def deploy(
 
 
 def function_environment(cloud: LocalCloud, stack: Stack, logical_id: str) -> dict[str, str]:
-    """A deployed function's variables, with which it runs under `local.emulator` as it does there.
-
-    The credentials are the cloud's root user's, so its role's limits do not hold.
-    """
+    """A deployed function's variables, with which it runs elsewhere (`local.emulator`, `sam local`) as it does there."""
     functions = cloud.client("lambda")
     described = functions.get_function_configuration(FunctionName=stack.resources[logical_id])
-    credentials = {
-        name: value
-        for name, value in cloud.environment().items()
-        if name in {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"}
-    }
-    return described["Environment"]["Variables"] | credentials
+    return dict(described["Environment"]["Variables"])
 
 
 def _put_secret(cloud: LocalCloud, name: str, value: str) -> str:

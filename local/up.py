@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from local.bridge import Bridge
+from local.stack import function_environment
 from local.world import World, running
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,8 +34,9 @@ def main() -> int:
         bridge = everything.enter_context(
             Bridge(*(_port(url) for url in (world.cloud.endpoint_url, world.allomia.url)))
         )
-        environments = json.dumps(function_environments(world), indent=2).replace("127.0.0.1", bridge.host)
-        ENVIRONMENT_FILE.write_text(environments + "\n")
+        environments = {name: function_environment(world.cloud, world.stack, name) for name in _FUNCTIONS}
+        # The file format of `sam local --env-vars`.
+        ENVIRONMENT_FILE.write_text(json.dumps(environments, indent=2).replace("127.0.0.1", bridge.host) + "\n")
         everything.callback(ENVIRONMENT_FILE.unlink, missing_ok=True)
         console.print(hints(world), markup=False, highlight=False)
         stopped = threading.Event()
@@ -46,15 +48,6 @@ def main() -> int:
 
 def _port(url: str) -> int:
     return urlsplit(url).port or 80
-
-
-def function_environments(world: World) -> dict[str, dict[str, str]]:
-    """What the deployed functions are told, by their logical ids: the file format of `sam local --env-vars`."""
-    functions = world.cloud.client("lambda")
-    deployed = {
-        name: functions.get_function_configuration(FunctionName=world.stack.resources[name]) for name in _FUNCTIONS
-    }
-    return {name: dict(each["Environment"]["Variables"]) for name, each in deployed.items()}
 
 
 def hints(world: World) -> str:

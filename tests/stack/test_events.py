@@ -9,7 +9,7 @@ import pytest
 
 from local.emulator import Emulator, Invocation
 from local.sam import ROOT
-from local.up import function_environments
+from local.stack import function_environment
 from local.world import World
 from outbound_calls.contracts import RefusedInput, read_message
 
@@ -26,14 +26,15 @@ class Functions:
     """The functions, each started when first needed and kept, as Lambda keeps them."""
 
     def __init__(self, world: World) -> None:
-        self._environments = function_environments(world)
+        self._world = world
         self._running: dict[str, Emulator] = {}
 
     def invoke(self, event: str) -> Invocation:
         path = EVENTS / event
         name = FUNCTIONS[path.parent.name]
         if name not in self._running:
-            self._running[name] = Emulator(name, self._environments[name])
+            environment = function_environment(self._world.cloud, self._world.stack, name)
+            self._running[name] = Emulator(name, environment)
             self._running[name].__enter__()
         return self._running[name].invoke(json.loads(path.read_text()))
 
