@@ -141,7 +141,7 @@ def deploy(
 
 
 def function_environment(cloud: LocalCloud, stack: Stack, logical_id: str) -> dict[str, str]:
-    """A deployed function's variables, with which it runs elsewhere (`local.emulator`, `sam local`) as it does there."""
+    """A deployed function's variables, with which it runs the same elsewhere (`local.emulator`, `sam local`)."""
     functions = cloud.client("lambda")
     described = functions.get_function_configuration(FunctionName=stack.resources[logical_id])
     return dict(described["Environment"]["Variables"])
