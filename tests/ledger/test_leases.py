@@ -1,7 +1,5 @@
 """The poller's lease: one sweep gets it, it is its own backoff, and an outcome ends it."""
 
-from dataclasses import replace
-
 import pytest
 
 from outbound_calls.contracts import AttemptKey
@@ -119,12 +117,25 @@ def test_giving_up_holds_only_while_the_lease_does(calls: Calls) -> None:
 def test_giving_up_comes_too_late_for_a_call_that_was_parked_and_dialled_again(calls: Calls) -> None:
     """Seen past its deadline, leased, then let go and dialled anew: the new dial has a deadline of its own."""
     call = leased(calls, calls.dispatching().key, NOW + 7200)
-    assert calls.ledger.unclaim(replace(call, claim_id="the-claim"), NOW + 7210, "HTTP 429")
+    assert calls.ledger.unclaim(call, NOW + 7210, "HTTP 429")
     assert calls.ledger.claim_scheduled(call.key, "another-claim", NOW + 7300, GRACE)
 
     given_up = calls.ledger.record(call.key, an_outcome(Status.UNKNOWN), NOW + 7301, unless_moved=call)
 
     assert given_up.result is Recorded.CONTRADICTS
+    assert calls.status(call.key) == "dispatching"
+
+
+def test_giving_up_is_not_deceived_by_a_new_dial_that_is_due_at_the_same_second(calls: Calls) -> None:
+    call = leased(calls, calls.dispatching().key, NOW + 7200)
+    assert call.due_at
+    assert calls.ledger.unclaim(call, NOW + 7210, "HTTP 429")
+    anew = calls.ledger.claim_scheduled(call.key, "another-claim", call.due_at - GRACE, GRACE)
+    assert anew
+    assert anew.due_at == call.due_at
+
+    calls.ledger.record(call.key, an_outcome(Status.UNKNOWN), NOW + 7301, unless_moved=call)
+
     assert calls.status(call.key) == "dispatching"
 
 

@@ -76,7 +76,8 @@ AMBIGUOUS: dict[str, Row] = {
     "read error": (fails(httpx.ReadError), Placed.AMBIGUOUS, "dispatching", GRACE),
     "write error": (fails(httpx.WriteError), Placed.AMBIGUOUS, "dispatching", GRACE),
     "dropped": (fails(httpx.RemoteProtocolError), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "a fault of nobody's": (fails(ZeroDivisionError), Placed.AMBIGUOUS, "dispatching", GRACE),
+    "a fault of nobody's": (fails(LookupError), Placed.AMBIGUOUS, "dispatching", GRACE),
+    "another": (fails(ZeroDivisionError), Placed.AMBIGUOUS, "dispatching", GRACE),
     "307": (says(307, Location="/"), Placed.AMBIGUOUS, "dispatching", GRACE),
     "408": (says(408), Placed.AMBIGUOUS, "dispatching", GRACE),
     "500": (says(500), Placed.AMBIGUOUS, "dispatching", GRACE),
@@ -467,6 +468,21 @@ def test_after_five_failures_the_next_call_is_parked_without_being_dialled(world
     assert (placement.result, placement.reason) == (Placed.PARKED, "circuit-open")
     assert world.calls.there(key_of(request))["dueAt"] == NOW + 30
     assert len(world.allomia.posts) == posts
+
+
+def test_while_the_circuit_stays_open_longer_calls_are_parked_for_longer(world: World) -> None:
+    world.allomia.post = says(500)
+    for _ in range(5):
+        world.place(world.request())
+    for seconds in (30, 60, 120):
+        world.clock.pass_seconds(seconds)
+        world.place(world.request())
+    world.clock.pass_seconds(40)
+
+    request = world.request()
+    world.place(request)
+
+    assert world.due_in(key_of(request)) == 240 - 40
 
 
 @pytest.mark.parametrize("row", ["400", "404", "422", "2xx failed", "2xx busy"])

@@ -354,9 +354,10 @@ def test_a_broken_answer_does_not_spoil_the_next_one() -> None:
 
 
 def test_when_every_connection_is_taken_nothing_was_sent() -> None:
-    may_answer = threading.Event()
+    has_arrived, may_answer = threading.Event(), threading.Event()
 
     def behave(connection: socket.socket, _request: HttpRequest) -> bool:
+        has_arrived.set()
         assert may_answer.wait(10)
         connection.sendall(http_answer(CALLING))
         return True
@@ -365,8 +366,7 @@ def test_when_every_connection_is_taken_nothing_was_sent() -> None:
     with SocketServer(behave) as server, client(server.url, connections=1) as allomia:
         first = threading.Thread(target=lambda: answers.append(allomia.place_call(a_request(), CALLBACK_URL)))
         first.start()
-        while not server.requests:
-            time.sleep(0.005)
+        assert has_arrived.wait(10)
         # The first waits for its answer with the timeouts that it began with.
         allomia.http.timeout = httpx.Timeout(10, pool=0.1)
         second = allomia.place_call(a_request(), CALLBACK_URL)
