@@ -332,6 +332,22 @@ def test_a_webhook_during_the_last_poll_is_not_overwritten_by_unknown(world: Wor
     assert world.calls.status(key) == "completed"
 
 
+def test_who_lost_its_lease_during_the_last_poll_does_not_give_up(world: World) -> None:
+    key = world.placed()
+    world.clock.pass_seconds(DEADLINE)
+
+    def slow(_request: httpx.Request) -> httpx.Response:
+        world.clock.pass_seconds(world.due_in(key))
+        (due,) = world.calls.due(key)
+        assert world.calls.ledger.lease(due, world.clock.now, GRACE)
+        return httpx.Response(500)
+
+    world.allomia.status = slow
+
+    assert poll(world, key).result is Polled.SKIPPED
+    assert world.calls.status(key) == "calling"
+
+
 def test_a_webhook_while_the_call_goes_on_is_not_undone_by_bringing_the_next_look_forward(world: World) -> None:
     key = world.placed()
     world.clock.pass_seconds(DEADLINE - 1)
