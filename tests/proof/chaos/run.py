@@ -1,0 +1,314 @@
+"""A run: requests go through the deployed stack while everything fails; then the faults end, and it has to end well."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from local.simulator.behaviour import Post, Status, Webhook
+from local.world import World
+from tests.proof.chaos.saboteurs import (
+    Forger,
+    Killer,
+    Meanwhile,
+    poller_stopped,
+    table_refuses_writes,
+)
+
+TERMINAL = {"completed", "failed", "busy", "no-answer", "rejected", "unknown"}
+
+NUMBERS = ("+15005550100", "+15005550101", "+15005550102", "+15005550103", "+14155550199")
+"""Answered, busy, not answered, failed; any other is answered as well."""
+
+POSTS = [post for post in Post if post not in {Post.OK, Post.HUGE_AFTER_ACCEPT}]
+WEBHOOKS = [webhook for webhook in Webhook if webhook is not Webhook.NORMAL]
+STATUSES = [status for status in Status if status is not Status.NORMAL]
+
+HASTY_VISIBILITY_SECONDS = 5
+"""While this stack's own faults last: so short that what is still worked on is handed out again, too."""
+
+
+ENOUGH_REFUSED = 10
+"""Writes that the table must have refused, or it was no fault."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of it. Seconds of each phase."""
+
+    requests: int
+    allomia_fails: float
+    workers_die: float
+    kills: int
+    """In mid-POST, if as many POSTs come."""
+    table_refuses: float
+    quiet: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The world afterwards."""
+
+    requests: frozenset[str]
+    messages: int
+    calls: Mapping[str, Mapping[str, Any]]
+    dials: Mapping[str, tuple[int, int]]
+    taken: Mapping[str, frozenset[str]]
+    """The ids of the calls that AlloMia took, by request."""
+    rejected: int
+    dead_by_allomia: int
+    """Dead letters at the end of the phase in which only AlloMia failed."""
+    dead: list[str]
+    dialled_by_redrive: dict[str, tuple[int, int]]
+    """POSTs before and after the redrive, of requests that had been dialled before and were again."""
+    heard: list[dict[str, Any]]
+    kills: Mapping[str, int]
+    in_mid_post: int
+    forged: Mapping[int, int]
+    faults: Mapping[str, int]
+    refused_writes: int
+    seconds: Mapping[str, float]
+    """Of each phase."""
+
+    def figures(self) -> str:
+        """What a reader wants to see of it."""
+        statuses = Counter(call["status"] for call in self.calls.values())
+        sources = Counter(call["outcomeSource"] for call in self.calls.values())
+        return (
+            f"{len(self.requests)} requests in {self.messages} messages; "
+            f"{sum(self.kills.values())} workers killed at {self.in_mid_post} "
+            f"POSTs, faults set {sum(self.faults.values())} times in "
+            f"{len(self.faults)} kinds, {sum(self.forged.values())} forged webhooks, "
+            f"{self.refused_writes} writes refused; {_list(statuses)}; by {_list(sources)}; "
+            f"{sum(tried for tried, _ in self.dials.values())} POSTs, "
+            f"{sum(taken for _, taken in self.dials.values())} accepted, "
+            f"double dials {sum(taken > 1 for _, taken in self.dials.values())}; "
+            f"{len(self.dead)} dead letters redriven, {len(self.dialled_by_redrive)} of them dialled again; "
+            f"{sum(self.seconds.values()):.0f} s: {_list({name: round(spent) for name, spent in self.seconds.items()})}"
+        )
+
+
+def run(world: World, size: Size, seed: int) -> Ended:
+    """The phases one after the other."""
+    return _Run(world, size, seed).play()
+
+
+class _Run:
+    def __init__(self, world: World, size: Size, seed: int) -> None:
+        self._world, self._size, self._seed = world, size, seed
+        self._dice = Random(seed)  # noqa: S311
+        self._requests = [f"chaos-{number}" for number in range(size.requests)]
+        self._messages = 0
+        self._faults: Counter[str] = Counter()
+        self._seconds: dict[str, float] = {}
+        self._phase_now, self._phase_began = "", time.monotonic()
+        self._killer = Killer(world, seed)
+        self._forger = Forger(world, self._requests, seed)
+
+    def play(self) -> Ended:
+        self._phase("AlloMia fails")
+        world, size = self._world, self._size
+        half = size.requests // 3
+        world.allomia.configure(seed=self._seed, hang_seconds=20.0, late_seconds=25.0, probability=0.35)
+
+        # AlloMia fails, and nobody sweeps
+        with poller_stopped(world), self._forging(), Meanwhile(self._misbehave, 0.5, 1.5, self._seed):
+            self._send(self._requests[:half], size.allomia_fails)
+        self._phase("queue empties")
+        self._wait_for(self._queue_is_empty, size.quiet)
+        dead_by_allomia = len(world.dead_letters())
+
+        # This stack fails as well: first its workers, then its table
+        self._visibility(HASTY_VISIBILITY_SECONDS)
+        rest = self._requests[half:]
+        with (
+            self._forging(),
+            Meanwhile(self._misbehave, 0.5, 1.5, self._seed + 1),
+            Meanwhile(world.sweep, 4.0, 8.0, self._seed),
+        ):
+            self._phase("workers are killed")
+            self._killer.kill_all(world.stack.place_call_function_name)
+            with Meanwhile(self._killer.strike, 0.2, 1.0, self._seed):
+                self._send(rest[: len(rest) // 2], size.workers_die)
+                # On a busy machine it takes longer until enough have come so far.
+                with contextlib.suppress(TimeoutError):
+                    self._wait_for(lambda: self._killer.in_mid_post >= size.kills, size.quiet / 4)
+            self._phase("table refuses")
+            with table_refuses_writes(world):
+                self._send(rest[len(rest) // 2 :], size.table_refuses)
+                self._wait_for(lambda: self._refused_writes() >= ENOUGH_REFUSED, size.quiet)
+
+        # The faults end. Breakers of old environments may stay open for minutes yet: the environments go too
+        self._phase("all is well")
+        self._behave()
+        self._killer.kill_all(world.stack.place_call_function_name)
+        dead: list[str] = []
+        self._wait_for(lambda: self._nothing_left(dead), size.quiet, self._bring_forward_and_sweep)
+
+        # A person redrives the dead letters
+        self._phase("redrive")
+        self._visibility(60)
+        before = world.dials()
+        for body in dead:
+            world.send(body)
+        self._wait_for(self._all_ended, size.quiet, self._bring_forward_and_sweep)
+        after = world.dials()
+        heard: list[dict[str, Any]] = []
+        self._phase("events")
+        with contextlib.suppress(TimeoutError):
+            self._wait_for(lambda: self._all_heard(heard), 30)
+        self._phase("end")
+        return Ended(
+            requests=frozenset(self._requests),
+            messages=self._messages,
+            calls=world.calls(),
+            dials=after,
+            taken=self._taken(),
+            rejected=len(world.rejected()),
+            dead_by_allomia=dead_by_allomia,
+            dead=dead,
+            dialled_by_redrive={
+                name: (before[name][0], after[name][0])
+                for name in {json.loads(body).get("requestId") for body in dead} & before.keys()
+                if before[name][1] and before[name][0] != after[name][0]
+            },
+            heard=heard,
+            kills=self._killer.kills,
+            in_mid_post=self._killer.in_mid_post,
+            forged=self._forger.answers,
+            faults=self._faults,
+            refused_writes=self._refused_writes(),
+            seconds=self._seconds,
+        )
+
+    def _phase(self, name: str) -> None:
+        now = time.monotonic()
+        if self._phase_now:
+            self._seconds[self._phase_now] = now - self._phase_began
+        self._phase_now, self._phase_began = name, now
+
+    # what happens
+
+    def _forging(self) -> Meanwhile:
+        return Meanwhile(self._forger.strike, 0.1, 0.6, self._seed)
+
+    def _send(self, request_ids: list[str], seconds: float) -> None:
+        """Send each request one to three times, spread over so many seconds."""
+        copies = [
+            {"requestId": request_id, "phoneNumber": self._dice.choice(NUMBERS)}
+            for request_id in request_ids
+            for _ in range(self._dice.choice((1, 1, 2, 3)))
+        ]
+        self._dice.shuffle(copies)
+        self._messages += len(copies)
+        until = time.monotonic() + seconds
+        with ThreadPoolExecutor(4) as senders:
+            for left in range(len(copies), 0, -1):
+                senders.submit(self._world.send, copies[left - 1])
+                time.sleep(max(0.0, until - time.monotonic()) / left)
+
+    def _misbehave(self) -> None:
+        faults = {
+            "post": self._dice.choice(POSTS),
+            "webhooks": self._dice.choice(WEBHOOKS),
+            "status": self._dice.choice(STATUSES),
+        }
+        self._faults.update(fault.value for fault in faults.values())
+        self._world.allomia.configure(**faults, latency_seconds=self._dice.choice((0.3, 0.6, 1.5)))
+
+    def _behave(self) -> None:
+        self._world.allomia.configure(post="ok", webhooks="normal", status="normal", latency_seconds=0.0)
+
+    def _visibility(self, seconds: int) -> None:
+        self._world.cloud.client("sqs").set_queue_attributes(
+            QueueUrl=self._world.stack.call_queue_url, Attributes={"VisibilityTimeout": str(seconds)}
+        )
+
+    def _bring_forward_and_sweep(self) -> None:
+        """Parked attempts come due now, instead of in minutes."""
+        dynamodb = self._world.cloud.client("dynamodb")
+        for request_id, call in self._world.calls().items():
+            if call["status"] == "scheduled" and call["dueAt"] > time.time() + 1:
+                with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
+                    dynamodb.update_item(
+                        TableName=self._world.stack.calls_table_name,
+                        Key={"requestId": {"S": request_id}, "attempt": {"N": "1"}},
+                        UpdateExpression="SET dueAt = :now",
+                        ConditionExpression="#status = :scheduled",
+                        ExpressionAttributeNames={"#status": "status"},
+                        ExpressionAttributeValues={
+                            ":now": {"N": str(int(time.time()))},
+                            ":scheduled": {"S": "scheduled"},
+                        },
+                    )
+        self._world.sweep()
+
+    # what is seen
+
+    def _wait_for(self, probe: Callable[[], bool], seconds: float, meanwhile: Callable[[], None] | None = None) -> None:
+        deadline = time.monotonic() + seconds
+        swept = 0.0
+        while not probe():
+            if time.monotonic() > deadline:
+                open_calls = {name: call["status"] for name, call in self._world.calls().items()}
+                left = Counter(open_calls.get(name, "no record") for name in self._requests)
+                raise TimeoutError(f"seed {self._seed}: not within {seconds} s: {left}")
+            if meanwhile is not None and time.monotonic() > swept + 3:
+                meanwhile()
+                swept = time.monotonic()
+            time.sleep(0.5)
+
+    def _queue_is_empty(self) -> bool:
+        attributes = self._world.cloud.client("sqs").get_queue_attributes(
+            QueueUrl=self._world.stack.call_queue_url, AttributeNames=["All"]
+        )["Attributes"]
+        waiting, handed_out = (
+            int(attributes["ApproximateNumberOfMessages"]),
+            int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+        )
+        return waiting == handed_out == 0
+
+    def _nothing_left(self, dead: list[str]) -> bool:
+        """Whether the queue is empty and every record has ended; whatever died meanwhile is taken out."""
+        dead += [letter.body for letter in self._world.dead_letters()]
+        return self._queue_is_empty() and all(call["status"] in TERMINAL for call in self._world.calls().values())
+
+    def _all_ended(self) -> bool:
+        calls = self._world.calls()
+        return self._queue_is_empty() and all(
+            calls.get(request_id, {}).get("status") in TERMINAL for request_id in self._requests
+        )
+
+    def _all_heard(self, heard: list[dict[str, Any]]) -> bool:
+        heard += self._world.heard()
+        return {event["requestId"] for event in heard} >= set(self._requests)
+
+    def _taken(self) -> dict[str, frozenset[str]]:
+        taken: dict[str, set[str]] = {}
+        for call in self._world.allomia.calls():
+            taken.setdefault(call.callback_url.split("/")[-3], set()).add(call.outbound_call_id)
+        return {name: frozenset(ids) for name, ids in taken.items()}
+
+    def _refused_writes(self) -> int:
+        logs = self._world.cloud.client("logs")
+        groups = [
+            self._world.stack.resources[name]
+            for name in ("PlaceCallLogGroup", "ReceiveWebhookLogGroup", "PollCallsLogGroup")
+        ]
+        return sum(
+            "AccessDenied" in event["message"]
+            for group in groups
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+            for event in page["events"]
+        )
+
+
+def _list(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
