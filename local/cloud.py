@@ -39,6 +39,7 @@ HOST = "127.0.0.1"
 
 START_SECONDS = 30.0
 START_ATTEMPTS = 3
+MEMORY_BYTES = 4 * 2**30
 
 
 class LocalCloudError(Exception):
@@ -65,7 +66,7 @@ class LocalCloud:
         Raises:
             LocalCloudError: It did not answer within START_SECONDS; the message ends with what it printed.
         """
-        self._folder = Path(tempfile.mkdtemp(prefix="allomia-local-cloud-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="allomia-local-cloud-", dir=_scratch()))
         try:
             for attempt in range(1, START_ATTEMPTS + 1):
                 self._port = free_port()
@@ -235,6 +236,12 @@ class LocalCloud:
         # Nothing in it is worth an orderly end, which would take it a second.
         if process is not None:
             process.stop()
+
+
+def _scratch() -> Path | None:
+    """Memory instead of a disk, where there is plenty: every start of a function reads its layers anew."""
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of its own in it
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES else None
 
 
 def free_port() -> int:
