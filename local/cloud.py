@@ -239,9 +239,14 @@ class LocalCloud:
 
 
 def _scratch() -> Path | None:
-    """Memory instead of a disk, where there is plenty: every start of a function reads its layers anew."""
+    """Memory instead of a disk, where there is plenty: every start of a function reads its layers anew.
+
+    None stands for the folder of temporary files, as it does for a TMPDIR that somebody has chosen.
+    """
     memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of its own in it
-    return memory if memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES else None
+    if "TMPDIR" in os.environ or not memory.is_dir() or shutil.disk_usage(memory).free < MEMORY_BYTES:
+        return None
+    return memory
 
 
 def free_port() -> int:
