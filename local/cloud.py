@@ -4,6 +4,7 @@ It stands in for SQS, DynamoDB, Lambda, API Gateway, Step Functions, EventBridge
 CloudFormation. IAM is enforced: a function whose role lacks a right gets AccessDenied, as on AWS.
 """
 
+import os
 import shutil
 import socket
 import tempfile
