@@ -15,7 +15,7 @@ REQUIREMENTS := requirements-dev.txt local/requirements.txt local/lambda-runtime
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
-.PHONY: help setup lock build lint format test demo local invoke clean
+.PHONY: help setup lock build lint format test proof demo local invoke clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ format: setup ## Let ruff format the code and mend what it can
 
 test: lint ## The checks of `make lint`, then every test (PYTEST_FLAGS="-k name" for some)
 	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(PYTEST_FLAGS)
+
+proof: setup ## The long proofs of the promises, with their figures (PROOF_SEED=7 for other random schedules)
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -rP -m proof $(PYTEST_FLAGS)
 
 demo: setup ## Deploy the real template here, place calls against the simulator, and prove what is promised
 	@$(BIN)/python -m local.demo
