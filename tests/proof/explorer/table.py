@@ -1,0 +1,295 @@
+# ruff: noqa: N803 - the arguments have the names that boto3 gives them
+"""A DynamoDB table in memory: as much of DynamoDB as the ledger uses, and a loud refusal of everything else.
+
+It is one table with one index. `test_table.py` holds it against the local cloud's DynamoDB, operation by operation.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from botocore.exceptions import ClientError
+
+type Value = dict[str, Any]
+"""A typed value as it goes over the wire, e.g. ``{"N": "1"}``."""
+
+type Item = dict[str, Value]
+type Key = tuple[str, int]
+
+
+class ConditionalCheckFailed(ClientError):
+    """The condition of a write did not hold."""
+
+
+class Beyond(NotImplementedError):
+    """An expression or option that this table does not know."""
+
+
+def client_error(kind: type[ClientError], code: str, operation: str, item: Item | None = None) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": code}} | ({"Item": item} if item else {})
+    return kind(answer, operation)
+
+
+class TableInMemory:
+    """Answers as a boto3 DynamoDB client does."""
+
+    class exceptions:  # noqa: N801 - the name that boto3's clients give it
+        ConditionalCheckFailedException: ClassVar = ConditionalCheckFailed
+
+    def __init__(self, items: Mapping[Key, Item] | None = None) -> None:
+        self.items: dict[Key, Item] = dict(items or {})
+
+    def put_item(
+        self,
+        *,
+        TableName: str,
+        Item: Item,
+        ConditionExpression: str = "",
+        ReturnValuesOnConditionCheckFailure: str = "NONE",
+    ) -> dict[str, Any]:
+        del TableName
+        key = _key(Item)
+        old = self.items.get(key)
+        if ConditionExpression and not _condition(ConditionExpression)(old or {}, _Names({}, {})):
+            raise _refused(old, ReturnValuesOnConditionCheckFailure, "PutItem")
+        self.items[key] = _canonical(Item)
+        return {}
+
+    def update_item(
+        self,
+        *,
+        TableName: str,
+        Key: Item,
+        UpdateExpression: str,
+        ExpressionAttributeNames: Mapping[str, str],
+        ExpressionAttributeValues: Mapping[str, Value],
+        ConditionExpression: str = "",
+        ReturnValues: str = "NONE",
+        ReturnValuesOnConditionCheckFailure: str = "NONE",
+    ) -> dict[str, Any]:
+        del TableName
+        names = _Names(ExpressionAttributeNames, ExpressionAttributeValues)
+        condition, change = _condition(ConditionExpression), _change(UpdateExpression)
+        used = set(re.findall(r"[#:]\w+", f"{UpdateExpression} {ConditionExpression}"))
+        if used != ExpressionAttributeNames.keys() | ExpressionAttributeValues.keys():
+            # A placeholder without a value, or a value that no expression uses.
+            raise client_error(ClientError, "ValidationException", "UpdateItem")
+        old = self.items.get(_key(Key))
+        if not condition(old or {}, names):
+            raise _refused(old, ReturnValuesOnConditionCheckFailure, "UpdateItem")
+        new = change(old or dict(Key), names)
+        self.items[_key(Key)] = new
+        return {"Attributes": copy.deepcopy(new)} if ReturnValues == "ALL_NEW" else {}
+
+    def query(
+        self,
+        *,
+        TableName: str,
+        IndexName: str,
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: Mapping[str, Value],
+        Limit: int = 1000,
+    ) -> dict[str, Any]:
+        del TableName
+        if (IndexName, KeyConditionExpression) != ("due", "dueShard = :shard AND dueAt <= :sweptAt"):
+            raise Beyond(KeyConditionExpression)
+        shard, until = (Decimal(ExpressionAttributeValues[name]["N"]) for name in (":shard", ":sweptAt"))
+        found = [
+            {name: item[name] for name in ("requestId", "attempt", "dueShard", "dueAt")}
+            for item in self.items.values()
+            if "dueShard" in item and "dueAt" in item
+            if Decimal(item["dueShard"]["N"]) == shard and Decimal(item["dueAt"]["N"]) <= until
+        ]
+        found.sort(key=lambda item: Decimal(item["dueAt"]["N"]))
+        return {"Items": copy.deepcopy(found[:Limit])}
+
+
+class _Names:
+    """What the placeholders of one request stand for."""
+
+    def __init__(self, names: Mapping[str, str], values: Mapping[str, Value]) -> None:
+        self.names, self.values = names, values
+
+    def path(self, token: str) -> str:
+        return self.names[token] if token.startswith("#") else token
+
+    def value(self, token: str, item: Item) -> Value | None:
+        return self.values[token] if token.startswith(":") else item.get(self.path(token))
+
+
+type _Condition = Callable[[Item, _Names], bool]
+type _Change = Callable[[Item, _Names], Item]
+
+_TOKEN = re.compile(r"\s*([#:]?\w+|[(),=+-])")
+
+
+class _Tokens:
+    def __init__(self, text: str) -> None:
+        self._left = list(self._split(text))
+        self._text = text
+
+    def _split(self, text: str) -> Iterator[str]:
+        place, text = 0, text.rstrip()
+        while place < len(text):
+            match = _TOKEN.match(text, place)
+            if not match:
+                raise Beyond(text)
+            yield match[1]
+            place = match.end()
+
+    def peek(self) -> str:
+        return self._left[0] if self._left else ""
+
+    def take(self, *expected: str) -> str:
+        if not self._left or (expected and self._left[0] not in expected):
+            raise Beyond(self._text)
+        return self._left.pop(0)
+
+    def accept(self, token: str) -> bool:
+        if self.peek() == token:
+            self._left.pop(0)
+            return True
+        return False
+
+    def operand(self) -> str:
+        token = self.take()
+        if not re.fullmatch(r"[#:]?[A-Za-z_]\w*", token):
+            raise Beyond(self._text)
+        return token
+
+
+@functools.cache
+def _condition(text: str) -> _Condition:
+    if not text:
+        return lambda _item, _names: True
+    tokens = _Tokens(text)
+    condition = _any_of(tokens)
+    if tokens.peek():
+        raise Beyond(text)
+    return condition
+
+
+def _any_of(tokens: _Tokens) -> _Condition:
+    parts = [_all_of(tokens)]
+    while tokens.accept("OR"):
+        parts.append(_all_of(tokens))
+    return lambda item, names: any(part(item, names) for part in parts)
+
+
+def _all_of(tokens: _Tokens) -> _Condition:
+    parts = [_single(tokens)]
+    while tokens.accept("AND"):
+        parts.append(_single(tokens))
+    return lambda item, names: all(part(item, names) for part in parts)
+
+
+def _single(tokens: _Tokens) -> _Condition:
+    if tokens.accept("("):
+        inner = _any_of(tokens)
+        tokens.take(")")
+        return inner
+    if tokens.peek() in {"attribute_not_exists", "attribute_exists"}:
+        wanted = tokens.take() == "attribute_exists"
+        tokens.take("(")
+        path = tokens.operand()
+        tokens.take(")")
+        return lambda item, names: (names.path(path) in item) is wanted
+    left = tokens.operand()
+    if tokens.take("=", "IN") == "=":
+        right = [tokens.operand()]
+    else:
+        tokens.take("(")
+        right = [tokens.operand()]
+        while tokens.accept(","):
+            right.append(tokens.operand())
+        tokens.take(")")
+    return lambda item, names: any(_equal(names.value(left, item), names.value(token, item)) for token in right)
+
+
+@functools.cache
+def _change(text: str) -> _Change:
+    tokens = _Tokens(text)
+    sets: list[tuple[str, str, str | None]] = []
+    removes: list[str] = []
+    adds: list[tuple[str, str]] = []
+    while tokens.peek():
+        clause = tokens.take("SET", "REMOVE", "ADD")
+        while True:
+            path = tokens.operand()
+            if clause == "SET":
+                tokens.take("=")
+                first = tokens.operand()
+                sets.append((path, first, tokens.operand() if tokens.accept("+") else None))
+            elif clause == "REMOVE":
+                removes.append(path)
+            else:
+                adds.append((path, tokens.operand()))
+            if not tokens.accept(","):
+                break
+
+    def change(item: Item, names: _Names) -> Item:
+        paths = [names.path(path) for path in [*(path for path, *_ in sets), *removes, *(path for path, _ in adds)]]
+        if len(set(paths)) < len(paths) or {"requestId", "attempt"} & set(paths):
+            raise client_error(ClientError, "ValidationException", "UpdateItem")
+        new = dict(item)
+        for path, first, second in sets:
+            value = names.value(first, item)
+            if second is not None:
+                value = _sum(value, names.value(second, item))
+            if value is None:
+                raise client_error(ClientError, "ValidationException", "UpdateItem")
+            new[names.path(path)] = value
+        for path, token in adds:
+            name = names.path(path)
+            new[name] = _sum(item.get(name, {"N": "0"}), names.values[token])
+        for path in removes:
+            new.pop(names.path(path), None)
+        return _canonical(new)
+
+    return change
+
+
+def _sum(left: Value | None, right: Value | None) -> Value:
+    if not left or not right or "N" not in left or "N" not in right:
+        raise client_error(ClientError, "ValidationException", "UpdateItem")
+    return {"N": str(Decimal(left["N"]) + Decimal(right["N"]))}
+
+
+def _equal(left: Value | None, right: Value | None) -> bool:
+    if left is None or right is None:
+        return False
+    if "N" in left and "N" in right:
+        return Decimal(left["N"]) == Decimal(right["N"])
+    return left == right
+
+
+def _canonical(item: Item) -> Item:
+    """The item with its numbers as DynamoDB gives them back: no exponent, no trailing zeros."""
+    return {name: _canonical_value(value) for name, value in item.items()}
+
+
+def _canonical_value(value: Value) -> Value:
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return {kind: format(Decimal(content).normalize(), "f")}
+        case "M":
+            return {kind: _canonical(content)}
+        case "S" | "BOOL" | "NULL":
+            return dict(value)
+        case _:
+            raise Beyond(kind)
+
+
+def _key(item: Item) -> Key:
+    return item["requestId"]["S"], int(item["attempt"]["N"])
+
+
+def _refused(old: Item | None, wanted: str, operation: str) -> ClientError:
+    item = copy.deepcopy(old) if wanted == "ALL_OLD" else None
+    return client_error(ConditionalCheckFailed, "ConditionalCheckFailedException", operation, item)
