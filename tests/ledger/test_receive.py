@@ -214,6 +214,9 @@ def test_a_body_may_come_in_base64(world: World) -> None:
         return world.receive_webhooks.receive(webhook(world, key, encoded, is_base64=True))
 
     assert send(greatest.encode() + b" ").words == "body: at most 16384 bytes"
+    broken = "!" + b64encode(content.encode()).decode()
+    receipt = world.receive_webhooks.receive(webhook(world, key, broken, is_base64=True))
+    assert receipt.words == "body: a JSON object in UTF-8"
     assert send(b"\xff\xfe").words == "body: a JSON object in UTF-8"
     assert send(greatest.encode()).result is Recorded.STORED
 
