@@ -1,5 +1,6 @@
 """One cloud, one simulator and two stacks for all of these tests: real parts, started once."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 
@@ -64,3 +65,17 @@ def every(seconds: float, do: Callable[[], None]) -> Callable[[], None]:
             do()
 
     return maybe
+
+
+def bring_forward(world: World, request_id: str) -> None:
+    """Make a parked attempt due now, instead of waiting for it."""
+    dynamodb = world.cloud.client("dynamodb")
+    with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
+        dynamodb.update_item(
+            TableName=world.stack.calls_table_name,
+            Key={"requestId": {"S": request_id}, "attempt": {"N": "1"}},
+            UpdateExpression="SET dueAt = :now",
+            ConditionExpression="#status = :scheduled",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":now": {"N": str(int(time.time()))}, ":scheduled": {"S": "scheduled"}},
+        )
