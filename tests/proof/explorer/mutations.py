@@ -187,8 +187,8 @@ MUTATIONS = (
     Mutation(
         "parking again takes a claimed attempt as well",
         "ledger.py",
-        "return self._park(key, due_at, reason, _Where(status=Status.SCHEDULED))",
-        "return self._park(key, due_at, reason, _Where())",
+        "return self._park(key, due_at, reason, _Where(status=Status.SCHEDULED, times_parked=times_parked))",
+        "return self._park(key, due_at, reason, _Where(times_parked=times_parked))",
         "parked more than once",
         "one dial",
     ),
@@ -389,7 +389,7 @@ MUTATIONS = (
     Mutation(
         "a parked attempt is never released",
         "poll.py",
-        "            self.queue.release(call.key)\n",
+        "            self.queue.release(call)\n",
         "",
         "parked more than once",
         "an end",
