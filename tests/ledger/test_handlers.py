@@ -366,7 +366,7 @@ def test_a_page_is_worked_on_to_its_end_whatever_is_in_it(world: World, environm
     assert calls.status(taken) == "completed"
     assert server.requests[0].path == f"/api/outbound/{calls.there(taken)['outboundCallId']}/status"
     (release,) = world.surroundings.take(environment["CALL_QUEUE_URL"])
-    assert json.loads(release["Body"]) == {"release": parked.wire()}
+    assert json.loads(release["Body"]) == {"release": parked.wire(), "timesParked": 1}
     counts = ["Polls", "PollsFailed", "CallsReleased", "OutcomeByPoll"]
     assert [done.counted(metric) for metric in counts] == [5, 2, 1, 1]
 

@@ -284,6 +284,28 @@ def test_of_a_release_delivered_eight_times_at_once_one_is_dialled(world: World)
     assert len(world.allomia.posts) == 2
 
 
+@pytest.mark.parametrize("seconds_left", [60, 5], ids=["time to dial", "short of time"])
+def test_a_release_from_before_the_last_parking_does_nothing(world: World, seconds_left: float) -> None:
+    # Given two releases of one attempt, as when the first waits on the queue for more than a minute
+    key = world.calls.scheduled(now=NOW, due_at=NOW + 60)
+    releases = []
+    for _ in range(2):
+        world.clock.pass_seconds(60)
+        world.sweep(key)
+        releases += world.queued()
+    # And that AlloMia asked for an hour's patience when the first was dialled
+    world.allomia.post = says(429, Retry_After="3600")
+    world.place(releases[0])
+    before = world.calls.item(key)
+
+    placement = world.place(releases[1], seconds_left=seconds_left)
+
+    # Then the second neither dials nor brings the attempt forward
+    assert placement.result is Placed.DUPLICATE
+    assert world.calls.item(key) == before
+    assert len(world.allomia.posts) == 1
+
+
 @pytest.mark.parametrize("status", [None, "dispatching", "calling", "completed", "rejected", "unknown"])
 def test_a_release_of_what_is_not_parked_does_nothing(world: World, status: str | None) -> None:
     key = world.calls.in_status(status)

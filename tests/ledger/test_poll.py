@@ -216,8 +216,8 @@ def test_a_parked_call_that_is_due_goes_back_to_the_queue_without_its_request(wo
 
     assert look.result is Polled.RELEASED
     (body,) = world.queued()
-    assert read_message(body) == Release(release=key)
-    assert json.loads(body) == {"release": {"requestId": key.request_id, "attempt": 1}}
+    assert read_message(body) == Release(release=key, times_parked=1)
+    assert json.loads(body) == {"release": {"requestId": key.request_id, "attempt": 1}, "timesParked": 1}
     assert PHONE_NUMBER not in body
     assert world.calls.status(key) == "scheduled"
 

@@ -244,9 +244,12 @@ def test_the_size_is_counted_in_bytes_and_not_in_characters() -> None:
 
 
 def test_a_release_names_an_attempt_that_the_poller_lets_go() -> None:
-    release = Release(release=AttemptKey(request_id="visit-2031", attempt=2))
+    release = Release(release=AttemptKey(request_id="visit-2031", attempt=2), times_parked=3)
 
-    assert json.loads(release.model_dump_json()) == {"release": {"requestId": "visit-2031", "attempt": 2}}
+    assert json.loads(release.model_dump_json()) == {
+        "release": {"requestId": "visit-2031", "attempt": 2},
+        "timesParked": 3,
+    }
     assert read_message(release.model_dump_json()) == release
 
 

@@ -124,11 +124,15 @@ class AttemptKey(_Wire):
 
 
 class Release(_Wire):
-    """The poller's message: an attempt that was parked may be dialled now. Its request is in the table."""
+    """The poller's message: an attempt that was parked may be dialled now. Its request is in the table.
+
+    Once the attempt has been parked again, a message that came late is out of date; the count tells.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     release: AttemptKey = Field(description="only the poller sends this: requestId and attempt of a parked attempt")
+    times_parked: Annotated[int, Field(ge=0)] | None = Field(None, description="how often it had been parked by then")
 
 
 def _kind(message: object) -> str:
@@ -141,14 +145,10 @@ _MESSAGE: TypeAdapter[CallRequest | Release] = TypeAdapter(
         Discriminator(_kind),
     ]
 )
-_RULES = {
-    str(field.alias): str(field.description)
-    for model in (CallRequest, Release)
-    for field in model.model_fields.values()
-}
+_RULES = {str(field.alias): str(field.description) for field in CallRequest.model_fields.values()}
 _IDENTIFIER = re.compile(r"[A-Za-z_]{1,64}")
 _NOT_JSON = "a JSON object in UTF-8, nested at most 3 deep"
-_FIELDS = ", ".join(sorted(_RULES.keys() - {"release"}))
+_FIELDS = ", ".join(sorted(_RULES))
 
 
 def read_message(body: str) -> CallRequest | Release:
@@ -173,7 +173,7 @@ def _refusal(error: ValidationError) -> RefusedInput:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     if first["loc"][:1] == ("release",):
         # Its one rule says all: a field too many may be one that a request would have.
-        return RefusedInput("release", _RULES["release"])
+        return RefusedInput("release", str(Release.model_fields["release"].description))
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
         return RefusedInput(name if _IDENTIFIER.fullmatch(name) else "body", f"no field but {_FIELDS}", ours=False)

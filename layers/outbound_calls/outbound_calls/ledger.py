@@ -92,6 +92,7 @@ class _Where:
     claim_id: str | None = None
     outbound_call_id: str | None = None
     due_at: int | None = None
+    times_parked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +122,23 @@ class Ledger:
         item |= {"dispatchedAt": int(now), "claimId": claim_id}
         return _call(item, request) if self._put(item, owner=claim_id) else None
 
-    def claim_scheduled(self, key: AttemptKey, claim_id: str, now: float, grace: int) -> Call | None:
-        """Claim a parked attempt and arm its first poll; None unless it is `scheduled`."""
+    def claim_scheduled(
+        self, key: AttemptKey, claim_id: str, now: float, grace: int, times_parked: int | None = None
+    ) -> Call | None:
+        """Claim a parked attempt and arm its first poll.
+
+        None unless it is `scheduled`, and has been parked `times_parked` times if that is given.
+        """
         sets = {"dispatchedAt": int(now), "claimId": claim_id, "dueAt": int(now) + grace, "pollDelay": grace}
-        written, item = self._move(key, Status.DISPATCHING, sets, removes=("parkReason",))
+        where = _Where(times_parked=times_parked)
+        written, item = self._move(key, Status.DISPATCHING, sets, removes=("parkReason",), where=where)
         if item is None or not (written or _is_claim(item, claim_id)):  # ours already: see `_put`
             return None
         return _call(item, CallRequest.model_validate(item["request"]))
 
-    def park_again(self, key: AttemptKey, due_at: float, reason: str) -> bool:
-        """Put off a parked attempt until `due_at`; False unless it is `scheduled`."""
-        return self._park(key, due_at, reason, _Where(status=Status.SCHEDULED))
+    def park_again(self, key: AttemptKey, due_at: float, reason: str, times_parked: int | None = None) -> bool:
+        """Put off a parked attempt until `due_at`; False under the conditions of `claim_scheduled`."""
+        return self._park(key, due_at, reason, _Where(status=Status.SCHEDULED, times_parked=times_parked))
 
     def unclaim(self, call: Call, due_at: float, reason: str) -> bool:
         """Park a claimed attempt of which it is known that AlloMia took nothing; False if the claim is gone."""
@@ -278,6 +285,9 @@ class Ledger:
         if where.due_at:
             condition.append("#dueAt = :expectedDueAt")
             expected["expectedDueAt"] = where.due_at
+        if where.times_parked is not None:
+            condition.append("#timesParked = :expectedTimesParked")
+            expected["expectedTimesParked"] = where.times_parked
         if where.outbound_call_id:
             condition.append("(attribute_not_exists(#outboundCallId) OR #outboundCallId = :expectedCallId)")
             expected["expectedCallId"] = where.outbound_call_id

@@ -143,7 +143,7 @@ class PlaceCalls:
         try:
             asked = read_message(message.body)
             if isinstance(asked, Release):
-                return self._dial(asked.release, None, message.seconds_left)
+                return self._dial(asked.release, None, message.seconds_left, asked.times_parked)
             request = self._complete(asked)
             key = AttemptKey(request_id=request.request_id or message.message_id, attempt=1)
             return self._dial(key, request, message.seconds_left)
@@ -165,20 +165,26 @@ class PlaceCalls:
                 raise RefusedInput(str(field_info.alias), str(field_info.description))
         return completed
 
-    def _dial(self, key: AttemptKey, request: CallRequest | None, seconds_left: Callable[[], float]) -> Placement:
-        """Dial an attempt: a new one when there is a `request`, else a parked one."""
+    def _dial(
+        self,
+        key: AttemptKey,
+        request: CallRequest | None,
+        seconds_left: Callable[[], float],
+        times_parked: int | None = None,
+    ) -> Placement:
+        """Dial an attempt: a new one when there is a `request`, else the one that was parked so many times."""
         callback_url = self.callbacks.url(key)
         permit = self.breaker.admit()
         if permit is None:
-            return self._put_off(key, request, CIRCUIT_OPEN, self.breaker.seconds_left())
+            return self._put_off(key, request, times_parked, CIRCUIT_OPEN, self.breaker.seconds_left())
         with permit:
             if seconds_left() < SECONDS_TO_PLACE:
-                return self._put_off(key, request, SHORT_OF_TIME, 0.0)
+                return self._put_off(key, request, times_parked, SHORT_OF_TIME, 0.0)
             now, claim_id = self.clock(), self.new_claim_id()
             call = (
                 self.ledger.claim_new(key, request, claim_id, now, self.grace)
                 if request
-                else self.ledger.claim_scheduled(key, claim_id, now, self.grace)
+                else self.ledger.claim_scheduled(key, claim_id, now, self.grace, times_parked)
             )
             if call is None or call.request is None:
                 return Placement(Placed.DUPLICATE, key)
@@ -219,14 +225,16 @@ class PlaceCalls:
         told = outcome if record.result is Recorded.STORED else None
         return Placement(Placed.REJECTED, call.key, reason, outcome=told)
 
-    def _put_off(self, key: AttemptKey, request: CallRequest | None, reason: str, at_least: float) -> Placement:
+    def _put_off(
+        self, key: AttemptKey, request: CallRequest | None, times_parked: int | None, reason: str, at_least: float
+    ) -> Placement:
         """Park an attempt that nobody has claimed."""
         now = self.clock()
         due_at = now + parking_seconds(0, at_least, self.jitter)
         parked = (
             self.ledger.schedule(key, request, now, due_at, reason)
             if request
-            else self.ledger.park_again(key, due_at, reason)
+            else self.ledger.park_again(key, due_at, reason, times_parked)
         )
         return Placement(Placed.PARKED if parked else Placed.DUPLICATE, key, reason if parked else "")
 

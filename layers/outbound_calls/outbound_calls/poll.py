@@ -49,9 +49,10 @@ class CallQueue:
     client: SQSClient
     queue_url: str
 
-    def release(self, key: AttemptKey) -> None:
+    def release(self, call: Call) -> None:
         """Ask for a parked attempt to be dialled now."""
-        self.client.send_message(QueueUrl=self.queue_url, MessageBody=Release(release=key).model_dump_json())
+        message = Release(release=call.key, times_parked=call.times_parked)
+        self.client.send_message(QueueUrl=self.queue_url, MessageBody=message.model_dump_json())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class PollCalls:
         if call is None:
             return Look(Polled.SKIPPED, due.key)
         if call.status is Status.SCHEDULED:
-            self.queue.release(call.key)
+            self.queue.release(call)
             return Look(Polled.RELEASED, call.key)
         return self._ask(call, now)
 
