@@ -485,7 +485,7 @@ class World:
             request, number, right = callback_path(*other)
             known = "outboundCallId" in plain(item)
             # With the other's own signature it is AlloMia's mistake, which shows only where the other's call is known.
-            for signature in {callback_path(*key)[2], *({right} if known else ())}:
+            for signature in sorted({callback_path(*key)[2], *({right} if known else ())}):
                 hook = Hook(request, number, signature, call_id(*key, 1), "failed", key)
                 yield self._spawned(state, after, hook, (hook, "comes"), needed=False)
 
