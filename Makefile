@@ -15,7 +15,7 @@ REQUIREMENTS := requirements-dev.txt local/requirements.txt local/lambda-runtime
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
-.PHONY: help setup lock build lint format test proof demo local invoke clean
+.PHONY: help setup lock build lint format test proof coverage demo local invoke clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ test: lint ## The checks of `make lint`, then every test (PYTEST_FLAGS="-k name"
 
 proof: setup ## The long proofs of the promises, with their figures (PROOF_SEED=7 for other random schedules)
 	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -rP -m proof $(PYTEST_FLAGS)
+
+coverage: setup ## Branch coverage of the layer; every branch of what the promises rest on
+	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/ledger --cov=outbound_calls --cov-branch --cov-report=term-missing:skip-covered
+	@$(BIN)/coverage report --fail-under=100 --include='*/lifecycle.py,*/ledger.py,*/allomia.py,*/callbacks.py'
 
 demo: setup ## Deploy the real template here, place calls against the simulator, and prove what is promised
 	@$(BIN)/python -m local.demo
