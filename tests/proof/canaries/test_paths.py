@@ -348,12 +348,13 @@ def test_polls(stage: Stage) -> None:
     page = [{"items": [due(stage, "parked")]}]
     looks += stage.run("PollCallsFunction", page, CALL_QUEUE_URL=f"{stage.cloud.endpoint_url}/1/none")
 
-    # Then what came of it is told, and a release names the attempt and nothing else
+    # Then what came of it is told, and a release names the attempt and how often it was parked, and nothing else
     assert [look.error for look in looks] == [None] * 5
     assert [look.answer["failed"] for look in looks] == [0, 0, 0, 1, 1]
     url = stage.environment()["CALL_QUEUE_URL"]
     released = stage.cloud.client("sqs").receive_message(QueueUrl=url)["Messages"]
-    assert [json.loads(message["Body"]) for message in released] == [{"release": {"requestId": "parked", "attempt": 1}}]
+    release = {"release": {"requestId": "parked", "attempt": 1}, "timesParked": 1}
+    assert [json.loads(message["Body"]) for message in released] == [release]
     stage.said.append(("release on the call queue", released[0]["Body"]))
     assert hits(stage.everything(), stage.secrets()) == []
 
