@@ -1,3 +1,4 @@
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -43,6 +44,16 @@ def test_what_listens_on_this_machine_only_is_reached_over_the_bridge(port: int)
     assert answer == b"127.0.0.1 " + b"x" * 100_000
     with pytest.raises(httpx.ConnectError):
         httpx.post(url, content=b"", trust_env=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_a_connection_that_is_still_open_ends_with_the_bridge(port: int) -> None:
+    with Bridge(port, address=ANOTHER_ADDRESS_OF_THIS_MACHINE) as bridge:
+        connection = socket.create_connection((bridge.host, port), timeout=5)
+        connection.sendall(b"POST / HTTP/1.1\r\n")
+
+    with connection:
+        assert connection.recv(1) == b""
 
 
 def test_without_a_bridge_everything_stays_where_it_is() -> None:
