@@ -16,14 +16,6 @@ publish_outcomes = PublishOutcomes(aws.client("events"), settings.outcome_bus_na
 def handler(event: dict[str, Any], _context: object) -> None:
     """Publish the outcomes of a batch. Raises NotPublished, so that the stream delivers the batch again."""
     for published in publish_outcomes.publish(record["dynamodb"]["NewImage"] for record in event["Records"]):
-        telemetry.logger.info(
-            "outcome published",
-            extra={
-                "requestId": published.request_id,
-                "attempt": published.attempt,
-                "status": published.status,
-                "source": published.outcome_source,
-            },
-        )
+        telemetry.tell("outcome published", published, status=published.status, source=published.outcome_source)
         telemetry.count(Metric.OUTCOMES_PUBLISHED)
     telemetry.flush()

@@ -144,14 +144,13 @@ class AllomiaClient:
 
     def place_call(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
         """POST /api/outbound, once. `request` must name an assistant and a number to call from."""
-        body = request.model_dump(mode="json", exclude_none=True, exclude={"request_id", "metadata"})
         try:
             authorization = self._authorization()
         except SecretUnusable as error:
             return KeyRefused(str(error))
         try:
             response = self._exchange(
-                "POST", "/api/outbound", json=body | {"callbackUrl": callback_url}, headers=authorization
+                "POST", "/api/outbound", json=request.order() | {"callbackUrl": callback_url}, headers=authorization
             )
         except _NOTHING_SENT as error:
             return NotAccepted(type(error).__name__)

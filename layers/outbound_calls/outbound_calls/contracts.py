@@ -20,7 +20,7 @@ from pydantic import (
     WrapValidator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError, from_json
+from pydantic_core import ErrorDetails, PydanticCustomError, from_json
 
 from outbound_calls.lifecycle import ALLOMIA_OUTCOMES, OutcomeSource, Status
 
@@ -113,6 +113,10 @@ class CallRequest(_Wire):
         description="an object of at most 20 strings: names of 1 to 64 characters, values of at most 256",
     )
 
+    def order(self) -> dict[str, Any]:
+        """What AlloMia is asked for, in its own words: the request without what is only ours."""
+        return self.model_dump(mode="json", exclude_none=True, exclude={"request_id", "metadata"})
+
 
 class AttemptKey(_Wire):
     """Names one attempt: the unit that is claimed, signed and dialled."""
@@ -169,8 +173,12 @@ def read_message(body: str) -> CallRequest | Release:
         raise RefusedInput("body", _NOT_JSON) from None
 
 
+def _first(error: ValidationError) -> ErrorDetails:
+    return error.errors(include_url=False, include_input=False, include_context=False)[0]
+
+
 def _refusal(error: ValidationError) -> RefusedInput:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    first = _first(error)
     if first["loc"][:1] == ("release",):
         # Its one rule says all: a field too many may be one that a request would have.
         return RefusedInput("release", str(Release.model_fields["release"].description))
@@ -229,6 +237,9 @@ class Outcome(_Wire):
     reason: str | None = None
 
 
+_STATE_RULES = {info.alias: info.description for info in CallState.model_fields.values()}
+
+
 def read_call_state(body: str | bytes) -> CallState:
     """Read what AlloMia says of a call.
 
@@ -238,10 +249,9 @@ def read_call_state(body: str | bytes) -> CallState:
     try:
         return CallState.model_validate_json(body, by_alias=True, by_name=False)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else "body"
-        rules = {info.alias: info.description for info in CallState.model_fields.values()}
-        raise RefusedInput(field, rules.get(field) or "a JSON object in UTF-8") from None
+        place = _first(error)["loc"]
+        field = str(place[0]) if place else "body"
+        raise RefusedInput(field, _STATE_RULES.get(field) or "a JSON object in UTF-8") from None
 
 
 def outcome_of(state: CallState, source: OutcomeSource) -> Outcome | None:

@@ -241,7 +241,7 @@ class Ledger:
             "dueAt": math.ceil(due_at),
             "pollDelay": poll_delay,
             "timesParked": 0,
-            "request": request.model_dump(mode="json", exclude_none=True, exclude={"request_id", "metadata"}),
+            "request": request.order(),
         }
         return item | ({"metadata": request.metadata} if request.metadata else {})
 

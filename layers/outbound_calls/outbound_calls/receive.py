@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from outbound_calls.contracts import (
     MAX_WEBHOOK_BYTES,
     AttemptKey,
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     from outbound_calls.callbacks import CallbackUrls
     from outbound_calls.ledger import Call, Ledger
 
-_ATTEMPT = re.compile(r"[1-9][0-9]?")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# One spelling for each number; which numbers there are is the key's own rule.
+_CANONICAL_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,12 @@ class ReceiveWebhooks:
         return Receipt(status, words, key, record.result, outcome, record.call)
 
     def _verified(self, webhook: Webhook) -> AttemptKey | None:
-        if not _REQUEST_ID.fullmatch(webhook.request_id) or not _ATTEMPT.fullmatch(webhook.attempt):
+        if not _CANONICAL_NUMBER.fullmatch(webhook.attempt):
             return None
-        key = AttemptKey.model_construct(request_id=webhook.request_id, attempt=int(webhook.attempt))
+        try:
+            key = AttemptKey(request_id=webhook.request_id, attempt=int(webhook.attempt))
+        except ValidationError:
+            return None
         return key if self.callbacks.verify(key, webhook.signature) else None
 
 

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from outbound_calls.lifecycle import Status
 
 if TYPE_CHECKING:
-    from outbound_calls.contracts import AttemptKey, Outcome
+    from outbound_calls.contracts import AttemptKey, Outcome, OutcomeEvent
     from outbound_calls.ledger import Call
     from outbound_calls.settings import Settings
 
@@ -75,7 +75,7 @@ class Telemetry:
             AmazonCloudWatchEMFProvider(namespace=settings.powertools_metrics_namespace, service=service),
         )
 
-    def tell(self, words: str, key: AttemptKey | None = None, **facts: str | int | None) -> None:
+    def tell(self, words: str, key: AttemptKey | OutcomeEvent | None = None, **facts: str | int | None) -> None:
         """Log one line about an attempt; `facts` without a value are left out."""
         names = {"requestId": key.request_id, "attempt": key.attempt} if key else {}
         self.logger.info(words, extra=names | {name: fact for name, fact in facts.items() if fact})
