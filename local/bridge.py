@@ -50,6 +50,8 @@ class Bridge:
         self._loop.close()
 
     async def _close(self) -> None:
+        # What asyncio is just accepting becomes a connection first: stopped half-way, it would stay open.
+        await asyncio.sleep(0.05)
         for server in self._servers:
             server.close()
         connections = asyncio.all_tasks() - {asyncio.current_task()}

@@ -53,7 +53,11 @@ def test_a_connection_that_is_still_open_ends_with_the_bridge(port: int) -> None
         connection.sendall(b"POST / HTTP/1.1\r\n")
 
     with connection:
-        assert connection.recv(1) == b""
+        try:
+            ended = connection.recv(1) == b""
+        except ConnectionResetError:
+            ended = True
+    assert ended
 
 
 def test_without_a_bridge_everything_stays_where_it_is() -> None:
