@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from outbound_calls.contracts import CallDetails, Outcome, read_call_state
-from outbound_calls.ledger import Recorded, outcome_event
+from outbound_calls.ledger import Recorded
 from outbound_calls.lifecycle import OutcomeSource, Status
+from outbound_calls.reports import outcome_event
 from tests.ledger.parts import DETAILS, GRACE, METADATA, NOW, RETENTION_DAYS, Calls, an_outcome, at_once
 from tests.unit.parts import CALL_ID, CONTACT_ID, OTHER_CALL_ID
 

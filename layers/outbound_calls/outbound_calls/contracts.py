@@ -41,7 +41,9 @@ class RefusedInput(Exception):
         self.rule = rule
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """A value that goes over a wire: camelCase there, snake_case here."""
+
     model_config = ConfigDict(
         alias_generator=to_camel,
         validate_by_name=True,
@@ -70,7 +72,7 @@ type Uuid = Annotated[str, StringConstraints(pattern=_UUID, to_lower=True)]
 type Attempt = Annotated[int, Field(ge=1, le=MAX_ATTEMPT)]
 
 
-class CallRequest(_Wire):
+class CallRequest(Wire):
     """A message that asks for one phone call. Each field's description is the rule that a refusal names."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -118,7 +120,7 @@ class CallRequest(_Wire):
         return self.model_dump(mode="json", exclude_none=True, exclude={"request_id", "metadata"})
 
 
-class AttemptKey(_Wire):
+class AttemptKey(Wire):
     """Names one attempt: the unit that is claimed, signed and dialled."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -127,7 +129,7 @@ class AttemptKey(_Wire):
     attempt: Attempt = Field(description=f"a whole number from 1 to {MAX_ATTEMPT}")
 
 
-class Release(_Wire):
+class Release(Wire):
     """The poller's message: an attempt that was parked may be dialled now. Its request is in the table.
 
     Once the attempt has been parked again, a message that came late is out of date; the count tells.
@@ -203,7 +205,7 @@ def _left_out_if_unreadable(value: object, validate: Any) -> object:
 type Lenient[T] = Annotated[T | None, WrapValidator(_left_out_if_unreadable)]
 
 
-class CallDetails(_Wire):
+class CallDetails(Wire):
     """How a call went, as AlloMia tells it. Source: docs.allomia.com, outbound call status."""
 
     started_at: Lenient[str] = Field(None, description="ISO 8601")
@@ -215,7 +217,7 @@ class CallDetails(_Wire):
     ended_reason: Lenient[str] = Field(None, description="AlloMia's free text, e.g. customer-ended-call")
 
 
-class CallState(_Wire):
+class CallState(Wire):
     """AlloMia's word on one call: the answer to the POST, the status answer and the webhook's body."""
 
     outbound_call_id: Uuid = Field(description="required: AlloMia's UUID of the call")
@@ -226,7 +228,7 @@ class CallState(_Wire):
     call_details: Lenient[CallDetails] = None
 
 
-class Outcome(_Wire):
+class Outcome(Wire):
     """How an attempt ended, and who says so."""
 
     status: Status
@@ -268,7 +270,7 @@ def outcome_of(state: CallState, source: OutcomeSource) -> Outcome | None:
     )
 
 
-class OutcomeEvent(_Wire):
+class OutcomeEvent(Wire):
     """The detail of a `Call Outcome Recorded` event."""
 
     version: Literal["1"] = "1"

@@ -13,25 +13,20 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, cast
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from outbound_calls.contracts import AttemptKey, CallDetails, CallRequest, Outcome, OutcomeEvent
-from outbound_calls.lifecycle import RELEASE_LEASE_SECONDS, OutcomeSource, Status, predecessors
+from outbound_calls.contracts import AttemptKey, CallRequest, Outcome
+from outbound_calls.items import Item, plain, typed
+from outbound_calls.lifecycle import RELEASE_LEASE_SECONDS, Status, predecessors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-type Item = dict[str, Any]
-
 _DAY = 86_400
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 _WORK_LEFT = ("dueShard", "dueAt", "pollDelay", "request", "claimId", "parkReason")
 
 
@@ -79,7 +74,7 @@ class DueItem:
     @classmethod
     def from_index(cls, item: Mapping[str, Any]) -> DueItem:
         """Read an entry as DynamoDB returns it, e.g. ``{"requestId": {"S": "a"}, "attempt": {"N": "1"}, …}``."""
-        values = _plain(item)
+        values = plain(item)
         key = AttemptKey(request_id=values["requestId"], attempt=int(values["attempt"]))
         return cls(key, int(values["dueAt"]))
 
@@ -253,7 +248,7 @@ class Ledger:
         try:
             self.client.put_item(
                 TableName=self.table,
-                Item=_dynamo(item),
+                Item=typed(item),
                 ConditionExpression="attribute_not_exists(requestId)",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
@@ -304,17 +299,17 @@ class Ledger:
         try:
             answer = self.client.update_item(
                 TableName=self.table,
-                Key=_dynamo(key.wire()),
+                Key=typed(key.wire()),
                 UpdateExpression=change,
                 ConditionExpression=condition,
                 ExpressionAttributeNames={f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
-                ExpressionAttributeValues={f":{name}": value for name, value in _dynamo(values).items()},
+                ExpressionAttributeValues={f":{name}": value for name, value in typed(values).items()},
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
             return False, _found(error) or None
-        return True, _plain(answer["Attributes"])
+        return True, plain(answer["Attributes"])
 
 
 _NAMES = re.compile(r"#(\w+)")
@@ -326,30 +321,12 @@ def _details(outcome: Outcome) -> Item | None:
     return json.loads(details.model_dump_json(exclude_none=True), parse_float=Decimal) if details else None
 
 
-def _read_details(details: Mapping[str, Any]) -> CallDetails:
-    # A whole number of seconds is whole again, so that the event says 150 as AlloMia did, and not 150.0.
-    return CallDetails.model_validate(
-        {
-            name: int(value) if isinstance(value, Decimal) and value == int(value) else value
-            for name, value in details.items()
-        }
-    )
-
-
-def _dynamo(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _serialize(value) for name, value in item.items()}
-
-
-def _plain(item: Mapping[str, Any]) -> Item:
-    return {name: _deserialize(value) for name, value in item.items()}
-
-
 def _is_claim(item: Item, claim_id: str) -> bool:
     return item.get("claimId") == claim_id and item.get("status") == Status.DISPATCHING.value
 
 
 def _found(error: ClientError) -> Item:
-    return _plain(cast("Mapping[str, Any]", error.response).get("Item", {}))
+    return plain(cast("Mapping[str, Any]", error.response).get("Item", {}))
 
 
 def _number(value: Decimal | int | None) -> int | None:
@@ -368,22 +345,4 @@ def _call(item: Item, request: CallRequest | None = None) -> Call:
         recorded_at=_number(item.get("recordedAt")),
         due_at=_number(item.get("dueAt")),
         claim_id=item.get("claimId"),
-    )
-
-
-def outcome_event(image: Mapping[str, Any]) -> OutcomeEvent:
-    """The event for an item that became terminal, given as the stream has it."""
-    item = _plain(image)
-    status = Status(item["status"])
-    return OutcomeEvent(
-        request_id=item["requestId"],
-        attempt=int(item["attempt"]),
-        final=status is not Status.UNKNOWN,
-        status=status,
-        outbound_call_id=item.get("outboundCallId"),
-        contact_id=item.get("contactId"),
-        call_details=_read_details(item["callDetails"]) if "callDetails" in item else None,
-        outcome_source=OutcomeSource(item["outcomeSource"]),
-        recorded_at=datetime.fromtimestamp(int(item["recordedAt"]), UTC).isoformat().replace("+00:00", "Z"),
-        metadata=item.get("metadata", {}),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from outbound_calls.ledger import outcome_event
+from outbound_calls.reports import outcome_event
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
