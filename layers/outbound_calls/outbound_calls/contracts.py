@@ -151,6 +151,7 @@ _MESSAGE: TypeAdapter[CallRequest | Release] = TypeAdapter(
         Discriminator(_kind),
     ]
 )
+_REQUEST_IDS: TypeAdapter[str] = TypeAdapter(RequestId)
 _RULES = {str(field.alias): str(field.description) for field in CallRequest.model_fields.values()}
 _IDENTIFIER = re.compile(r"[A-Za-z_]{1,64}")
 _NOT_JSON = "a JSON object in UTF-8, nested at most 3 deep"
@@ -173,6 +174,18 @@ def read_message(body: str) -> CallRequest | Release:
         raise _refusal(error) from None
     except ValueError:
         raise RefusedInput("body", _NOT_JSON) from None
+
+
+def read_request_id(text: str) -> str:
+    """Read a request's id that came by itself, such as in a path.
+
+    Raises:
+        RefusedInput: when it breaks the rule of `requestId`.
+    """
+    try:
+        return _REQUEST_IDS.validate_python(text, strict=True)
+    except ValidationError:
+        raise RefusedInput("requestId", _RULES["requestId"]) from None
 
 
 def _first(error: ValidationError) -> ErrorDetails:

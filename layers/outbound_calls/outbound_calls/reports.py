@@ -1,6 +1,7 @@
 """What others are told of a call: the event of an outcome, and the report of all attempts of a request.
 
-Read from the calls table as it stands; the phone number, the name and the variables are in neither.
+Read from the calls table as it stands; the phone number, the name and the variables are in neither, and a report does
+not even ask the table for them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from outbound_calls.contracts import Attempt, CallDetails, OutcomeEvent, RequestId, Uuid, Wire
+from outbound_calls.contracts import (
+    Attempt,
+    CallDetails,
+    OutcomeEvent,
+    RequestId,
+    Uuid,
+    Wire,
+    read_request_id,
+)
 from outbound_calls.items import Item, plain
 from outbound_calls.lifecycle import TRANSITIONS, OutcomeSource, Status
 
@@ -50,6 +59,10 @@ class CallReport(Wire):
     attempts: list[AttemptReport] = Field(min_length=1, description="in the order in which they were made")
 
 
+# What a report tells of an attempt, and no other attribute: the request stays in the table.
+_TOLD = [*(str(field.alias) for field in AttemptReport.model_fields.values()), "metadata"]
+
+
 @dataclass(frozen=True, slots=True)
 class Reports:
     """Reads the calls table, one request at a time."""
@@ -58,15 +71,20 @@ class Reports:
     table: str
 
     def of(self, request_id: str) -> CallReport | None:
-        """The report of a request; None when the table has no such request."""
-        items: list[Item] = []
-        for page in self.client.get_paginator("query").paginate(
+        """The report of a request, with every write that was acknowledged before; None when there is no record of it.
+
+        Raises:
+            RefusedInput: when this can be no request's id.
+        """
+        pages = self.client.get_paginator("query").paginate(
             TableName=self.table,
             KeyConditionExpression="requestId = :requestId",
-            ExpressionAttributeValues={":requestId": {"S": request_id}},
+            ExpressionAttributeValues={":requestId": {"S": read_request_id(request_id)}},
+            ProjectionExpression=", ".join(f"#{name}" for name in _TOLD),
+            ExpressionAttributeNames={f"#{name}": name for name in _TOLD},
             ConsistentRead=True,
-        ):
-            items += [plain(item) for item in page["Items"]]
+        )
+        items = [plain(item) for page in pages for item in page["Items"]]
         if not items:
             return None
         attempts = [attempt_report(item) for item in items]
