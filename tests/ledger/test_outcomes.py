@@ -230,6 +230,52 @@ def test_an_outcome_that_names_no_call_leaves_the_known_one(calls: Calls) -> Non
     assert (item["outboundCallId"], item["contactId"]) == (CALL_ID, CONTACT_ID)
 
 
+# What a person found out.
+
+
+@pytest.mark.parametrize("status", REAL)
+def test_a_person_resolves_what_nobody_knew(calls: Calls, status: Status) -> None:
+    call = calls.calling()
+    calls.ledger.record(call.key, an_outcome(Status.UNKNOWN, reason="no outcome within 7200 s"), NOW + 7200)
+
+    record = calls.ledger.resolve(call.key, status, NOW + 9000)
+
+    assert record.result is Recorded.STORED
+    item = calls.there(call.key)
+    assert (item["status"], item["outcomeSource"], item["recordedAt"]) == (status, "operator", NOW + 9000)
+    assert item["outboundCallId"] == CALL_ID
+    assert "reason" not in item
+
+
+@pytest.mark.parametrize("before", [Status.SCHEDULED, Status.DISPATCHING, Status.CALLING, Status.REJECTED])
+def test_a_person_resolves_nothing_but_unknown(calls: Calls, before: Status) -> None:
+    key = calls.in_status(before)
+    found = calls.there(key)
+
+    assert calls.ledger.resolve(key, Status.COMPLETED, LATER).result is Recorded.CONTRADICTS
+    assert calls.there(key) == found
+
+
+def test_a_person_who_comes_after_the_real_outcome_changes_nothing(calls: Calls) -> None:
+    key = calls.ended(Status.COMPLETED)
+
+    assert calls.ledger.resolve(key, Status.FAILED, LATER).result is Recorded.CONTRADICTS
+    assert calls.ledger.resolve(key, Status.COMPLETED, LATER).result is Recorded.ALREADY_THERE
+    assert calls.there(key)["outcomeSource"] == "webhook"
+
+
+def test_what_a_person_found_out_stays_when_a_webhook_comes_after_it(calls: Calls) -> None:
+    key = calls.ended(Status.UNKNOWN)
+    calls.ledger.resolve(key, Status.COMPLETED, NOW + 9000)
+
+    assert calls.ledger.record(key, a_real_outcome(Status.BUSY), NOW + 9001).result is Recorded.CONTRADICTS
+    assert calls.status(key) == "completed"
+
+
+def test_nobody_resolves_an_attempt_that_was_never_made(calls: Calls) -> None:
+    assert calls.ledger.resolve(calls.new_key(), Status.COMPLETED, LATER).result is Recorded.NO_SUCH_ATTEMPT
+
+
 # Details as AlloMia sends them, through the table and out again.
 
 

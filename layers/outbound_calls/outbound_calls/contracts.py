@@ -5,7 +5,7 @@ name of the field and the rule it breaks, never with what was in it: that may be
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -114,6 +114,24 @@ class CallRequest(Wire):
         None,
         description="an object of at most 20 strings: names of 1 to 64 characters, values of at most 256",
     )
+
+    def completed(self, assistant_id: str | None, phone_number_id: str | None) -> Self:
+        """This request with the stack's defaults where it names none.
+
+        Raises:
+            RefusedInput: when it names none and there is no default.
+        """
+        completed = self.model_copy(
+            update={
+                "assistant_id": self.assistant_id or assistant_id,
+                "phone_number_id": self.phone_number_id or phone_number_id,
+            }
+        )
+        for name in ("assistant_id", "phone_number_id"):
+            if getattr(completed, name) is None:
+                field = CallRequest.model_fields[name]
+                raise RefusedInput(str(field.alias), str(field.description))
+        return completed
 
     def order(self) -> dict[str, Any]:
         """What AlloMia is asked for, in its own words: the request without what is only ours."""

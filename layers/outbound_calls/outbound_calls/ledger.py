@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from outbound_calls.contracts import AttemptKey, CallRequest, Outcome
 from outbound_calls.items import Item, plain, typed
-from outbound_calls.lifecycle import RELEASE_LEASE_SECONDS, Status, predecessors
+from outbound_calls.lifecycle import RELEASE_LEASE_SECONDS, OutcomeSource, Status, predecessors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -148,7 +148,19 @@ class Ledger:
         written, item = self._move(call.key, Status.CALLING, sets, where=_Where(claim_id=call.claim_id))
         return written or (item or {}).get("outboundCallId") == outbound_call_id
 
-    def record(self, key: AttemptKey, outcome: Outcome, now: float, unless_moved: Call | None = None) -> Record:
+    def resolve(self, key: AttemptKey, status: Status, now: float) -> Record:
+        """Record what a person found out of an attempt that ended as `unknown`; of any other, nothing changes."""
+        outcome = Outcome(status=status, source=OutcomeSource.OPERATOR)
+        return self.record(key, outcome, now, only_from=Status.UNKNOWN)
+
+    def record(
+        self,
+        key: AttemptKey,
+        outcome: Outcome,
+        now: float,
+        unless_moved: Call | None = None,
+        only_from: Status | None = None,
+    ) -> Record:
         """Record how an attempt ended: the only write that ends one.
 
         Of several outcomes the first stays, but `unknown` gives way to a real one. An outcome that names another
@@ -170,6 +182,7 @@ class Ledger:
             sets,
             removes=_WORK_LEFT if outcome.reason else (*_WORK_LEFT, "reason"),
             where=_Where(
+                status=only_from,
                 # The due time alone does not tell: one that was claimed anew may be due at the same second.
                 claim_id=unless_moved.claim_id if unless_moved else None,
                 outbound_call_id=outcome.outbound_call_id,

@@ -30,6 +30,7 @@ class OutcomeSource(StrEnum):
     POLL = "poll"
     DISPATCH = "dispatch"
     DEADLINE = "deadline"
+    OPERATOR = "operator"
 
 
 ALLOMIA_OUTCOMES = frozenset({Status.COMPLETED, Status.FAILED, Status.BUSY, Status.NO_ANSWER})

@@ -144,26 +144,13 @@ class PlaceCalls:
             asked = read_message(message.body)
             if isinstance(asked, Release):
                 return self._dial(asked.release, None, message.seconds_left, asked.times_parked)
-            request = self._complete(asked)
+            # Now, so that a later deployment does not change what was asked for.
+            request = asked.completed(self.default_assistant_id, self.default_phone_number_id)
             key = AttemptKey(request_id=request.request_id or message.message_id, attempt=1)
             return self._dial(key, request, message.seconds_left)
         except RefusedInput as refusal:
             self.rejected.keep(message, refusal)
             return Placement(Placed.REFUSED, None, str(refusal))
-
-    def _complete(self, request: CallRequest) -> CallRequest:
-        """Fill in the stack's defaults, now, so that a later deployment does not change what was asked for."""
-        completed = request.model_copy(
-            update={
-                "assistant_id": request.assistant_id or self.default_assistant_id,
-                "phone_number_id": request.phone_number_id or self.default_phone_number_id,
-            }
-        )
-        for name in ("assistant_id", "phone_number_id"):
-            if getattr(completed, name) is None:
-                field_info = CallRequest.model_fields[name]
-                raise RefusedInput(str(field_info.alias), str(field_info.description))
-        return completed
 
     def _dial(
         self,
