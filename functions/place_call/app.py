@@ -9,7 +9,7 @@ from outbound_calls.allomia import AllomiaClient, http_client
 from outbound_calls.breaker import Breaker
 from outbound_calls.callbacks import CallbackUrls
 from outbound_calls.ledger import Ledger
-from outbound_calls.place import CIRCUIT_OPEN, Message, PlaceCalls, Placed, Placement, RejectedMessages
+from outbound_calls.place import CIRCUIT_OPEN, OTHER_CALL, Message, PlaceCalls, Placed, Placement, RejectedMessages
 from outbound_calls.secrets import Secret
 from outbound_calls.settings import PlaceCallSettings
 from outbound_calls.telemetry import Metric, Telemetry
@@ -81,5 +81,7 @@ def tell(placement: Placement, message_id: str) -> None:
         telemetry.count(Metric.KEY_REFUSED)
     if placement.reason == CIRCUIT_OPEN:
         telemetry.count(Metric.CIRCUIT_OPEN)
+    if placement.reason == OTHER_CALL:
+        telemetry.count(Metric.CALL_IDS_CONTRADICTING)
     if placement.outcome:
         telemetry.count_outcome(placement.outcome, None)

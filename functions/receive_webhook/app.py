@@ -24,6 +24,7 @@ receive_webhooks = ReceiveWebhooks(
 COUNTERS = {
     Recorded.ALREADY_THERE: Metric.WEBHOOKS_REPEATED,
     Recorded.CONTRADICTS: Metric.WEBHOOKS_CONTRADICTING,
+    Recorded.OTHER_CALL: Metric.CALL_IDS_CONTRADICTING,
 }
 
 

@@ -127,7 +127,7 @@ class Calls:
 
     def calling(self, now: float = NOW) -> Call:
         call = self.dispatching(now)
-        assert self.ledger.settle(call, CALL_ID, CONTACT_ID)
+        assert self.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.STORED
         return call
 
     def ended(self, status: Status) -> AttemptKey:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from outbound_calls.contracts import AttemptKey
-from outbound_calls.ledger import Call
+from outbound_calls.ledger import Call, Recorded
 from outbound_calls.lifecycle import Status
 from tests.ledger.parts import CLAIM, GRACE, LOSE, METADATA, NOW, PASS, REFUSE, Calls, Network, at_once
 from tests.unit.parts import (
@@ -126,7 +126,7 @@ def test_only_who_claimed_lets_go(calls: Calls) -> None:
     other = Call(call.key, Status.DISPATCHING, created_at=NOW, claim_id="another-claim")
 
     assert not calls.ledger.unclaim(other, NOW + 30, "HTTP 429")
-    assert not calls.ledger.settle(other, CALL_ID, CONTACT_ID)
+    assert calls.ledger.settle(other, CALL_ID, CONTACT_ID) is Recorded.CONTRADICTS
 
     assert calls.status(call.key) == "dispatching"
 
@@ -138,7 +138,7 @@ def test_a_worker_that_woke_up_late_cannot_touch_the_claim_that_came_after_its_o
     before = calls.item(late.key)
 
     assert not calls.ledger.unclaim(late, NOW + 90, "HTTP 429")
-    assert not calls.ledger.settle(late, CALL_ID, CONTACT_ID)
+    assert calls.ledger.settle(late, CALL_ID, CONTACT_ID) is Recorded.CONTRADICTS
 
     assert calls.item(late.key) == before
 
@@ -146,7 +146,7 @@ def test_a_worker_that_woke_up_late_cannot_touch_the_claim_that_came_after_its_o
 def test_settling_stores_the_ids_and_leaves_the_timer_alone(calls: Calls) -> None:
     call = calls.dispatching()
 
-    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID)
+    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.STORED
 
     item = calls.there(call.key)
     assert (item["status"], item["outboundCallId"], item["contactId"]) == ("calling", CALL_ID, CONTACT_ID)
@@ -157,7 +157,7 @@ def test_settling_stores_the_ids_and_leaves_the_timer_alone(calls: Calls) -> Non
 def test_settling_without_a_contact_stores_none(calls: Calls) -> None:
     call = calls.dispatching()
 
-    assert calls.ledger.settle(call, CALL_ID, None)
+    assert calls.ledger.settle(call, CALL_ID, None) is Recorded.STORED
 
     assert "contactId" not in calls.there(call.key)
 
@@ -165,8 +165,8 @@ def test_settling_without_a_contact_stores_none(calls: Calls) -> None:
 def test_settling_twice_is_fine_and_settling_as_another_call_is_told(calls: Calls) -> None:
     call = calls.calling()
 
-    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID)
-    assert not calls.ledger.settle(call, OTHER_CALL_ID, CONTACT_ID)
+    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.ALREADY_THERE
+    assert calls.ledger.settle(call, OTHER_CALL_ID, CONTACT_ID) is Recorded.OTHER_CALL
 
     assert calls.there(call.key)["outboundCallId"] == CALL_ID
 
@@ -275,7 +275,7 @@ def test_settling_that_was_sent_twice_is_still_told_as_done(calls: Calls, networ
     network.plan = lambda _operation, before: LOSE if before == 0 else PASS
     with_losses = Calls.over(network.client("dynamodb", attempts=2), calls.table)
 
-    assert with_losses.ledger.settle(call, CALL_ID, CONTACT_ID)
+    assert with_losses.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.ALREADY_THERE
 
     assert calls.status(call.key) == "calling"
 

@@ -26,6 +26,7 @@ from tests.unit.parts import (
     API_KEY,
     ASSISTANT_ID,
     CONTACT_ID,
+    OTHER_CALL_ID,
     PHONE_NUMBER,
     PHONE_NUMBER_ID,
     Behaviour,
@@ -267,6 +268,25 @@ def test_each_way_that_a_message_can_go_is_counted(surroundings: Surroundings, e
     assert [message["Body"] for message in surroundings.take(environment["REJECTED_QUEUE_URL"])] == ["not JSON"]
 
 
+def test_a_call_that_became_another_while_it_was_placed_is_counted(world: World, environment: dict[str, str]) -> None:
+    """AlloMia's answer names another call than the webhook that came before it."""
+    message = a_message()
+    key = AttemptKey(request_id=json.loads(message)["requestId"], attempt=1)
+
+    def behave(connection: socket.socket, request: HttpRequest) -> bool:
+        assert world.webhook(key, "completed").status == 200
+        answer = {"outboundCallId": OTHER_CALL_ID, "status": "calling"}
+        connection.sendall(http_answer(json.dumps(answer)))
+        return True
+
+    with allomia(environment, behave):
+        done = run("place_call", environment, batch(message))
+
+    assert done.counted("CallIdsContradicting") == 1
+    (line,) = done.lines(message="message calling")
+    assert line["reason"] == "another-call-recorded"
+
+
 # receive_webhook.
 
 
@@ -299,6 +319,7 @@ def test_a_webhook_is_answered_by_what_became_of_it(world: World, environment: d
         webhook(world, key, outcome),
         webhook(world, key, outcome),
         webhook(world, key, outcome.replace("completed", "busy")),
+        webhook(world, key, outcome.replace(json.loads(outcome)["outboundCallId"], OTHER_CALL_ID)),
     )
 
     assert [(answer["statusCode"], json.loads(answer["body"])) for answer in done.answers] == [
@@ -309,13 +330,15 @@ def test_a_webhook_is_answered_by_what_became_of_it(world: World, environment: d
         (200, {"message": "recorded"}),
         (200, {"message": "already recorded"}),
         (200, {"message": "another outcome was recorded before"}),
+        (400, {"error": "outboundCallId: not the call of this attempt"}),
     ]
     assert {answer["headers"]["content-type"] for answer in done.answers} == {"application/json"}
     counts = ["WebhooksRefused", "Outcomes", "OutcomeCompleted", "OutcomeByWebhook"]
     assert [done.counted(metric) for metric in counts] == [4, 1, 1, 1]
     assert (done.counted("WebhooksRepeated"), done.counted("WebhooksContradicting")) == (1, 1)
+    assert done.counted("CallIdsContradicting") == 1
     # Who is not verified is named in no line.
-    assert len(done.lines(requestId=key.request_id)) == 5
+    assert len(done.lines(requestId=key.request_id)) == 6
 
 
 def test_a_webhook_that_could_not_be_stored_is_answered_with_500(world: World, environment: dict[str, str]) -> None:

@@ -143,6 +143,6 @@ def test_settling_takes_no_lease_away(calls: Calls) -> None:
     call = calls.dispatching()
     lease = leased(calls, call.key, NOW + 180)
 
-    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID)
+    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.STORED
 
     assert calls.there(call.key)["dueAt"] == lease.due_at

@@ -166,8 +166,8 @@ def test_a_webhook_may_come_before_the_answer(calls: Calls) -> None:
     assert calls.ledger.record(call.key, a_real_outcome(), LATER).result is Recorded.STORED
     before = calls.item(call.key)
 
-    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID)
-    assert not calls.ledger.settle(call, OTHER_CALL_ID, CONTACT_ID)
+    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.ALREADY_THERE
+    assert calls.ledger.settle(call, OTHER_CALL_ID, CONTACT_ID) is Recorded.OTHER_CALL
     assert not calls.ledger.unclaim(call, LATER + 60, "HTTP 429")
     assert calls.item(call.key) == before
 
@@ -176,7 +176,7 @@ def test_an_answer_that_comes_after_the_deadline_does_not_revive_the_call(calls:
     call = calls.dispatching()
     calls.ledger.record(call.key, an_outcome(Status.UNKNOWN), NOW + 7200)
 
-    assert not calls.ledger.settle(call, CALL_ID, CONTACT_ID)
+    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.CONTRADICTS
 
     assert calls.status(call.key) == "unknown"
     assert calls.due(call.key) == []

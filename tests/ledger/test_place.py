@@ -61,6 +61,7 @@ ENDED: dict[str, Row] = {
     "422": (says(422), Placed.REJECTED, "rejected", None),
     "409": (says(409), Placed.REJECTED, "rejected", None),
     "2xx failed": (says(200, CALLING | {"status": "failed"}), Placed.ENDED, "failed", None),
+    "2xx failed without an id": (says(200, {"status": "failed"}), Placed.ENDED, "failed", None),
     "2xx busy": (says(201, CALLING | {"status": "busy"}), Placed.ENDED, "busy", None),
 }
 TAKEN: dict[str, Row] = {
@@ -507,7 +508,7 @@ def test_while_the_circuit_stays_open_longer_calls_are_parked_for_longer(world: 
     assert world.due_in(key_of(request)) == 240 - 40
 
 
-@pytest.mark.parametrize("row", ["400", "404", "422", "2xx failed", "2xx busy"])
+@pytest.mark.parametrize("row", ["400", "404", "422", "2xx failed", "2xx failed without an id", "2xx busy"])
 def test_an_answer_about_the_one_call_is_no_failure_of_allomia(world: World, row: str) -> None:
     world.allomia.post = ROWS[row][0]
 
@@ -604,6 +605,38 @@ def test_a_webhook_before_the_answer_is_not_undone_by_it(world: World) -> None:
     assert world.place(request).result is Placed.CALLING
     assert world.calls.status(key_of(request)) == "completed"
     assert world.calls.due(key_of(request)) == []
+
+
+@pytest.mark.parametrize("answered", ["calling", "failed"])
+def test_an_answer_that_names_another_call_than_the_webhook_did_is_told(world: World, answered: str) -> None:
+    request = world.request()
+
+    def webhook_first(post: httpx.Request) -> httpx.Response:
+        url = json.loads(post.content)["callbackUrl"]
+        assert world.webhook(key_of(request), "completed").status == 200
+        return httpx.Response(200, json=world.allomia.state(url, answered) | {"outboundCallId": OTHER_CALL_ID})
+
+    world.allomia.post = webhook_first
+    placement = world.place(request)
+
+    assert (placement.reason, placement.outbound_call_id) == ("another-call-recorded", OTHER_CALL_ID)
+    assert placement.outcome is None
+    assert world.calls.status(key_of(request)) == "completed"
+
+
+def test_an_answer_after_the_deadline_is_no_other_call(world: World) -> None:
+    request = world.request()
+
+    def too_late(post: httpx.Request) -> httpx.Response:
+        world.clock.pass_seconds(DEADLINE)
+        world.sweep(key_of(request))
+        return httpx.Response(200, json=world.allomia.state(json.loads(post.content)["callbackUrl"]))
+
+    world.allomia.post = too_late
+    placement = world.place(request)
+
+    assert (placement.result, placement.reason) == (Placed.CALLING, "")
+    assert world.calls.status(key_of(request)) == "unknown"
 
 
 @pytest.mark.parametrize("code", [400, 401, 429])

@@ -63,7 +63,7 @@ OPERATIONS: dict[str, tuple[Callable[[Calls, AttemptKey], bool], set[str | None]
         "scheduled",
     ),
     "settle": (
-        lambda calls, key: calls.ledger.settle(_call(calls, key), OTHER_CALL_ID, CONTACT_ID),
+        lambda calls, key: calls.ledger.settle(_call(calls, key), OTHER_CALL_ID, CONTACT_ID) is Recorded.STORED,
         {"dispatching"},
         "calling",
     ),

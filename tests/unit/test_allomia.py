@@ -22,6 +22,7 @@ from outbound_calls.allomia import (
     Accepted,
     AllomiaClient,
     Ambiguous,
+    Failed,
     KeyRefused,
     NotAccepted,
     PlaceAnswer,
@@ -129,7 +130,13 @@ PLACED: dict[str, tuple[Handler, PlaceAnswer]] = {
     "200 failed": (answer(200, CALLING | {"status": "failed"}), accepted(status="failed")),
     "200 completed": (answer(200, CALLING | {"status": "completed"}), accepted(status="completed")),
     "200 without a contact": (answer(200, CALLING | {"contactId": None}), accepted(contactId=None)),
+    "200 failed without an id": (answer(200, {"status": "failed", "message": "no line"}), Failed()),
+    "200 failed with an empty id": (answer(200, {"status": "failed", "outboundCallId": None}), Failed()),
     # Maybe: the answer says too little.
+    "200 failed with an odd id": (
+        answer(200, {"status": "failed", "outboundCallId": "1"}),
+        Ambiguous("HTTP 200, unreadable: outboundCallId"),
+    ),
     "200 empty": (answer(200), Ambiguous("HTTP 200, unreadable: body")),
     "204": (answer(204), Ambiguous("HTTP 204, unreadable: body")),
     "200 html": (answer(200, "<html>OK</html>"), Ambiguous("HTTP 200, unreadable: body")),

@@ -4,6 +4,7 @@ An answer says what we now know about the call, not which number came back::
 
     PlaceAnswer                    may a call have been placed?
       Accepted                     yes; AlloMia's word on it is in `state`
+      Failed                       it failed at once, and AlloMia named no call to ask about
       Refused                      no, and never will be: the request itself is wrong
       NotAccepted                  no; it may be tried again later
         Throttled                    AlloMia said when
@@ -33,7 +34,7 @@ from urllib.parse import unquote
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from outbound_calls.contracts import CallRequest, CallState, RefusedInput, read_call_state
+from outbound_calls.contracts import CallRequest, CallState, RefusedInput, read_call_state, says_failed
 from outbound_calls.secrets import Secret, SecretUnusable, api_key
 
 CONNECT_SECONDS = 3.0
@@ -60,6 +61,11 @@ class Accepted:
     """AlloMia took the call."""
 
     state: CallState
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """AlloMia took the request and says that the call failed, without an id for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ class Ambiguous:
     reason: str
 
 
-type PlaceAnswer = Accepted | Refused | NotAccepted | Ambiguous
+type PlaceAnswer = Accepted | Failed | Refused | NotAccepted | Ambiguous
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,8 @@ class AllomiaClient:
             try:
                 return Accepted(read_call_state(response.content))
             except RefusedInput as refusal:
+                if says_failed(response.content):
+                    return Failed()
                 return Ambiguous(f"{said}, unreadable: {refusal.field}")
         match code:
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:

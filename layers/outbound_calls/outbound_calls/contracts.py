@@ -287,6 +287,15 @@ def read_call_state(body: str | bytes) -> CallState:
         raise RefusedInput(field, _STATE_RULES.get(field) or "a JSON object in UTF-8") from None
 
 
+def says_failed(body: bytes) -> bool:
+    """Whether AlloMia says of a call that it failed, and names no call."""
+    try:
+        said = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("status") == Status.FAILED and said.get("outboundCallId") is None
+
+
 def outcome_of(state: CallState, source: OutcomeSource) -> Outcome | None:
     """The outcome in AlloMia's word on a call; None while the call goes on."""
     status = Status(state.status)

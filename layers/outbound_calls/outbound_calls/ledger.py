@@ -47,7 +47,7 @@ class Call:
 
 
 class Recorded(Enum):
-    """What became of an outcome that was to be recorded."""
+    """What became of AlloMia's word on a call that was to be recorded."""
 
     STORED = auto()
     ALREADY_THERE = auto()
@@ -139,14 +139,20 @@ class Ledger:
         """Park a claimed attempt of which it is known that AlloMia took nothing; False if the claim is gone."""
         return self._park(call.key, due_at, reason, _Where(status=Status.DISPATCHING, claim_id=call.claim_id))
 
-    def settle(self, call: Call, outbound_call_id: str, contact_id: str | None) -> bool:
-        """Store that AlloMia took the call; False when it is not known to the table as that call.
+    def settle(self, call: Call, outbound_call_id: str, contact_id: str | None) -> Recorded:
+        """Store that AlloMia took the call.
 
-        `dueAt` stays as the claim set it. A webhook that came first has stored the call's id already.
+        `dueAt` stays as the claim set it. A webhook that came first has stored the call's id already; had it another
+        id (`OTHER_CALL`), then AlloMia made two calls of one attempt.
         """
         sets = {"outboundCallId": outbound_call_id, "contactId": contact_id}
         written, item = self._move(call.key, Status.CALLING, sets, where=_Where(claim_id=call.claim_id))
-        return written or (item or {}).get("outboundCallId") == outbound_call_id
+        known = (item or {}).get("outboundCallId")
+        if written:
+            return Recorded.STORED
+        if known is None:
+            return Recorded.CONTRADICTS
+        return Recorded.ALREADY_THERE if known == outbound_call_id else Recorded.OTHER_CALL
 
     def resolve(self, key: AttemptKey, status: Status, now: float) -> Record:
         """Record what a person found out of an attempt that ended as `unknown`; of any other, nothing changes."""

@@ -19,6 +19,7 @@ from outbound_calls.allomia import (
     Accepted,
     AllomiaClient,
     Ambiguous,
+    Failed,
     KeyRefused,
     NotAccepted,
     Refused,
@@ -57,6 +58,8 @@ SECONDS_TO_PLACE = LONGEST_EXCHANGE_SECONDS + 8.0
 
 CIRCUIT_OPEN = "circuit-open"
 SHORT_OF_TIME = "short-of-time"
+OTHER_CALL = "another-call-recorded"
+"""A webhook brought another call's outcome for this attempt: AlloMia made two calls of one POST."""
 
 
 class Placed(StrEnum):
@@ -178,7 +181,7 @@ class PlaceCalls:
             if now - call.created_at > PLACE_WITHIN_SECONDS:
                 return self._reject(call, f"expired: not placed within {PLACE_WITHIN_SECONDS // 3600} hours")
             answer = self._post(call.request, callback_url)
-            permit.report(isinstance(answer, Accepted | Refused))
+            permit.report(isinstance(answer, Accepted | Failed | Refused))
         return self._settle(call, answer)
 
     def _post(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
@@ -192,11 +195,12 @@ class PlaceCalls:
         match answer:
             case Accepted(state):
                 if outcome := outcome_of(state, OutcomeSource.DISPATCH):
-                    record = self.ledger.record(key, outcome, self.clock())
-                    told = outcome if record.result is Recorded.STORED else None
-                    return Placement(Placed.ENDED, key, outcome.status, state.outbound_call_id, told)
-                self.ledger.settle(call, state.outbound_call_id, state.contact_id)
-                return Placement(Placed.CALLING, key, "", state.outbound_call_id)
+                    return self._end(call, outcome)
+                settled = self.ledger.settle(call, state.outbound_call_id, state.contact_id)
+                reason = OTHER_CALL if settled is Recorded.OTHER_CALL else ""
+                return Placement(Placed.CALLING, key, reason, state.outbound_call_id)
+            case Failed():
+                return self._end(call, Outcome(status=Status.FAILED, source=OutcomeSource.DISPATCH))
             case Refused(words):
                 return self._reject(call, words)
             case Ambiguous(reason):
@@ -205,6 +209,12 @@ class PlaceCalls:
                 due_at = self.clock() + parking_seconds(call.times_parked, _patience(answer), self.jitter)
                 self.ledger.unclaim(call, due_at, reason)
                 return Placement(Placed.PARKED, key, reason, key_refused=isinstance(answer, KeyRefused))
+
+    def _end(self, call: Call, outcome: Outcome) -> Placement:
+        result = self.ledger.record(call.key, outcome, self.clock()).result
+        reason = OTHER_CALL if result is Recorded.OTHER_CALL else outcome.status
+        told = outcome if result is Recorded.STORED else None
+        return Placement(Placed.ENDED, call.key, reason, outcome.outbound_call_id, told)
 
     def _reject(self, call: Call, reason: str) -> Placement:
         outcome = Outcome(status=Status.REJECTED, source=OutcomeSource.DISPATCH, reason=reason)

@@ -36,6 +36,7 @@ class Metric(StrEnum):
     FAILED_MESSAGES = "FailedMessages"
     KEY_REFUSED = "AllomiaKeyRefused"
     CIRCUIT_OPEN = "CircuitOpen"
+    CALL_IDS_CONTRADICTING = "CallIdsContradicting"
 
     OUTCOMES = "Outcomes"
     SECONDS_TO_OUTCOME = "SecondsFromDispatchToOutcome"

@@ -60,6 +60,7 @@ HEALTHY = "200 calling"
 ANSWERS: dict[str, Word] = {
     HEALTHY: Word(True, "accepted", 200, _CALLING),
     "200 failed": Word(True, "accepted", 200, _FAILED),
+    "200 failed, no id": Word(True, "failed without an id", 200, '{"status": "failed"}'),
     "200 unreadable": Word(True, "ambiguous", 200, "<html>"),
     "200 cut off": Word(True, "ambiguous", 200, _CALLING[:20], error=httpx.ReadError, cut=True),
     "connect error": Word(False, "not accepted", error=httpx.ConnectError),

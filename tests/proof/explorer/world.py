@@ -329,7 +329,7 @@ class World:
         for name in reversed(self.scenario.answers) if self._may(state, "answered") else (HEALTHY,):
             word = ANSWERS[name]
             dials = facts.dials + word.accepted
-            said = {*facts.words, "failed"} if name == "200 failed" else facts.words
+            said = {*facts.words, "failed"} if name.startswith("200 failed") else facts.words
             told = facts._replace(dials=dials, answer=word.means, words=tuple(sorted(said)))
             answered = state._replace(facts=_with(state.facts, at, told))
             if name != HEALTHY:
