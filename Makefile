@@ -15,7 +15,7 @@ REQUIREMENTS := requirements-dev.txt local/requirements.txt local/lambda-runtime
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
-.PHONY: help setup lock build lint format test proof coverage demo local invoke clean
+.PHONY: help setup lock schemas build lint format test proof coverage demo local invoke clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lock: setup ## Compile the requirements files again (LOCK_FLAGS=--upgrade for ne
 		--output-file layers/dependencies/requirements.txt
 	$(COMPILE) --universal --group local-cloud --output-file local/requirements.txt
 	$(COMPILE) --universal --group lambda-runtime --output-file local/lambda-runtime.txt
+
+schemas: setup ## Write docs/schemas from the models
+	@PYTHONPATH=layers/outbound_calls $(BIN)/python -m local.schemas
 
 build: setup ## sam build, both layers included, into .aws-sam
 	@$(OFFLINE) $(SAM) build
