@@ -149,7 +149,7 @@ def _outcome() -> Schema:
         outboundCallId="AlloMia's id of the call; null where AlloMia did not tell",
         contactId="AlloMia's id of the person called; null where AlloMia did not tell",
         callDetails="how the call went, as AlloMia tells it; null where it did not tell",
-        outcomeSource="who told: AlloMia's webhook, its status answer, its answer to the POST, or (deadline) nobody",
+        outcomeSource="who told: AlloMia (webhook, poll, dispatch), a person (operator) or nobody (deadline)",
         metadata="the request's own, as it came",
     ) | {
         "if": {"properties": {"status": {"const": Status.UNKNOWN}}},
