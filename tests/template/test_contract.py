@@ -94,10 +94,13 @@ OUTPUTS: Final = {
     "PlaceCallFunctionName": "${PlaceCallFunction}",
     "ReceiveWebhookFunctionName": "${ReceiveWebhookFunction}",
     "PollCallsFunctionName": "${PollCallsFunction}",
+    "DashboardUrl": "https://console.aws.amazon.com/cloudwatch/home?region=${AWS::Region}#dashboards/dashboard/${Dashboard}",
+    "AlarmTopicArn": "${AlarmTopic}",
 }
 
 PHYSICAL_NAMES: Final = {
     "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::IAM::Role": "RoleName",

@@ -1,0 +1,47 @@
+"""CloudWatch's metric math, as much of it as the alarms use: what an expression makes of numbers.
+
+docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+"""
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+_OPERATORS: Final[Mapping[type[ast.operator | ast.cmpop], Callable[[float, float], float]]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+}
+
+
+def evaluate(expression: str, values: Mapping[str, float]) -> float | None:
+    """The value for a period whose metrics have these values; None where a metric that is needed has none.
+
+    Metric math is close enough to Python to be read as such. A missing value makes whatever it is in missing as well.
+    """
+    return _value(ast.parse(expression, mode="eval").body, values)
+
+
+def _value(node: ast.expr, values: Mapping[str, float]) -> float | None:
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return number
+        case ast.Name(id=name):
+            return values.get(name)
+        case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
+            return _combined(op, _value(left, values), _value(right, values))
+        case ast.Call(func=ast.Name(id="IF"), args=[condition, then, otherwise]):
+            holds = _value(condition, values)
+            return None if holds is None else _value(then if holds else otherwise, values)
+        case _:
+            raise NotImplementedError(f"{ast.unparse(node)} in an expression: teach it to this module")
+
+
+def _combined(op: Any, left: float | None, right: float | None) -> float | None:
+    return None if left is None or right is None else float(_OPERATORS[type(op)](left, right))
