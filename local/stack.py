@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from local.cloud import LocalCloud
 from local.sam import build, run_sam
@@ -96,6 +96,19 @@ class Stack:
     def poll_calls_function_name(self) -> str:
         """PollCallsFunction."""
         return self.outputs["PollCallsFunctionName"]
+
+    @property
+    def status_api_url(self) -> str:
+        """The base of the status API; the output StatusApiUrl is where it would be on AWS.
+
+        Without the name of the stage, whose dollar sign is one that not every program signs in the same way.
+        """
+        return f"{self.api_url.removesuffix('/$default')}/calls"
+
+    @property
+    def get_call_function_name(self) -> str:
+        """GetCallFunction."""
+        return self.outputs["GetCallFunctionName"]
 
     @property
     def publish_outcome_function_name(self) -> str:
@@ -235,7 +248,19 @@ def _create_routes(cloud: LocalCloud, stack: Stack, template: Template) -> None:
                     PayloadFormatVersion=wanted["payloadFormatVersion"],
                 )
                 target = f"integrations/{integration['IntegrationId']}"
-                gateway.create_route(ApiId=api_id, RouteKey=route_key, Target=target)
+                gateway.create_route(
+                    ApiId=api_id, RouteKey=route_key, Target=target, AuthorizationType=_authorization(operation)
+                )
+
+
+def _authorization(operation: Mapping[str, Any]) -> Literal["NONE", "AWS_IAM"]:
+    match operation.get("security", []):
+        case []:
+            return "NONE"
+        case [{"AWS_IAM": []}]:
+            return "AWS_IAM"
+        case other:
+            raise StackError(f"No route can be made here that is authorised by {other}.")
 
 
 def _function_of(uri: Mapping[str, str]) -> str:

@@ -22,7 +22,13 @@ from local.world import World, running
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT_FILE = ROOT / "events/env.json"
-_FUNCTIONS = ("PlaceCallFunction", "ReceiveWebhookFunction", "PollCallsFunction", "PublishOutcomeFunction")
+_FUNCTIONS = (
+    "PlaceCallFunction",
+    "ReceiveWebhookFunction",
+    "PollCallsFunction",
+    "PublishOutcomeFunction",
+    "GetCallFunction",
+)
 
 
 def main() -> int:
@@ -71,6 +77,10 @@ Watch the table, start the poller without waiting for its minute, read the rejec
   aws dynamodb scan --table-name {stack.calls_table_name} --output table
   aws stepfunctions start-execution --state-machine-arn {stack.poller_arn}
   aws sqs receive-message --queue-url {stack.rejected_queue_url} --message-attribute-names All
+
+Look a call up:
+  curl --aws-sigv4 aws:amz:{world.cloud.region}:execute-api --user {world.cloud.account}:local \\
+    {stack.status_api_url}/completed
 
 Read a log:
   aws logs tail /aws/lambda/{stack.name}/place-call --since 5m

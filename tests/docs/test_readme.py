@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from http import HTTPStatus
 
 import pytest
 
@@ -11,6 +12,7 @@ from local.cloud import LocalCloud
 from outbound_calls.contracts import MAX_MESSAGE_BYTES, CallRequest, OutcomeEvent, read_message
 from outbound_calls.lifecycle import PLACE_WITHIN_SECONDS, TERMINAL, OutcomeSource, Status
 from outbound_calls.publish import DETAIL_TYPE, SOURCE
+from outbound_calls.reports import CallReport
 from outbound_calls.telemetry import Metric
 from tests.docs.markdown import PROJECT, code, fences, prose, read, table
 from tests.template.rendering import Template, read_template
@@ -88,6 +90,20 @@ def test_the_event_that_is_shown_is_one_that_is_published(readme: str) -> None:
         assert json.loads(pattern) == {"source": [SOURCE]}
 
 
+def test_the_report_that_is_shown_is_one_that_is_told(readme: str) -> None:
+    (shown,) = (json.loads(block) for block in fences(readme, "json") if '"attempts"' in block)
+
+    assert CallReport.model_validate(shown).wire() == shown
+
+
+def test_every_answer_of_the_status_api_is_explained(readme: str) -> None:
+    explained = {int(row[0]) for row in table(readme, "answer", "what it means")}
+    code_of_function = read("functions/get_call/app.py")
+
+    own = {HTTPStatus[name].value for name in re.findall(r"HTTPStatus\.([A-Z_]+)", code_of_function)}
+    assert explained == own | {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}  # those are API Gateway's
+
+
 def test_every_status_is_explained_once(readme: str) -> None:
     explained = [name for row in table(readme, "status") for name in code(row[0])]
 
@@ -106,6 +122,7 @@ def test_the_numbers_in_the_text_are_those_of_the_code(readme: str, template: Te
     resources = template["Resources"]
     properties = {name: each["Properties"] for name, each in resources.items()}
     route = properties["ReceiveWebhookFunction"]["Events"]["Webhook"]["Properties"]["RouteSettings"]
+    reads = properties["GetCallFunction"]["Events"]["Read"]["Properties"]["RouteSettings"]
     stream = properties["PublishOutcomeFunction"]["Events"]["Outcome"]["Properties"]
     alarms = [name for name, each in resources.items() if each["Type"] == "AWS::CloudWatch::Alarm"]
     # What an operator records, no function counts.
@@ -117,6 +134,7 @@ def test_the_numbers_in_the_text_are_those_of_the_code(readme: str, template: Te
         f"again after {properties['CallQueue']['VisibilityTimeout']} seconds",
         f"After {PLACE_WITHIN_SECONDS // 3600} hours it is `rejected`",
         f"More than {route['ThrottlingRateLimit']} webhooks a second (bursts of {route['ThrottlingBurstLimit']})",
+        f"More than {reads['ThrottlingRateLimit']} reads a second (bursts of {reads['ThrottlingBurstLimit']})",
         f"{stream['MaximumRetryAttempts']} times or for six hours",
         f"| Alarms | {len(alarms)}, which look at",
         f"There are {len(alarms)} alarms",
@@ -124,12 +142,13 @@ def test_the_numbers_in_the_text_are_those_of_the_code(readme: str, template: Te
         f"Its queries, {template['Parameters']['DueShards']['Default']} shards",
         "place_call and receive_webhook (512 MB)",
         "publish_outcome (256 MB)",
+        "an invocation (512 MB) and a read unit",
     ):
         assert said in text
     assert stream["MaximumRecordAgeInSeconds"] == 6 * 3600
     assert properties["CallQueue"]["RedrivePolicy"]["maxReceiveCount"] == 5  # "five times in all"
-    memory = {name: properties[f"{name}Function"]["MemorySize"] for name in ("PlaceCall", "ReceiveWebhook")}
-    assert memory == {"PlaceCall": 512, "ReceiveWebhook": 512}
+    memory = {name: properties[f"{name}Function"]["MemorySize"] for name in ("PlaceCall", "ReceiveWebhook", "GetCall")}
+    assert memory == {"PlaceCall": 512, "ReceiveWebhook": 512, "GetCall": 512}
     assert properties["PublishOutcomeFunction"]["MemorySize"] == 256
 
 
@@ -144,8 +163,8 @@ def test_the_costs_add_up(readme: str) -> None:
         assert cost == pytest.approx(count * price, abs=0.006)
 
 
-def test_the_producer_that_is_shown_is_the_file(readme: str) -> None:
-    assert fences(readme, "python") == [read("examples/producer.py")]
+def test_the_examples_that_are_shown_are_the_files(readme: str) -> None:
+    assert fences(readme, "python") == [read("examples/producer.py"), read("examples/read_call.py")]
 
 
 def test_the_producer_sends_a_request_that_is_accepted() -> None:

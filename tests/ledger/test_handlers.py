@@ -1,4 +1,4 @@
-"""The four functions as Lambda runs them: a process of their own, told everything by its environment.
+"""The functions as Lambda runs them: a process of their own, told everything by its environment.
 
 What they answer decides what is deleted: an identifier that SQS does not know, or none where one is due, loses a
 message. What they print is what operators see, so it is searched for whatever must not be in it.
@@ -20,6 +20,7 @@ import pytest
 from local.cloud import LocalCloud
 from outbound_calls.contracts import AttemptKey
 from outbound_calls.lifecycle import Status
+from outbound_calls.reports import Reports
 from tests.ledger.parts import ROOT, Calls
 from tests.ledger.world import BASE_URL, DEADLINE, SIGNING_KEY, Surroundings, World
 from tests.unit.parts import (
@@ -32,6 +33,7 @@ from tests.unit.parts import (
     Behaviour,
     HttpRequest,
     SocketServer,
+    closed_port,
     http_answer,
 )
 
@@ -448,6 +450,71 @@ def test_outcomes_arrive_on_the_bus(
     }
 
 
+# get_call.
+
+
+def read(request_id: str | None) -> dict[str, Any]:
+    """What API Gateway hands to get_call: of the caller's credentials all but the secret."""
+    return {
+        "version": "2.0",
+        "rawPath": f"/calls/{request_id}",
+        "headers": {"authorization": f"AWS4-HMAC-SHA256 Credential={CANARY}/x, Signature={CANARY}"},
+        "requestContext": {"authorizer": {"iam": {"accessKey": CANARY, "userArn": CANARY}}},
+        "pathParameters": {"requestId": request_id} if request_id is not None else None,
+    }
+
+
+def test_a_call_is_told_as_the_table_has_it(calls: Calls, environment: dict[str, str]) -> None:
+    ended, waiting = calls.ended(Status.NO_ANSWER), calls.scheduled()
+    needed = {name: value for name, value in environment.items() if not name.endswith(("_SECRET_ARN", "_QUEUE_URL"))}
+
+    done = run("get_call", needed, read(ended.request_id), read(waiting.request_id))
+
+    reports = [Reports(calls.dynamodb, calls.table).of(key.request_id) for key in (ended, waiting)]
+    assert [answer["statusCode"] for answer in done.answers] == [200, 200]
+    assert [json.loads(answer["body"]) for answer in done.answers] == [report.wire() for report in reports if report]
+    for answer in done.answers:
+        assert answer["headers"] == {"content-type": "application/json", "cache-control": "no-store"}
+    # And a read that went well is told in no log and counted by no metric
+    assert done.printed == ""
+
+
+def test_an_id_without_a_record_and_one_that_can_have_none_are_told_apart(environment: dict[str, str]) -> None:
+    rule = "requestId: 1 to 128 of the characters A-Z a-z 0-9 . _ - and not only one or two dots"
+
+    done = run("get_call", environment, read("never-asked"), read(f"{CANARY} (1)"), read("v" * 5000), read(None))
+
+    assert [(answer["statusCode"], json.loads(answer["body"])) for answer in done.answers] == [
+        (404, {"error": "no record of this request: not taken up yet, refused or expired"}),
+        (400, {"error": rule}),
+        (400, {"error": rule}),
+        (400, {"error": rule}),
+    ]
+    for answer in done.answers:
+        assert answer["headers"] == {"content-type": "application/json", "cache-control": "no-store"}
+    assert done.printed == ""
+
+
+@pytest.mark.parametrize("fault", ["no table", "no network", "a broken record"])
+def test_a_call_that_cannot_be_read_is_answered_with_500_and_nothing_internal(
+    calls: Calls, environment: dict[str, str], fault: str
+) -> None:
+    key = calls.ended(Status.COMPLETED)
+    if fault == "a broken record":
+        calls.put_raw(calls.there(key) | {"status": CANARY, "outcomeSource": CANARY})
+    with closed_port() as nowhere:
+        changes = {"no table": {"CALLS_TABLE_NAME": "none"}, "no network": {"AWS_ENDPOINT_URL": nowhere}}
+
+        done = run("get_call", environment | changes.get(fault, {}), read(key.request_id))
+
+    (answer,) = done.answers
+    assert (answer["statusCode"], json.loads(answer["body"])) == (500, {"error": "not read, try again"})
+    assert answer["headers"]["cache-control"] == "no-store"
+    assert len(done.lines(level="ERROR", message="call not read")) == 1
+    # And who asked after whom is in no line
+    assert key.request_id not in done.printed
+
+
 # The environment.
 
 
@@ -458,6 +525,7 @@ def test_outcomes_arrive_on_the_bus(
         ("receive_webhook", "SIGNING_SECRET_ARN"),
         ("poll_calls", "CALL_DEADLINE_SECONDS"),
         ("publish_outcome", "OUTCOME_BUS_NAME"),
+        ("get_call", "CALLS_TABLE_NAME"),
     ],
 )
 def test_a_function_that_is_not_told_everything_does_not_start_and_says_what_is_missing(

@@ -4,11 +4,17 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from local.cloud import LocalCloud
 from local.stack import Stack, deploy, function_environment
 
-ROUTE = "POST /webhooks/allomia/{requestId}/{attempt}/{signature}"
+ROUTES = {
+    "GET /calls/{requestId}": "AWS_IAM",
+    "POST /webhooks/allomia/{requestId}/{attempt}/{signature}": "NONE",
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +34,19 @@ def test_the_webhook_url_leads_to_the_function(stack: Stack) -> None:
     assert response.status_code == 403
 
 
+def test_the_status_url_leads_to_the_function(cloud: LocalCloud, stack: Stack) -> None:
+    request = AWSRequest("GET", f"{stack.status_api_url}/nobody")
+    SigV4Auth(Credentials(cloud.account, "local"), "execute-api", cloud.region).add_auth(request)
+
+    response = httpx.get(f"{stack.status_api_url}/nobody", headers=dict(request.headers), trust_env=False)
+
+    assert (response.status_code, response.headers["cache-control"]) == (404, "no-store")
+
+
 def test_the_routes_are_those_of_the_template(cloud: LocalCloud, stack: Stack) -> None:
     routes = cloud.client("apigatewayv2").get_routes(ApiId=stack.resources["WebhookApi"])["Items"]
 
-    assert [route["RouteKey"] for route in routes] == [ROUTE]
+    assert {route["RouteKey"]: route["AuthorizationType"] for route in routes} == ROUTES
 
 
 def test_old_records_expire(cloud: LocalCloud, stack: Stack) -> None:

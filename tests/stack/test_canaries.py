@@ -16,6 +16,7 @@ from outbound_calls.callbacks import sign
 from outbound_calls.contracts import AttemptKey
 from tests.proof.canaries.search import hits, texts
 from tests.stack.conftest import every, wait_until
+from tests.stack.test_get_call import get, principal
 
 NAME = "Hazel Mockingbird-Ängström"
 VARIABLE = "peculiar <remark> 7331 ünïted"
@@ -128,6 +129,13 @@ def test_no_canary_comes_out(world: World) -> None:
         }
         looked = invoke(world, world.stack.poll_calls_function_name, {"items": [item]})
     assert looked["failed"] == 1
+    reader = principal(world, world.stack.outputs["StatusApiArn"])
+    with without(world, "GetCallRole", "dynamodb"):
+        unread = get(world, "canary-healthy", reader)
+    assert unread.status_code == 500
+    answers.append(unread.text)
+    # And calls are looked up while their records hold their requests
+    answers += [get(world, f"canary-{name}", reader).json() for name in ("throttled", "key-refused", "ambiguous")]
     # And the failed message comes again
     answers += [failed, lost.text, looked, invoke(world, world.stack.place_call_function_name, sqs_event("denied"))]
 
@@ -169,6 +177,12 @@ def test_no_canary_comes_out(world: World) -> None:
 
     wait_until(all_kept, 60)
 
+    # And each is looked up
+    reports = [get(world, name, reader).json() for name in sorted(names)]
+    assert [report["requestId"] for report in reports] == sorted(names)
+    for report in reports:
+        report["attempts"] = [attempt | {"callDetails": None} for attempt in report["attempts"]]
+
     # Then all that came out is searched
     logs = world.cloud.client("logs")
     lines = [
@@ -187,6 +201,7 @@ def test_no_canary_comes_out(world: World) -> None:
             *(("metrics", line) for place, line in lines if '"_aws"' in line),
             *(("attributes of a rejected message", each) for each in kept),
             *(("answer", each) for each in answers),
+            *(("report", each) for each in reports),
             *(("event", event | {"callDetails": None}) for event in heard),
             *(("record", call | {"callDetails": None}) for call in records),
         ]

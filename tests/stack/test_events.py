@@ -19,6 +19,7 @@ FUNCTIONS = {
     "receive_webhook": "ReceiveWebhookFunction",
     "poll_calls": "PollCallsFunction",
     "publish_outcome": "PublishOutcomeFunction",
+    "get_call": "GetCallFunction",
 }
 
 
@@ -105,6 +106,18 @@ def test_publish_outcome(world: World, functions: Functions) -> None:
     assert heard["sample-completed"]["callDetails"]["duration"] == 150
     assert heard["sample-completed"]["metadata"] == {"appointmentId": "A-1001"}
     assert heard["sample-answer-lost"]["final"] is False
+
+
+def test_get_call(functions: Functions) -> None:
+    # Given the request that one of the samples asks for
+    functions.invoke("place_call/completed.json")
+
+    # When each sample is handled, then each is answered as its name says
+    cases = {"found": 200, "not-found": 404, "not-an-id": 400}
+    answers = {case: functions.invoke(f"get_call/{case}.json").answer for case in cases}
+    assert {case: answer["statusCode"] for case, answer in answers.items()} == cases
+    assert {f"{case}.json" for case in cases} == {path.name for path in (EVENTS / "get_call").iterdir()}
+    assert json.loads(answers["found"]["body"])["requestId"] == "sample-completed"
 
 
 @pytest.mark.parametrize("path", sorted((EVENTS / "requests").glob("*.json")), ids=lambda path: path.stem)

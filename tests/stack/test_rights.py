@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from local.world import World
 
-FUNCTIONS = ("PlaceCall", "ReceiveWebhook", "PollCalls", "PublishOutcome")
+FUNCTIONS = ("PlaceCall", "ReceiveWebhook", "PollCalls", "PublishOutcome", "GetCall")
 KEY = {"requestId": {"S": "nobody"}, "attempt": {"N": "1"}}
 
 type Attempt = Callable[[Callable[[str], Any], World], object]
@@ -34,6 +34,29 @@ def read_table(client: Callable[[str], Any], world: World) -> object:
 
 def read_record(client: Callable[[str], Any], world: World) -> object:
     return client("dynamodb").get_item(TableName=world.stack.calls_table_name, Key=KEY)
+
+
+def look_up(client: Callable[[str], Any], world: World) -> object:
+    return client("dynamodb").query(
+        TableName=world.stack.calls_table_name,
+        KeyConditionExpression="requestId = :id",
+        ExpressionAttributeValues={":id": KEY["requestId"]},
+    )
+
+
+def read_what_is_due(client: Callable[[str], Any], world: World) -> object:
+    return client("dynamodb").query(
+        TableName=world.stack.calls_table_name,
+        IndexName="due",
+        KeyConditionExpression="dueShard = :shard",
+        ExpressionAttributeValues={":shard": {"N": "0"}},
+    )
+
+
+def change_record(client: Callable[[str], Any], world: World) -> object:
+    return client("dynamodb").update_item(
+        TableName=world.stack.calls_table_name, Key=KEY, ConditionExpression="attribute_exists(requestId)"
+    )
 
 
 def delete_record(client: Callable[[str], Any], world: World) -> object:
@@ -73,16 +96,36 @@ def change_rights(client: Callable[[str], Any], world: World) -> object:
 
 NOBODY = (read_table, read_record, delete_record, change_signing_key, read_rejected, change_code, change_rights)
 DENIED: dict[str, tuple[Attempt, ...]] = {
-    "PlaceCall": (*NOBODY, ask_for_a_call, publish),
-    "ReceiveWebhook": (*NOBODY, read_allomia_key, make_record, ask_for_a_call, read_requests, publish),
-    "PollCalls": (*NOBODY, read_signing_key, make_record, read_requests, publish),
-    "PublishOutcome": (*NOBODY, read_allomia_key, read_signing_key, make_record, ask_for_a_call, read_requests),
+    "PlaceCall": (*NOBODY, look_up, ask_for_a_call, publish),
+    "ReceiveWebhook": (*NOBODY, look_up, read_allomia_key, make_record, ask_for_a_call, read_requests, publish),
+    "PollCalls": (*NOBODY, look_up, read_signing_key, make_record, read_requests, publish),
+    "PublishOutcome": (
+        *NOBODY,
+        look_up,
+        read_allomia_key,
+        read_signing_key,
+        make_record,
+        ask_for_a_call,
+        read_requests,
+    ),
+    "GetCall": (
+        *NOBODY,
+        read_what_is_due,
+        make_record,
+        change_record,
+        read_allomia_key,
+        read_signing_key,
+        ask_for_a_call,
+        read_requests,
+        publish,
+    ),
 }
 ALLOWED: dict[str, Attempt] = {
     "PlaceCall": read_allomia_key,
     "ReceiveWebhook": read_signing_key,
     "PollCalls": read_allomia_key,
     "PublishOutcome": publish,
+    "GetCall": look_up,
 }
 
 

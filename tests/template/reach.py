@@ -81,17 +81,18 @@ class _Walk:
         self._read(function, names)
 
     def _read(self, code: ast.AST, names: dict[str, str]) -> None:
+        arguments = {id(call.func): call.args for call in ast.walk(code) if isinstance(call, ast.Call)}
         for node in ast.walk(code):
             if isinstance(node, ast.Attribute):
-                self._attribute(node, names)
+                self._attribute(node, names, arguments.get(id(node), []))
             elif isinstance(node, ast.Name) and node.id in self.code.functions:
                 self._enter(self.code.functions[node.id], None)
 
-    def _attribute(self, node: ast.Attribute, names: dict[str, str]) -> None:
+    def _attribute(self, node: ast.Attribute, names: dict[str, str], arguments: list[ast.expr]) -> None:
         owner = self._type(node.value, names)
         if owner in SERVICES:
             if node.attr not in NOT_CALLS:
-                self.found.add(f"{SERVICES[owner]}:{node.attr.title().replace('_', '')}")
+                self.found.add(f"{SERVICES[owner]}:{_operation(node, arguments).title().replace('_', '')}")
         elif owner in self.code.classes:
             self._method(self.code.classes[owner], node.attr)
         elif owner is None:
@@ -122,6 +123,17 @@ class _Walk:
                 return name
             case _:
                 return None
+
+
+def _operation(method: ast.Attribute, arguments: list[ast.expr]) -> str:
+    """What a client's method asks for: its own name, or what a paginator is made for."""
+    match method.attr, arguments:
+        case "get_paginator", [ast.Constant(str(operation))]:
+            return operation
+        case "get_paginator", _:
+            raise NotImplementedError(f"line {method.lineno}: a paginator of what?")
+        case name, _:
+            return name
 
 
 def _closure(module: ast.Module) -> Iterator[ast.Module]:

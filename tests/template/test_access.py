@@ -87,6 +87,12 @@ RIGHTS: Final = {
         ("sqs:SendMessage", "${FailedOutcomesQueue.Arn}"),
         *TRACING,
     ],
+    "GetCallRole": [
+        ("dynamodb:Query", "${CallsTable.Arn}"),
+        ("logs:CreateLogStream", "${GetCallLogGroup.Arn}"),
+        ("logs:PutLogEvents", "${GetCallLogGroup.Arn}"),
+        *TRACING,
+    ],
 }
 
 ASSUMED_BY: Final = {
@@ -96,6 +102,7 @@ ASSUMED_BY: Final = {
     "PollerScheduleRole": "scheduler.amazonaws.com",
     "PollCallsRole": "lambda.amazonaws.com",
     "PublishOutcomeRole": "lambda.amazonaws.com",
+    "GetCallRole": "lambda.amazonaws.com",
 }
 
 
@@ -156,23 +163,61 @@ def test_step_functions_and_the_scheduler_act_for_this_account_alone(stack: Stac
 
 def test_each_function_has_a_role_of_its_own(stack: Stack) -> None:
     roles = [function["Role"] for _, function in stack.of_type("AWS::Lambda::Function")]
-    assert len(set(roles)) == len(roles) == 4
+    assert len(set(roles)) == len(roles) == 5
 
 
-def test_the_function_that_faces_the_internet_knows_nothing_of_the_allomia_key(stack: Stack) -> None:
-    role, function = stack.properties("ReceiveWebhookRole"), stack.properties("ReceiveWebhookFunction")
+@pytest.mark.parametrize("name", ["ReceiveWebhook", "GetCall"])
+def test_the_functions_that_face_the_internet_know_nothing_of_the_allomia_key(stack: Stack, name: str) -> None:
+    role, function = stack.properties(f"{name}Role"), stack.properties(f"{name}Function")
 
-    assert function["Role"] == "${ReceiveWebhookRole.Arn}"
+    assert function["Role"] == f"${{{name}Role.Arn}}"
     assert "AllomiaApiKey" not in str(role)
     assert "ALLOMIA" not in str(function["Environment"])
     assert "AllomiaApiKey" not in str(function["Environment"])
 
 
-def test_only_the_webhooks_own_route_may_invoke_its_function(stack: Stack) -> None:
-    ((_, permission),) = stack.of_type("AWS::Lambda::Permission")
-    assert permission["FunctionName"] == "${ReceiveWebhookFunction}"
-    assert permission["Principal"] == "apigateway.amazonaws.com"
-    assert permission["SourceArn"].endswith(":${WebhookApi}/*/POST/webhooks/allomia/*/*/*")
+def test_the_function_that_reads_calls_can_neither_write_nor_sign(stack: Stack) -> None:
+    rights = {(statement["Action"], statement["Resource"]) for statement in statements(stack.properties("GetCallRole"))}
+
+    assert {action for action, resource in rights if "CallsTable" in resource} == {"dynamodb:Query"}
+    assert "Secret" not in str(stack.properties("GetCallRole")) + str(stack.properties("GetCallFunction"))
+
+
+def test_only_a_functions_own_route_may_invoke_it(stack: Stack) -> None:
+    permissions = [permission for _, permission in stack.of_type("AWS::Lambda::Permission")]
+
+    assert {permission["Principal"] for permission in permissions} == {"apigateway.amazonaws.com"}
+    assert sorted((each["FunctionName"], each["SourceArn"].rpartition(":")[2]) for each in permissions) == [
+        ("${GetCallFunction}", "${WebhookApi}/*/GET/calls/*"),
+        ("${ReceiveWebhookFunction}", "${WebhookApi}/*/POST/webhooks/allomia/*/*/*"),
+    ]
+
+
+def test_calls_are_read_by_whom_iam_lets_and_webhooks_come_from_anybody(stack: Stack) -> None:
+    body = stack.properties("WebhookApi")["Body"]
+    routes = {
+        f"{method.upper()} {path}": operation.get("security")
+        for path, methods in body["paths"].items()
+        for method, operation in methods.items()
+    }
+
+    assert routes == {
+        "GET /calls/{requestId}": [{"AWS_IAM": []}],
+        "POST /webhooks/allomia/{requestId}/{attempt}/{signature}": None,
+    }
+    # And what a route's name for it means, and that there is nothing that would hold for all routes
+    assert body["components"]["securitySchemes"] == {
+        "AWS_IAM": {
+            "type": "apiKey",
+            "name": "Authorization",
+            "in": "header",
+            "x-amazon-apigateway-authtype": "awsSigv4",
+        }
+    }
+    assert "security" not in body
+    # And nobody's browser is invited
+    assert "CorsConfiguration" not in stack.properties("WebhookApi")
+    assert "x-amazon-apigateway-cors" not in body
 
 
 def test_no_queue_is_used_over_plain_http(stack: Stack) -> None:

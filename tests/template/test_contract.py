@@ -89,11 +89,14 @@ OUTPUTS: Final = {
     "DeadLetterQueueUrl": "${DeadLetterQueue}",
     "CallsTableName": "${CallsTable}",
     "WebhookUrl": "https://${WebhookApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/webhooks/allomia",
+    "StatusApiUrl": "https://${WebhookApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/calls",
+    "StatusApiArn": ("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${WebhookApi}/*/GET/calls/*"),
     "PollerArn": "${Poller}",
     "OutcomeBusName": "${OutcomeBus}",
     "PlaceCallFunctionName": "${PlaceCallFunction}",
     "ReceiveWebhookFunctionName": "${ReceiveWebhookFunction}",
     "PollCallsFunctionName": "${PollCallsFunction}",
+    "GetCallFunctionName": "${GetCallFunction}",
     "DashboardUrl": "https://console.aws.amazon.com/cloudwatch/home?region=${AWS::Region}#dashboards/dashboard/${Dashboard}",
     "AlarmTopicArn": "${AlarmTopic}",
 }
@@ -188,6 +191,18 @@ def test_webhooks_come_to_the_domain_that_was_given(stack_of: StackOf) -> None:
 def test_without_a_domain_webhooks_come_to_the_stacks_own_address(stack: Stack) -> None:
     variables = stack.properties("PlaceCallFunction")["Environment"]["Variables"]
     assert variables["WEBHOOK_URL"] == stack.outputs["WebhookUrl"]["Value"]
+
+
+def test_what_may_be_read_is_what_the_routes_function_may_be_invoked_for(stack: Stack) -> None:
+    arns = [permission["SourceArn"] for _, permission in stack.of_type("AWS::Lambda::Permission")]
+
+    assert stack.outputs["StatusApiArn"]["Value"] in arns
+
+
+def test_the_status_api_is_at_its_own_address_whatever_is_in_front_of_the_webhook(stack_of: StackOf) -> None:
+    stack = stack_of(WebhookBaseUrl="https://hooks.clinic.example")
+
+    assert stack.outputs["StatusApiUrl"]["Value"] == OUTPUTS["StatusApiUrl"]
 
 
 def test_names_that_must_be_given_carry_the_stacks_name(stack: Stack) -> None:

@@ -5,10 +5,12 @@ from typing import Any, Final
 
 import pytest
 
+from outbound_calls import aws
 from outbound_calls.lifecycle import TERMINAL
 from outbound_calls.place import SECONDS_TO_PLACE
 from outbound_calls.poll import SECONDS_TO_POLL
 from outbound_calls.settings import (
+    GetCallSettings,
     PlaceCallSettings,
     PollCallsSettings,
     PublishOutcomeSettings,
@@ -23,6 +25,7 @@ FUNCTIONS: Final = {
     "ReceiveWebhookFunction": "receive_webhook",
     "PollCallsFunction": "poll_calls",
     "PublishOutcomeFunction": "publish_outcome",
+    "GetCallFunction": "get_call",
 }
 
 SETTINGS: Final[dict[str, type[Settings]]] = {
@@ -30,11 +33,13 @@ SETTINGS: Final[dict[str, type[Settings]]] = {
     "ReceiveWebhookFunction": ReceiveWebhookSettings,
     "PollCallsFunction": PollCallsSettings,
     "PublishOutcomeFunction": PublishOutcomeSettings,
+    "GetCallFunction": GetCallSettings,
 }
 
 FOR_POWERTOOLS_AND_PEOPLE: Final = {"ENVIRONMENT", "POWERTOOLS_LOG_LEVEL"}
 
-ROUTE: Final = "POST /webhooks/allomia/{requestId}/{attempt}/{signature}"
+WEBHOOK: Final = "POST /webhooks/allomia/{requestId}/{attempt}/{signature}"
+READ: Final = "GET /calls/{requestId}"
 
 # docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 HTTP_API_TIMEOUT_SECONDS: Final = 30
@@ -149,22 +154,39 @@ def test_a_webhook_is_answered_before_the_api_gives_up(stack: Stack) -> None:
     assert stack.properties("ReceiveWebhookFunction")["Timeout"] < HTTP_API_TIMEOUT_SECONDS
 
 
-def test_the_api_has_one_route_and_throttles_it(stack: Stack) -> None:
+def test_whoever_reads_a_call_is_answered_even_when_the_table_cannot_be_reached(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "ca-central-1")
+    told: Any = aws.client("dynamodb").meta.config
+    attempts = told.retries["total_max_attempts"]
+    # Between tries the SDK's standard mode waits up to 1, 2, 4 s, … at random.
+    waits = sum(2**number for number in range(attempts - 1))
+    timeout = stack.properties("GetCallFunction")["Timeout"]
+
+    assert attempts * (told.connect_timeout + told.read_timeout) + waits < timeout < HTTP_API_TIMEOUT_SECONDS
+
+
+def test_the_api_has_two_routes_and_throttles_each(stack: Stack) -> None:
     ((_, api),) = stack.of_type("AWS::ApiGatewayV2::Api")
     ((_, stage),) = stack.of_type("AWS::ApiGatewayV2::Stage")
 
-    assert [f"{method.upper()} {path}" for path, methods in api["Body"]["paths"].items() for method in methods] == [
-        ROUTE
-    ]
-    assert stage["RouteSettings"] == {ROUTE: {"ThrottlingRateLimit": 100, "ThrottlingBurstLimit": 200}}
+    routes = {f"{method.upper()} {path}" for path, methods in api["Body"]["paths"].items() for method in methods}
+    assert routes == {WEBHOOK, READ}
+    assert stage["RouteSettings"] == {
+        WEBHOOK: {"ThrottlingRateLimit": 100, "ThrottlingBurstLimit": 200},
+        READ: {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100},
+    }
 
 
-def test_the_webhook_speaks_payload_format_2(stack: Stack) -> None:
-    path = ROUTE.removeprefix("POST ")
-    integration = stack.properties("WebhookApi")["Body"]["paths"][path]["post"]["x-amazon-apigateway-integration"]
+@pytest.mark.parametrize(("route", "function"), [(WEBHOOK, "ReceiveWebhookFunction"), (READ, "GetCallFunction")])
+def test_a_route_speaks_payload_format_2_to_its_function(stack: Stack, route: str, function: str) -> None:
+    method, _, path = route.partition(" ")
+    operation = stack.properties("WebhookApi")["Body"]["paths"][path][method.lower()]
+    integration = operation["x-amazon-apigateway-integration"]
 
     assert integration["payloadFormatVersion"] == "2.0"
-    assert "${ReceiveWebhookFunction.Arn}" in integration["uri"]
+    assert f"${{{function}.Arn}}" in integration["uri"]
 
 
 def test_the_access_log_keeps_no_path_no_address_and_no_header(stack: Stack) -> None:

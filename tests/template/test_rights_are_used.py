@@ -16,6 +16,7 @@ FUNCTIONS: Final[dict[str, tuple[str, type[settings.Settings]]]] = {
     "receive_webhook": ("ReceiveWebhookFunction", settings.ReceiveWebhookSettings),
     "poll_calls": ("PollCallsFunction", settings.PollCallsSettings),
     "publish_outcome": ("PublishOutcomeFunction", settings.PublishOutcomeSettings),
+    "get_call": ("GetCallFunction", settings.GetCallSettings),
 }
 
 # What AWS does in a role's name, by the part of the template that asks for it. Sources: the guides of Lambda (execution
@@ -110,3 +111,4 @@ def test_the_reading_of_the_code_tells_functions_apart() -> None:
     assert "dynamodb:PutItem" in actions("place_call")
     assert "dynamodb:PutItem" not in actions("receive_webhook") | actions("poll_calls")
     assert actions("publish_outcome") == {"events:PutEvents"}
+    assert actions("get_call") == {"dynamodb:Query"}

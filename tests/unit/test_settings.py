@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from outbound_calls.lifecycle import PollSchedule
 from outbound_calls.settings import (
+    GetCallSettings,
     PlaceCallSettings,
     PollCallsSettings,
     PublishOutcomeSettings,
@@ -46,6 +47,7 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
         "RETENTION_DAYS": "90",
     },
     PublishOutcomeSettings: EVERY | {"OUTCOME_BUS_NAME": "outcomes"},
+    GetCallSettings: EVERY | {"CALLS_TABLE_NAME": "calls"},
 }
 VARIABLES = [(kind, name) for kind, environment in ENVIRONMENTS.items() for name in environment]
 WRONG = {

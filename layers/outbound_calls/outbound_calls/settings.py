@@ -82,3 +82,9 @@ class PublishOutcomeSettings(Settings):
     """What publish_outcome is told."""
 
     outcome_bus_name: str = Field(min_length=1)
+
+
+class GetCallSettings(Settings):
+    """What get_call is told."""
+
+    calls_table_name: str = Field(min_length=1)

@@ -359,6 +359,38 @@ def test_polls(stage: Stage) -> None:
     assert hits(stage.everything(), stage.secrets()) == []
 
 
+def read(request_id: str) -> dict[str, Any]:
+    return {
+        "rawPath": f"/calls/{request_id}",
+        "headers": {"authorization": f"AWS4-HMAC-SHA256 Credential={API_KEY}, Signature={SIGNING_KEY}"},
+        "requestContext": {"authorizer": {"iam": {"accessKey": API_KEY, "userArn": NAME}}},
+        "pathParameters": {"requestId": request_id},
+    }
+
+
+def test_calls_are_read_without_what_is_personal(stage: Stage) -> None:
+    # Given a call that is under way, whose record holds its request, and all that was placed before
+    stage.place(("under-way", request("calling")))
+    (item,) = (item for item in stage.records().values() if item["requestId"] == "calling")
+    assert item["request"]["customerName"] == NAME
+
+    # When calls are read, among them some that can be none, and when the table cannot be
+    records = stage.records()
+    names = sorted(records)
+    found = stage.run("GetCallFunction", [read(name) for name in names])
+    others = stage.run("GetCallFunction", [read("nobody"), read(NUMBER), read(f"{NAME} {VARIABLE}"), read(API_KEY)])
+    for fault in ({"CALLS_TABLE_NAME": "no-such-table"}, rights(stage, "no-reading", "sqs:SendMessage")):
+        others += stage.run("GetCallFunction", [read("calling")], **fault)
+
+    # Then each is answered, and what was asked for by its personal values is in no answer and no log
+    assert {each.answer["statusCode"] for each in found} == {200}
+    reports = [json.loads(each.answer["body"]) for each in found]
+    assert [report["requestId"] for report in reports] == names
+    assert [report["status"] for report in reports] == [records[name]["status"] for name in names]
+    assert [each.answer["statusCode"] for each in others] == [404, 400, 400, 404, 500, 500]
+    assert hits(stage.everything(), stage.secrets()) == []
+
+
 def test_outcomes_are_published_without_what_is_personal(stage: Stage) -> None:
     # Given the records that ended so far, and AlloMia's own words on one more, in its free text
     stage.place(("told", request("told")))

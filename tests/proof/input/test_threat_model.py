@@ -30,7 +30,7 @@ def test_every_protection_is_shown_by_a_test() -> None:
 
 
 def test_every_boundary_says_who_is_there_and_what_remains() -> None:
-    assert len(BOUNDARIES) == 7
+    assert len(BOUNDARIES) == 8
     for boundary in BOUNDARIES:
         assert "On the other side: " in boundary
         assert "What remains:" in boundary
