@@ -20,6 +20,7 @@ from local.world import World
 from outbound_calls.reports import CallReport
 from tests.docs.markdown import PROJECT, fences, read
 from tests.stack.conftest import every, wait_until
+from tests.stack.test_stack import OUTCOME, post, signature_of
 
 NO_WEBHOOK = "+15005550200"
 ANSWER_AND_WEBHOOK_LOST = "+15005550322"
@@ -111,6 +112,13 @@ def test_unknown_is_told_and_then_the_real_outcome(world: World, reader: Credent
     assert unknown is not None
     assert (unknown.final, unknown.attempts[0].outcome_source) == (False, "deadline")
     assert unknown.attempts[0].reason
+
+    # And when its webhook comes after all, that is told at once
+    assert post(world, "followed-unknown", 1, signature_of("followed-unknown"), OUTCOME) == 200
+    known = report(world, "followed-unknown", reader)
+    assert known is not None
+    assert (known.status, known.final, known.attempts[0].reason) == ("completed", True, None)
+    assert known.wire()["attempts"][0]["callDetails"] == OUTCOME["callDetails"]
 
 
 def test_only_who_may_is_told_anything(world: World, reader: Credentials, reminder: str) -> None:
