@@ -230,7 +230,7 @@ def _close_gaps(cloud: LocalCloud, stack: Stack) -> None:
 
 def _create_routes(cloud: LocalCloud, stack: Stack, template: Template) -> None:
     """Make the routes that API Gateway would read from the API's OpenAPI body."""
-    gateway, functions = cloud.client("apigatewayv2"), cloud.client("lambda")
+    gateway = cloud.client("apigatewayv2")
     for logical_id, properties in _resources(template, "AWS::ApiGatewayV2::Api"):
         api_id = stack.resources[logical_id]
         existing = {route["RouteKey"] for route in gateway.get_routes(ApiId=api_id)["Items"]}
@@ -240,11 +240,10 @@ def _create_routes(cloud: LocalCloud, stack: Stack, template: Template) -> None:
                 if route_key in existing:
                     continue
                 wanted = operation["x-amazon-apigateway-integration"]
-                function = functions.get_function(FunctionName=stack.resources[_function_of(wanted["uri"])])
                 integration = gateway.create_integration(
                     ApiId=api_id,
                     IntegrationType="AWS_PROXY",
-                    IntegrationUri=function["Configuration"]["FunctionArn"],
+                    IntegrationUri=stack.resources[_alias_of(wanted["uri"])],
                     PayloadFormatVersion=wanted["payloadFormatVersion"],
                 )
                 target = f"integrations/{integration['IntegrationId']}"
@@ -263,10 +262,10 @@ def _authorization(operation: Mapping[str, Any]) -> Literal["NONE", "AWS_IAM"]:
             raise StackError(f"No route can be made here that is authorised by {other}.")
 
 
-def _function_of(uri: Mapping[str, str]) -> str:
-    found = re.search(r"\$\{(\w+)\.Arn\}", uri["Fn::Sub"])
+def _alias_of(uri: Mapping[str, str]) -> str:
+    found = re.search(r"\$\{(\w+Alias\w+)\}/invocations$", uri["Fn::Sub"])
     if found is None:
-        raise StackError(f"The integration {uri} names no function of this template.")
+        raise StackError(f"The integration {uri} names no function of this template by its alias.")
     return found[1]
 
 

@@ -124,7 +124,8 @@ def test_the_numbers_in_the_text_are_those_of_the_code(readme: str, template: Te
     route = properties["ReceiveWebhookFunction"]["Events"]["Webhook"]["Properties"]["RouteSettings"]
     reads = properties["GetCallFunction"]["Events"]["Read"]["Properties"]["RouteSettings"]
     stream = properties["PublishOutcomeFunction"]["Events"]["Outcome"]["Properties"]
-    alarms = [name for name, each in resources.items() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    # (Those of a release tell CodeDeploy and nobody else.)
+    alarms = [name for name, each in properties.items() if "AlarmActions" in each]
     # What an operator records, no function counts.
     metrics = len(Metric) + len(TERMINAL) + len(set(OutcomeSource) - {OutcomeSource.OPERATOR})
     text = prose(readme)

@@ -1,6 +1,7 @@
-"""The template is read and transformed once for all these tests."""
+"""The template is read and transformed once for all these tests, and once more for each environment."""
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -13,22 +14,27 @@ def written() -> Template:
     return read_template()
 
 
-@pytest.fixture(scope="session")
-def transformed() -> Template:
-    """The template as SAM hands it to CloudFormation."""
-    return transform(read_template())
-
-
 type StackOf = Callable[..., Stack]
 
 
 @pytest.fixture(scope="session")
-def stack_of(transformed: Template) -> StackOf:
+def stack_of() -> StackOf:
     """Renders the stack for parameters: `stack_of(Environment="prod")`."""
-    return lambda **parameters: render(transformed, parameters)
+
+    @cache
+    def transformed(environment: str) -> Template:
+        return transform(read_template(), {"Environment": environment})
+
+    return lambda **parameters: render(transformed(parameters.get("Environment", "dev")), parameters)
 
 
 @pytest.fixture(scope="session")
 def stack(stack_of: StackOf) -> Stack:
     """The stack as it is deployed without any parameter but the one that has no default."""
     return stack_of()
+
+
+@pytest.fixture(scope="session")
+def widest(stack_of: StackOf) -> Stack:
+    """The stack with everything in it that there ever is."""
+    return stack_of(Environment="prod")

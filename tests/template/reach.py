@@ -15,12 +15,15 @@ from tests.template.rendering import PROJECT
 LAYER = PROJECT / "layers/outbound_calls"
 FUNCTIONS = PROJECT / "functions"
 SERVICES = {
+    "CodeDeployClient": "codedeploy",
     "DynamoDBClient": "dynamodb",
     "EventBridgeClient": "events",
+    "LambdaClient": "lambda",
     "SQSClient": "sqs",
     "SecretsManagerClient": "secretsmanager",
 }
 NOT_CALLS = {"exceptions", "meta"}
+NAMED_OTHERWISE = {"lambda:Invoke": "lambda:InvokeFunction"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class _Walk:
         owner = self._type(node.value, names)
         if owner in SERVICES:
             if node.attr not in NOT_CALLS:
-                self.found.add(f"{SERVICES[owner]}:{_operation(node, arguments).title().replace('_', '')}")
+                action = f"{SERVICES[owner]}:{_operation(node, arguments).title().replace('_', '')}"
+                self.found.add(NAMED_OTHERWISE.get(action, action))
         elif owner in self.code.classes:
             self._method(self.code.classes[owner], node.attr)
         elif owner is None:

@@ -27,13 +27,16 @@ def read_template() -> Template:
     return template
 
 
-def transform(template: Template) -> Template:
-    """What AWS makes of it. The code's folders become S3 addresses first, as `sam package` does."""
+def transform(template: Template, parameters: Mapping[str, str] | None = None) -> Template:
+    """What AWS makes of it. The code's folders become S3 addresses first, as `sam package` does.
+
+    SAM looks into the parameters for a few decisions; whatever else they change is left to CloudFormation.
+    """
     for resource in template["Resources"].values():
         properties = resource["Properties"]
         properties.update({key: f"s3://code/{properties[key]}" for key in _LOCAL_FILES if key in properties})
     translator = Translator({}, Parser(), boto_session=Session(region_name="ca-central-1"))
-    transformed: Template = translator.translate(template, {})
+    transformed: Template = translator.translate(template, dict(parameters or {}))
     return transformed
 
 
@@ -87,6 +90,12 @@ class Stack:
                 return self._substitute(text, self._fill_in(names))
             case {"Fn::If": [str(condition), then, otherwise]}:
                 return self._fill_in(then if self._holds({"Condition": condition}) else otherwise)
+            case {"Fn::Split": [str(separator), text]}:
+                return self._fill_in(text).split(separator)
+            case {"Fn::Select": [index, choices]}:
+                # A parameter that was given no value has no parts.
+                parts = self._fill_in(choices)
+                return parts[min(int(index), len(parts) - 1)]
             case {"Fn::FindInMap": [str(name), first, second]}:
                 return self.template["Mappings"][name][self._fill_in(first)][self._fill_in(second)]
             case dict():

@@ -12,9 +12,11 @@ TRACING: Final = [
     ("xray:PutTelemetryRecords", "*"),
 ]
 
-# The rights that AWS offers for no narrower resource than all: X-Ray's, and those that deliver an Express workflow's
-# log. docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+# The rights that AWS offers for no narrower resource than all: X-Ray's, those that deliver an Express workflow's log,
+# and CodeDeploy's look at the alarms, which AWS's own policy allows no narrower.
+# docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 NOT_NARROWER: Final = {
+    "cloudwatch:DescribeAlarms",
     "logs:CreateLogDelivery",
     "logs:DeleteLogDelivery",
     "logs:DescribeLogGroups",
@@ -52,7 +54,7 @@ RIGHTS: Final = {
     ],
     "PollerRole": [
         ("dynamodb:Query", "${CallsTable.Arn}/index/due"),
-        ("lambda:InvokeFunction", "${PollCallsFunction.Arn}"),
+        ("lambda:InvokeFunction", "${PollCallsFunctionAliaslive}"),
         ("logs:CreateLogDelivery", "*"),
         ("logs:DeleteLogDelivery", "*"),
         ("logs:DescribeLogGroups", "*"),
@@ -95,6 +97,38 @@ RIGHTS: Final = {
     ],
 }
 
+RELEASED: Final = (
+    "PlaceCallFunction",
+    "ReceiveWebhookFunction",
+    "PollCallsFunction",
+    "PublishOutcomeFunction",
+    "GetCallFunction",
+)
+CODEDEPLOY: Final = "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}"
+OUR_APPLICATION: Final = "${AWS::StackName}-ServerlessDeploymentApplication-*"
+
+# Only where releases are gradual.
+RIGHTS_FOR_RELEASES: Final = {
+    "CheckReleaseRole": [
+        ("codedeploy:GetApplicationRevision", f"{CODEDEPLOY}:application:{OUR_APPLICATION}"),
+        ("codedeploy:GetDeployment", f"{CODEDEPLOY}:deploymentgroup:{OUR_APPLICATION}/*"),
+        ("codedeploy:PutLifecycleEventHookExecutionStatus", f"{CODEDEPLOY}:deploymentgroup:{OUR_APPLICATION}/*"),
+        *(("lambda:InvokeFunction", f"${{{function}.Arn}}:*") for function in RELEASED),
+        ("logs:CreateLogStream", "${CheckReleaseLogGroup.Arn}"),
+        ("logs:PutLogEvents", "${CheckReleaseLogGroup.Arn}"),
+        *TRACING,
+    ],
+    # What AWS's own AWSCodeDeployRoleForLambdaLimited allows for all functions of an account, for these; without S3 and
+    # SNS, which no release of this stack uses.
+    "ReleaseRole": [
+        ("cloudwatch:DescribeAlarms", "*"),
+        ("lambda:InvokeFunction", "${CheckReleaseFunction.Arn}"),
+        *(("lambda:GetAlias", f"${{{function}.Arn}}") for function in RELEASED),
+        *(("lambda:GetProvisionedConcurrencyConfig", f"${{{function}.Arn}}:*") for function in RELEASED),
+        *(("lambda:UpdateAlias", f"${{{function}.Arn}}") for function in RELEASED),
+    ],
+}
+
 ASSUMED_BY: Final = {
     "PlaceCallRole": "lambda.amazonaws.com",
     "ReceiveWebhookRole": "lambda.amazonaws.com",
@@ -103,11 +137,18 @@ ASSUMED_BY: Final = {
     "PollCallsRole": "lambda.amazonaws.com",
     "PublishOutcomeRole": "lambda.amazonaws.com",
     "GetCallRole": "lambda.amazonaws.com",
+    "CheckReleaseRole": "lambda.amazonaws.com",
+    "ReleaseRole": "codedeploy.amazonaws.com",
 }
 
+GRADUAL: Final = ("staging", "prod")
 
-def statements(role: Template) -> list[Template]:
-    return [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+
+def statements(stack: Stack, role: str) -> list[Template]:
+    """What a role's own policies allow, and those that are attached to it."""
+    policies = [*stack.properties(role)["Policies"]]
+    policies += [policy for _, policy in stack.of_type("AWS::IAM::Policy") if f"${{{role}}}" in policy["Roles"]]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
 
 @pytest.mark.parametrize("environment", ["local", "dev", "staging", "prod"])
@@ -115,39 +156,45 @@ def test_each_role_may_do_what_its_work_needs_and_nothing_else(stack_of: StackOf
     stack = stack_of(Environment=environment)
 
     rights = {
-        logical_id: sorted((statement["Action"], statement["Resource"]) for statement in statements(role))
-        for logical_id, role in stack.of_type("AWS::IAM::Role")
+        role: sorted((statement["Action"], statement["Resource"]) for statement in statements(stack, role))
+        for role, _ in stack.of_type("AWS::IAM::Role")
     }
 
-    assert rights == {role: sorted(expected) for role, expected in RIGHTS.items()}
+    wanted = {**RIGHTS, **(RIGHTS_FOR_RELEASES if environment in GRADUAL else {})}
+    assert rights == {role: sorted(expected) for role, expected in wanted.items()}
 
 
-def test_nobody_has_rights_by_another_way(stack: Stack) -> None:
-    kinds = {resource["Type"] for resource in stack.resources.values() if resource["Type"].startswith("AWS::IAM::")}
-    assert kinds == {"AWS::IAM::Role"}
-    for logical_id, role in stack.of_type("AWS::IAM::Role"):
+def test_nobody_has_rights_by_another_way(widest: Stack) -> None:
+    kinds = {resource["Type"] for resource in widest.resources.values() if resource["Type"].startswith("AWS::IAM::")}
+    assert kinds == {"AWS::IAM::Role", "AWS::IAM::Policy"}
+    roles = dict(widest.of_type("AWS::IAM::Role"))
+    for logical_id, role in roles.items():
         assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}, logical_id
+    for _, policy in widest.of_type("AWS::IAM::Policy"):
+        (attached_to,) = policy["Roles"]
+        assert attached_to.strip("${}") in roles
+        assert policy.keys() == {"PolicyName", "PolicyDocument", "Roles"}
 
 
-def test_a_statement_allows_one_action_on_one_resource(stack: Stack) -> None:
-    for _, role in stack.of_type("AWS::IAM::Role"):
-        for statement in statements(role):
+def test_a_statement_allows_one_action_on_one_resource(widest: Stack) -> None:
+    for role, _ in widest.of_type("AWS::IAM::Role"):
+        for statement in statements(widest, role):
             assert statement.keys() == {"Effect", "Action", "Resource"}
             assert statement["Effect"] == "Allow"
             assert isinstance(statement["Action"], str)
             assert isinstance(statement["Resource"], str)
 
 
-def test_only_what_aws_cannot_narrow_is_allowed_on_everything(stack: Stack) -> None:
-    for _, role in stack.of_type("AWS::IAM::Role"):
-        for statement in statements(role):
+def test_only_what_aws_cannot_narrow_is_allowed_on_everything(widest: Stack) -> None:
+    for role, _ in widest.of_type("AWS::IAM::Role"):
+        for statement in statements(widest, role):
             assert "*" not in statement["Action"]
             assert statement["Resource"] != "*" or statement["Action"] in NOT_NARROWER
 
 
-def test_a_role_is_assumed_by_its_own_service_alone(stack: Stack) -> None:
+def test_a_role_is_assumed_by_its_own_service_alone(widest: Stack) -> None:
     assumed_by = {}
-    for logical_id, role in stack.of_type("AWS::IAM::Role"):
+    for logical_id, role in widest.of_type("AWS::IAM::Role"):
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
         assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRole")
         assumed_by[logical_id] = statement["Principal"]["Service"]
@@ -155,15 +202,15 @@ def test_a_role_is_assumed_by_its_own_service_alone(stack: Stack) -> None:
     assert assumed_by == ASSUMED_BY
 
 
-@pytest.mark.parametrize("role", ["PollerRole", "PollerScheduleRole"])
-def test_step_functions_and_the_scheduler_act_for_this_account_alone(stack: Stack, role: str) -> None:
-    (statement,) = stack.properties(role)["AssumeRolePolicyDocument"]["Statement"]
+@pytest.mark.parametrize("role", ["PollerRole", "PollerScheduleRole", "ReleaseRole"])
+def test_services_that_work_for_many_accounts_act_for_this_one_alone(widest: Stack, role: str) -> None:
+    (statement,) = widest.properties(role)["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"}}
 
 
-def test_each_function_has_a_role_of_its_own(stack: Stack) -> None:
-    roles = [function["Role"] for _, function in stack.of_type("AWS::Lambda::Function")]
-    assert len(set(roles)) == len(roles) == 5
+def test_each_function_has_a_role_of_its_own(widest: Stack) -> None:
+    roles = [function["Role"] for _, function in widest.of_type("AWS::Lambda::Function")]
+    assert len(set(roles)) == len(roles) == 6
 
 
 @pytest.mark.parametrize("name", ["ReceiveWebhook", "GetCall"])
@@ -177,7 +224,7 @@ def test_the_functions_that_face_the_internet_know_nothing_of_the_allomia_key(st
 
 
 def test_the_function_that_reads_calls_can_neither_write_nor_sign(stack: Stack) -> None:
-    rights = {(statement["Action"], statement["Resource"]) for statement in statements(stack.properties("GetCallRole"))}
+    rights = {(statement["Action"], statement["Resource"]) for statement in statements(stack, "GetCallRole")}
 
     assert {action for action, resource in rights if "CallsTable" in resource} == {"dynamodb:Query"}
     assert "Secret" not in str(stack.properties("GetCallRole")) + str(stack.properties("GetCallFunction"))
@@ -188,8 +235,8 @@ def test_only_a_functions_own_route_may_invoke_it(stack: Stack) -> None:
 
     assert {permission["Principal"] for permission in permissions} == {"apigateway.amazonaws.com"}
     assert sorted((each["FunctionName"], each["SourceArn"].rpartition(":")[2]) for each in permissions) == [
-        ("${GetCallFunction}", "${WebhookApi}/*/GET/calls/*"),
-        ("${ReceiveWebhookFunction}", "${WebhookApi}/*/POST/webhooks/allomia/*/*/*"),
+        ("${GetCallFunctionAliaslive}", "${WebhookApi}/*/GET/calls/*"),
+        ("${ReceiveWebhookFunctionAliaslive}", "${WebhookApi}/*/POST/webhooks/allomia/*/*/*"),
     ]
 
 

@@ -23,6 +23,7 @@ PARAMETERS: Final[dict[str, object]] = {
     "DueShards": 4,
     "Environment": "dev",
     "Architecture": "arm64",
+    "SnapStart": "None",
     "LocalEndpointUrl": "",
 }
 
@@ -37,6 +38,7 @@ BOUNDS: Final = {
 CHOICES: Final = {
     "Environment": ["local", "dev", "staging", "prod"],
     "Architecture": ["arm64", "x86_64"],
+    "SnapStart": ["None", "PublishedVersions"],
 }
 
 UUID: Final = "0b7f3a52-6a3c-4d5c-9c51-2f1d9f0a7e11"
@@ -121,8 +123,10 @@ PHYSICAL_NAMES: Final = {
 NAMELESS: Final = {
     "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::Stage",
+    "AWS::Lambda::Alias",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Permission",
+    "AWS::Lambda::Version",
     "AWS::SNS::Subscription",
     "AWS::SQS::QueuePolicy",
 }

@@ -11,6 +11,7 @@ from outbound_calls.place import SECONDS_TO_PLACE
 from outbound_calls.poll import SECONDS_TO_POLL
 from outbound_calls.settings import (
     GetCallSettings,
+    CheckReleaseSettings,
     PlaceCallSettings,
     PollCallsSettings,
     PublishOutcomeSettings,
@@ -26,7 +27,10 @@ FUNCTIONS: Final = {
     "PollCallsFunction": "poll_calls",
     "PublishOutcomeFunction": "publish_outcome",
     "GetCallFunction": "get_call",
+    "CheckReleaseFunction": "check_release",
 }
+
+ALWAYS_THERE: Final = FUNCTIONS.keys() - {"CheckReleaseFunction"}
 
 SETTINGS: Final[dict[str, type[Settings]]] = {
     "PlaceCallFunction": PlaceCallSettings,
@@ -34,6 +38,7 @@ SETTINGS: Final[dict[str, type[Settings]]] = {
     "PollCallsFunction": PollCallsSettings,
     "PublishOutcomeFunction": PublishOutcomeSettings,
     "GetCallFunction": GetCallSettings,
+    "CheckReleaseFunction": CheckReleaseSettings,
 }
 
 FOR_POWERTOOLS_AND_PEOPLE: Final = {"ENVIRONMENT", "POWERTOOLS_LOG_LEVEL"}
@@ -57,18 +62,19 @@ def only_mapping_of(stack: Stack, function: str) -> Template:
     (mapping,) = [
         mapping
         for _, mapping in stack.of_type("AWS::Lambda::EventSourceMapping")
-        if mapping["FunctionName"] == f"${{{function}}}"
+        if mapping["FunctionName"] == f"${{{function}Aliaslive}}"
     ]
     return mapping
 
 
-def test_every_function_of_the_template_is_known_here(stack: Stack) -> None:
-    assert {logical_id for logical_id, _ in stack.of_type("AWS::Lambda::Function")} == FUNCTIONS.keys()
+def test_every_function_of_the_template_is_known_here(stack: Stack, widest: Stack) -> None:
+    assert {logical_id for logical_id, _ in widest.of_type("AWS::Lambda::Function")} == FUNCTIONS.keys()
+    assert {logical_id for logical_id, _ in stack.of_type("AWS::Lambda::Function")} == ALWAYS_THERE
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_traced_and_runs_on_the_chosen_processor(stack_of: StackOf, function: str) -> None:
-    properties = stack_of(Architecture="x86_64").properties(function)
+    properties = stack_of(Architecture="x86_64", Environment="prod").properties(function)
 
     assert properties["Runtime"] == "python3.13"
     assert properties["Architectures"] == ["x86_64"]
@@ -76,35 +82,35 @@ def test_a_function_is_traced_and_runs_on_the_chosen_processor(stack_of: StackOf
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_takes_nothing_from_the_accounts_concurrency(stack: Stack, function: str) -> None:
-    assert "ReservedConcurrentExecutions" not in stack.properties(function)
+def test_a_function_takes_nothing_from_the_accounts_concurrency(widest: Stack, function: str) -> None:
+    assert "ReservedConcurrentExecutions" not in widest.properties(function)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_functions_code_is_where_the_template_says(stack: Stack, written: Template, function: str) -> None:
+def test_a_functions_code_is_where_the_template_says(widest: Stack, written: Template, function: str) -> None:
     folder = PROJECT / written["Resources"][function]["Properties"]["CodeUri"]
 
     assert folder == PROJECT / "functions" / FUNCTIONS[function]
-    assert stack.properties(function)["Handler"] == "app.handler"
+    assert widest.properties(function)["Handler"] == "app.handler"
     assert (folder / "app.py").is_file()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_is_told_what_it_reads_and_nothing_else(stack: Stack, function: str) -> None:
+def test_a_function_is_told_what_it_reads_and_nothing_else(widest: Stack, function: str) -> None:
     read = {field.upper() for field in SETTINGS[function].model_fields}
-    assert variables_of(stack, function).keys() == read | FOR_POWERTOOLS_AND_PEOPLE
+    assert variables_of(widest, function).keys() == read | FOR_POWERTOOLS_AND_PEOPLE
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_metrics_and_logs_bear_the_stacks_name(stack: Stack, function: str) -> None:
-    variables = variables_of(stack, function)
+def test_metrics_and_logs_bear_the_stacks_name(widest: Stack, function: str) -> None:
+    variables = variables_of(widest, function)
 
     assert variables["POWERTOOLS_SERVICE_NAME"] == "${AWS::StackName}"
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "AllomiaOutboundCalls"
     assert variables["POWERTOOLS_LOG_LEVEL"] == "INFO"
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", sorted(ALWAYS_THERE))
 def test_only_a_local_stack_looks_for_aws_elsewhere(stack_of: StackOf, function: str) -> None:
     local = stack_of(Environment="local", LocalEndpointUrl="http://localhost:4566")
 
@@ -121,6 +127,7 @@ def test_a_layer_fits_both_processors_and_leaves_no_old_versions(stack: Stack, w
     assert properties["CompatibleArchitectures"] == ["arm64", "x86_64"]
     assert properties["CompatibleRuntimes"] == ["python3.13"]
     assert stack.resources[logical_id]["DeletionPolicy"] == "Delete"
+    assert "PublishLambdaVersion" not in properties  # it is for SAM
     assert written["Resources"][layer]["Metadata"] == {"BuildMethod": "makefile", "WorkingDirectory": "."}
     for _, function in stack.of_type("AWS::Lambda::Function"):
         assert f"${{{logical_id}}}" in function["Layers"]
@@ -186,7 +193,7 @@ def test_a_route_speaks_payload_format_2_to_its_function(stack: Stack, route: st
     integration = operation["x-amazon-apigateway-integration"]
 
     assert integration["payloadFormatVersion"] == "2.0"
-    assert f"${{{function}.Arn}}" in integration["uri"]
+    assert f"${{{function}Aliaslive}}" in integration["uri"]
 
 
 def test_the_access_log_keeps_no_path_no_address_and_no_header(stack: Stack) -> None:

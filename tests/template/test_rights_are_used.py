@@ -18,7 +18,6 @@ FUNCTIONS: Final[dict[str, tuple[str, type[settings.Settings]]]] = {
     "publish_outcome": ("PublishOutcomeFunction", settings.PublishOutcomeSettings),
     "get_call": ("GetCallFunction", settings.GetCallSettings),
 }
-
 # What AWS does in a role's name, by the part of the template that asks for it. Sources: the guides of Lambda (execution
 # role, SQS and DynamoDB as event sources) and of Step Functions (logs, X-Ray).
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -33,7 +32,7 @@ LOG_DELIVERY = {
 
 
 def granted(stack: Stack, role: str) -> set[tuple[str, str]]:
-    return {(statement["Action"], statement["Resource"]) for statement in statements(stack.properties(role))}
+    return {(statement["Action"], statement["Resource"]) for statement in statements(stack, role)}
 
 
 def by_lambda(stack: Stack, function: str) -> set[tuple[str, str]]:
@@ -43,7 +42,7 @@ def by_lambda(stack: Stack, function: str) -> set[tuple[str, str]]:
     if properties["TracingConfig"] == {"Mode": "Active"}:
         needed |= {(action, "*") for action in TRACING}
     for _, mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
-        if mapping["FunctionName"] == f"${{{function}}}":
+        if mapping["FunctionName"] == f"${{{function}Aliaslive}}":
             source = mapping["EventSourceArn"]
             needed |= {(action, source) for action in (FROM_A_STREAM if "Stream" in source else FROM_A_QUEUE)}
             if "DestinationConfig" in mapping:
@@ -72,6 +71,17 @@ def test_each_right_of_a_function_is_used_by_its_code_or_by_lambda(stack: Stack,
     assert {resource for _, resource in for_code} <= read
     # And Lambda has no right that it does not need
     assert for_lambda <= {(action, part(resource)) for action, resource in granted(stack, role)}
+
+
+def test_each_right_of_the_check_is_used_by_its_code_or_by_lambda(widest: Stack) -> None:
+    for_lambda = by_lambda(widest, "CheckReleaseFunction")
+
+    # It is told of no resource: CodeDeploy names what it is to work on
+    allowed = granted(widest, "CheckReleaseRole")
+    assert {action for action, _ in allowed} == actions("check_release") | {action for action, _ in for_lambda}
+    assert {(action, part(resource)) for action, resource in for_lambda} <= {
+        (action, part(resource)) for action, resource in allowed
+    }
 
 
 def test_each_right_of_the_poller_is_used_by_its_definition(stack: Stack) -> None:

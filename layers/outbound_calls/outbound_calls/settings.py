@@ -88,3 +88,7 @@ class GetCallSettings(Settings):
     """What get_call is told."""
 
     calls_table_name: str = Field(min_length=1)
+
+
+class CheckReleaseSettings(Settings):
+    """What check_release is told."""
