@@ -69,9 +69,21 @@ def versions(template: Template) -> set[str]:
 
 def with_conditions_decided(stack: Stack) -> Template:
     """The template that remains for an environment. Where no condition is left, cfn-lint takes none for undecided."""
+
+    def decided(value: Json) -> Json:
+        match value:
+            case {"Fn::If": [str(condition), then, otherwise]}:
+                return decided(then if stack._holds({"Condition": condition}) else otherwise)
+            case dict():
+                return {key: decided(each) for key, each in value.items()}
+            case list():
+                return [decided(each) for each in value]
+            case _:
+                return value
+
     template = copy.deepcopy(stack.template)
     template.pop("Metadata")
-    template["Resources"] = {name: template["Resources"][name] for name in stack.resources}
+    template["Resources"] = {name: decided(template["Resources"][name]) for name in stack.resources}
     for resource in template["Resources"].values():
         resource.pop("Condition", None)
     return template

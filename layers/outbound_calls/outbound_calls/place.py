@@ -56,6 +56,9 @@ SECONDS_TO_PLACE = LONGEST_EXCHANGE_SECONDS + 8.0
 """What must be left of an invocation before a POST: its longest exchange, and time to claim and settle."""
 
 
+_random = random.SystemRandom()
+"""The operating system's: execution environments that start from one snapshot would share a generator of Python's."""
+
 CIRCUIT_OPEN = "circuit-open"
 SHORT_OF_TIME = "short-of-time"
 OTHER_CALL = "another-call-recorded"
@@ -134,7 +137,7 @@ class PlaceCalls:
     default_assistant_id: str | None = None
     default_phone_number_id: str | None = None
     clock: Callable[[], float] = time.time
-    jitter: Jitter = random.uniform
+    jitter: Jitter = _random.uniform
     new_claim_id: Callable[[], str] = field(default=lambda: uuid4().hex)
 
     def place(self, message: Message) -> Placement:

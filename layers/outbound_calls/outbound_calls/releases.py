@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_codedeploy import CodeDeployClient
     from mypy_boto3_lambda import LambdaClient
 
-SECONDS_TO_ANSWER = 20
-"""Ten for Lambda to start a function at the most, ten for an answer that needs one secret at the most."""
+SECONDS_TO_ANSWER = 25
+"""A start takes ten at the most, and an answer what the SDK takes to give up on the table or a secret."""
 
 NOTHING_TO_DO: Final[Mapping[str, Any]] = {
     # For place_call and publish_outcome: a batch without a message and one without a record.

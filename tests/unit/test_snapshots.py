@@ -1,0 +1,86 @@
+"""Execution environments may start from one snapshot of a function that was started once (Lambda SnapStart).
+
+What is in the snapshot, all of them share: so no connection, no secret and no random number may be in it.
+"""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from outbound_calls.place import PlaceCalls
+from tests.unit.parts import SocketServer
+
+ROOT = Path(__file__).parents[2]
+APPS = sorted(ROOT.glob("functions/*/app.py"))
+
+START = """
+import importlib.util, sys, threading
+
+spec = importlib.util.spec_from_file_location("app", sys.argv[1])
+app = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(app)
+print("threads", threading.active_count())
+print("secrets", sum(len(each._values) for each in __import__("gc").get_objects() if type(each).__name__ == "Secret"))
+"""
+
+
+def environment(url: str) -> dict[str, str]:
+    """For every function what it is told, with everything that it could ask at `url`."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT / "layers/outbound_calls"),
+        "AWS_ACCESS_KEY_ID": "123456789012",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "ca-central-1",
+        "AWS_ENDPOINT_URL": url,
+        "POWERTOOLS_SERVICE_NAME": "local",
+        "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
+        "CALLS_TABLE_NAME": "calls",
+        "CALL_QUEUE_URL": f"{url}/calls",
+        "REJECTED_QUEUE_URL": f"{url}/rejected",
+        "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-AbC123",
+        "ALLOMIA_BASE_URL": url,
+        "SIGNING_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:signing-AbC123",
+        "WEBHOOK_URL": f"{url}/webhooks/allomia",
+        "WEBHOOK_GRACE_SECONDS": "180",
+        "CALL_DEADLINE_SECONDS": "7200",
+        "DUE_SHARDS": "4",
+        "RETENTION_DAYS": "90",
+        "OUTCOME_BUS_NAME": "outcomes",
+    }
+
+
+@pytest.mark.parametrize("app", APPS, ids=lambda app: app.parent.name)
+def test_starting_a_function_opens_no_connection_reads_no_secret_and_starts_no_thread(app: Path) -> None:
+    with SocketServer(lambda _connection, _request: None) as anybody:
+        done = subprocess.run(
+            [sys.executable, "-c", START, app],
+            env=environment(anybody.url),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["threads", "1", "secrets", "0"]
+    assert anybody.connections == 0
+
+
+def test_waiting_times_and_claims_do_not_follow_from_the_state_of_a_generator() -> None:
+    nobody: Any = cast("Any", None)
+    place_calls = PlaceCalls(nobody, nobody, nobody, nobody, nobody, 180)
+
+    def drawn() -> tuple[float, str]:
+        random.seed(1)
+        return place_calls.jitter(0, 1), place_calls.new_claim_id()
+
+    first, second = drawn(), drawn()
+
+    assert first[0] != second[0]
+    assert first[1] != second[1]
