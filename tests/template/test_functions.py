@@ -10,8 +10,8 @@ from outbound_calls.lifecycle import TERMINAL
 from outbound_calls.place import SECONDS_TO_PLACE
 from outbound_calls.poll import SECONDS_TO_POLL
 from outbound_calls.settings import (
-    GetCallSettings,
     CheckReleaseSettings,
+    GetCallSettings,
     PlaceCallSettings,
     PollCallsSettings,
     PublishOutcomeSettings,
