@@ -24,7 +24,10 @@ from tests.template.rendering import read_template
 
 SEED = int(os.environ.get("PROOF_SEED", "20261123"))
 EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "150"))
-"""Of each property; `make proof` asks for more."""
+"""Of each property; more of those that `make proof` runs as well."""
+
+LONG = 20
+"""How many times as many in `make proof`."""
 
 ASSISTANT_ID = "0b54d0f1-7f2a-4c53-9c0e-5a6d1f5b8a01"
 CALL_ID = "c3d4e5f6-a7b8-9012-cdef-345678901234"

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi import checks
 from starlette.applications import Starlette
 
 from tests.contracts.documents import DOCS
-from tests.proof.input.conftest import EXAMPLES, SEED, Edges, record
+from tests.proof.input.conftest import EXAMPLES, LONG, SEED, Edges, record
 from tests.proof.input.gateway import gateway, routes
 from tests.proof.input.generate_webhooks import REQUEST, SIGNATURE
 
@@ -34,15 +34,17 @@ CONFORMS = [
     checks.response_schema_conformance,
 ]
 
-bounded = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+bounded = settings(deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 
 on_each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+# Each example is a request to a handler and a few to the table.
+few_and_many = pytest.mark.parametrize(
+    "examples",
+    [
+        pytest.param(EXAMPLES // 3, id="short"),
+        pytest.param(EXAMPLES * LONG // 3, id="long", marks=pytest.mark.proof),
+    ],
+)
 kept_or_broken = pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: str(mode.value))
 
 
@@ -59,11 +61,14 @@ def app(edges: Edges) -> Starlette:
     return gateway(edges.cloud.environment() | environment)
 
 
+@few_and_many
 @kept_or_broken
 @on_each_operation
-def test_every_answer_is_in_the_document(app: Starlette, operation: Operation, mode: GenerationMode) -> None:
+def test_every_answer_is_in_the_document(
+    app: Starlette, operation: Operation, mode: GenerationMode, examples: int
+) -> None:
     @seed(SEED)
-    @bounded
+    @settings(bounded, max_examples=examples)
     @given(operation.as_strategy(mode))
     def conforms(case: Case[Any]) -> None:
         response = case.call_and_validate(app=app, headers=SIGNED, checks=CONFORMS)
@@ -72,7 +77,10 @@ def test_every_answer_is_in_the_document(app: Starlette, operation: Operation, m
     conforms()
 
 
-def test_what_keeps_the_document_is_recorded_and_what_breaks_it_is_not(app: Starlette, edges: Edges) -> None:
+@few_and_many
+def test_what_keeps_the_document_is_recorded_and_what_breaks_it_is_not(
+    app: Starlette, edges: Edges, examples: int
+) -> None:
     signed = {"requestId": REQUEST, "attempt": 1, "signature": SIGNATURE}
 
     def post(case: Case[Any]) -> tuple[int, str]:
@@ -81,14 +89,14 @@ def test_what_keeps_the_document_is_recorded_and_what_breaks_it_is_not(app: Star
         return response.status_code, (edges.item(REQUEST) or {})["status"]
 
     @seed(SEED)
-    @bounded
+    @settings(bounded, max_examples=examples)
     @given(OPERATIONS[WEBHOOK].as_strategy(GenerationMode.POSITIVE, path_parameters=signed))
     def recorded(case: Case[Any]) -> None:
         body: Any = case.body
         assert post(case) == (200, body["status"])
 
     @seed(SEED)
-    @bounded
+    @settings(bounded, max_examples=examples)
     @given(OPERATIONS[WEBHOOK].as_strategy(GenerationMode.NEGATIVE, path_parameters=signed))
     def refused(case: Case[Any]) -> None:
         assert post(case) == (400, "dispatching")

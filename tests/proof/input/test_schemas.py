@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hypothesis import given, seed
+import pytest
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from outbound_calls.contracts import (
@@ -20,7 +21,7 @@ from outbound_calls.lifecycle import TERMINAL, OutcomeSource, Status
 from outbound_calls.place import Message
 from outbound_calls.receive import Webhook, _outcome
 from tests.contracts.documents import validator
-from tests.proof.input.conftest import SEED, Edges
+from tests.proof.input.conftest import EXAMPLES, LONG, SEED, Edges
 from tests.proof.input.corpus import message_cases, webhook_cases
 from tests.proof.input.schema import broken, valid
 from tests.proof.input.test_fuzz import (
@@ -98,8 +99,8 @@ def test_the_corpus_of_messages_is_accepted_by_both_or_by_neither() -> None:
 
 
 def test_the_corpus_of_webhooks_is_accepted_by_both_or_by_neither() -> None:
-    bodies = {case.body for case in webhook_cases() if not case.is_base64}
-    verdicts = {body: (accepts_webhook(body), said_by(WEBHOOK.is_valid, body, MAX_WEBHOOK_BYTES)) for body in bodies}
+    sent = {case.body for case in webhook_cases() if not case.is_base64}
+    verdicts = {body: (accepts_webhook(body), said_by(WEBHOOK.is_valid, body, MAX_WEBHOOK_BYTES)) for body in sent}
 
     assert set(verdicts.values()) == {(True, True), (False, False)}, [
         body for body, (code, schema) in verdicts.items() if code != schema
@@ -114,30 +115,41 @@ def almost(schema: Schema) -> st.SearchStrategy[Schema]:
         else valid(each, schema) | anything
         for name, each in schema["properties"].items()
     }
-    made_up = st.dictionaries(st.text(max_size=8) | st.sampled_from(["release", "callbackUrl"]), anything, max_size=1)
-    return st.builds(
-        lambda known, more: known | more, st.fixed_dictionaries({}, optional=fields), st.just({}) | made_up
-    )
+    names = st.text(max_size=8) | st.sampled_from(["release", "callbackUrl"])
+    made_up = st.dictionaries(names, anything, max_size=1)
+    return st.builds(lambda known, more: known | more, st.fixed_dictionaries({}, optional=fields), made_up)
 
 
-@seed(SEED)
-@bounded
-@given(
-    hostile(corpus_bodies)
-    | almost(REQUEST_SCHEMA).map(json.dumps)
-    | valid(REQUEST_SCHEMA, REQUEST_SCHEMA).map(json.dumps)
+def bodies(schema: Schema, others: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return hostile(others) | almost(schema).map(json.dumps) | valid(schema, schema).map(json.dumps)
+
+
+few_and_many = pytest.mark.parametrize(
+    "examples",
+    [pytest.param(EXAMPLES, id="short"), pytest.param(EXAMPLES * LONG, id="long", marks=pytest.mark.proof)],
 )
-def test_a_request_is_accepted_by_both_or_by_neither(body: str) -> None:
-    assert accepts_request(body) == said_by(REQUEST.is_valid, body, MAX_MESSAGE_BYTES)
 
 
-@seed(SEED)
-@bounded
-@given(
-    hostile(corpus_webhooks) | almost(STATE_SCHEMA).map(json.dumps) | valid(STATE_SCHEMA, STATE_SCHEMA).map(json.dumps)
-)
-def test_a_webhook_is_accepted_by_both_or_by_neither(body: str) -> None:
-    assert accepts_webhook(body) == said_by(WEBHOOK.is_valid, body, MAX_WEBHOOK_BYTES)
+@few_and_many
+def test_a_request_is_accepted_by_both_or_by_neither(examples: int) -> None:
+    @seed(SEED)
+    @settings(bounded, max_examples=examples)
+    @given(bodies(REQUEST_SCHEMA, corpus_bodies))
+    def agree(body: str) -> None:
+        assert accepts_request(body) == said_by(REQUEST.is_valid, body, MAX_MESSAGE_BYTES)
+
+    agree()
+
+
+@few_and_many
+def test_a_webhook_is_accepted_by_both_or_by_neither(examples: int) -> None:
+    @seed(SEED)
+    @settings(bounded, max_examples=examples)
+    @given(bodies(STATE_SCHEMA, corpus_webhooks))
+    def agree(body: str) -> None:
+        assert accepts_webhook(body) == said_by(WEBHOOK.is_valid, body, MAX_WEBHOOK_BYTES)
+
+    agree()
 
 
 texts = st.text(max_size=20)
