@@ -40,12 +40,13 @@ schemas: setup ## Write docs/schemas from the models
 build: setup ## sam build, both layers included, into .aws-sam
 	@$(OFFLINE) $(SAM) build
 
-lint: setup ## ruff, mypy, cfn-lint and sam validate --lint
+lint: setup ## ruff, mypy, cfn-lint, sam validate --lint and zizmor
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/cfn-lint template.yaml
+	@$(BIN)/cfn-lint template.yaml .github/aws/deploy-role.yaml
 	@$(OFFLINE) $(SAM) validate --lint
+	@$(BIN)/zizmor --offline --no-progress --quiet .github/workflows
 
 format: setup ## Let ruff format the code and mend what it can
 	$(BIN)/ruff check --fix
