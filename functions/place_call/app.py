@@ -46,6 +46,7 @@ COUNTERS = {
     Placed.DUPLICATE: Metric.DUPLICATE_MESSAGES,
     Placed.REFUSED: Metric.REFUSED_MESSAGES,
 }
+COUNTED_REASONS = {CIRCUIT_OPEN: Metric.CIRCUIT_OPEN, OTHER_CALL: Metric.CALL_IDS_CONTRADICTING}
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -59,29 +60,27 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     for message, result in workers.each(pool, place_calls.place, messages):
         if isinstance(result, Exception):
             failed.append(message.message_id)
-            telemetry.count(Metric.FAILED_MESSAGES)
-            telemetry.tell_fault("message will be delivered again", result, messageId=message.message_id)
+            telemetry.tell_fault(
+                "message will be delivered again", result, Metric.FAILED_MESSAGES, messageId=message.message_id
+            )
         else:
             tell(result, message.message_id)
-    telemetry.flush()
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
 def tell(placement: Placement, message_id: str) -> None:
-    """Log and count what became of a message."""
+    """Tell what became of a message."""
+    counted = [COUNTERS[placement.result]]
+    if placement.reason in COUNTED_REASONS:
+        counted.append(COUNTED_REASONS[placement.reason])
+    if placement.key_refused:
+        counted.append(Metric.KEY_REFUSED)
     telemetry.tell(
         f"message {placement.result}",
-        placement.key,
+        *counted,
+        key=placement.key,
+        recorded=placement.outcome,
         messageId=message_id,
         reason=placement.reason,
         outboundCallId=placement.outbound_call_id,
     )
-    telemetry.count(COUNTERS[placement.result])
-    if placement.key_refused:
-        telemetry.count(Metric.KEY_REFUSED)
-    if placement.reason == CIRCUIT_OPEN:
-        telemetry.count(Metric.CIRCUIT_OPEN)
-    if placement.reason == OTHER_CALL:
-        telemetry.count(Metric.CALL_IDS_CONTRADICTING)
-    if placement.outcome:
-        telemetry.count_outcome(placement.outcome, None)

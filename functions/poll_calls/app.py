@@ -37,30 +37,29 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
 
     results: Counter[str] = Counter()
     for item, look in workers.each(pool, poll, event["items"]):
-        telemetry.count(Metric.POLLS)
         if isinstance(look, Exception):
             results["failed"] += 1
-            telemetry.count(Metric.POLLS_FAILED)
-            telemetry.tell_fault("poll failed", look, requestId=str(item.get("requestId", {}).get("S")))
+            request_id = str(item.get("requestId", {}).get("S"))
+            telemetry.tell_fault("poll failed", look, Metric.POLLS, Metric.POLLS_FAILED, requestId=request_id)
         else:
             results[look.result] += 1
             tell(look)
-    telemetry.flush()
     return {"polled": len(event["items"])} | {result: results[result] for result in (*Polled, "failed")}
 
 
 def tell(look: Look) -> None:
-    """Log and count what became of a due attempt."""
-    if look.result is not Polled.SKIPPED:
-        telemetry.tell(
-            f"poll: {look.result}",
-            look.key,
-            reason=look.reason,
-            status=look.outcome.status if look.outcome else None,
-        )
+    """Tell what became of a due attempt."""
+    counted = [Metric.POLLS]
     if look.result in COUNTERS:
-        telemetry.count(COUNTERS[look.result])
+        counted.append(COUNTERS[look.result])
     if look.reason == KEY_REFUSED:
-        telemetry.count(Metric.KEY_REFUSED)
-    if look.outcome:
-        telemetry.count_outcome(look.outcome, look.call)
+        counted.append(Metric.KEY_REFUSED)
+    telemetry.tell(
+        f"poll: {look.result}",
+        *counted,
+        key=look.key,
+        recorded=look.outcome,
+        call=look.call,
+        reason=look.reason,
+        status=look.outcome.status if look.outcome else None,
+    )

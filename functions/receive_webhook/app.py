@@ -21,7 +21,7 @@ receive_webhooks = ReceiveWebhooks(
     callbacks=CallbackUrls(Secret(aws.client("secretsmanager"), settings.signing_secret_arn, time.monotonic)),
 )
 
-COUNTERS = {
+COUNTERS: dict[Recorded | None, Metric] = {
     Recorded.ALREADY_THERE: Metric.WEBHOOKS_REPEATED,
     Recorded.CONTRADICTS: Metric.WEBHOOKS_CONTRADICTING,
     Recorded.OTHER_CALL: Metric.CALL_IDS_CONTRADICTING,
@@ -42,10 +42,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         receipt = receive_webhooks.receive(webhook)
         tell(receipt)
     except Exception as error:  # noqa: BLE001 - an exception that left the function would be logged with its text
-        telemetry.tell_fault("webhook not stored", error)
-        telemetry.count(Metric.WEBHOOKS_FAILED)
+        telemetry.tell_fault("webhook not stored", error, Metric.WEBHOOKS_FAILED)
         receipt = Receipt(HTTPStatus.INTERNAL_SERVER_ERROR, "not stored, try again")
-    telemetry.flush()
     field = "message" if receipt.status is HTTPStatus.OK else "error"
     return {
         "statusCode": receipt.status.value,
@@ -55,11 +53,13 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def tell(receipt: Receipt) -> None:
-    """Log and count what became of a webhook."""
-    telemetry.tell(f"webhook: {receipt.words}", receipt.key, status=receipt.outcome.status if receipt.outcome else None)
-    if receipt.result is Recorded.STORED and receipt.outcome:
-        telemetry.count_outcome(receipt.outcome, receipt.call)
-    elif receipt.result in COUNTERS:
-        telemetry.count(COUNTERS[receipt.result])
-    else:
-        telemetry.count(Metric.WEBHOOKS_REFUSED)
+    """Tell what became of a webhook."""
+    stored = receipt.result is Recorded.STORED
+    telemetry.tell(
+        f"webhook: {receipt.words}",
+        *([] if stored else [COUNTERS.get(receipt.result, Metric.WEBHOOKS_REFUSED)]),
+        key=receipt.key,
+        recorded=receipt.outcome if stored else None,
+        call=receipt.call,
+        status=receipt.outcome.status if receipt.outcome else None,
+    )

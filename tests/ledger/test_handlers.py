@@ -70,13 +70,12 @@ class Run:
     failed: bool
 
     def lines(self, **keys: Any) -> list[dict[str, Any]]:
-        """The log lines that have these keys."""
+        """The lines that have these keys."""
         found = [json.loads(line) for line in self.printed.splitlines() if line.startswith("{")]
-        return [line for line in found if "_aws" not in line and keys.items() <= line.items()]
+        return [line for line in found if keys.items() <= line.items()]
 
     def counted(self, metric: str) -> float:
-        found = [json.loads(line) for line in self.printed.splitlines() if line.startswith("{")]
-        return sum(sum(line[metric]) for line in found if "_aws" in line and metric in line)
+        return sum(sum(line[metric]) for line in self.lines() if metric in line)
 
 
 def run(function: str, environment: Mapping[str, str], *events: Any) -> Run:
@@ -106,7 +105,6 @@ def environment(cloud: LocalCloud, surroundings: Surroundings) -> dict[str, str]
         "PYTHONDONTWRITEBYTECODE": "1",
         "POWERTOOLS_SERVICE_NAME": "calls-test",
         "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
-        "POWERTOOLS_LOG_LEVEL": "INFO",
         "CALLS_TABLE_NAME": surroundings.calls.table,
         "CALL_QUEUE_URL": surroundings.new_queue(),
         "REJECTED_QUEUE_URL": surroundings.new_queue(),
@@ -335,8 +333,8 @@ def test_a_webhook_is_answered_by_what_became_of_it(world: World, environment: d
         (400, {"error": "outboundCallId: not the call of this attempt"}),
     ]
     assert {answer["headers"]["content-type"] for answer in done.answers} == {"application/json"}
-    counts = ["WebhooksRefused", "Outcomes", "OutcomeCompleted", "OutcomeByWebhook"]
-    assert [done.counted(metric) for metric in counts] == [4, 1, 1, 1]
+    counts = ["WebhooksRefused", "OutcomeCompleted", "OutcomeByWebhook"]
+    assert [done.counted(metric) for metric in counts] == [4, 1, 1]
     assert (done.counted("WebhooksRepeated"), done.counted("WebhooksContradicting")) == (1, 1)
     assert done.counted("CallIdsContradicting") == 1
     # Who is not verified is named in no line.
@@ -435,8 +433,7 @@ def test_outcomes_arrive_on_the_bus(
     )
 
     assert done.answers == [None]
-    assert done.counted("OutcomesPublished") == 3
-    assert [line["requestId"] for line in done.lines(message="outcome published")] == [key.request_id for key in keys]
+    assert done.lines() == []
     arrived: list[dict[str, Any]] = []
     while len(arrived) < 3:
         messages = surroundings.take(queue_url, wait_seconds=5)

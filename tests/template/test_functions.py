@@ -41,8 +41,6 @@ SETTINGS: Final[dict[str, type[Settings]]] = {
     "CheckReleaseFunction": CheckReleaseSettings,
 }
 
-FOR_POWERTOOLS_AND_PEOPLE: Final = {"ENVIRONMENT", "POWERTOOLS_LOG_LEVEL"}
-
 WEBHOOK: Final = "POST /webhooks/allomia/{requestId}/{attempt}/{signature}"
 READ: Final = "GET /calls/{requestId}"
 
@@ -107,7 +105,16 @@ def test_metrics_and_logs_bear_the_stacks_name(widest: Stack, function: str) -> 
 
     assert variables["POWERTOOLS_SERVICE_NAME"] == "${AWS::StackName}"
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "AllomiaOutboundCalls"
-    assert variables["POWERTOOLS_LOG_LEVEL"] == "INFO"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_a_function_says_is_kept_and_of_lambda_only_what_went_wrong(stack: Stack, function: str) -> None:
+    assert stack.properties(function)["LoggingConfig"] == {
+        "LogGroup": f"${{{function.replace('Function', 'LogGroup')}}}",
+        "LogFormat": "JSON",
+        "ApplicationLogLevel": "INFO",
+        "SystemLogLevel": "WARN",
+    }
 
 
 @pytest.mark.parametrize("function", sorted(ALWAYS_THERE))

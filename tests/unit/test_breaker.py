@@ -27,7 +27,7 @@ def admitted(breaker: Breaker) -> Permit:
 
 
 def is_open(breaker: Breaker) -> bool:
-    return breaker.is_open
+    return breaker._opened > 0
 
 
 def calls(breaker: Breaker, how_they_go: Iterable[bool]) -> None:

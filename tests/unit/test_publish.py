@@ -154,11 +154,10 @@ def test_whatever_else_an_item_holds_stays_in_the_table() -> None:
 def test_events_go_out_ten_at_a_time_in_order(count: int, chunks: list[int]) -> None:
     bus = Bus()
 
-    published = publisher(bus).publish(image(requestId=f"visit-{i}") for i in range(count))
+    publisher(bus).publish(image(requestId=f"visit-{i}") for i in range(count))
 
     assert [len(request) for request in bus.requests] == chunks
     assert [detail["requestId"] for detail in details(bus)] == [f"visit-{i}" for i in range(count)]
-    assert [event.request_id for event in published] == [f"visit-{i}" for i in range(count)]
 
 
 @pytest.mark.parametrize("refused", [{0}, {9}, {10}, {3, 4}])

@@ -1,8 +1,8 @@
 """What operators are told: names that alarms can rely on, and nothing of anybody's."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
@@ -11,22 +11,16 @@ from outbound_calls.contracts import Outcome
 from outbound_calls.ledger import Call
 from outbound_calls.lifecycle import OutcomeSource, Status
 from outbound_calls.settings import PublishOutcomeSettings
-from outbound_calls.telemetry import Metric, Telemetry, describe, outcome_metrics
+from outbound_calls.telemetry import Metric, Telemetry, describe, outcome_metrics, seconds_to_outcome
 from tests.unit.parts import KEY, PHONE_NUMBER
 
 CANARY = "Zqx canary"
 
 
 def a_telemetry() -> Telemetry:
-    """Made in the test itself, since a logger keeps the stream that was there when it was made.
-
-    Under a name of its own, since Python keeps a logger under its name.
-    """
     return Telemetry.of(
         PublishOutcomeSettings(
-            powertools_service_name=f"service-{uuid4().hex}",
-            powertools_metrics_namespace="Tests",
-            outcome_bus_name="outcomes",
+            powertools_service_name="calls-dev", powertools_metrics_namespace="Tests", outcome_bus_name="outcomes"
         )
     )
 
@@ -71,6 +65,15 @@ def test_an_exception_that_was_never_raised_is_described_as_well() -> None:
     assert describe(KeyError(CANARY)) == "KeyError at "
 
 
+def counted(line: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of a line, with their dimensions checked."""
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "Tests"
+    assert directive["Dimensions"] == [["service"]]
+    assert line["service"] == "calls-dev"
+    return {metric["Name"]: (metric["Unit"], line[metric["Name"]]) for metric in directive["Metrics"]}
+
+
 @pytest.mark.parametrize(
     ("status", "source", "names"),
     [
@@ -88,75 +91,67 @@ def test_an_outcome_is_counted_by_status_and_by_source(
     assert outcome_metrics(Outcome(status=status, source=source)) == names
 
 
-def test_a_line_names_the_attempt_and_the_facts_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_names_the_attempt_the_facts_that_there_are_and_what_they_count_as(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     telemetry = a_telemetry()
-    telemetry.tell("message parked", KEY, reason="HTTP 429", outboundCallId=None)
+    telemetry.tell(
+        "message parked", Metric.CALLS_PARKED, Metric.KEY_REFUSED, key=KEY, reason="HTTP 401", outboundCallId=None
+    )
 
     (line,) = lines(capsys)
-    assert (
-        line.items()
-        >= {
-            "level": "INFO",
-            "message": "message parked",
-            "service": telemetry.logger.service,
-            "requestId": "visit-2031",
-            "attempt": 1,
-            "reason": "HTTP 429",
-        }.items()
-    )
-    assert "outboundCallId" not in line
+    assert counted(line) == {"CallsParked": ("Count", [1]), "AllomiaKeyRefused": ("Count", [1])}
+    told_at = datetime.fromisoformat(line.pop("timestamp"))
+    assert told_at.utcoffset() == timedelta(0)
+    assert abs(told_at.timestamp() * 1000 - line.pop("_aws")["Timestamp"]) < 1000
+    assert line == {
+        "level": "INFO",
+        "message": "message parked",
+        "service": "calls-dev",
+        "requestId": "visit-2031",
+        "attempt": 1,
+        "reason": "HTTP 401",
+        "CallsParked": [1],
+        "AllomiaKeyRefused": [1],
+    }
 
 
 def test_what_was_told_of_one_attempt_is_not_told_of_the_next(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry = a_telemetry()
-    telemetry.tell("first", KEY, reason="HTTP 429")
-    telemetry.tell("second")
+    telemetry.tell("first", Metric.CALLS_PARKED, key=KEY, reason="HTTP 429")
+    telemetry.tell("second", Metric.CALLS_PLACED)
 
-    assert not lines(capsys)[1].keys() & {"requestId", "attempt", "reason"}
+    assert lines(capsys)[1].keys() == {"timestamp", "level", "message", "service", "_aws", "CallsPlaced"}
 
 
-def test_a_fault_is_logged_as_an_error_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_is_told_as_an_error_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry = a_telemetry()
-    telemetry.tell_fault("message will be delivered again", raised(ValueError(CANARY)), messageId="m-1")
+    error = raised(ValueError(CANARY))
+    telemetry.tell_fault("message will be delivered again", error, Metric.FAILED_MESSAGES, messageId="m-1")
 
     (line,) = lines(capsys)
+    assert counted(line) == {"FailedMessages": ("Count", [1])}
     assert line["level"] == "ERROR"
     assert line["messageId"] == "m-1"
     assert line["error"].startswith("ValueError at ")
     assert "Zqx" not in json.dumps(line)
 
 
-def counted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The metrics of the one EMF line, with its dimensions checked."""
+def test_what_counts_as_nothing_is_a_line_without_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    a_telemetry().tell_fault("call not read", raised(ValueError(CANARY)))
+
     (line,) = lines(capsys)
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "Tests"
-    assert directive["Dimensions"] == [["service"]]
-    return {metric["Name"]: (metric["Unit"], line[metric["Name"]]) for metric in directive["Metrics"]}
-
-
-def test_what_is_counted_is_written_out_once(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry = a_telemetry()
-    telemetry.count(Metric.CALLS_PLACED)
-    telemetry.count(Metric.CALLS_PLACED)
-    telemetry.count(Metric.CALLS_PARKED, 3)
-    telemetry.flush()
-
-    assert counted(capsys) == {"CallsPlaced": ("Count", [1, 1]), "CallsParked": ("Count", [3])}
-    telemetry.flush()
-    assert lines(capsys) == []
+    assert line.keys() == {"timestamp", "level", "message", "service", "error"}
 
 
 def test_the_seconds_from_dispatch_to_outcome_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry = a_telemetry()
-
+    outcome = Outcome(status=Status.NO_ANSWER, source=OutcomeSource.WEBHOOK)
     call = Call(KEY, Status.NO_ANSWER, created_at=900, dispatched_at=1000, recorded_at=1042)
 
-    telemetry.count_outcome(Outcome(status=Status.NO_ANSWER, source=OutcomeSource.WEBHOOK), call)
-    telemetry.flush()
+    a_telemetry().tell("webhook: recorded", key=KEY, recorded=outcome, call=call)
 
-    assert counted(capsys) == {
-        "Outcomes": ("Count", [1]),
+    (line,) = lines(capsys)
+    assert counted(line) == {
         "OutcomeNoAnswer": ("Count", [1]),
         "OutcomeByWebhook": ("Count", [1]),
         "SecondsFromDispatchToOutcome": ("Seconds", [42]),
@@ -171,21 +166,7 @@ def test_the_seconds_from_dispatch_to_outcome_are_measured(capsys: pytest.Captur
         Call(KEY, Status.REJECTED, created_at=900, dispatched_at=1000, recorded_at=1001),
     ],
 )
-def test_what_was_never_dialled_has_no_such_time(capsys: pytest.CaptureFixture[str], call: Call | None) -> None:
-    telemetry = a_telemetry()
+def test_what_was_never_dialled_has_no_such_time(call: Call | None) -> None:
+    outcome = Outcome(status=call.status if call else Status.FAILED, source=OutcomeSource.DISPATCH)
 
-    status = call.status if call else Status.FAILED
-
-    telemetry.count_outcome(Outcome(status=status, source=OutcomeSource.DISPATCH), call)
-    telemetry.flush()
-
-    assert "SecondsFromDispatchToOutcome" not in counted(capsys)
-
-
-def test_a_page_of_fifty_is_counted_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry = a_telemetry()
-    for _ in range(250):
-        telemetry.count(Metric.POLLS)
-    telemetry.flush()
-
-    assert sum(sum(line["Polls"]) for line in lines(capsys)) == 250
+    assert seconds_to_outcome(outcome, call) is None

@@ -67,11 +67,6 @@ class Breaker:
         with self._lock:
             return max(0.0, self._open_until - self.clock()) if self._opened else 0.0
 
-    @property
-    def is_open(self) -> bool:
-        """Whether calls are being held back."""
-        return self._opened > 0
-
     def record(self, permit: Permit, healthy: bool) -> None:
         """Take in how a permitted call went."""
         with self._lock:

@@ -12,8 +12,6 @@ from outbound_calls.reports import outcome_event
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-    from outbound_calls.contracts import OutcomeEvent
-
 SOURCE = "allomia.outbound-calls"
 DETAIL_TYPE = "Call Outcome Recorded"
 _MOST_ENTRIES = 10  # of one PutEvents, by EventBridge's quota
@@ -30,7 +28,7 @@ class PublishOutcomes:
     client: EventBridgeClient
     bus_name: str
 
-    def publish(self, images: Iterable[Mapping[str, Any]]) -> list[OutcomeEvent]:
+    def publish(self, images: Iterable[Mapping[str, Any]]) -> None:
         """Publish the outcome in each item, given as the stream has it (DynamoDB's typed JSON).
 
         Raises:
@@ -53,4 +51,3 @@ class PublishOutcomes:
             if answer["FailedEntryCount"]:
                 codes = sorted({entry["ErrorCode"] for entry in answer["Entries"] if "ErrorCode" in entry})
                 raise NotPublished(f"{answer['FailedEntryCount']} of {len(chunk)} events: {', '.join(codes)}")
-        return events

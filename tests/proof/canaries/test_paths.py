@@ -431,8 +431,8 @@ def test_outcomes_are_published_without_what_is_personal(stage: Stage) -> None:
 def test_there_was_something_to_search(stage: Stage) -> None:
     logs = [said for place, said in stage.said if place.startswith("log")]
 
-    assert len(logs) > 150
-    assert sum('"_aws"' in str(line) for line in logs) > 10
+    assert len(logs) > 100
+    assert sum('"_aws"' in str(line) for line in logs) > 50
     # And what was searched does not end where a line does: a planted value would have been found
     planted = stage.everything() | {"planted": json.dumps({"a": NAME})}
     assert hits(planted, stage.secrets())

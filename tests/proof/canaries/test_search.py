@@ -80,8 +80,8 @@ def test_every_place_is_searched(place: str) -> None:
 
 def test_nothing_is_found_where_nothing_is() -> None:
     lines = {
-        "log": '{"level":"INFO","message":"message calling","requestId":"visit-2031","attempt":1}',
-        "metrics": '{"_aws":{"Timestamp":1795395432708},"service":"local","CallsPlaced":[1.0]}',
+        "log": '{"level":"INFO","message":"message calling","requestId":"visit-2031","attempt":1,'
+        '"_aws":{"Timestamp":1795395432708},"service":"local","CallsPlaced":[1.0]}',
         "event": json.dumps({"outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234", "metadata": {"clinic": "7"}}),
     }
 
