@@ -96,7 +96,7 @@ def test_a_functions_code_is_where_the_template_says(widest: Stack, written: Tem
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_told_what_it_reads_and_nothing_else(widest: Stack, function: str) -> None:
     read = {field.upper() for field in SETTINGS[function].model_fields}
-    assert variables_of(widest, function).keys() == read | FOR_POWERTOOLS_AND_PEOPLE
+    assert variables_of(widest, function).keys() == read
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -108,8 +108,8 @@ def test_metrics_and_logs_bear_the_stacks_name(widest: Stack, function: str) -> 
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_what_a_function_says_is_kept_and_of_lambda_only_what_went_wrong(stack: Stack, function: str) -> None:
-    assert stack.properties(function)["LoggingConfig"] == {
+def test_what_a_function_says_is_kept_and_of_lambda_only_what_went_wrong(widest: Stack, function: str) -> None:
+    assert widest.properties(function)["LoggingConfig"] == {
         "LogGroup": f"${{{function.replace('Function', 'LogGroup')}}}",
         "LogFormat": "JSON",
         "ApplicationLogLevel": "INFO",
