@@ -22,10 +22,14 @@ def stack_of() -> StackOf:
     """Renders the stack for parameters: `stack_of(Environment="prod")`."""
 
     @cache
-    def transformed(environment: str) -> Template:
-        return transform(read_template(), {"Environment": environment})
+    def transformed(**known_to_sam: str) -> Template:
+        return transform(read_template(), known_to_sam)
 
-    return lambda **parameters: render(transformed(parameters.get("Environment", "dev")), parameters)
+    def stack(**parameters: str) -> Stack:
+        known_to_sam = {name: parameters[name] for name in ("Environment", "Rollout") if name in parameters}
+        return render(transformed(**known_to_sam), parameters)
+
+    return stack
 
 
 @pytest.fixture(scope="session")

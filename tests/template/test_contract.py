@@ -23,6 +23,7 @@ PARAMETERS: Final[dict[str, object]] = {
     "DueShards": 4,
     "Environment": "dev",
     "Architecture": "arm64",
+    "Rollout": "Gradual",
     "SnapStart": "None",
     "LocalEndpointUrl": "",
 }
@@ -38,6 +39,7 @@ BOUNDS: Final = {
 CHOICES: Final = {
     "Environment": ["local", "dev", "staging", "prod"],
     "Architecture": ["arm64", "x86_64"],
+    "Rollout": ["Gradual", "AtOnce"],
     "SnapStart": ["None", "PublishedVersions"],
 }
 

@@ -147,9 +147,13 @@ def test_every_function_has_a_live_version(stack_of: StackOf, environment: str) 
         assert alias["FunctionVersion"] == f"${{{version_of(stack, function)[0]}.Version}}"
 
 
-@pytest.mark.parametrize("environment", ["local", "dev"])
-def test_elsewhere_a_version_takes_over_at_once(stack_of: StackOf, environment: str) -> None:
-    stack = stack_of(Environment=environment)
+@pytest.mark.parametrize(
+    ("environment", "rollout"), [("local", "Gradual"), ("dev", "Gradual"), ("staging", "AtOnce"), ("prod", "AtOnce")]
+)
+def test_elsewhere_and_when_it_is_wanted_a_version_takes_over_at_once(
+    stack_of: StackOf, environment: str, rollout: str
+) -> None:
+    stack = stack_of(Environment=environment, Rollout=rollout)
 
     assert not [name for name, each in stack.template["Resources"].items() if "CodeDeploy" in each["Type"]]
     assert not [name for name, each in stack.resources.items() if "UpdatePolicy" in each]
@@ -257,8 +261,8 @@ def test_a_parameter_publishes_a_version_of_the_functions_that_it_changes_and_of
 
 
 def test_every_parameter_is_looked_at(written: Template) -> None:
-    # The emulator's address is the same as long as the emulator lives.
-    assert written["Parameters"].keys() - {"LocalEndpointUrl"} == VALUES.keys()
+    # The emulator's address is the same as long as the emulator lives; how a version comes is nothing of the version.
+    assert written["Parameters"].keys() - {"LocalEndpointUrl", "Rollout"} == VALUES.keys()
 
 
 @pytest.mark.parametrize("function", [*RELEASED, "CheckReleaseFunction"])
@@ -280,6 +284,15 @@ def test_the_longest_values_are_those_that_the_template_accepts(written: Templat
             assert re.fullmatch(parameter["AllowedPattern"], longest)
     pattern = written["Parameters"]["AllomiaApiKeySecretArn"]["AllowedPattern"]
     assert not re.fullmatch(pattern, f"{SECRET}{'n' * 71}-AbC123")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_old_versions_go(stack_of: StackOf, environment: str) -> None:
+    stack = stack_of(Environment=environment)
+    ids = [logical_id for logical_id, _ in stack.of_type("AWS::Lambda::Version")]
+
+    assert ids
+    assert {stack.resources[logical_id]["DeletionPolicy"] for logical_id in ids} == {"Delete"}
 
 
 @pytest.mark.parametrize("choice", ["None", "PublishedVersions"])
