@@ -44,7 +44,7 @@ lint: setup ## ruff, mypy, cfn-lint, sam validate --lint and zizmor
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/cfn-lint template.yaml .github/aws/deploy-role.yaml
+	@$(BIN)/cfn-lint template.yaml .github/aws/deploy-role.yaml examples/upstream.yaml
 	@$(OFFLINE) $(SAM) validate --lint
 	@$(BIN)/zizmor --offline --no-progress --quiet .github/workflows
 

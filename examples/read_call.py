@@ -32,4 +32,4 @@ def read_call(status_api_url: str, request_id: str) -> dict[str, Any] | None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(read_call(*sys.argv[1:]), indent=2))  # noqa: T201 - it is a command
+    print(json.dumps(read_call(*sys.argv[1:]), indent=2))

@@ -1,0 +1,136 @@
+"""The example of an upstream system, at work on the deployed stack: a process that knows two queues and no more."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from local.world import World
+from tests.contracts.documents import validator
+from tests.stack.conftest import every, wait_until
+from tests.template.rendering import PROJECT
+
+UPSTREAM = PROJECT / "examples/upstream.py"
+TEMPLATE = PROJECT / "examples/upstream.yaml"
+
+ANSWERS, WEBHOOK_LOST, WEBHOOK_LATE = "+15005550100", "+15005550200", "+15005550323"
+APPOINTMENTS = {"U-1": ANSWERS, "U-2": WEBHOOK_LOST, "U-3": WEBHOOK_LATE}
+
+
+def deploy(world: World, name: str) -> dict[str, str]:
+    """Deploy the example's template; its outputs."""
+    cloudformation = world.cloud.client("cloudformation")
+    cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=TEMPLATE.read_text(),
+        Parameters=[
+            {"ParameterKey": "OutcomeBusName", "ParameterValue": world.stack.outcome_bus_name},
+            {"ParameterKey": "RequestIdPrefix", "ParameterValue": "reminder-U-"},
+        ],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+
+
+@contextmanager
+def upstream(world: World, *arguments: str, said: Path) -> Iterator[subprocess.Popen[str]]:
+    """The example as a process of its own, that says into this file what it says."""
+    with said.open("a") as output:
+        process = subprocess.Popen(
+            [sys.executable, UPSTREAM, *arguments],
+            env=world.cloud.environment(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def events(world: World, queue_url: str) -> list[dict[str, Any]]:
+    """Whole events that came into a queue, as they came."""
+    sqs, found = world.cloud.client("sqs"), []
+    while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+            found.append(json.loads(message["Body"]))
+    return found
+
+
+def test_each_appointment_has_exactly_one_outcome(world: World, tmp_path: Path) -> None:
+    own, witness = deploy(world, "clinic"), deploy(world, "witness")
+    appointments, said, known = tmp_path / "appointments.json", tmp_path / "said", tmp_path / "outcomes.db"
+    appointments.write_text(
+        json.dumps(
+            [
+                {"id": name, "phoneNumber": number, "name": "Robin Sample", "date": "2026-12-01", "time": "09:30"}
+                for name, number in APPOINTMENTS.items()
+            ]
+        )
+    )
+
+    def told() -> list[str]:
+        return [line.partition(";")[0] for line in said.read_text().splitlines()]
+
+    def listening() -> AbstractContextManager[subprocess.Popen[str]]:
+        return upstream(world, "listen", own["OutcomesQueueUrl"], str(known), said=said)
+
+    # Given all of them asked for twice, as by a system that crashed and began again
+    for _ in range(2):
+        with upstream(world, "ask", world.stack.call_queue_url, str(appointments), said=said) as asking:
+            assert asking.wait(60) == 0
+
+    # When it listens, is killed, and listens again, and events come a second time
+    with listening():
+        wait_until(lambda: {"U-1: completed", "U-2: completed"} <= {*told()}, 90, meanwhile=every(3, world.sweep))
+    heard = events(world, witness["OutcomesQueueUrl"])
+    publish_again(world, heard)
+    with listening():
+        wait_until(lambda: "U-3: completed" in told(), 150, meanwhile=every(3, world.sweep))
+        publish_again(world, heard)
+        wait_until(lambda: not waiting(world, own["OutcomesQueueUrl"]), 60)
+
+    # Then each outcome was told once, and the real one after `unknown`
+    assert sorted(told()) == ["U-1: completed", "U-2: completed", "U-3: completed", "U-3: unknown"]
+    assert told().index("U-3: unknown") < told().index("U-3: completed")
+    # And nobody was called twice
+    assert {name: world.dials()[f"reminder-{name}"] for name in APPOINTMENTS} == dict.fromkeys(APPOINTMENTS, (1, 1))
+    # And the events, those that came again too, kept the contract and were nobody else's
+    heard += events(world, witness["OutcomesQueueUrl"])
+    assert {event["detail"]["requestId"] for event in heard} == {f"reminder-{name}" for name in APPOINTMENTS}
+    assert len(heard) >= 8
+    for event in heard:
+        validator("call-outcome-event").validate(event)
+    assert not waiting(world, own["UnheardQueueUrl"])
+
+
+def publish_again(world: World, heard: list[dict[str, Any]]) -> None:
+    """Publish these events once more, as may happen."""
+    answer = world.cloud.client("events").put_events(
+        Entries=[
+            {
+                "EventBusName": world.stack.outcome_bus_name,
+                "Source": event["source"],
+                "DetailType": event["detail-type"],
+                "Detail": json.dumps(event["detail"]),
+            }
+            for event in heard
+        ]
+    )
+    assert answer["FailedEntryCount"] == 0
+
+
+def waiting(world: World, queue_url: str) -> int:
+    """How many messages are in a queue, in flight included."""
+    found = world.cloud.client("sqs").get_queue_attributes(
+        QueueUrl=queue_url,
+        AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+    )
+    return sum(int(number) for number in found["Attributes"].values())
