@@ -46,7 +46,7 @@ lint: setup ## ruff, mypy, cfn-lint, sam validate --lint and zizmor
 	@$(BIN)/mypy
 	@$(BIN)/cfn-lint template.yaml .github/aws/deploy-role.yaml examples/upstream.yaml
 	@$(OFFLINE) $(SAM) validate --lint
-	@$(BIN)/zizmor --offline --no-progress --quiet .github/workflows
+	@$(BIN)/zizmor --offline --no-progress --quiet .github
 
 format: setup ## Let ruff format the code and mend what it can
 	$(BIN)/ruff check --fix

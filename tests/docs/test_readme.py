@@ -126,8 +126,10 @@ def test_the_numbers_in_the_text_are_those_of_the_code(readme: str, template: Te
     route = properties["ReceiveWebhookFunction"]["Events"]["Webhook"]["Properties"]["RouteSettings"]
     reads = properties["GetCallFunction"]["Events"]["Read"]["Properties"]["RouteSettings"]
     stream = properties["PublishOutcomeFunction"]["Events"]["Outcome"]["Properties"]
-    # (Those of a release tell CodeDeploy and nobody else.)
     alarms = [name for name, each in properties.items() if "AlarmActions" in each]
+    # They tell CodeDeploy and nobody else, and count once or by the metrics of their expression.
+    of_releases = [each for name, each in properties.items() if name.endswith("ReleaseAlarm")]
+    looked_at = sum(len([m for m in each.get("Metrics", [1]) if "Expression" not in str(m)]) for each in of_releases)
     # What an operator records, no function counts.
     metrics = len(Metric) + len(TERMINAL) + len(set(OutcomeSource) - {OutcomeSource.OPERATOR})
     text = prose(readme)
@@ -141,6 +143,7 @@ def test_the_numbers_in_the_text_are_those_of_the_code(readme: str, template: Te
         f"{stream['MaximumRetryAttempts']} times or for six hours",
         f"| Alarms | {len(alarms)}, which look at",
         f"There are {len(alarms)} alarms",
+        f"| Alarms of a release, in staging and prod | {len(of_releases)}, which look at {looked_at} metrics |",
         f"| Metrics | {metrics} names at most",
         f"Its queries, {template['Parameters']['DueShards']['Default']} shards",
         "place_call and receive_webhook (512 MB)",
