@@ -12,7 +12,9 @@ OFFLINE := AWS_DEFAULT_REGION=ca-central-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACC
 export SAM_CLI_TELEMETRY := 0
 
 REQUIREMENTS := requirements-dev.txt local/requirements.txt local/lambda-runtime.txt layers/dependencies/requirements.txt
-COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
+# uv reads the groups of a project only if it may manage it, which pyproject.toml forbids: so of a copy.
+UNLOCKED := .venv/lock
+COMPILE := $(CURDIR)/$(BIN)/uv --directory $(UNLOCKED) pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
 .PHONY: help setup lock schemas build lint format test proof coverage demo local invoke clean
@@ -28,11 +30,13 @@ setup: .venv/.complete ## Put everything that the project needs into .venv (does
 
 # Every file is compiled from pyproject.toml. The layer takes the versions that development and tests run on.
 lock: setup ## Compile the requirements files again (LOCK_FLAGS=--upgrade for newer versions)
-	$(COMPILE) --universal --group dev pyproject.toml --output-file requirements-dev.txt
-	$(COMPILE) --python-platform x86_64-manylinux_2_28 --no-annotate --constraint requirements-dev.txt pyproject.toml \
-		--output-file layers/dependencies/requirements.txt
-	$(COMPILE) --universal --group local-cloud --output-file local/requirements.txt
-	$(COMPILE) --universal --group lambda-runtime --output-file local/lambda-runtime.txt
+	@mkdir -p $(UNLOCKED)
+	@sed '/^managed = false$$/d' pyproject.toml >$(UNLOCKED)/pyproject.toml
+	$(COMPILE) --universal --group dev pyproject.toml --output-file $(CURDIR)/requirements-dev.txt
+	$(COMPILE) --python-platform x86_64-manylinux_2_28 --no-annotate --constraint $(CURDIR)/requirements-dev.txt pyproject.toml \
+		--output-file $(CURDIR)/layers/dependencies/requirements.txt
+	$(COMPILE) --universal --group local-cloud --output-file $(CURDIR)/local/requirements.txt
+	$(COMPILE) --universal --group lambda-runtime --output-file $(CURDIR)/local/lambda-runtime.txt
 
 schemas: setup ## Write docs/schemas from the models
 	@PYTHONPATH=layers/outbound_calls $(BIN)/python -m local.schemas

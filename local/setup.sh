@@ -44,6 +44,10 @@ is_python_313 .venv/bin/python || make_environment
 echo 'Installing the development environment into .venv …'
 install_uv
 install .venv requirements-dev.txt
+# The operator's command as .venv/bin/calls: the clone is its code, so there is nothing to build or to install anew.
+printf '%s\n' "$PWD" "$PWD/layers/outbound_calls" >"$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/calls.pth"
+printf '#!/bin/sh\nexec "$(dirname "$0")/python" -P -m calls "$@"\n' >.venv/bin/calls
+chmod +x .venv/bin/calls
 for name in local-cloud lambda-runtime; do
   is_python_313 ".venv/$name/bin/python" || .venv/bin/uv venv --quiet --clear --python .venv/bin/python ".venv/$name"
 done

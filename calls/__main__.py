@@ -1,0 +1,8 @@
+"""`python -m calls`, which is what `.venv/bin/calls` runs."""
+
+import sys
+
+from calls.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Follow attempts until each has its outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from calls.records import Found, Records
+from outbound_calls.contracts import Attempt, AttemptKey, RequestId, Wire
+from outbound_calls.lifecycle import ALLOMIA_OUTCOMES, TERMINAL, Status
+
+QUEUED = "queued"
+"""What is shown of an attempt that has no record yet."""
+
+LOOK_SECONDS = 2.0
+
+
+class Followed(Wire):
+    """How one attempt stands."""
+
+    request_id: RequestId
+    attempt: Attempt
+    status: str = Field(description=f"its status, or {QUEUED} while it has no record")
+    outcome_source: str | None = None
+    reason: str | None = None
+    ended: bool
+
+
+class Following(Wire):
+    """How all of them stand."""
+
+    calls: list[Followed]
+    ended: int
+    all_ended: bool
+    needs_a_person: bool = Field(description="true when one is rejected or unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """Looks at attempts again and again; `clock` counts seconds and never goes back."""
+
+    records: Records
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def follow(
+        self, keys: Sequence[AttemptKey], timeout: float, look: Callable[[Following], None] = lambda _now: None
+    ) -> Following:
+        """Look until all have ended, or for `timeout` seconds; `look` is told what was seen each time.
+
+        Those that have ended are not read again: an outcome stays, and an `unknown` is for a person by then.
+        """
+        give_up_at = self.clock() + timeout
+        seen: dict[AttemptKey, Found] = {}
+        while True:
+            seen |= self.records.find(key for key in keys if key not in seen or seen[key].status not in TERMINAL)
+            standing = _standing(keys, seen)
+            look(standing)
+            if standing.all_ended or self.clock() >= give_up_at:
+                return standing
+            self.sleep(LOOK_SECONDS)
+
+
+def _standing(keys: Sequence[AttemptKey], seen: Mapping[AttemptKey, Found]) -> Following:
+    calls = [_followed(key, seen.get(key)) for key in keys]
+    ended = sum(call.ended for call in calls)
+    return Following(
+        calls=calls,
+        ended=ended,
+        all_ended=ended == len(calls),
+        needs_a_person=any(call.ended and Status(call.status) not in ALLOMIA_OUTCOMES for call in calls),
+    )
+
+
+def _followed(key: AttemptKey, found: Found | None) -> Followed:
+    if found is None:
+        return Followed(request_id=key.request_id, attempt=key.attempt, status=QUEUED, ended=False)
+    return Followed(
+        request_id=key.request_id,
+        attempt=key.attempt,
+        status=found.status,
+        outcome_source=found.outcome_source,
+        reason=found.reason or found.park_reason,
+        ended=found.status in TERMINAL,
+    )
