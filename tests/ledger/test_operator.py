@@ -12,13 +12,14 @@ import httpx
 import pytest
 from botocore.exceptions import BotoCoreError
 
+from calls.following import Follower, Following
 from calls.masking import masked
 from calls.queues import Redrive, held, read_mended
 from calls.records import Records
 from calls.requests_file import Row
 from calls.resolving import Finding, NotAllowed, Resolving
 from calls.sending import Sender
-from calls.watching import depth
+from calls.watching import Watch, depth
 from outbound_calls.contracts import AttemptKey, CallRequest
 from outbound_calls.lifecycle import Status
 from outbound_calls.place import Message, Placed
@@ -459,3 +460,82 @@ def test_nothing_is_lost_wherever_it_breaks_off(
     put_back()
     assert sent | {message["requestId"] for message in queues.sent()} == set(ids)
     assert queues.waiting() == set()
+
+
+# Following and watching.
+
+
+class Follow:
+    """Somebody who follows calls, on a clock that only the waiting moves; `meanwhile` happens at each wait."""
+
+    def __init__(self, calls: Calls, *meanwhile: Callable[[], object]) -> None:
+        self.now = 0.0
+        self.meanwhile = list(meanwhile)
+        self.looks: list[int] = []
+        self.follower = Follower(Records(calls.dynamodb, calls.table, 4), lambda: self.now, self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+
+    def follow(self, *keys: AttemptKey, timeout: float = 60) -> Following:
+        return self.follower.follow(keys, timeout, lambda now: self.looks.append(now.ended))
+
+
+def test_calls_are_followed_until_each_has_its_outcome(calls: Calls) -> None:
+    one, other = calls.calling().key, calls.calling().key
+    follow = Follow(
+        calls,
+        lambda: calls.ledger.record(one, an_outcome(Status.BUSY), NOW + 9),
+        lambda: calls.ledger.record(other, an_outcome(Status.COMPLETED), NOW + 9),
+    )
+
+    following = follow.follow(one, other)
+
+    assert follow.looks == [0, 1, 2]
+    assert (following.all_ended, following.needs_a_person) == (True, False)
+    assert [(call.status, call.outcome_source) for call in following.calls] == [
+        ("busy", "webhook"),
+        ("completed", "webhook"),
+    ]
+
+
+def test_following_ends_when_the_time_is_over(calls: Calls) -> None:
+    following = Follow(calls).follow(calls.calling().key, calls.new_key(), timeout=5)
+
+    assert not following.all_ended
+    assert [call.status for call in following.calls] == ["calling", "queued"]
+
+
+@pytest.mark.parametrize("status", [Status.REJECTED, Status.UNKNOWN])
+def test_an_end_that_needs_a_person_is_told(calls: Calls, status: Status) -> None:
+    following = Follow(calls).follow(calls.ended(status), calls.ended(Status.COMPLETED))
+
+    assert (following.all_ended, following.needs_a_person) == (True, True)
+
+
+def test_nothing_to_follow_has_ended(calls: Calls) -> None:
+    assert Follow(calls).follow().all_ended
+
+
+def test_a_watch_sees_what_is_under_way_and_what_ends_under_its_eyes(surroundings: Surroundings) -> None:
+    dynamodb = surroundings.cloud.client("dynamodb")
+    calls = Calls.over(dynamodb, create_calls_table(dynamodb))
+    ended_before, call = calls.ended(Status.COMPLETED), calls.calling()
+    calls.scheduled()
+    url = surroundings.new_queue()
+    surroundings.sqs.send_message(QueueUrl=url, MessageBody="waits")
+    watch = Watch(Records(dynamodb, calls.table, 4), surroundings.sqs, {"rejected": url})
+
+    first = watch.look()
+    calls.ledger.record(call.key, an_outcome(Status.UNKNOWN), NOW + 9)
+    second, third = watch.look(), watch.look()
+
+    assert first.under_way == {"scheduled": 1, "dispatching": 0, "calling": 1}
+    assert first.ended == []
+    assert [(queue.queue, queue.waiting) for queue in first.queues] == [("rejected", 1)]
+    assert second.under_way == {"scheduled": 1, "dispatching": 0, "calling": 0}
+    assert [(found.request_id, found.status) for found in second.ended] == [(call.key.request_id, Status.UNKNOWN)]
+    assert third.ended == second.ended
+    assert ended_before.request_id not in third.model_dump_json()
