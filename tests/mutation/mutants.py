@@ -1,0 +1,200 @@
+"""Mutants of a module: the module with one small mistake in it, for every place and every kind of mistake.
+
+The kinds are mutmut's, and a few that it lacks and this code needs, which is made of tables, guards and conditions. Its
+runner is not used: it leaves out the methods of decorated classes and all that stands outside of functions, which is
+nearly everything here.
+
+What only speaks to people or to the type checker stays as it is: docstrings, annotations, type aliases, the type that
+a `cast` names, imports, decorators. Every other text is mutated, as it may be what somebody relies on.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, cast, override
+
+import libcst as cst
+from libcst.metadata import MetadataWrapper, PositionProvider
+from mutmut.mutation.mutators import mutation_operators
+
+type Operator = Callable[[Any], Iterable[cst.CSTNode]]
+
+FOR_THE_READER = (cst.Annotation, cst.TypeAlias, cst.Import, cst.ImportFrom, cst.Decorator, cst.AssignTarget)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake.
+
+    `name` says which it is, wherever the code around it moves to: the module, the function, and what it changes there.
+    `lines` are those of the statement that it is in, counted from 1.
+    """
+
+    name: str
+    module: str
+    function: str
+    lines: range
+    source: str
+
+
+def mutants_of(module: str, source: str) -> list[Mutant]:
+    """Every mutant of a module, in the order of the source; mistakes that lead to the same text once."""
+    wrapper = MetadataWrapper(cst.parse_module(source))
+    places = _Places()
+    wrapper.visit(places)
+    found: dict[str, Mutant] = {}
+    names = Counter[str]()
+    for place in places.found:
+        text = place.mutated()
+        if text == source or text in found or not _compiles(text):
+            continue
+        name = f"{module}.{place.function}\n{_diff(source, text)}"
+        names[name] += 1
+        if (times := names[name]) > 1:
+            name += f"\n({times} of the same)"
+        found[text] = Mutant(name, module, place.function, place.lines, text)
+    return list(found.values())
+
+
+def _compiles(source: str) -> bool:
+    try:
+        compile(source, "mutant", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+def _diff(old: str, new: str) -> str:
+    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0))[2:]
+    changed = [line for line in lines if not line.startswith("@@")]
+    indent = min((len(line) - len(line[1:].lstrip()) for line in changed if line[1:].strip()), default=1)
+    return "\n".join(f"{line[0]} {line[indent:]}".rstrip() for line in changed)
+
+
+def element_left_out(
+    node: cst.Set | cst.Tuple | cst.List | cst.Dict | cst.MatchOr,
+) -> Iterator[cst.CSTNode]:
+    """A table, a set of statuses or a list of exceptions without one of its entries."""
+    elements = node.patterns if isinstance(node, cst.MatchOr) else node.elements
+    for left_out in range(len(elements)):
+        kept: list[Any] = [*elements[:left_out], *elements[left_out + 1 :]]
+        match node:
+            case cst.MatchOr() if len(kept) == 1:
+                yield kept[0].pattern
+            case cst.MatchOr():
+                yield node.with_changes(patterns=[*kept[:-1], kept[-1].with_changes(separator=cst.MaybeSentinel.DEFAULT)])
+            case cst.Set() if not kept:
+                yield cst.Call(cst.Name("set"))
+            case cst.Tuple() if not kept and not node.lpar:
+                return
+            case _:
+                yield node.with_changes(elements=kept)
+
+
+def condition_negated(node: cst.If | cst.IfExp | cst.While | cst.CompIf) -> Iterator[cst.CSTNode]:
+    yield node.with_changes(test=_negated(node.test))
+
+
+def guard_negated(node: cst.MatchCase) -> Iterator[cst.CSTNode]:
+    if node.guard is not None:
+        yield node.with_changes(guard=_negated(node.guard))
+        yield node.with_changes(guard=None)
+
+
+def statement_left_out(node: cst.Expr | cst.Raise) -> Iterator[cst.CSTNode]:
+    if not (isinstance(node, cst.Expr) and isinstance(node.value, cst.SimpleString | cst.ConcatenatedString)):
+        yield cst.Pass()
+
+
+def nothing_returned(node: cst.Return) -> Iterator[cst.CSTNode]:
+    if node.value is not None and not (isinstance(node.value, cst.Name) and node.value.value == "None"):
+        yield node.with_changes(value=cst.Name("None"), whitespace_after_return=cst.SimpleWhitespace(" "))
+
+
+def _negated(test: cst.BaseExpression) -> cst.BaseExpression:
+    if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
+        return test.expression
+    whole = test if test.lpar else test.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+    return cst.UnaryOperation(cst.Not(), whole)
+
+
+OPERATORS: tuple[tuple[type | tuple[type, ...], Operator], ...] = (
+    *mutation_operators,
+    ((cst.Set, cst.Tuple, cst.List, cst.Dict, cst.MatchOr), element_left_out),
+    ((cst.If, cst.IfExp, cst.While, cst.CompIf), condition_negated),
+    (cst.MatchCase, guard_negated),
+    ((cst.Expr, cst.Raise), statement_left_out),
+    (cst.Return, nothing_returned),
+)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A mistake, and the nodes from the module down to the one that it replaces."""
+
+    way: tuple[cst.CSTNode, ...]
+    mistake: cst.CSTNode
+    function: str
+    lines: range
+
+    def mutated(self) -> str:
+        """The module's text with the mistake in it."""
+        old, new = self.way[-1], self.mistake
+        for parent in reversed(self.way[:-1]):
+            old, new = parent, _with_child(parent, old, new)
+        return cast("cst.Module", new).code
+
+
+def _with_child(parent: cst.CSTNode, old: cst.CSTNode, new: cst.CSTNode) -> cst.CSTNode:
+    for field in fields(parent):
+        value = getattr(parent, field.name)
+        if value is old:
+            return parent.with_changes(**{field.name: new})
+        if isinstance(value, Sequence) and any(child is old for child in value):
+            return parent.with_changes(**{field.name: [new if child is old else child for child in value]})
+    raise ValueError(f"{type(old).__name__} is not a child of {type(parent).__name__}")
+
+
+class _Places(cst.CSTVisitor):
+    METADATA_DEPENDENCIES = (PositionProvider,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[_Place] = []
+        self._way: list[cst.CSTNode] = []
+        self._skipped: set[cst.CSTNode] = set()
+
+    @override
+    def on_visit(self, node: cst.CSTNode) -> bool:
+        self._way.append(node)
+        if isinstance(node, FOR_THE_READER) or node in self._skipped or _is_for_types(node):
+            return False
+        if isinstance(node, cst.For | cst.CompFor):
+            self._skipped.add(node.target)
+        if isinstance(node, cst.Call) and isinstance(node.func, cst.Name) and node.func.value == "cast":
+            self._skipped.add(node.args[0])
+        else:
+            self._add(node)
+        return True
+
+    @override
+    def on_leave(self, original_node: cst.CSTNode) -> None:
+        self._way.pop()
+
+    def _add(self, node: cst.CSTNode) -> None:
+        named = [parent.name.value for parent in self._way if isinstance(parent, cst.FunctionDef | cst.ClassDef)]
+        statement = next((parent for parent in self._way if isinstance(parent, cst.SimpleStatementLine)), node)
+        for kinds, operator in OPERATORS:
+            if isinstance(node, kinds):
+                span = self.get_metadata(PositionProvider, statement)
+                lines = range(span.start.line, span.end.line + 1)
+                self.found += [
+                    _Place(tuple(self._way), mistake, ".".join(named), lines) for mistake in operator(node)
+                ]
+
+
+def _is_for_types(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.If) and isinstance(node.test, cst.Name) and node.test.value == "TYPE_CHECKING"

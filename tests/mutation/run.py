@@ -1,0 +1,326 @@
+"""Mutation testing: every small mistake in what the promises rest on, and whether a test notices.
+
+``python -m tests.mutation.run [ONLY…]`` runs the tests that reach a mistake, in a process of its own for each mutant,
+until one fails. ONLY names what to mutate, by the beginning: ``ledger``, ``allomia._words``. Ends with 1 when a mutant
+survives that `survivors.toml` does not explain, or when an explanation is of no use any more.
+
+Nothing is left to chance: the tests' random examples are always the same, and time is measured by what a mutant
+computes, so that a busy machine makes no mutant look stuck. The processes are forked from one that has imported what
+others wrote, which is what takes the time, and holds the local cloud for all of them.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import coverage
+import httpx  # noqa: F401 - see above
+import hypothesis
+import pydantic  # noqa: F401 - see above
+import pytest
+import yaml  # noqa: F401 - see above
+
+from local.cloud import LocalCloud
+from tests.mutation.mutants import Mutant, mutants_of
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYER = ROOT / "layers/outbound_calls/outbound_calls"
+MODULES = ("lifecycle", "callbacks", "allomia", "ledger")
+TESTS = ("tests/unit", "tests/ledger")
+SURVIVORS = Path(__file__).with_name("survivors.toml")
+AT_ONCE = 2
+
+CPU_SECONDS, CPU_TIMES_BASELINE = 20, 5
+"""A mutant that computes for longer than this, and this many times what its tests take, runs in a circle."""
+
+WALL_SECONDS, WALL_TIMES_BASELINE = 300, 20
+"""One that waits for longer waits for what will never come."""
+
+
+class Result(NamedTuple):
+    """What became of a mutant: the test that failed, or how else it ended; None as `by` when it survived."""
+
+    mutant: Mutant
+    by: str | None
+    timeout: bool
+    tests: int
+    seconds: float
+
+
+@dataclass
+class Baseline:
+    """What the tests do when there is no mistake: how long each takes, and which lines of a module it reaches."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    reached: dict[str, dict[str, set[int]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+
+    def tests_for(self, mutant: Mutant) -> list[str]:
+        """Those that reach its statement; for what runs at import, the whole files of tests that reach a module."""
+        wanted = set(mutant.lines)
+        found = {test for test, lines in self.reached[mutant.module].items() if lines & wanted}
+        if not found:
+            files = {file_of(test) for module in MODULES for test in self.reached[module]}
+            found = {test for test in self.seconds if file_of(test) in files}
+        # The quickest first, but file by file.
+        longest: Counter[str] = Counter()
+        for test in found:
+            longest[file_of(test)] += self.seconds[test]
+        return sorted(found, key=lambda test: (longest[file_of(test)], file_of(test), self.seconds[test]))
+
+
+def function_of(nodeid: str) -> str:
+    """A test without its parameters: their names may come from the code, so a mutant may change them."""
+    return nodeid.partition("[")[0]
+
+
+def file_of(test: str) -> str:
+    return test.partition("::")[0]
+
+
+class Shared:
+    """A pytest plugin that hands the runner's own cloud to the tests."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.cloud = cloud
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Any:
+        if fixturedef.argname != "cloud":
+            return None
+        fixturedef.cached_result = (self.cloud, fixturedef.cache_key(request), None)
+        return self.cloud
+
+
+class Chosen:
+    """A pytest plugin that runs these tests of the collected ones, in this order."""
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        self.place = {test: place for place, test in enumerate(tests)}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        chosen = [item for item in items if function_of(item.nodeid) in self.place]
+        items[:] = sorted(chosen, key=lambda item: self.place[function_of(item.nodeid)])
+
+
+class Watch:
+    """A pytest plugin that tells coverage which test runs, and notes how long each takes and which failed first."""
+
+    def __init__(self, measured: coverage.Coverage | None = None) -> None:
+        self.measured = measured
+        self.seconds: Counter[str] = Counter()
+        self.failed: list[str] = []
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if self.measured:
+            self.measured.switch_context(function_of(nodeid))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[function_of(report.nodeid)] += report.duration
+        if report.failed:
+            self.failed.append(function_of(report.nodeid))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.failed.append(function_of(report.nodeid))
+
+
+def run_tests(tests: Sequence[str], *plugins: object) -> int:
+    """Run pytest in this process, always in the same way."""
+    hypothesis.settings.register_profile(
+        "mutation",
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    hypothesis.settings.load_profile("mutation")
+    options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:pytest_cov", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    return int(pytest.main([*options, *tests], plugins=plugins))
+
+
+def measure(cloud: LocalCloud, answer: int) -> None:
+    """For a process of its own: run every test on the code as it is."""
+    files = {module: str(LAYER / f"{module}.py") for module in MODULES}
+    measured = coverage.Coverage(data_file=None, include=list(files.values()), config_file=False)
+    watch = Watch(measured)
+    measured.start()
+    code = run_tests(TESTS, watch, Shared(cloud))
+    measured.stop()
+    if code != pytest.ExitCode.OK:
+        raise SystemExit(f"The tests fail without any mistake: {watch.failed or code}")
+    data = measured.get_data()
+    lines = {module: data.contexts_by_lineno(file) for module, file in files.items()}
+    with os.fdopen(answer, "w") as pipe:
+        json.dump({"seconds": watch.seconds, "lines": lines}, pipe)
+
+
+def try_out(mutant: Mutant, tests: Sequence[str], seconds: float, cloud: LocalCloud, answer: int) -> None:
+    """For a process of its own: put the mutant in the place of its module, and run tests until one fails."""
+    cpu = int(CPU_SECONDS + CPU_TIMES_BASELINE * seconds + time.process_time())
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 10))
+    signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS + WALL_TIMES_BASELINE * seconds)
+    watch = Watch()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / f"{mutant.module}.py").write_text(mutant.source)
+        sys.dont_write_bytecode = True
+        sys.path.insert(0, str(LAYER.parent))
+        import outbound_calls
+
+        outbound_calls.__path__.insert(0, folder)
+        try:
+            for module in sorted(LAYER.glob("*.py")):
+                importlib.import_module(f"outbound_calls.{module.stem}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody would miss it
+            watch.failed.append(f"import: {type(error).__name__}")
+        else:
+            assert str(sys.modules[f"outbound_calls.{mutant.module}"].__file__).startswith(folder)
+            # File by file, as most mistakes are noticed by the first.
+            for file in dict.fromkeys(map(file_of, tests)):
+                code = run_tests([file], watch, Chosen(tests), Shared(cloud))
+                if (code == pytest.ExitCode.OK) == bool(watch.failed):
+                    raise SystemExit(f"pytest ended with {code}")
+                if watch.failed:
+                    break
+    with os.fdopen(answer, "w") as pipe:
+        json.dump(watch.failed[:1], pipe)
+
+
+@dataclass
+class Child:
+    """A process that is under way: what it says comes through `answer`."""
+
+    answer: int
+    log: Path
+    began: float
+    mutant: Mutant
+    tests: int
+
+
+def fork(work: Any, *arguments: Any, log: Path) -> tuple[int, int]:
+    """Do a piece of work in a process of its own: its id, and where its answer can be read."""
+    reading, writing = os.pipe()
+    if child := os.fork():
+        os.close(writing)
+        return child, reading
+    code = 1
+    try:
+        os.close(reading)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        work(*arguments, writing)
+        code = 0
+    except SystemExit as error:
+        print(error)
+    except BaseException:  # noqa: BLE001 - told in the log
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def baseline_of(cloud: LocalCloud, log: Path) -> Baseline:
+    """Run every test once."""
+    child, answer = fork(measure, cloud, log=log)
+    with os.fdopen(answer) as pipe:
+        said = pipe.read()
+    if os.waitpid(child, 0)[1] != 0:
+        raise SystemExit(log.read_text()[-4000:])
+    found = json.loads(said)
+    baseline = Baseline(found["seconds"])
+    for module, lines in found["lines"].items():
+        for line, tests in lines.items():
+            for test in tests:
+                if test:
+                    baseline.reached[module][test].add(int(line))
+    return baseline
+
+
+def hunt(mutants: Sequence[Mutant], baseline: Baseline, cloud: LocalCloud, folder: Path) -> Iterator[Result]:
+    """Try out mutants, a few at once; each as soon as it is known."""
+    killers: dict[str, list[str]] = defaultdict(list)
+    running: dict[int, Child] = {}
+    waiting = list(reversed(mutants))
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            mutant = waiting.pop()
+            tests = baseline.tests_for(mutant)
+            seconds = sum(baseline.seconds[test] for test in tests)
+            # What has noticed a mistake near by comes first: the result is the same, only sooner.
+            near = [test for test in [*killers[mutant.function], *killers[mutant.module]] if test in set(tests)]
+            ordered = list(dict.fromkeys([*near, *tests]))
+            log = folder / f"{len(waiting)}.log"
+            began = time.monotonic()
+            pid, answer = fork(try_out, mutant, ordered, seconds, cloud, log=log)
+            running[pid] = Child(answer, log, began, mutant, len(ordered))
+        pid, status = os.wait()
+        if pid not in running:
+            raise SystemExit(f"The local cloud has ended:\n{cloud.log()[-4000:]}")
+        child = running.pop(pid)
+        result = _result(child, status)
+        if result.by and not result.timeout and "::" in result.by:
+            for name in (child.mutant.function, child.mutant.module):
+                killers[name] = list(dict.fromkeys([result.by, *killers[name]]))[:10]
+        child.log.unlink(missing_ok=True)
+        yield result
+
+
+def _result(child: Child, status: int) -> Result:
+    with os.fdopen(child.answer) as pipe:
+        said = pipe.read()
+    seconds = time.monotonic() - child.began
+    if os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        return Result(child.mutant, name, True, child.tests, seconds)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit(f"{child.mutant.name}\n{child.log.read_text()[-4000:]}")
+    failed = json.loads(said)
+    return Result(child.mutant, failed[0] if failed else None, False, child.tests, seconds)
+
+
+def explained() -> dict[str, str]:
+    """Why which survivors matter to nobody, by the mutant's name."""
+    told = tomllib.loads(SURVIVORS.read_text())
+    return {mutant.strip(): reason["why"] for reason in told["survivors"] for mutant in reason["mutants"]}
+
+
+def main(only: Sequence[str]) -> int:
+    """Try out every mutant, and say what became of them."""
+    began = time.monotonic()
+    mutants = [mutant for module in MODULES for mutant in mutants_of(module, (LAYER / f"{module}.py").read_text())]
+    mutants = [mutant for mutant in mutants if not only or mutant.name.startswith(tuple(only))]
+    assert "outbound_calls" not in sys.modules
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory() as folder, LocalCloud() as cloud:
+        for service in ("dynamodb", "sqs", "secretsmanager"):
+            boto3.session.Session.client  # noqa: B018
+            cloud.client(service)  # type: ignore[call-overload]
+        run_tests(["--collect-only", "tests/mutation"])
+        gc.freeze()
+        baseline = baseline_of(cloud, Path(folder) / "baseline.log")
+        print(f"{len(baseline.seconds)} tests pass; {len(mutants)} mutants in {time.monotonic() - began:.0f} s", flush=True)
+        for result in hunt(mutants, baseline, cloud, Path(folder)):
+            results.append(result)
+            print(json.dumps([result.mutant.name, result.by, result.timeout, result.tests, round(result.seconds, 1)]), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
