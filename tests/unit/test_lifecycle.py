@@ -42,7 +42,7 @@ def test_the_statuses_are_those_of_the_design() -> None:
 
 
 def test_the_sources_are_those_of_the_design() -> None:
-    assert {source.value for source in OutcomeSource} == {"webhook", "poll", "dispatch", "deadline"}
+    assert {source.value for source in OutcomeSource} == {"webhook", "poll", "dispatch", "deadline", "operator"}
 
 
 @pytest.mark.parametrize("before", DESIGN)
