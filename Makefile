@@ -17,7 +17,7 @@ UNLOCKED := .venv/lock
 COMPILE := $(CURDIR)/$(BIN)/uv --directory $(UNLOCKED) pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
-.PHONY: help setup lock schemas build lint format test proof coverage demo local invoke clean
+.PHONY: help setup lock schemas build lint format test proof mutation coverage demo local invoke clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,8 +62,12 @@ test: lint ## The checks of `make lint`, then every test (PYTEST_FLAGS="-k name"
 proof: setup ## The long proofs of the promises, with their figures (PROOF_SEED=7 for other random schedules)
 	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -rP -m proof $(PYTEST_FLAGS)
 
-coverage: setup ## Branch coverage of the layer; every branch of what the promises rest on
-	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/ledger --cov=outbound_calls --cov-branch --cov-report=term-missing:skip-covered
+mutation: setup ## Whether a test notices each small mistake in what the promises rest on (MUTATION_ONLY=ledger)
+	@nice -n 19 $(BIN)/python -m tests.mutation.run $(MUTATION_ONLY)
+
+coverage: setup ## Branch coverage of the layer and the functions; every branch of what the promises rest on
+	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/ledger --cov --cov-report=
+	@$(BIN)/coverage report
 	@$(BIN)/coverage report --fail-under=100 --include='*/lifecycle.py,*/ledger.py,*/allomia.py,*/callbacks.py'
 
 demo: setup ## Deploy the real template here, place calls against the simulator, and prove what is promised

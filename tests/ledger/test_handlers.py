@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from tests.unit.parts import (
     API_KEY,
     ASSISTANT_ID,
     CONTACT_ID,
+    MEASURED,
     OTHER_CALL_ID,
     PHONE_NUMBER,
     PHONE_NUMBER_ID,
@@ -99,27 +101,31 @@ def run(function: str, environment: Mapping[str, str], *events: Any) -> Run:
 @pytest.fixture
 def environment(cloud: LocalCloud, surroundings: Surroundings) -> dict[str, str]:
     """What the template tells the functions, all of them at once."""
-    return cloud.environment() | {
-        "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT / "layers" / "outbound_calls"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "POWERTOOLS_SERVICE_NAME": "calls-test",
-        "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
-        "CALLS_TABLE_NAME": surroundings.calls.table,
-        "CALL_QUEUE_URL": surroundings.new_queue(),
-        "REJECTED_QUEUE_URL": surroundings.new_queue(),
-        "ALLOMIA_API_KEY_SECRET_ARN": surroundings.key_arn,
-        "ALLOMIA_BASE_URL": "http://127.0.0.1:9",
-        "SIGNING_SECRET_ARN": surroundings.signing_arn,
-        "WEBHOOK_URL": BASE_URL,
-        "DEFAULT_ASSISTANT_ID": ASSISTANT_ID,
-        "DEFAULT_PHONE_NUMBER_ID": "",
-        "WEBHOOK_GRACE_SECONDS": "180",
-        "CALL_DEADLINE_SECONDS": str(DEADLINE),
-        "DUE_SHARDS": "4",
-        "RETENTION_DAYS": "90",
-        "OUTCOME_BUS_NAME": "none",
-    }
+    return (
+        MEASURED
+        | cloud.environment()
+        | {
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT / "layers" / "outbound_calls"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "POWERTOOLS_SERVICE_NAME": "calls-test",
+            "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
+            "CALLS_TABLE_NAME": surroundings.calls.table,
+            "CALL_QUEUE_URL": surroundings.new_queue(),
+            "REJECTED_QUEUE_URL": surroundings.new_queue(),
+            "ALLOMIA_API_KEY_SECRET_ARN": surroundings.key_arn,
+            "ALLOMIA_BASE_URL": "http://127.0.0.1:9",
+            "SIGNING_SECRET_ARN": surroundings.signing_arn,
+            "WEBHOOK_URL": BASE_URL,
+            "DEFAULT_ASSISTANT_ID": ASSISTANT_ID,
+            "DEFAULT_PHONE_NUMBER_ID": "",
+            "WEBHOOK_GRACE_SECONDS": "180",
+            "CALL_DEADLINE_SECONDS": str(DEADLINE),
+            "DUE_SHARDS": "4",
+            "RETENTION_DAYS": "90",
+            "OUTCOME_BUS_NAME": "none",
+        }
+    )
 
 
 @pytest.fixture
@@ -405,6 +411,20 @@ def test_a_page_without_a_table_fails_item_by_item_and_never_as_a_whole(
     assert not done.failed
 
 
+def test_a_key_that_is_refused_while_polling_is_counted(calls: Calls, environment: dict[str, str]) -> None:
+    under_way = calls.calling(time.time()).key
+
+    def refuse(connection: socket.socket, request: HttpRequest) -> bool:
+        connection.sendall(http_answer("{}", "401 Unauthorized"))
+        return True
+
+    with allomia(environment, refuse):
+        done = run("poll_calls", environment, {"items": [entry(calls, under_way)]})
+
+    assert done.answers[0].items() >= {"polled": 1, "unavailable": 1}.items()
+    assert (done.counted("AllomiaKeyRefused"), done.counted("PollsUnavailable")) == (1, 1)
+
+
 # publish_outcome.
 
 
@@ -510,6 +530,65 @@ def test_a_call_that_cannot_be_read_is_answered_with_500_and_nothing_internal(
     assert len(done.lines(level="ERROR", message="call not read")) == 1
     # And who asked after whom is in no line
     assert key.request_id not in done.printed
+
+
+# check_release.
+
+DEPLOYMENT = {"DeploymentId": "d-ABCDEF123", "LifecycleEventHookExecutionId": "the-execution"}
+
+
+class Release:
+    """CodeDeploy with one deployment, and Lambda with the version that it is of."""
+
+    def __init__(self, answer: object, app_spec: str = "") -> None:
+        resource = {"Type": "AWS::Lambda::Function", "Properties": {"Name": "place-call", "TargetVersion": "7"}}
+        self.app_spec = app_spec or json.dumps({"version": 0.0, "Resources": [{"place-call": resource}]})
+        self.answer = answer
+        self.tried: list[str] = []
+        self.verdicts: list[dict[str, str]] = []
+
+    def behave(self, connection: socket.socket, request: HttpRequest) -> bool:
+        connection.sendall(http_answer(json.dumps(self._answer(request)), Content_Type="application/x-amz-json-1.1"))
+        return True
+
+    def _answer(self, request: HttpRequest) -> object:
+        revision = {"revisionType": "String", "string": {"content": self.app_spec}}
+        match request.headers.get("x-amz-target", "").rpartition(".")[2]:
+            case "GetDeployment":
+                return {"deploymentInfo": {"applicationName": "releases", "revision": revision}}
+            case "GetApplicationRevision":
+                return {"revision": revision}
+            case "PutLifecycleEventHookExecutionStatus":
+                self.verdicts.append(json.loads(request.body))
+                return {}
+            case _:
+                self.tried.append(request.path)
+                return self.answer
+
+
+@pytest.mark.parametrize(
+    ("release", "tried", "verdict"),
+    [
+        (Release({"batchItemFailures": []}), 1, "Succeeded"),
+        (Release({"statusCode": 500}), 1, "Failed"),
+        (Release({"batchItemFailures": []}, CANARY), 0, "Failed"),
+    ],
+    ids=["answers as it should", "answers otherwise", "cannot be told from the deployment"],
+)
+def test_codedeploy_always_hears_a_verdict(
+    environment: dict[str, str], release: Release, tried: int, verdict: str
+) -> None:
+    with SocketServer(release.behave) as aws:
+        done = run("check_release", environment | {"AWS_ENDPOINT_URL": aws.url}, DEPLOYMENT)
+
+    assert done.answers == [None]
+    assert release.tried == ["/2015-03-31/functions/place-call/invocations?Qualifier=7"] * tried
+    assert release.verdicts == [
+        {"deploymentId": "d-ABCDEF123", "lifecycleEventHookExecutionId": "the-execution", "status": verdict}
+    ]
+    (line,) = done.lines()
+    assert line["message"] == ("release checked" if tried else "release not checked")
+    assert ("complaint" in line) == (verdict == "Failed" and tried == 1)
 
 
 # The environment.

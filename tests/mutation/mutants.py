@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, cast, override
 
@@ -40,14 +40,19 @@ class Mutant:
     source: str
 
 
-def mutants_of(module: str, source: str) -> list[Mutant]:
-    """Every mutant of a module, in the order of the source; mistakes that lead to the same text once."""
+def mutants_of(module: str, source: str, functions: Collection[str] | None = None) -> list[Mutant]:
+    """Every mutant of a module, in the order of the source; mistakes that lead to the same text once.
+
+    With `functions`, only what is in these; `""` is what stands outside of all.
+    """
     wrapper = MetadataWrapper(cst.parse_module(source))
     places = _Places()
     wrapper.visit(places)
     found: dict[str, Mutant] = {}
     names = Counter[str]()
     for place in places.found:
+        if functions is not None and place.function not in functions:
+            continue
         text = place.mutated()
         if text == source or text in found or not _compiles(text):
             continue
@@ -85,7 +90,8 @@ def element_left_out(
             case cst.MatchOr() if len(kept) == 1:
                 yield kept[0].pattern
             case cst.MatchOr():
-                yield node.with_changes(patterns=[*kept[:-1], kept[-1].with_changes(separator=cst.MaybeSentinel.DEFAULT)])
+                kept[-1] = kept[-1].with_changes(separator=cst.MaybeSentinel.DEFAULT)
+                yield node.with_changes(patterns=kept)
             case cst.Set() if not kept:
                 yield cst.Call(cst.Name("set"))
             case cst.Tuple() if not kept and not node.lpar:
@@ -101,7 +107,8 @@ def condition_negated(node: cst.If | cst.IfExp | cst.While | cst.CompIf) -> Iter
 def guard_negated(node: cst.MatchCase) -> Iterator[cst.CSTNode]:
     if node.guard is not None:
         yield node.with_changes(guard=_negated(node.guard))
-        yield node.with_changes(guard=None)
+        nothing = cst.SimpleWhitespace("")
+        yield node.with_changes(guard=None, whitespace_before_if=nothing, whitespace_after_if=nothing)
 
 
 def statement_left_out(node: cst.Expr | cst.Raise) -> Iterator[cst.CSTNode]:
@@ -191,9 +198,7 @@ class _Places(cst.CSTVisitor):
             if isinstance(node, kinds):
                 span = self.get_metadata(PositionProvider, statement)
                 lines = range(span.start.line, span.end.line + 1)
-                self.found += [
-                    _Place(tuple(self._way), mistake, ".".join(named), lines) for mistake in operator(node)
-                ]
+                self.found += [_Place(tuple(self._way), mistake, ".".join(named), lines) for mistake in operator(node)]
 
 
 def _is_for_types(node: cst.CSTNode) -> bool:

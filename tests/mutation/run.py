@@ -11,8 +11,10 @@ others wrote, which is what takes the time, and holds the local cloud for all of
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import resource
@@ -21,13 +23,13 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import boto3
+import boto3  # noqa: F401 - see above
 import coverage
 import httpx  # noqa: F401 - see above
 import hypothesis
@@ -42,6 +44,9 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYER = ROOT / "layers/outbound_calls/outbound_calls"
 MODULES = ("lifecycle", "callbacks", "allomia", "ledger")
 TESTS = ("tests/unit", "tests/ledger")
+ELSEWHERE = ("tests/unit/test_snapshots.py", "tests/ledger/test_handlers.py")
+"""Tests that start the functions as processes of their own, in which there is no mutant."""
+
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 AT_ONCE = 2
 
@@ -53,13 +58,12 @@ WALL_SECONDS, WALL_TIMES_BASELINE = 300, 20
 
 
 class Result(NamedTuple):
-    """What became of a mutant: the test that failed, or how else it ended; None as `by` when it survived."""
+    """What became of a mutant: the test that failed, or the signal that ended one that was stuck; None: it survived."""
 
     mutant: Mutant
     by: str | None
-    timeout: bool
+    stuck: bool
     tests: int
-    seconds: float
 
 
 @dataclass
@@ -77,7 +81,7 @@ class Baseline:
             files = {file_of(test) for module in MODULES for test in self.reached[module]}
             found = {test for test in self.seconds if file_of(test) in files}
         # The quickest first, but file by file.
-        longest: Counter[str] = Counter()
+        longest: dict[str, float] = defaultdict(float)
         for test in found:
             longest[file_of(test)] += self.seconds[test]
         return sorted(found, key=lambda test: (longest[file_of(test)], file_of(test), self.seconds[test]))
@@ -99,7 +103,7 @@ class Shared:
         self.cloud = cloud
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Any:
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> Any:
         if fixturedef.argname != "cloud":
             return None
         fixturedef.cached_result = (self.cloud, fixturedef.cache_key(request), None)
@@ -123,7 +127,7 @@ class Watch:
 
     def __init__(self, measured: coverage.Coverage | None = None) -> None:
         self.measured = measured
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
         self.failed: list[str] = []
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -151,7 +155,9 @@ def run_tests(tests: Sequence[str], *plugins: object) -> int:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     hypothesis.settings.load_profile("mutation")
-    options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:pytest_cov", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:pytest_cov"]
+    # The plugins were imported before pytest could rewrite their assertions.
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     return int(pytest.main([*options, *tests], plugins=plugins))
 
 
@@ -161,7 +167,7 @@ def measure(cloud: LocalCloud, answer: int) -> None:
     measured = coverage.Coverage(data_file=None, include=list(files.values()), config_file=False)
     watch = Watch(measured)
     measured.start()
-    code = run_tests(TESTS, watch, Shared(cloud))
+    code = run_tests([*TESTS, *(f"--ignore={file}" for file in ELSEWHERE)], watch, Shared(cloud))
     measured.stop()
     if code != pytest.ExitCode.OK:
         raise SystemExit(f"The tests fail without any mistake: {watch.failed or code}")
@@ -171,44 +177,42 @@ def measure(cloud: LocalCloud, answer: int) -> None:
         json.dump({"seconds": watch.seconds, "lines": lines}, pipe)
 
 
-def try_out(mutant: Mutant, tests: Sequence[str], seconds: float, cloud: LocalCloud, answer: int) -> None:
+def try_out(mutant: Mutant, tests: Sequence[str], seconds: float, cloud: LocalCloud, folder: Path, answer: int) -> None:
     """For a process of its own: put the mutant in the place of its module, and run tests until one fails."""
     cpu = int(CPU_SECONDS + CPU_TIMES_BASELINE * seconds + time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 10))
     signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS + WALL_TIMES_BASELINE * seconds)
     watch = Watch()
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / f"{mutant.module}.py").write_text(mutant.source)
-        sys.dont_write_bytecode = True
-        sys.path.insert(0, str(LAYER.parent))
-        import outbound_calls
+    folder.mkdir()
+    (folder / f"{mutant.module}.py").write_text(mutant.source)
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(LAYER.parent))
+    import outbound_calls
 
-        outbound_calls.__path__.insert(0, folder)
-        try:
-            for module in sorted(LAYER.glob("*.py")):
-                importlib.import_module(f"outbound_calls.{module.stem}")
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody would miss it
-            watch.failed.append(f"import: {type(error).__name__}")
-        else:
-            assert str(sys.modules[f"outbound_calls.{mutant.module}"].__file__).startswith(folder)
-            # File by file, as most mistakes are noticed by the first.
-            for file in dict.fromkeys(map(file_of, tests)):
-                code = run_tests([file], watch, Chosen(tests), Shared(cloud))
-                if (code == pytest.ExitCode.OK) == bool(watch.failed):
-                    raise SystemExit(f"pytest ended with {code}")
-                if watch.failed:
-                    break
+    outbound_calls.__path__.insert(0, str(folder))
+    try:
+        for module in sorted(LAYER.glob("*.py")):
+            importlib.import_module(f"outbound_calls.{module.stem}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, nobody would miss it
+        watch.failed.append(f"import: {type(error).__name__}")
+    else:
+        assert Path(str(sys.modules[f"outbound_calls.{mutant.module}"].__file__)).parent == folder
+        # File by file, as most mistakes are noticed by the first.
+        for file in dict.fromkeys(map(file_of, tests)):
+            code = run_tests([file], watch, Chosen(tests), Shared(cloud))
+            if (code == pytest.ExitCode.OK) == bool(watch.failed):
+                raise SystemExit(f"pytest ended with {code}")
+            if watch.failed:
+                break
     with os.fdopen(answer, "w") as pipe:
         json.dump(watch.failed[:1], pipe)
 
 
-@dataclass
-class Child:
+class Child(NamedTuple):
     """A process that is under way: what it says comes through `answer`."""
 
     answer: int
     log: Path
-    began: float
     mutant: Mutant
     tests: int
 
@@ -267,15 +271,14 @@ def hunt(mutants: Sequence[Mutant], baseline: Baseline, cloud: LocalCloud, folde
             near = [test for test in [*killers[mutant.function], *killers[mutant.module]] if test in set(tests)]
             ordered = list(dict.fromkeys([*near, *tests]))
             log = folder / f"{len(waiting)}.log"
-            began = time.monotonic()
-            pid, answer = fork(try_out, mutant, ordered, seconds, cloud, log=log)
-            running[pid] = Child(answer, log, began, mutant, len(ordered))
+            pid, answer = fork(try_out, mutant, ordered, seconds, cloud, log.with_suffix(""), log=log)
+            running[pid] = Child(answer, log, mutant, len(ordered))
         pid, status = os.wait()
         if pid not in running:
             raise SystemExit(f"The local cloud has ended:\n{cloud.log()[-4000:]}")
         child = running.pop(pid)
         result = _result(child, status)
-        if result.by and not result.timeout and "::" in result.by:
+        if result.by and "::" in result.by:
             for name in (child.mutant.function, child.mutant.module):
                 killers[name] = list(dict.fromkeys([result.by, *killers[name]]))[:10]
         child.log.unlink(missing_ok=True)
@@ -285,41 +288,80 @@ def hunt(mutants: Sequence[Mutant], baseline: Baseline, cloud: LocalCloud, folde
 def _result(child: Child, status: int) -> Result:
     with os.fdopen(child.answer) as pipe:
         said = pipe.read()
-    seconds = time.monotonic() - child.began
     if os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
-        return Result(child.mutant, name, True, child.tests, seconds)
+        return Result(child.mutant, signal.Signals(os.WTERMSIG(status)).name, True, child.tests)
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"{child.mutant.name}\n{child.log.read_text()[-4000:]}")
     failed = json.loads(said)
-    return Result(child.mutant, failed[0] if failed else None, False, child.tests, seconds)
+    return Result(child.mutant, failed[0] if failed else None, False, child.tests)
 
 
 def explained() -> dict[str, str]:
-    """Why which survivors matter to nobody, by the mutant's name."""
-    told = tomllib.loads(SURVIVORS.read_text())
-    return {mutant.strip(): reason["why"] for reason in told["survivors"] for mutant in reason["mutants"]}
+    """Why which survivors may live, by the mutant's name."""
+    told = tomllib.loads(SURVIVORS.read_text()).get("survivors", [])
+    return {mutant.strip(): reason["why"] for reason in told for mutant in reason["mutants"]}
+
+
+def complaints(results: Sequence[Result], explanations: Collection[str]) -> list[str]:
+    """The survivors that nothing explains, and the explanations of what does not survive or is no mutant any more."""
+    survivors = [result.mutant.name for result in results if result.by is None]
+    return [
+        *(f"survives: {name}" for name in survivors if name not in explanations),
+        *(f"explained, but does not survive: {name}" for name in explanations if name not in survivors),
+    ]
+
+
+def table(results: Sequence[Result]) -> str:
+    """How many mutants of each module there are, and what became of them."""
+    lines = [f"{'':12}{'mutants':>10}{'noticed':>10}{'stuck':>10}{'survive':>10}"]
+    for module in (*MODULES, "all"):
+        found = [result for result in results if module in {result.mutant.module, "all"}]
+        stuck = sum(result.stuck for result in found)
+        survive = sum(result.by is None for result in found)
+        lines.append(f"{module:12}{len(found):10}{len(found) - stuck - survive:10}{stuck:10}{survive:10}")
+    return "\n".join(lines)
 
 
 def main(only: Sequence[str]) -> int:
     """Try out every mutant, and say what became of them."""
     began = time.monotonic()
-    mutants = [mutant for module in MODULES for mutant in mutants_of(module, (LAYER / f"{module}.py").read_text())]
-    mutants = [mutant for mutant in mutants if not only or mutant.name.startswith(tuple(only))]
-    assert "outbound_calls" not in sys.modules
+
+    def chosen(name: str) -> bool:
+        return not only or name.startswith(tuple(only))
+
+    explanations = {name: why for name, why in explained().items() if chosen(name)}
+    mutants = [mutant for module in MODULES for mutant in mutants_of(module, source_of(module)) if chosen(mutant.name)]
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder, LocalCloud() as cloud:
-        for service in ("dynamodb", "sqs", "secretsmanager"):
-            boto3.session.Session.client  # noqa: B018
-            cloud.client(service)  # type: ignore[call-overload]
-        run_tests(["--collect-only", "tests/mutation"])
-        gc.freeze()
-        baseline = baseline_of(cloud, Path(folder) / "baseline.log")
-        print(f"{len(baseline.seconds)} tests pass; {len(mutants)} mutants in {time.monotonic() - began:.0f} s", flush=True)
+        warm_up(cloud)
+        baseline = baseline_of(cloud, Path(folder) / "log")
+        print(f"{len(mutants)} mutants, {len(baseline.seconds)} tests that may notice them", flush=True)
         for result in hunt(mutants, baseline, cloud, Path(folder)):
             results.append(result)
-            print(json.dumps([result.mutant.name, result.by, result.timeout, result.tests, round(result.seconds, 1)]), flush=True)
-    return 0
+            if result.by is None and result.mutant.name not in explanations:
+                print(f"\nsurvives {result.tests} tests: {result.mutant.name}", flush=True)
+    print(f"\n{table(results)}\n\n{(time.monotonic() - began) / 60:.0f} minutes")
+    for result in results:
+        if result.stuck:
+            print(f"\nstuck ({result.by}): {result.mutant.name}")
+    found = complaints(results, explanations)
+    print(f"\n{len(explanations)} survivors are explained in {SURVIVORS.relative_to(ROOT)}", *found, sep="\n\n")
+    return 1 if found else 0
+
+
+def source_of(module: str) -> str:
+    """The module as it is."""
+    return (LAYER / f"{module}.py").read_text()
+
+
+def warm_up(cloud: LocalCloud) -> None:
+    """Do what every process would have to, as far as it does not touch the layer."""
+    for service in ("dynamodb", "sqs", "secretsmanager"):
+        cloud.client(service)
+    with contextlib.redirect_stdout(io.StringIO()):
+        run_tests(["--collect-only", str(Path(__file__).parent)])
+    assert "outbound_calls" not in sys.modules
+    gc.freeze()
 
 
 if __name__ == "__main__":

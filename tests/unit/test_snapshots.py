@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from outbound_calls.place import PlaceCalls
-from tests.unit.parts import SocketServer
+from tests.unit.parts import MEASURED, SocketServer
 
 ROOT = Path(__file__).parents[2]
 APPS = sorted(ROOT.glob("functions/*/app.py"))
@@ -31,7 +31,7 @@ print("secrets", sum(len(each._values) for each in __import__("gc").get_objects(
 
 def environment(url: str) -> dict[str, str]:
     """For every function what it is told, with everything that it could ask at `url`."""
-    return {
+    return MEASURED | {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT / "layers/outbound_calls"),
         "AWS_ACCESS_KEY_ID": "123456789012",
