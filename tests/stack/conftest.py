@@ -79,3 +79,21 @@ def bring_forward(world: World, request_id: str) -> None:
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues={":now": {"N": str(int(time.time()))}, ":scheduled": {"S": "scheduled"}},
         )
+
+
+def let_deadline_pass(world: World, request_id: str) -> None:
+    """Make a dispatched attempt's deadline pass now, instead of waiting for it."""
+    dynamodb = world.cloud.client("dynamodb")
+    with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
+        dynamodb.update_item(
+            TableName=world.stack.calls_table_name,
+            Key={"requestId": {"S": request_id}, "attempt": {"N": "1"}},
+            UpdateExpression="SET dispatchedAt = :then, dueAt = :now",
+            ConditionExpression="#status = :dispatching AND dispatchedAt > :then",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={
+                ":then": {"N": str(int(time.time()) - DEADLINE_SECONDS)},
+                ":now": {"N": str(int(time.time()))},
+                ":dispatching": {"S": "dispatching"},
+            },
+        )
