@@ -1,0 +1,25 @@
+"""What the functions are held against: the requests that the work itself asks for, and nothing else.
+
+Loaded into the functions' own process (`benchmarks.runtime`), so it has their packages, clients and connections.
+"""
+
+import httpx
+from outbound_calls import aws
+from outbound_calls.allomia import http_client
+
+dynamodb = aws.client("dynamodb")
+allomia: httpx.Client | None = None
+
+
+def update_item(request, _context):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """One UpdateItem."""
+    dynamodb.update_item(**request)
+
+
+def round_trip(work, _context):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """A claim, a POST to AlloMia and a settle, for one call."""
+    global allomia  # noqa: PLW0603
+    allomia = allomia or http_client(work["url"])
+    dynamodb.put_item(**work["claim"])
+    allomia.post("/api/outbound", json=work["order"], headers={"Authorization": "Bearer key"}).raise_for_status()
+    dynamodb.update_item(**work["settle"])
