@@ -3,7 +3,10 @@
 Loaded into the functions' own process (`benchmarks.runtime`), so it has their packages, clients and connections.
 """
 
+from typing import Any
+
 import httpx
+
 from outbound_calls import aws
 from outbound_calls.allomia import http_client
 
@@ -11,12 +14,12 @@ dynamodb = aws.client("dynamodb")
 allomia: httpx.Client | None = None
 
 
-def update_item(request, _context):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def update_item(request: dict[str, Any], _context: object) -> None:
     """One UpdateItem."""
     dynamodb.update_item(**request)
 
 
-def round_trip(work, _context):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def round_trip(work: dict[str, Any], _context: object) -> None:
     """A claim, a POST to AlloMia and a settle, for one call."""
     global allomia  # noqa: PLW0603
     allomia = allomia or http_client(work["url"])

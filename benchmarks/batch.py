@@ -1,8 +1,8 @@
 """How long does a full batch take, beside a single call?
 
-AlloMia is a server that answers after half a second, DynamoDB one that answers at once. A batch of ten goes through the
-real handler of place_call; beside it, in the same process, one call is made of nothing but its three requests, one after
-the other: the claim, the POST, the settle.
+AlloMia is a server that answers after half a second, DynamoDB one that answers at once. A batch of ten goes through
+the real handler of place_call; beside it, in the same process, one call is made of nothing but its three requests, one
+after the other: the claim, the POST, the settle.
 
     python -m benchmarks.batch
 """
@@ -34,7 +34,8 @@ class Batch:
     single_ms: Spread
     ratio: Spread
     connections: int
-    """That AlloMia accepted for all the batches and single calls, whose time it took to open the first is not counted."""
+    """That AlloMia accepted for all of the `posts`; the time in which the first were opened is not counted."""
+
     posts: int
 
 

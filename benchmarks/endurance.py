@@ -17,11 +17,12 @@ from typing import Any
 
 from benchmarks.batch import batch_of
 from benchmarks.function import Function, Usage
-from benchmarks.healthy_call import held
+from benchmarks.healthy_call import counted_stack, held
 from benchmarks.other_side import CALL_DETAILS, CONTACT_ID, OtherSide
 from benchmarks.warm_webhook import event_of
 from benchmarks.wire import CountingWire
 from local.cloud import LocalCloud
+from local.simulator import Simulator
 from local.stack import function_environment
 from local.world import API_KEY, SIGNING_KEY, World
 from outbound_calls.contracts import AttemptKey
@@ -83,14 +84,16 @@ class _Environments:
         used = {"PlaceCallFunction": self._invoke("PlaceCallFunction", [batch_of(name, CALLS)])}
         used["ReceiveWebhookFunction"] = self._invoke("ReceiveWebhookFunction", [self._webhook(key) for key in keys])
         # In batches, as the stream hands them over; a record that was published is never looked at again.
-        records = [{"eventName": "MODIFY", "dynamodb": {"NewImage": self.wire.items.pop(self._id(key))}} for key in keys]
+        records = [
+            {"eventName": "MODIFY", "dynamodb": {"NewImage": self.wire.items.pop(self._id(key))}} for key in keys
+        ]
         used["PublishOutcomeFunction"] = self._invoke("PublishOutcomeFunction", [{"Records": records}])
         return used
 
     def _invoke(self, function: str, events: list[Any]) -> Usage:
         usage = self.functions[function].invoke(events)
         for answer in usage.answers:
-            if answer is not None and answer.get("statusCode", 200) != 200 or (answer or {}).get("batchItemFailures"):
+            if (answer is not None and answer.get("statusCode", 200) != 200) or (answer or {}).get("batchItemFailures"):
                 raise RuntimeError(f"{function} answered {answer}")
         return usage
 
@@ -104,7 +107,7 @@ class _Environments:
 
 
 @contextmanager
-def environments(world: World, wire: CountingWire, allomia_url: str, *names: str) -> Iterator[dict[str, Function]]:
+def environments(world: World, allomia_url: str, *names: str) -> Iterator[dict[str, Function]]:
     """One execution environment for each of these functions, told what the deployed ones are."""
     credentials = {name: value for name, value in world.cloud.environment().items() if name.startswith("AWS_")}
     del credentials["AWS_ENDPOINT_URL"], credentials["AWS_DEFAULT_REGION"], credentials["AWS_EC2_METADATA_DISABLED"]
@@ -124,7 +127,7 @@ def measure(world: World, wire: CountingWire, batches: int = BATCHES) -> Enduran
         OtherSide() as allomia,
         held(world, "PlaceCallFunctionRequest"),
         held(world, "PublishOutcomeFunctionOutcome"),
-        environments(world, wire, allomia.url, *FUNCTIONS) as functions,
+        environments(world, allomia.url, *FUNCTIONS) as functions,
     ):
         parts = _Environments(functions, world, wire)
         for number in range(WARM_UP):
@@ -144,9 +147,7 @@ def measure(world: World, wire: CountingWire, batches: int = BATCHES) -> Enduran
             stages.append(
                 Stage(
                     calls=size,
-                    cpu_ms={
-                        name: median(1000 * each[name].cpu_seconds / CALLS for each in used) for name in FUNCTIONS
-                    },
+                    cpu_ms={name: median(1000 * each[name].cpu_seconds / CALLS for each in used) for name in FUNCTIONS},
                     requests=sum(traffic.requests.values()) / calls,
                     write_units=sum(
                         write.units.table + write.units.index for writes in traffic.writes.values() for write in writes
@@ -167,13 +168,9 @@ def _sample(calls: int, used: Mapping[str, Usage]) -> Sample:
 
 
 if __name__ == "__main__":
-    from benchmarks.healthy_call import counted_stack
-    from local.simulator import Simulator
     with (
         LocalCloud() as cloud,
         Simulator(gateway=cloud.endpoint_url, accepted_keys=(API_KEY,)) as simulator,
-        counted_stack(cloud, simulator) as (a_world, a_wire),
+        counted_stack(cloud, simulator) as counted,
     ):
-        import sys
-        e = measure(a_world, a_wire, int(sys.argv[1]))
-        print(*e.stages, e.samples[0], e.samples[-1], e.allomia_connections, sep="\n")
+        print(measure(*counted))

@@ -66,13 +66,15 @@ class HealthyCalls:
     """Of the functions, by service and operation; reading the secrets, which are kept for minutes, is left out."""
 
     writes: dict[str, int]
-    """How many calls had these writes, each with its units for the table and the index: `PutItem 1+1, UpdateItem 1+0`."""
+    """How many calls had these writes, each with its units for table and index: `PutItem 1+1, UpdateItem 1+0`."""
 
     write_units: int
     item_bytes: int
     """The largest item that a write left."""
 
     said: dict[str, Said]
+    metrics: list[str]
+    """The names that were written."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ def counted_stack(cloud: LocalCloud, allomia: Simulator, name: str = "counted") 
     """A stack whose functions reach the cloud over a wire that counts; warm, with what is done only once behind it."""
     with CountingWire(cloud.endpoint_url) as wire:
         # So late that the webhooks come first and no call is polled.
-        parameters = {"LocalEndpointUrl": wire.url, "WebhookGraceSeconds": 600, "CallDeadlineSeconds": 3600}
-        world = deploy_into(cloud, allomia, parameters, name)
+        parameters: dict[str, str | int] = {"LocalEndpointUrl": wire.url, "WebhookGraceSeconds": 600}
+        world = deploy_into(cloud, allomia, parameters | {"CallDeadlineSeconds": 3600}, name)
         world.send({"requestId": "warm-up"} | MESSAGE)
         until(lambda: bool(world.heard()))
         yield world, wire
@@ -119,9 +121,16 @@ def count_calls(world: World, wire: CountingWire, calls: int = CALLS) -> Healthy
             )
         until(lambda: all(world.calls().get(each, {}).get("status") == "completed" for each in ids))
     heard: set[str] = set()
-    until(lambda: heard.update(event["requestId"] for event in world.heard()) or heard >= ids)
+
+    def all_heard() -> bool:
+        heard.update(event["requestId"] for event in world.heard())
+        return heard >= ids
+
+    until(all_heard)
     # The log of an invocation is there a moment after what it did.
-    until(lambda: _said(world)["PublishOutcomeFunction"].invocations > said_before["PublishOutcomeFunction"].invocations)
+    until(
+        lambda: _said(world)["PublishOutcomeFunction"].invocations > said_before["PublishOutcomeFunction"].invocations
+    )
     traffic, said = wire.clear(), _said(world)
     writes = [traffic.writes[each] for each in sorted(ids)]
     return HealthyCalls(
@@ -132,6 +141,7 @@ def count_calls(world: World, wire: CountingWire, calls: int = CALLS) -> Healthy
         write_units=sum(write.units.table + write.units.index for each in writes for write in each),
         item_bytes=max(write.item_bytes for each in writes for write in each),
         said={function: _less(said[function], said_before[function]) for function in FUNCTIONS},
+        metrics=sorted({name for function in FUNCTIONS for name in _metrics(world, function)}),
     )
 
 
@@ -169,17 +179,29 @@ def _switch(world: World, mapping: str, *, on: bool) -> None:
 
 def _said(world: World) -> Mapping[str, Said]:
     """What each function has written to its log group until now."""
-    logs, found = world.cloud.client("logs"), {}
+    found = {}
     for function in FUNCTIONS:
-        group = world.stack.resources[function.replace("Function", "LogGroup")]
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-        messages = [event["message"] for page in pages for event in page["events"]]
+        messages = _log(world, function)
         own = [message for message in messages if not message.startswith(_OF_LAMBDA)]
         size, all_size = (sum(len(each.encode()) for each in some) for some in (own, messages))
         # The report comes last, so an invocation that is counted is complete.
         reports = sum(message.startswith("REPORT ") for message in messages)
         found[function] = Said(reports, len(own), size, all_size - size)
     return found
+
+
+def _log(world: World, function: str) -> list[str]:
+    group = world.stack.resources[function.replace("Function", "LogGroup")]
+    pages = world.cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+    return [event["message"] for page in pages for event in page["events"]]
+
+
+def _metrics(world: World, function: str) -> Iterator[str]:
+    """The metrics in the function's log, by the embedded metric format."""
+    for message in _log(world, function):
+        if message.startswith("{") and "_aws" in (line := json.loads(message)):
+            for directive in line["_aws"]["CloudWatchMetrics"]:
+                yield from (metric["Name"] for metric in directive["Metrics"])
 
 
 def _less(now: Said, before: Said) -> Said:
@@ -192,6 +214,7 @@ def _less(now: Said, before: Said) -> Said:
 
 
 def until(done: Callable[[], bool]) -> None:
+    """Wait for something; raises TimeoutError when it takes too long."""
     deadline = time.monotonic() + SECONDS
     while not done():
         if time.monotonic() > deadline:

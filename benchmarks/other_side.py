@@ -106,7 +106,8 @@ class _Connection(asyncio.Protocol):
         if len(rest) < length:
             return
         body, self._received = rest[:length], rest[length:]
-        self._answer(*first.split(" ")[:2], headers.get("x-amz-target", ""), body)
+        method, path, _ = first.split(" ")
+        self._answer(method, path, headers.get("x-amz-target", ""), body)
 
     def _answer(self, method: str, path: str, target: str, body: bytes) -> None:
         operation = target.rpartition(".")[2]

@@ -1,8 +1,8 @@
 """How long until every outcome is known when all webhooks are lost, and how hard is AlloMia asked meanwhile?
 
 The deployed stack on the local cloud, with its own schedule, state machine and functions. Its table holds calls that
-AlloMia took and that have just come due: copies of a record that the stack itself made. AlloMia is a server that answers
-every status request after 200 ms with an outcome, and notes when it was asked.
+AlloMia took and that have just come due: copies of a record that the stack itself made. AlloMia is a server that
+answers every status request after 200 ms with an outcome, and notes when it was asked.
 
     python -m benchmarks.recovery
 """
@@ -68,8 +68,9 @@ def measure(calls: int = CALLS) -> Recovery:
         # Asked by nobody: a world has one.
         Simulator() as simulator,
     ):
-        parameters = {"AllomiaBaseUrl": allomia.url, "DueShards": SHARDS, "WebhookGraceSeconds": 3600}
-        world = deploy_into(cloud, simulator, parameters | {"CallDeadlineSeconds": 7200}, "recovery")
+        parameters: dict[str, str | int] = {"AllomiaBaseUrl": allomia.url, "DueShards": SHARDS}
+        patience = {"WebhookGraceSeconds": 3600, "CallDeadlineSeconds": 7200}
+        world = deploy_into(cloud, simulator, parameters | patience, "recovery")
         due_at = _fill(world, calls)
         before = len(allomia.arrived().allomia_at)
         world.sweep()

@@ -1,4 +1,4 @@
-"""The wire between the functions and AWS: what passes is counted, by service and operation, and priced in write units."""
+"""The wire between the functions and AWS: what passes is counted by service and operation, and in write units."""
 
 import json
 import threading

@@ -1,0 +1,45 @@
+"""All figures, as they were last taken: docs/performance.json. The pages are made of them and of nothing else."""
+
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from benchmarks.batch import Batch
+from benchmarks.endurance import Endurance
+from benchmarks.healthy_call import HealthyCalls, Idle
+from benchmarks.machine import Machine
+from benchmarks.recovery import Recovery
+from benchmarks.warm_webhook import WarmWebhook
+from local.sam import ROOT
+
+FILE = ROOT / "docs/performance.json"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured, and when, and on what."""
+
+    taken: str
+    """The day, in UTC."""
+
+    machine: Machine
+    warm_webhook: WarmWebhook
+    batch: Batch
+    full_batch: HealthyCalls
+    single_calls: HealthyCalls
+    idle: Idle
+    endurance: Endurance
+    recovery: Recovery
+
+
+_FIGURES = TypeAdapter(Figures)
+
+
+def read() -> Figures:
+    """The figures as they were last taken."""
+    return _FIGURES.validate_json(FILE.read_bytes())
+
+
+def write(figures: Figures) -> None:
+    """Keep the figures."""
+    FILE.write_bytes(_FIGURES.dump_json(figures, indent=2) + b"\n")
