@@ -17,7 +17,7 @@ UNLOCKED := .venv/lock
 COMPILE := $(CURDIR)/$(BIN)/uv --directory $(UNLOCKED) pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
-.PHONY: help setup lock schemas build lint format test proof mutation coverage demo local invoke clean
+.PHONY: help setup lock schemas build lint format test proof mutation coverage bench cost demo local invoke clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,12 @@ coverage: setup ## Branch coverage of the layer and the functions; every branch 
 	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/ledger --cov --cov-report=
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --fail-under=100 --include='*/lifecycle.py,*/ledger.py,*/allomia.py,*/callbacks.py'
+
+bench: setup ## Measure how fast and how cheap it is, into docs/performance.md and docs/cost.md (BENCH="batch" for some)
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+cost: setup ## Write these pages anew from the figures and the prices that are there
+	@$(BIN)/python -m benchmarks --pages
 
 demo: setup ## Deploy the real template here, place calls against the simulator, and prove what is promised
 	@$(BIN)/python -m local.demo

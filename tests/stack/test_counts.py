@@ -1,0 +1,60 @@
+"""What calls ask of AWS, counted exactly: a request, a write or a log line more is a failure."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.healthy_call import HealthyCalls, Idle, count_calls, count_idle, counted_stack
+from benchmarks.wire import CountingWire
+from local.cloud import LocalCloud
+from local.simulator import Simulator
+from local.world import World
+
+
+@pytest.fixture(scope="module")
+def counted(parts: tuple[LocalCloud, Simulator]) -> Iterator[tuple[World, CountingWire]]:
+    with counted_stack(*parts) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def ten(counted: tuple[World, CountingWire]) -> HealthyCalls:
+    """A full batch."""
+    return count_calls(*counted)
+
+
+@pytest.fixture(scope="module")
+def idle(counted: tuple[World, CountingWire]) -> Idle:
+    return count_idle(*counted)
+
+
+def test_a_healthy_call_is_a_claim_a_settle_and_an_outcome_and_no_read(ten: HealthyCalls) -> None:
+    assert ten.requests == {"dynamodb:PutItem": 10, "dynamodb:UpdateItem": 20, "events:PutEvents": 1}
+
+
+def test_a_healthy_call_takes_five_write_units(ten: HealthyCalls) -> None:
+    # The claim puts the entry into the index, the settling leaves it alone, the outcome takes it out.
+    assert ten.writes == {"PutItem 1+1, UpdateItem 1+0, UpdateItem 1+1": 10}
+    assert ten.write_units == 50
+
+
+def test_a_full_batch_is_one_invocation_at_each_end(ten: HealthyCalls) -> None:
+    assert {function: said.invocations for function, said in ten.said.items()} == {
+        "PlaceCallFunction": 1,
+        "ReceiveWebhookFunction": 10,
+        "PollCallsFunction": 0,
+        "PublishOutcomeFunction": 1,
+    }
+
+
+def test_a_healthy_call_says_little(ten: HealthyCalls) -> None:
+    lines = sum(said.lines for said in ten.said.values()) / ten.calls
+    size = sum(said.bytes for said in ten.said.values()) / ten.calls
+
+    assert lines <= 4.2
+    assert size <= 1_500
+
+
+def test_a_sweep_that_finds_nothing_invokes_nothing(idle: Idle) -> None:
+    assert idle.invocations == 0
+    assert idle.requests == {}
