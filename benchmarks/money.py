@@ -28,6 +28,10 @@ from outbound_calls.workers import WORKERS
 if TYPE_CHECKING:
     from benchmarks.figures import Figures
 
+LIMIT_OF_A_MILLION = 8
+LIMIT_OF_A_MONTH = 4
+"""What is aimed at, in dollars: for a million healthy calls in bursts; beside them, with the free tier."""
+
 MONTH_MINUTES = 730 * 60
 CALLS_A_MONTH = (1_000, 10_000, 100_000, 1_000_000)
 UNSOURCED = 1.1
@@ -143,7 +147,7 @@ def of_calls(healthy: HealthyCalls, endurance: Endurance, shape: Shape) -> list[
     """What a healthy call is billed for. `healthy` was counted for full batches, or for single calls, as the shape."""
     functions = ("PlaceCallFunction", "ReceiveWebhookFunction", "PublishOutcomeFunction")
     invocations = {name: healthy.said[name].invocations / healthy.calls for name in functions}
-    log_bytes = sum(said.bytes + said.lambda_bytes for said in healthy.said.values()) / healthy.calls
+    log_bytes = sum(said.bytes for said in healthy.said.values()) / healthy.calls
     batched = invocations["PlaceCallFunction"] + invocations["PublishOutcomeFunction"]
     return [
         Line("DynamoDB writes", "dynamodbWrite", healthy.write_units / healthy.calls),
@@ -174,6 +178,18 @@ def of_recovered_calls(figures: Figures) -> list[Line]:
         Line("HTTP API requests", "httpApiRequest", -1),
         Line("Lambda requests", "lambdaRequest", page - 1),
         Line("Lambda duration", "lambdaGbSecond", memory / 1024 * seconds),
+    ]
+
+
+def of_reads() -> list[Line]:
+    """What it costs that somebody asks for a call."""
+    memory = int(template()["Resources"]["GetCallFunction"]["Properties"]["MemorySize"])
+    return [
+        Line("HTTP API requests", "httpApiRequest", 1),
+        Line("Lambda requests", "lambdaRequest", 1),
+        Line("Lambda duration", "lambdaGbSecond", memory / 1024 * 2 * AWS_ANSWER_SECONDS),
+        # The table is read consistently, so that the answer is never older than the question.
+        Line("read units", "dynamodbRead", 1),
     ]
 
 

@@ -95,6 +95,7 @@ def cost(figures: Figures) -> str:
         answer_seconds=batch.ANSWER_SECONDS,
         burst=money.BURST_CALLS_PER_SECOND,
         call_seconds=money.CALL_SECONDS,
+        read=money.per_million(money.of_reads()),
         recovered=money.per_million(money.of_recovered_calls(figures)),
         looked_up=money.price_table().looked_up,
         tables=tables,
@@ -128,8 +129,8 @@ def summary(figures: Figures) -> Table:
                 f"{figures.recovery.seconds:.0f} s",
                 f"at most {recovery.LIMIT_SECONDS} s",
             ),
-            ("a million healthy calls, in bursts", f"{million:.2f} dollars", "under 8"),
-            ("a month beside them, with the free tier", f"{fixed:.2f} dollars", "under 4"),
+            ("a million healthy calls, in bursts", f"{million:.2f} dollars", f"under {money.LIMIT_OF_A_MILLION}"),
+            ("a month beside them, with the free tier", f"{fixed:.2f} dollars", f"under {money.LIMIT_OF_A_MONTH}"),
         ],
     )
 
@@ -172,7 +173,6 @@ def _healthy_call(figures: Figures) -> Table:
             ("transitions of Step Functions", "0", "0"),
             row("log lines", said(lambda each: each.lines)),
             row("bytes of these", said(lambda each: each.bytes)),
-            row("bytes that Lambda adds", said(lambda each: each.lambda_bytes)),
         ],
     )
 

@@ -47,12 +47,14 @@ def test_a_full_batch_is_one_invocation_at_each_end(ten: HealthyCalls) -> None:
     }
 
 
-def test_a_healthy_call_says_little(ten: HealthyCalls) -> None:
-    lines = sum(said.lines for said in ten.said.values()) / ten.calls
-    size = sum(said.bytes for said in ten.said.values()) / ten.calls
-
-    assert lines <= 4.2
-    assert size <= 1_500
+def test_a_healthy_call_is_told_in_two_lines(ten: HealthyCalls) -> None:
+    assert {function: said.lines for function, said in ten.said.items()} == {
+        "PlaceCallFunction": 10,
+        "ReceiveWebhookFunction": 10,
+        "PollCallsFunction": 0,
+        "PublishOutcomeFunction": 0,
+    }
+    assert sum(said.bytes for said in ten.said.values()) <= 1_500 * ten.calls
 
 
 def test_a_sweep_that_finds_nothing_invokes_nothing(idle: Idle) -> None:
