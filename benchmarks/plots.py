@@ -38,10 +38,10 @@ def draw(figures: Figures, folder: Path = FOLDER) -> None:
             memory = [each.resident_mb[name] for each in samples]
             axes.plot([each.calls for each in samples], memory, label=name.removesuffix("Function"))
         axes.set_ylim(0)
-    with _axes(folder / "recovery.svg", "seconds after the first sweep began", "calls still due") as axes:
-        for shard in range(len(figures.recovery.left[0].due)):
+    with _axes(folder / "recovery.svg", "seconds after the first sweep began", "calls without an outcome") as axes:
+        for shard in range(len(figures.recovery.left[0].calls)):
             left = figures.recovery.left
-            axes.plot([each.seconds for each in left], [each.due[shard] for each in left], label=f"shard {shard}")
+            axes.plot([each.seconds for each in left], [each.calls[shard] for each in left], label=f"shard {shard}")
     with _axes(folder / "cost.svg", "calls a month", "dollars a month") as axes:
         fixed = money.of_months(len(figures.full_batch.metrics))
         for shape, lines in money.both_shapes(figures).items():

@@ -35,10 +35,10 @@ GIVE_UP_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class Left:
-    """How many calls were still due, by shard, so many seconds after the start of the first sweep."""
+    """How many calls had no outcome yet, by shard, so many seconds after the start of the first sweep."""
 
     seconds: float
-    due: list[int]
+    calls: list[int]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Recovery:
     calls: int
     answer_seconds: float
     seconds: float
-    """From the start of the first sweep until no call was due any more."""
+    """From the start of the first sweep until every outcome was recorded."""
 
     polls: int
     most_polls_per_second: int
@@ -69,14 +69,14 @@ def measure(calls: int = CALLS) -> Recovery:
         Simulator() as simulator,
     ):
         parameters: dict[str, str | int] = {"AllomiaBaseUrl": allomia.url, "DueShards": SHARDS}
-        patience = {"WebhookGraceSeconds": 3600, "CallDeadlineSeconds": 7200}
-        world = deploy_into(cloud, simulator, parameters | patience, "recovery")
-        due_at = _fill(world, calls)
+        defaults = {"WebhookGraceSeconds": 180, "CallDeadlineSeconds": 7200}
+        world = deploy_into(cloud, simulator, parameters | defaults, "recovery")
+        _fill(world, calls)
         before = len(allomia.arrived().allomia_at)
         world.sweep()
-        left = list(_left(world, due_at))
+        left = list(_left(world))
         asked_at = allomia.arrived().allomia_at[before:]
-        ended = [call for name, call in world.calls().items() if name != "model"]
+        ended = world.calls().values()
     return Recovery(
         calls=calls,
         answer_seconds=ANSWER_SECONDS,
@@ -98,17 +98,17 @@ def most_within(times: list[float], seconds: float) -> int:
     return most
 
 
-def _fill(world: World, calls: int) -> int:
-    """Have so many calls come due now; returns when that is (epoch seconds)."""
+def _fill(world: World, calls: int) -> None:
+    """Have so many calls come due now."""
     world.send({"requestId": "model"} | MESSAGE)
     until(lambda: world.calls().get("model", {}).get("status") == "calling")
     dynamodb, table = world.cloud.client("dynamodb"), world.stack.calls_table_name
-    model = dynamodb.get_item(TableName=table, Key={"requestId": {"S": "model"}, "attempt": {"N": "1"}})["Item"]
+    key: dict[str, Any] = {"requestId": {"S": "model"}, "attempt": {"N": "1"}}
+    model = dynamodb.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD")["Attributes"]
     due_at = int(time.time())
     for chunk in batched((f"lost-{number}" for number in range(calls)), 25, strict=False):
         requests: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": _copy(model, name, due_at)}} for name in chunk]
         dynamodb.batch_write_item(RequestItems={table: requests})
-    return due_at
 
 
 def _copy(model: dict[str, Any], name: str, due_at: int) -> dict[str, Any]:
@@ -120,19 +120,19 @@ def _copy(model: dict[str, Any], name: str, due_at: int) -> dict[str, Any]:
     }
 
 
-def _left(world: World, due_at: int) -> Iterator[Left]:
-    """Look how many calls are left, until there are none."""
+def _left(world: World) -> Iterator[Left]:
+    """Look how many calls are left, until there are none: whatever has no outcome yet is in the index."""
     began = time.monotonic()
     while (seconds := time.monotonic() - began) < GIVE_UP_SECONDS:
-        due = [_due(world, shard, due_at) for shard in range(SHARDS)]
-        yield Left(round(seconds, 1), due)
-        if not any(due):
+        left = [_in_index(world, shard) for shard in range(SHARDS)]
+        yield Left(round(seconds, 1), left)
+        if not any(left):
             return
         time.sleep(LOOK_EVERY_SECONDS)
-    raise TimeoutError(f"calls are still due after {GIVE_UP_SECONDS:.0f} s")
+    raise TimeoutError(f"calls have no outcome after {GIVE_UP_SECONDS:.0f} s")
 
 
-def _due(world: World, shard: int, due_at: int) -> int:
+def _in_index(world: World, shard: int) -> int:
     pages = (
         world.cloud.client("dynamodb")
         .get_paginator("query")
@@ -140,8 +140,8 @@ def _due(world: World, shard: int, due_at: int) -> int:
             TableName=world.stack.calls_table_name,
             IndexName="due",
             Select="COUNT",
-            KeyConditionExpression="dueShard = :shard AND dueAt <= :now",
-            ExpressionAttributeValues={":shard": {"N": str(shard)}, ":now": {"N": str(due_at)}},
+            KeyConditionExpression="dueShard = :shard",
+            ExpressionAttributeValues={":shard": {"N": str(shard)}},
         )
     )
     return sum(page["Count"] for page in pages)

@@ -20,8 +20,7 @@ def test_the_numbers_are_those_of_the_template_and_the_code() -> None:
     for said in (
         f"default of {parameters['MaxConcurrency']['Default']} dials",
         f"`MaxConcurrency`: {parameters['MaxConcurrency']['Default']} by default",
-        f"`ThrottlingRateLimit` in the template: {route['ThrottlingRateLimit']}, "
-        f"bursts of {route['ThrottlingBurstLimit']}",
+        f"in the template: {route['ThrottlingRateLimit']}, bursts of {route['ThrottlingBurstLimit']}",
         f"`ParallelizationFactor` {stream['ParallelizationFactor']}, batches of {stream['BatchSize']}",
         f"with {parameters['DueShards']['MaxValue']}, the most, 8,000",
         f"pages of {page} calls",
