@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -156,7 +157,7 @@ def watch(
     queues = {name: stack.outputs[output] for name, output in WATCHED_QUEUES.items()}
     looking = Watch(stack.records, stack.sqs, queues | {"failed outcomes": stack.resource("FailedOutcomesQueue")})
     view = looking.look()
-    with out.live() as picture:
+    with out.live() as picture, suppress(KeyboardInterrupt):
         while out.is_watched:
             picture(view)
             time.sleep(every)

@@ -15,6 +15,7 @@ from calls.requests_file import UnreadableFile
 from calls.resolving import NotAllowed
 from calls.stack import Aws, Deployed, NoSuchStack
 from outbound_calls.contracts import RefusedInput
+from outbound_calls.telemetry import describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         return int(app(args=list(arguments), prog_name="calls", standalone_mode=False) or Exit.DONE)
     except typer.TyperException as error:
         return out.refuse(mask_text(error.format_message()), Exit.USAGE)
+    except typer.Abort:
+        return out.refuse("not confirmed: nothing was done", Exit.REFUSED)
     except (UnreadableFile, NotAllowed, NotConfirmed, RefusedInput) as error:
         return out.refuse(str(error), Exit.REFUSED)
     except OSError as error:
@@ -77,3 +80,5 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         )
     except BotoCoreError as error:
         return out.refuse(mask_text(f"AWS cannot be reached: {error}"), Exit.OUT_OF_REACH)
+    except Exception as error:  # noqa: BLE001 - its text may hold what somebody's row holds
+        return out.refuse(f"a fault of this command, or of the stack's version: {describe(error)}", Exit.OUT_OF_REACH)

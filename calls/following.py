@@ -16,6 +16,8 @@ QUEUED = "queued"
 """What is shown of an attempt that has no record yet."""
 
 LOOK_SECONDS = 2.0
+CALLS_A_SECOND = 100
+"""How many are read at the most, on average: each look at a call costs a read unit."""
 
 
 class Followed(Wire):
@@ -61,7 +63,7 @@ class Follower:
             look(standing)
             if standing.all_ended or self.clock() >= give_up_at:
                 return standing
-            self.sleep(LOOK_SECONDS)
+            self.sleep(max(LOOK_SECONDS, (len(keys) - standing.ended) / CALLS_A_SECOND))
 
 
 def _standing(keys: Sequence[AttemptKey], seen: Mapping[AttemptKey, Found]) -> Following:

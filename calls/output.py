@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-import typer
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.prompt import Confirm
+from rich.text import Text
 
 from calls.render import render
 from outbound_calls.contracts import Wire
@@ -82,7 +83,7 @@ class Output:
             return
         if self.as_json or not sys.stdin.isatty():
             raise NotConfirmed("not confirmed: nobody can be asked here, so say --yes")
-        if not typer.confirm(question, err=True):
+        if not Confirm.ask(Text(question), console=self.stderr, default=False):
             raise NotConfirmed("not confirmed: nothing was done")
 
     @contextmanager

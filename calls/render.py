@@ -18,6 +18,7 @@ from calls.watching import View
 from outbound_calls.contracts import Wire
 from outbound_calls.reports import AttemptReport, CallReport
 
+_MOST_FOLLOWED = 30
 _STYLES = {
     "completed": "green",
     "failed": "yellow",
@@ -166,11 +167,13 @@ def _(placing: Placing) -> RenderableType:
 def _(following: Following) -> RenderableType:
     table = _table("request", "attempt", "status", "by", "reason")
     # The eye is on what is still open, and on what needs somebody.
-    for call in sorted(following.calls, key=_interest)[:30]:
+    for call in sorted(following.calls, key=_interest)[:_MOST_FOLLOWED]:
         table.add_row(
             call.request_id, str(call.attempt), _status(call.status), call.outcome_source or "", call.reason or ""
         )
-    return Group(table, Text(f"{following.ended} of {len(following.calls)} have their outcome"))
+    more = len(following.calls) - _MOST_FOLLOWED
+    left_out = f" ({more} more are not shown; with --json all are)" if more > 0 else ""
+    return Group(table, Text(f"{following.ended} of {len(following.calls)} have their outcome{left_out}"))
 
 
 def _interest(call: Followed) -> int:

@@ -94,8 +94,15 @@ class Deployed:
         ]
 
     def resource(self, name: str) -> str:
-        """The physical id of the part with this logical id."""
-        return next(each.id for each in self.resources if each.name == name)
+        """The physical id of the part with this logical id.
+
+        Raises:
+            NoSuchStack: when there is none: the stack is of another version than this command.
+        """
+        found = next((each.id for each in self.resources if each.name == name), None)
+        if found is None:
+            raise NoSuchStack(f"the stack {self.name} has no {name}: is it of another version than this command?")
+        return found
 
     def of_type(self, type_: str) -> list[Resource]:
         """The parts of one type, such as ``AWS::CloudWatch::Alarm``."""

@@ -1,14 +1,17 @@
 """Words of the command line, and what goes wrong in them."""
 
 import json
+import subprocess
 from datetime import UTC, datetime
 
 import pytest
 import typer
 
 from calls.app import main
+from calls.command import run
 from calls.options import message_of, read_since
 from calls.output import Exit
+from local.cloud import ROOT
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC).timestamp()
 
@@ -80,3 +83,35 @@ def test_a_wrong_command_line_is_told_without_a_number(
     assert json.loads(told.out)["error"]["exitCode"] == 2
     assert told.err == ""
     assert "0199" not in told.out
+
+
+def test_a_fault_of_the_command_is_told_without_what_a_row_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def stumble() -> None:
+        raise KeyError("+15145550199")
+
+    assert run(app, []) == Exit.OUT_OF_REACH
+    told = capsys.readouterr()
+    assert "KeyError at" in told.err
+    assert "0199" not in told.err
+
+
+@pytest.mark.parametrize("launcher", [[".venv/bin/calls"], [".venv/bin/uv", "run", "--offline", "calls"]])
+def test_the_command_runs_from_a_clone_and_leaves_nothing_there(launcher: list[str]) -> None:
+    # A VIRTUAL_ENV or a PYTHONPATH of the one who runs the tests must not be what makes it run.
+    told = subprocess.run(
+        [ROOT / launcher[0], *launcher[1:], "--help"],
+        cwd=ROOT / "docs",
+        env={"PATH": "/usr/bin:/bin", "HOME": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "resolve" in told.stdout
+    assert not (ROOT / "uv.lock").exists()

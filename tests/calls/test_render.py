@@ -1,13 +1,14 @@
 """Everything that a command answers has a form for a person, which says what the JSON says."""
 
 import io
+from contextlib import nullcontext
 
 import pytest
 from rich.console import Console
 
 from calls.doctor import Check, Diagnosis, Verdict
 from calls.following import Followed, Following
-from calls.output import Output
+from calls.output import NotConfirmed, Output
 from calls.preflight import Alike, Known, Preflight, Refusal, Repeated
 from calls.queues import Redriven, Unsent, Waiting
 from calls.records import Found, Search
@@ -148,3 +149,55 @@ def test_an_answer_goes_to_stdout_and_all_else_to_stderr(capsys: pytest.CaptureF
     told = capsys.readouterr()
     assert "read this first" in told.err
     assert told.out == "a-1, attempt 2: recorded as busy\n"
+
+
+def test_of_many_calls_the_open_ones_and_those_for_a_person_are_shown() -> None:
+    calls = [Followed(request_id=f"done-{number}", attempt=1, status="completed", ended=True) for number in range(40)]
+    calls += [Followed(request_id="open", attempt=1, status="calling", ended=False)]
+    calls += [Followed(request_id="lost", attempt=1, status="unknown", ended=True)]
+    text = io.StringIO()
+
+    Console(file=text, width=120).print(render(Following(calls=calls, ended=41, all_ended=False, needs_a_person=True)))
+
+    assert text.getvalue().index("lost") < text.getvalue().index("open") < text.getvalue().index("done-0")
+    assert "12 more" in text.getvalue()
+
+
+def test_somebody_who_looks_on_sees_a_picture_and_a_bar() -> None:
+    terminal = io.StringIO()
+    out = Output(as_json=False, stderr=Console(file=terminal, force_terminal=True, width=120, markup=False))
+
+    with out.live() as picture:
+        picture(FOLLOWING)
+    with out.progress("sent", 2) as progress:
+        progress.advance(progress.task_ids[0], 2)
+
+    assert "1 of 1 have their outcome" in terminal.getvalue()
+    assert "2/2" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_where_nobody_can_be_asked_nothing_is_taken_for_a_yes(as_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    out = Output(as_json)
+
+    with pytest.raises(NotConfirmed, match="--yes"):
+        out.confirm("Really?", yes=False)
+    out.confirm("Really?", yes=True)
+
+
+@pytest.mark.parametrize(("answer", "confirmed"), [("y", True), ("n", False), ("", False)])
+def test_a_person_is_asked_and_no_answer_is_a_no(
+    answer: str, confirmed: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(f"{answer}\n"))
+    out = Output(as_json=False)
+
+    with nullcontext() if confirmed else pytest.raises(NotConfirmed, match="nothing was done"):
+        out.confirm("Really?", yes=False)
+    told = capsys.readouterr()
+    assert (told.out, "Really?" in told.err) == ("", True)
