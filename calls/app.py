@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -108,9 +108,11 @@ def place(
     ]
     following = None
     if wait:
-        known = [AttemptKey(request_id=each.request_id, attempt=1) for each in preflight.already_there]
-        sent = [each.key for number, each in enumerate(prepared) if number not in unsent]
-        following = _follow(operator, [*sent, *known], timeout)
+        followed: dict[AttemptKey, int | None] = {
+            each.key: each.row for number, each in enumerate(prepared) if number not in unsent
+        }
+        followed |= {AttemptKey(request_id=each.request_id, attempt=1): each.row for each in preflight.already_there}
+        following = _follow(operator, followed, timeout)
     placing = Placing(preflight=preflight, sent=len(prepared) - len(unsent), not_sent=not_sent, following=following)
     out.show(placing)
     return Exit.NOT_ALL_SENT if not_sent else _exit_of(following)
@@ -213,7 +215,7 @@ def resolve(
     out.note(redial)
     out.confirm(f"Dial again? Whoever has {redial.phone_number} may be rung a second time.", yes)
     key = resolving.dial_again(redial, completed)
-    following = _follow(operator, [key], timeout) if wait else None
+    following = _follow(operator, {key: None}, timeout) if wait else None
     out.show(Redialled(redial=redial, following=following))
     return _exit_of(following)
 
@@ -307,7 +309,7 @@ def _mask(show_numbers: bool) -> Mask:
     return unmasked if show_numbers else masked
 
 
-def _follow(operator: Operator, keys: Sequence[AttemptKey], timeout: float) -> Following:
+def _follow(operator: Operator, keys: Mapping[AttemptKey, int | None], timeout: float) -> Following:
     with operator.out.live() as picture:
         return Follower(operator.stack.records).follow(keys, timeout, picture)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -25,6 +25,7 @@ class Followed(Wire):
 
     request_id: RequestId
     attempt: Attempt
+    row: int | None = Field(None, description="of the file that asked for it")
     status: str = Field(description=f"its status, or {QUEUED} while it has no record")
     outcome_source: str | None = None
     reason: str | None = None
@@ -49,9 +50,14 @@ class Follower:
     sleep: Callable[[float], None] = time.sleep
 
     def follow(
-        self, keys: Sequence[AttemptKey], timeout: float, look: Callable[[Following], None] = lambda _now: None
+        self,
+        keys: Mapping[AttemptKey, int | None],
+        timeout: float,
+        look: Callable[[Following], None] = lambda _now: None,
     ) -> Following:
         """Look until all have ended, or for `timeout` seconds; `look` is told what was seen each time.
+
+        Each attempt comes with the row that asked for it, where there is one.
 
         Those that have ended are not read again: an outcome stays, and an `unknown` is for a person by then.
         """
@@ -66,8 +72,8 @@ class Follower:
             self.sleep(max(LOOK_SECONDS, (len(keys) - standing.ended) / CALLS_A_SECOND))
 
 
-def _standing(keys: Sequence[AttemptKey], seen: Mapping[AttemptKey, Found]) -> Following:
-    calls = [_followed(key, seen.get(key)) for key in keys]
+def _standing(keys: Mapping[AttemptKey, int | None], seen: Mapping[AttemptKey, Found]) -> Following:
+    calls = [_followed(key, row, seen.get(key)) for key, row in keys.items()]
     ended = sum(call.ended for call in calls)
     return Following(
         calls=calls,
@@ -77,12 +83,13 @@ def _standing(keys: Sequence[AttemptKey], seen: Mapping[AttemptKey, Found]) -> F
     )
 
 
-def _followed(key: AttemptKey, found: Found | None) -> Followed:
+def _followed(key: AttemptKey, row: int | None, found: Found | None) -> Followed:
     if found is None:
-        return Followed(request_id=key.request_id, attempt=key.attempt, status=QUEUED, ended=False)
+        return Followed(request_id=key.request_id, attempt=key.attempt, row=row, status=QUEUED, ended=False)
     return Followed(
         request_id=key.request_id,
         attempt=key.attempt,
+        row=row,
         status=found.status,
         outcome_source=found.outcome_source,
         reason=found.reason or found.park_reason,

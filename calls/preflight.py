@@ -98,7 +98,7 @@ class Naming:
     def id_of(self, request: CallRequest) -> str:
         """The id of a request, from all that it says."""
         said = json.dumps([self.batch, request.wire()], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return f"row-{hmac.digest(self.stack_arn.encode(), said.encode(), hashlib.sha256).hex()[:32]}"
+        return f"row-{hmac.digest(self.stack_arn.encode(), said.encode(), hashlib.sha256).hex()[:24]}"
 
     def named(self, request: CallRequest) -> CallRequest:
         """The request with its own id, or with one made for it."""

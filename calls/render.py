@@ -68,7 +68,7 @@ def _attempt(attempt: AttemptReport) -> RenderableType:
         "by": attempt.outcome_source,
         "reason": attempt.reason,
     }
-    return _facts(facts.items(), title=f"attempt {attempt.attempt}")
+    return Group(Text(f"attempt {attempt.attempt}", "bold"), _facts(facts.items()))
 
 
 @render.register
@@ -79,7 +79,7 @@ def _(search: Search) -> RenderableType:
 
 
 def _found(calls: Iterable[Found]) -> Table:
-    table = _table("request", "attempt", "status", "asked for", "recorded", "by", "reason")
+    table = _table("request", "#", "status", "asked for", "recorded", "by", "reason")
     for call in calls:
         table.add_row(
             call.request_id,
@@ -109,20 +109,21 @@ def _(preflight: Preflight) -> RenderableType:
     if preflight.refused:
         shown.append(_refusals(preflight.refused))
     if preflight.repeated:
-        table = _table("row", "same as row", "request", title="said twice: sent once")
+        table = _table("row", "same as row", "request")
         for repeated in preflight.repeated:
             table.add_row(str(repeated.row), str(repeated.same_as_row), repeated.request_id)
-        shown.append(table)
+        shown += [Text("Said twice, and sent once:"), table]
     if preflight.already_there:
-        table = _table("row", "request", "status", title="known already: not sent")
+        table = _table("row", "request", "status")
         for known in preflight.already_there:
             table.add_row(str(known.row), known.request_id, _status(known.status))
-        shown.append(table)
+        shown += [Text("Known to the stack already, and not sent:"), table]
     if preflight.alike:
-        table = _table("rows", "number", title="warning: same number, same variables, another id; each is a call")
+        table = _table("rows", "number")
         for alike in preflight.alike:
             table.add_row(", ".join(map(str, alike.rows)), alike.phone_number)
-        shown.append(table)
+        warning = "Warning: the same number and the same variables under different ids. Each of these is a call:"
+        shown += [Text(warning, "yellow"), table]
     if preflight.ids_from_rows:
         shown.append(
             Text(
@@ -138,11 +139,11 @@ def _(refusals: Refusals) -> RenderableType:
     return _refusals(refusals.refused)
 
 
-def _refusals(refused: Iterable[Refusal]) -> Table:
-    table = _table("row", "field", "rule", title="refused")
+def _refusals(refused: Iterable[Refusal]) -> RenderableType:
+    table = _table("row", "field", "rule")
     for refusal in refused:
         table.add_row(str(refusal.row), refusal.field, refusal.rule)
-    return table
+    return Group(Text("Refused:"), table)
 
 
 @render.register
@@ -154,10 +155,10 @@ def _(placing: Placing) -> RenderableType:
     else:
         shown.append(Text(f"{placing.sent} of {placing.preflight.to_send} sent"))
     if placing.not_sent:
-        table = _table("row", "request", "why", title="not sent: run the same again, nobody is called twice")
+        table = _table("row", "request", "why")
         for each in placing.not_sent:
             table.add_row(str(each.row), each.request_id, each.reason)
-        shown.append(table)
+        shown += [Text("Not sent. Run the same again, nobody is called twice:", "bold red"), table]
     if placing.following:
         shown.append(render(placing.following))
     return Group(*shown)
@@ -165,12 +166,12 @@ def _(placing: Placing) -> RenderableType:
 
 @render.register
 def _(following: Following) -> RenderableType:
-    table = _table("request", "attempt", "status", "by", "reason")
+    table = _table("request", "row", "#", "status", "by", "reason")
     # The eye is on what is still open, and on what needs somebody.
     for call in sorted(following.calls, key=_interest)[:_MOST_FOLLOWED]:
-        table.add_row(
-            call.request_id, str(call.attempt), _status(call.status), call.outcome_source or "", call.reason or ""
-        )
+        row = "" if call.row is None else str(call.row)
+        source, reason = call.outcome_source or "", call.reason or ""
+        table.add_row(call.request_id, row, str(call.attempt), _status(call.status), source, reason)
     more = len(following.calls) - _MOST_FOLLOWED
     left_out = f" ({more} more are not shown; with --json all are)" if more > 0 else ""
     return Group(table, Text(f"{following.ended} of {len(following.calls)} have their outcome{left_out}"))
@@ -264,14 +265,14 @@ def _status(status: str) -> Text:
     return Text(status, _STYLES.get(status, ""))
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(*columns, title=title, title_justify="left", header_style="bold")
+def _table(*columns: str) -> Table:
+    table = Table(*columns, header_style="bold")
     table.columns[0].no_wrap = True
     return table
 
 
-def _facts(facts: Iterable[tuple[str, str | Text | None]], title: str | None = None) -> Table:
-    table = Table(show_header=False, box=None, title=title, title_justify="left", padding=(0, 2, 0, 0))
+def _facts(facts: Iterable[tuple[str, str | Text | None]]) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in facts:
         if value is not None:
             table.add_row(name, value)

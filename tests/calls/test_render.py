@@ -44,7 +44,7 @@ PREFLIGHT = Preflight(
     ids_from_rows=3,
 )
 FOLLOWING = Following(
-    calls=[Followed(request_id="a-1", attempt=1, status="unknown", reason=ODD, ended=True)],
+    calls=[Followed(request_id="a-1", attempt=1, row=23, status="unknown", reason=ODD, ended=True)],
     ended=1,
     all_ended=True,
     needs_a_person=True,
@@ -88,7 +88,7 @@ ANSWERS: dict[str, tuple[Wire, list[str]]] = {
             not_sent=[NotSent(row=7, request_id="a-7", reason="AccessDenied")],
             following=FOLLOWING,
         ),
-        ["3 of 4 sent", "a-7", "AccessDenied", "1 of 1"],
+        ["3 of 4 sent", "a-7", "AccessDenied", "1 of 1", "23"],
     ),
     "watch": (
         View(under_way={"calling": 42}, queues=[Depth(queue="rejected", waiting=17, held=3)], ended=[FOUND]),

@@ -480,7 +480,7 @@ class Follow:
             self.meanwhile.pop(0)()
 
     def follow(self, *keys: AttemptKey, timeout: float = 60) -> Following:
-        return self.follower.follow(keys, timeout, lambda now: self.looks.append(now.ended))
+        return self.follower.follow(dict.fromkeys(keys), timeout, lambda now: self.looks.append(now.ended))
 
 
 def test_calls_are_followed_until_each_has_its_outcome(calls: Calls) -> None:

@@ -1,6 +1,8 @@
 """The operator's command on a deployed stack, by an operator who may do what docs/operator-policy.json says."""
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -135,7 +137,7 @@ def test_calls_of_a_file_are_placed_and_followed_and_placed_once_however_often_i
     assert (code, again, last) == (Exit.DONE, Exit.DONE, Exit.DONE)
     assert (placed["sent"], mended["sent"], nothing["sent"]) == (2, 1, 0)
     assert sorted(call["status"] for call in placed["following"]["calls"]) == ["busy", "completed"]
-    assert len(mended["following"]["calls"]) == 3
+    assert sorted(call["row"] for call in mended["following"]["calls"]) == [2, 3, 4]
     names = {each["requestId"] for each in mended["following"]["calls"]}
     assert {name: world.dials()[name] for name in names} == dict.fromkeys(names, (1, 1))
     assert {world.calls()[name]["metadata"]["visit"] for name in names} == {"V1", "V2", "V3"}
@@ -270,6 +272,28 @@ def test_the_doctor_finds_what_is_out_of_order(calls: Calls, world: World) -> No
     assert code == Exit.REFUSED
     assert {name for name in well if ill[name] == "failed" and well[name] != "failed"} == {"AlloMia", "dead letters"}
     assert ill["who hears the alarms"] == "warning"
+
+
+def test_a_person_watches_until_ctrl_c(operator: dict[str, str]) -> None:
+    terminal, inner = os.openpty()
+    with subprocess.Popen(
+        [ROOT / ".venv/bin/calls", "watch", "--every", "1"],
+        env={"PATH": "/usr/bin:/bin", "TERM": "xterm", **operator},
+        stdin=inner,
+        stdout=subprocess.PIPE,
+        stderr=inner,
+        text=True,
+    ) as watch:
+        seen = b""
+        while seen.count(b"dead letters") < 2:  # it looks more than once
+            seen += os.read(terminal, 4096)
+        watch.send_signal(signal.SIGINT)
+        told, _ = watch.communicate(timeout=30)
+    os.close(inner)
+    os.close(terminal)
+
+    assert watch.returncode == Exit.DONE
+    assert "dead letters" in told
 
 
 def test_a_person_is_asked_and_nobody_answers_for_them(operator: dict[str, str], world: World) -> None:
