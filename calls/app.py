@@ -98,23 +98,13 @@ def place(
     out.note(preflight)
     if prepared:
         out.confirm(f"Place {len(prepared)} calls through {stack.name} ({stack.environment})?", yes)
-    with out.progress("sent", len(prepared)) as progress:
-        unsent = Sender(stack.sqs, stack.call_queue_url).send(
-            [each.body for each in prepared], lambda _number: progress.advance(progress.task_ids[0])
-        )
-    not_sent = [
-        NotSent(row=prepared[number].row, request_id=prepared[number].key.request_id, reason=reason)
-        for number, reason in sorted(unsent.items())
-    ]
-    following = None
-    if wait:
-        followed: dict[AttemptKey, int | None] = {
-            each.key: each.row for number, each in enumerate(prepared) if number not in unsent
-        }
-        followed |= {AttemptKey(request_id=each.request_id, attempt=1): each.row for each in preflight.already_there}
-        following = _follow(operator, followed, timeout)
-    placing = Placing(preflight=preflight, sent=len(prepared) - len(unsent), not_sent=not_sent, following=following)
-    out.show(placing)
+    not_sent = _send(operator, prepared)
+    unsent = {each.row for each in not_sent}
+    rows_of = {each.key: each.row for each in prepared if each.row not in unsent}
+    rows_of |= {AttemptKey(request_id=each.request_id, attempt=1): each.row for each in preflight.already_there}
+    following = _follow(operator, rows_of, timeout) if wait else None
+    sent = len(prepared) - len(not_sent)
+    out.show(Placing(preflight=preflight, sent=sent, not_sent=not_sent, following=following))
     return Exit.NOT_ALL_SENT if not_sent else _exit_of(following)
 
 
@@ -309,9 +299,22 @@ def _mask(show_numbers: bool) -> Mask:
     return unmasked if show_numbers else masked
 
 
-def _follow(operator: Operator, keys: Mapping[AttemptKey, int | None], timeout: float) -> Following:
+def _send(operator: Operator, prepared: Sequence[Prepared]) -> list[NotSent]:
+    """Send these; returns those that SQS has not confirmed."""
+    stack = operator.stack
+    with operator.out.progress("sent", len(prepared)) as progress:
+        unsent = Sender(stack.sqs, stack.call_queue_url).send(
+            [each.body for each in prepared], lambda _number: progress.advance(progress.task_ids[0])
+        )
+    return [
+        NotSent(row=prepared[number].row, request_id=prepared[number].key.request_id, reason=reason)
+        for number, reason in sorted(unsent.items())
+    ]
+
+
+def _follow(operator: Operator, rows_of: Mapping[AttemptKey, int | None], timeout: float) -> Following:
     with operator.out.live() as picture:
-        return Follower(operator.stack.records).follow(keys, timeout, picture)
+        return Follower(operator.stack.records).follow(rows_of, timeout, picture)
 
 
 def _exit_of(following: Following | None) -> Exit:

@@ -17,7 +17,7 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
-from calls.stack import Deployed
+from calls.stack import Deployed, NoSuchStack
 from calls.watching import depth
 from outbound_calls.allomia import KEY_REFUSED, NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
 from outbound_calls.contracts import Wire
@@ -108,6 +108,8 @@ class Doctor:
             yield _failed(name, f"{error.operation_name}: {code}", "See which rights this needs: docs/cli.md.")
         except BotoCoreError as error:
             yield _failed(name, type(error).__name__, "AWS could not be reached.")
+        except (NoSuchStack, KeyError) as error:
+            yield _failed(name, f"not found: {error}", "Is the stack of another version than this command?")
 
     def deployment(self) -> Iterator[Check]:
         """The stack's own state."""

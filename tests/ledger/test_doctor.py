@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import httpx
@@ -43,6 +45,7 @@ class Patient:
             "WebhookUrl": "https://hooks.example/webhooks/allomia",
             "PollerArn": "arn:aws:states:ca-central-1:123456789012:stateMachine:poller",
         }
+        self.name = "patient"
         self.status = "CREATE_COMPLETE"
         self.answers: dict[str, httpx.Response | Exception] = {
             "allomia.example": httpx.Response(404, json={"error": "Outbound call not found"}),
@@ -55,12 +58,14 @@ class Patient:
             raise answer
         return answer
 
+    def doctor(self, now: float) -> Doctor:
+        aws = Aws(self.surroundings.cloud.endpoint_url)
+        stack = Deployed(self.name, "arn:patient", self.status, self.outputs, self.parameters, aws)
+        return Doctor(stack, lambda: now, httpx.MockTransport(self.answer))
+
     def examined(self, what: str, now: float = NOW) -> dict[str, Check]:
         """The checks that one examination makes, by their names."""
-        aws = Aws(self.surroundings.cloud.endpoint_url)
-        stack = Deployed("patient", "arn:patient", self.status, self.outputs, self.parameters, aws)
-        doctor = Doctor(stack, lambda: now, httpx.MockTransport(self.answer))
-        checks: Iterator[Check] = getattr(doctor, what)()
+        checks: Iterator[Check] = getattr(self.doctor(now), what)()
         return {check.name: check for check in checks}
 
 
@@ -186,3 +191,116 @@ def test_sweeps_are_told_by_the_metrics_of_the_last_ten_minutes(patient: Patient
     happened("ExecutionsFailed", 1, now - 60)
     assert verdicts(patient.examined("sweeps", now)) == {"sweeps": Verdict.WARNING}
     assert verdicts(patient.examined("sweeps", now + 3600)) == {"sweeps": Verdict.SKIPPED}
+
+
+# Parts that CloudFormation made.
+
+PARTS: dict[str, Any] = {
+    "AlarmTopic": {"Type": "AWS::SNS::Topic"},
+    "FailedOutcomesQueue": {"Type": "AWS::SQS::Queue"},
+    "RingsAlarm": {
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "AlarmDescription": "something is wrong",
+            "Namespace": "Doctor",
+            "MetricName": "Wrong",
+            "Statistic": "Sum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 0,
+            "ComparisonOperator": "GreaterThanThreshold",
+        },
+    },
+    "Queue": {"Type": "AWS::SQS::Queue"},
+    "Role": {
+        "Type": "AWS::IAM::Role",
+        "Properties": {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []}},
+    },
+    "Function": {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "Runtime": "python3.13",
+            "Handler": "index.handler",
+            "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+            "Code": {"ZipFile": "def handler(event, context): pass"},
+        },
+    },
+    "Source": {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {"EventSourceArn": {"Fn::GetAtt": ["Queue", "Arn"]}, "FunctionName": {"Ref": "Function"}},
+    },
+    "EveryHour": {
+        "Type": "AWS::Scheduler::Schedule",
+        "Properties": {
+            "ScheduleExpression": "rate(1 hour)",
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "Target": {"Arn": {"Fn::GetAtt": ["Queue", "Arn"]}, "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]}},
+        },
+    },
+}
+
+
+@pytest.fixture
+def made(patient: Patient) -> Patient:
+    """The patient with the parts that no output names."""
+    cloudformation = patient.surroundings.cloud.client("cloudformation")
+    patient.name = f"patient-{uuid4().hex[:8]}"
+    cloudformation.create_stack(
+        StackName=patient.name, TemplateBody=json.dumps({"Resources": PARTS}), Capabilities=["CAPABILITY_IAM"]
+    )
+    deadline = time.monotonic() + 30
+    while (status := cloudformation.describe_stacks(StackName=patient.name)["Stacks"][0])["StackStatus"] != (
+        "CREATE_COMPLETE"
+    ):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.1)
+    return patient
+
+
+def test_what_is_disabled_or_rings_is_found(made: Patient) -> None:
+    # Given that all is in order
+    aws = Aws(made.surroundings.cloud.endpoint_url)
+    described = aws.client("cloudformation").describe_stack_resources(StackName=made.name)["StackResources"]
+    ids = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in described}
+    assert verdicts(made.examined("event_sources")) == {"Source": Verdict.OK}
+    assert verdicts(made.examined("schedule")) == {"schedule": Verdict.OK}
+    assert verdicts(made.examined("alarms")) == {"alarms": Verdict.OK}
+
+    # When parts are disabled, and an alarm goes off
+    aws.client("lambda").update_event_source_mapping(UUID=ids["Source"], Enabled=False)
+    scheduler = aws.client("scheduler")
+    schedule = scheduler.get_schedule(Name=ids["EveryHour"].rpartition("|")[2])
+    kept = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+    scheduler.update_schedule(**{name: schedule[name] for name in kept}, State="DISABLED")
+    aws.client("cloudwatch").set_alarm_state(AlarmName=ids["RingsAlarm"], StateValue="ALARM", StateReason="test")
+
+    # Then each is found, with what to do
+    assert verdicts(made.examined("event_sources")) == {"Source": Verdict.FAILED}
+    assert verdicts(made.examined("schedule")) == {"schedule": Verdict.FAILED}
+    (ringing,) = made.examined("alarms").values()
+    assert (ringing.verdict, ringing.advice) == (Verdict.FAILED, "something is wrong")
+
+
+def test_messages_that_wait_for_a_person_are_found(made: Patient) -> None:
+    names = ("dead letters", "rejected messages", "failed outcomes")
+    assert verdicts(made.examined("queues")) == dict.fromkeys(names, Verdict.OK)
+
+    for url in (made.outputs["DeadLetterQueueUrl"], made.outputs["RejectedQueueUrl"]):
+        made.surroundings.sqs.send_message(QueueUrl=url, MessageBody="waits")
+
+    assert verdicts(made.examined("queues")) == dict.fromkeys(names[:2], Verdict.FAILED) | {names[2]: Verdict.OK}
+
+
+def test_an_alarm_that_nobody_hears_is_pointed_out(made: Patient) -> None:
+    assert verdicts(made.examined("subscriptions")) == {"who hears the alarms": Verdict.WARNING}
+
+
+def test_a_stack_of_another_version_is_told_and_hides_nothing_else(made: Patient) -> None:
+    del made.outputs["RejectedQueueUrl"]
+
+    diagnosis = made.doctor(NOW).examine()
+
+    found = verdicts({check.name: check for check in diagnosis.checks})
+    assert not diagnosis.in_order
+    assert found["queues"] is Verdict.FAILED
+    assert (found["alarms"], found["who hears the alarms"]) == (Verdict.OK, Verdict.WARNING)
