@@ -347,6 +347,30 @@ def test_a_webhook_is_answered_by_what_became_of_it(world: World, environment: d
     assert len(done.lines(requestId=key.request_id)) == 6
 
 
+def test_a_healthy_call_is_told_in_two_lines(world: World, environment: dict[str, str]) -> None:
+    """Over all functions, since logs are paid for by the byte: with the longest id and a long stack's name."""
+    calls, environment = world.calls, environment | {"POWERTOOLS_SERVICE_NAME": "allomia-outbound-calls-production"}
+    key = AttemptKey(request_id="r" * 128, attempt=1)
+    with allomia(environment):
+        placed = run("place_call", environment, batch(a_message(requestId=key.request_id)))
+    outcome = {
+        "outboundCallId": calls.there(key)["outboundCallId"],
+        "contactId": CONTACT_ID,
+        "status": "completed",
+        "callDetails": {"duration": 150, "endedReason": "customer-ended-call"},
+    }
+
+    received = run("receive_webhook", environment, webhook(world, key, json.dumps(outcome)))
+    stream = {"Records": [stream_record(calls, key)]}
+    published = run("publish_outcome", environment | {"OUTCOME_BUS_NAME": "default"}, stream)
+
+    assert not published.failed, published.printed
+    lines = [line for done in (placed, received, published) for line in done.printed.splitlines()]
+    told = [line for line in lines if line.startswith("{")]
+    assert [json.loads(line)["message"] for line in told] == ["message calling", "webhook: recorded"]
+    assert sum(len(line.encode()) + 1 for line in told) <= 1500
+
+
 def test_a_webhook_that_could_not_be_stored_is_answered_with_500(world: World, environment: dict[str, str]) -> None:
     key = world.placed()
     outcome = json.dumps(world.allomia.state(world.callback_url(key), "completed"))

@@ -18,7 +18,8 @@ type HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
 class Settings(BaseModel):
     """What every function is told."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    # A function reads one of the classes below: of the others no model is built.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)
 
     powertools_service_name: str = Field(min_length=1, description="the stack's name, the one dimension of its metrics")
     powertools_metrics_namespace: str = Field(min_length=1)
