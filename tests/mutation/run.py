@@ -18,6 +18,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -42,8 +43,9 @@ from tests.mutation.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYER = ROOT / "layers/outbound_calls/outbound_calls"
-MODULES = ("lifecycle", "callbacks", "allomia", "ledger")
-TESTS = ("tests/unit", "tests/ledger")
+MODULES = {"lifecycle": "tests/unit", "callbacks": "tests/unit", "allomia": "tests/unit", "ledger": "tests/ledger"}
+"""What is mutated, and where the tests are that must notice it: at the lowest level, where a mistake is understood."""
+
 ELSEWHERE = ("tests/unit/test_snapshots.py", "tests/ledger/test_handlers.py")
 """Tests that start the functions as processes of their own, in which there is no mutant."""
 
@@ -74,11 +76,12 @@ class Baseline:
     reached: dict[str, dict[str, set[int]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
 
     def tests_for(self, mutant: Mutant) -> list[str]:
-        """Those that reach its statement; for what runs at import, the whole files of tests that reach a module."""
+        """Those that reach its statement; for what runs at import, the whole files of tests that reach the module."""
         wanted = set(mutant.lines)
-        found = {test for test, lines in self.reached[mutant.module].items() if lines & wanted}
+        reached = {test: lines for test, lines in self.reached[mutant.module].items() if is_in(test, mutant.module)}
+        found = {test for test, lines in reached.items() if lines & wanted}
         if not found:
-            files = {file_of(test) for module in MODULES for test in self.reached[module]}
+            files = set(map(file_of, reached))
             found = {test for test in self.seconds if file_of(test) in files}
         # The quickest first, but file by file.
         longest: dict[str, float] = defaultdict(float)
@@ -94,6 +97,10 @@ def function_of(nodeid: str) -> str:
 
 def file_of(test: str) -> str:
     return test.partition("::")[0]
+
+
+def is_in(test: str, module: str) -> bool:
+    return test.startswith(f"{MODULES[module]}/")
 
 
 class Shared:
@@ -161,13 +168,13 @@ def run_tests(tests: Sequence[str], *plugins: object) -> int:
     return int(pytest.main([*options, *tests], plugins=plugins))
 
 
-def measure(cloud: LocalCloud, answer: int) -> None:
+def measure(folders: Collection[str], cloud: LocalCloud, answer: int) -> None:
     """For a process of its own: run every test on the code as it is."""
     files = {module: str(LAYER / f"{module}.py") for module in MODULES}
     measured = coverage.Coverage(data_file=None, include=list(files.values()), config_file=False)
     watch = Watch(measured)
     measured.start()
-    code = run_tests([*TESTS, *(f"--ignore={file}" for file in ELSEWHERE)], watch, Shared(cloud))
+    code = run_tests([*sorted(folders), *(f"--ignore={file}" for file in ELSEWHERE)], watch, Shared(cloud))
     measured.stop()
     if code != pytest.ExitCode.OK:
         raise SystemExit(f"The tests fail without any mistake: {watch.failed or code}")
@@ -177,13 +184,19 @@ def measure(cloud: LocalCloud, answer: int) -> None:
         json.dump({"seconds": watch.seconds, "lines": lines}, pipe)
 
 
+def control(test: str, cloud: LocalCloud, _answer: int) -> None:
+    """For a process of its own: run one test on the code as it is."""
+    sys.dont_write_bytecode = True
+    if run_tests([file_of(test)], Chosen([test]), Shared(cloud)) != pytest.ExitCode.OK:
+        raise SystemExit(1)
+
+
 def try_out(mutant: Mutant, tests: Sequence[str], seconds: float, cloud: LocalCloud, folder: Path, answer: int) -> None:
     """For a process of its own: put the mutant in the place of its module, and run tests until one fails."""
     cpu = int(CPU_SECONDS + CPU_TIMES_BASELINE * seconds + time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 10))
     signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS + WALL_TIMES_BASELINE * seconds)
     watch = Watch()
-    folder.mkdir()
     (folder / f"{mutant.module}.py").write_text(mutant.source)
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(LAYER.parent))
@@ -240,9 +253,9 @@ def fork(work: Any, *arguments: Any, log: Path) -> tuple[int, int]:
         os._exit(code)
 
 
-def baseline_of(cloud: LocalCloud, log: Path) -> Baseline:
-    """Run every test once."""
-    child, answer = fork(measure, cloud, log=log)
+def baseline_of(folders: Collection[str], cloud: LocalCloud, log: Path) -> Baseline:
+    """Run the tests in some folders once."""
+    child, answer = fork(measure, folders, cloud, log=log)
     with os.fdopen(answer) as pipe:
         said = pipe.read()
     if os.waitpid(child, 0)[1] != 0:
@@ -257,32 +270,60 @@ def baseline_of(cloud: LocalCloud, log: Path) -> Baseline:
     return baseline
 
 
-def hunt(mutants: Sequence[Mutant], baseline: Baseline, cloud: LocalCloud, folder: Path) -> Iterator[Result]:
-    """Try out mutants, a few at once; each as soon as it is known."""
-    killers: dict[str, list[str]] = defaultdict(list)
-    running: dict[int, Child] = {}
-    waiting = list(reversed(mutants))
-    while waiting or running:
-        while waiting and len(running) < AT_ONCE:
-            mutant = waiting.pop()
-            tests = baseline.tests_for(mutant)
-            seconds = sum(baseline.seconds[test] for test in tests)
-            # What has noticed a mistake near by comes first: the result is the same, only sooner.
-            near = [test for test in [*killers[mutant.function], *killers[mutant.module]] if test in set(tests)]
-            ordered = list(dict.fromkeys([*near, *tests]))
-            log = folder / f"{len(waiting)}.log"
-            pid, answer = fork(try_out, mutant, ordered, seconds, cloud, log.with_suffix(""), log=log)
-            running[pid] = Child(answer, log, mutant, len(ordered))
-        pid, status = os.wait()
-        if pid not in running:
-            raise SystemExit(f"The local cloud has ended:\n{cloud.log()[-4000:]}")
-        child = running.pop(pid)
-        result = _result(child, status)
-        if result.by and "::" in result.by:
-            for name in (child.mutant.function, child.mutant.module):
-                killers[name] = list(dict.fromkeys([result.by, *killers[name]]))[:10]
-        child.log.unlink(missing_ok=True)
-        yield result
+class Hunt:
+    """Tries out mutants, a few at once."""
+
+    def __init__(self, baseline: Baseline, cloud: LocalCloud, folder: Path) -> None:
+        self.baseline = baseline
+        self.cloud = cloud
+        self.folder = folder
+        self.near: dict[str, list[str]] = defaultdict(list)
+        """What noticed mistakes in a function or module: it comes first, as it may notice the next one as well."""
+
+        self.believed: set[str] = set()
+        self.unfit: set[str] = set()
+        """Tests that fail without a mistake too, as they are not alone on the cloud here."""
+
+    def results(self, mutants: Sequence[Mutant]) -> Iterator[Result]:
+        """What becomes of each mutant, as soon as it is known."""
+        waiting = list(reversed(mutants))
+        running: dict[int, Child] = {}
+        while waiting or running:
+            while waiting and len(running) < AT_ONCE:
+                pid, child = self._begin(waiting.pop())
+                running[pid] = child
+            pid, status = os.wait()
+            if pid not in running:
+                raise SystemExit(f"The local cloud has ended:\n{self.cloud.log()[-4000:]}")
+            result = _result(running.pop(pid), status)
+            if result.by is None or result.stuck or "::" not in result.by:
+                yield result
+            elif self._is_believed(result.by):
+                for place in (result.mutant.function, result.mutant.module):
+                    self.near[place] = list(dict.fromkeys([result.by, *self.near[place]]))[:10]
+                yield result
+            else:
+                waiting.append(result.mutant)
+
+    def _begin(self, mutant: Mutant) -> tuple[int, Child]:
+        tests = [test for test in self.baseline.tests_for(mutant) if test not in self.unfit]
+        seconds = sum(self.baseline.seconds[test] for test in tests)
+        near = [test for test in [*self.near[mutant.function], *self.near[mutant.module]] if test in set(tests)]
+        ordered = list(dict.fromkeys([*near, *tests]))
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        log = folder / "log"
+        pid, answer = fork(try_out, mutant, ordered, seconds, self.cloud, folder, log=log)
+        return pid, Child(answer, log, mutant, len(ordered))
+
+    def _is_believed(self, test: str) -> bool:
+        """Whether a test that failed passes here when there is no mistake. It is asked once."""
+        if test not in self.believed | self.unfit:
+            log = self.folder / "control"
+            child, answer = fork(control, test, self.cloud, log=log)
+            os.close(answer)
+            passes = os.waitpid(child, 0)[1] == 0
+            (self.believed if passes else self.unfit).add(test)
+        return test in self.believed
 
 
 def _result(child: Child, status: int) -> Result:
@@ -293,6 +334,7 @@ def _result(child: Child, status: int) -> Result:
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"{child.mutant.name}\n{child.log.read_text()[-4000:]}")
     failed = json.loads(said)
+    shutil.rmtree(child.log.parent)
     return Result(child.mutant, failed[0] if failed else None, False, child.tests)
 
 
@@ -334,13 +376,17 @@ def main(only: Sequence[str]) -> int:
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder, LocalCloud() as cloud:
         warm_up(cloud)
-        baseline = baseline_of(cloud, Path(folder) / "log")
+        folders = {MODULES[mutant.module] for mutant in mutants}
+        baseline = baseline_of(folders, cloud, Path(folder) / "log")
         print(f"{len(mutants)} mutants, {len(baseline.seconds)} tests that may notice them", flush=True)
-        for result in hunt(mutants, baseline, cloud, Path(folder)):
+        hunt = Hunt(baseline, cloud, Path(folder))
+        for result in hunt.results(mutants):
             results.append(result)
             if result.by is None and result.mutant.name not in explanations:
                 print(f"\nsurvives {result.tests} tests: {result.mutant.name}", flush=True)
     print(f"\n{table(results)}\n\n{(time.monotonic() - began) / 60:.0f} minutes")
+    for test in sorted(hunt.unfit):
+        print(f"\nnot asked, as it fails here without any mistake: {test}")
     for result in results:
         if result.stuck:
             print(f"\nstuck ({result.by}): {result.mutant.name}")

@@ -255,7 +255,7 @@ def test_a_name_of_any_script_is_sent_as_utf_8() -> None:
     assert json.loads(allomia.requests[0].content.decode())["customerName"] == "Zoë 山田 👋"
 
 
-@pytest.mark.parametrize("base_url", ["https://allomia.example/v2", "https://allomia.example/v2/"])
+@pytest.mark.parametrize("base_url", ["https://allomia.example/v2", "https://allomia.example/v2/", "https://allomia.example/v2//"])
 def test_a_base_url_may_have_a_path(base_url: str) -> None:
     requests: list[httpx.Request] = []
 
