@@ -255,8 +255,16 @@ def test_a_name_of_any_script_is_sent_as_utf_8() -> None:
     assert json.loads(allomia.requests[0].content.decode())["customerName"] == "Zoë 山田 👋"
 
 
-@pytest.mark.parametrize("base_url", ["https://allomia.example/v2", "https://allomia.example/v2/", "https://allomia.example/v2//"])
-def test_a_base_url_may_have_a_path(base_url: str) -> None:
+@pytest.mark.parametrize(
+    ("base_url", "asked"),
+    [
+        ("https://allomia.example/v2", "https://allomia.example/v2/api/outbound"),
+        ("https://allomia.example/v2/", "https://allomia.example/v2/api/outbound"),
+        ("https://allomia.example/v2//", "https://allomia.example/v2/api/outbound"),
+        ("https://allomia.example/X", "https://allomia.example/X/api/outbound"),
+    ],
+)
+def test_a_base_url_may_have_a_path(base_url: str, asked: str) -> None:
     requests: list[httpx.Request] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -266,7 +274,7 @@ def test_a_base_url_may_have_a_path(base_url: str) -> None:
     with http_client(base_url, httpx.MockTransport(handler)) as http:
         AllomiaClient(http, api_key_secret()).place_call(a_request(), CALLBACK_URL)
 
-    assert str(requests[0].url) == "https://allomia.example/v2/api/outbound"
+    assert str(requests[0].url) == asked
 
 
 def test_the_key_may_stand_in_json() -> None:
@@ -367,12 +375,14 @@ PERSONAL = {
         ("code a-7, write to zoe@example.org", "code […], write to […]"),
         (f"callbackUrl {CALLBACK_URL} answers 404", "callbackUrl […] answers 404"),
         (f"callbackUrl {CALLBACK_URL[:-20]}… is too long", "callbackUrl […] is too long"),
+        ("HTTPS://A.EXAMPLE/b and http://c refuse", "[…] and […] refuse"),
         (f"path /1/{CALLBACK_URL.rsplit('/', 1)[-1]}", "path /1/[…]"),
         (f"key {API_KEY} may not", "key […] may not"),
         ("name=Zo%C3%AB%20O%27Brien&room=12", "name=[…]&room=[…]"),
         ("name=Zo%C3%AB+O%27Brien", "name=[…]"),
         ("Zo%25C3%25AB O'Brien", "[…]"),
         ('in "{\\"name\\":\\"Zo\\u00eb O\'Brien\\"}"', 'in "{"name":"[…]"}"'),
+        ("the name Zo\\u00EB O'Brien", "the name […]"),
         ("the name Zo&euml; O&#39;Brien", "the name […]"),
         ("the name Zoe\u0308 O'Brien", "the name […]"),
         ("customer_O'Brien_refused", "customer_[…]_refused"),
@@ -385,6 +395,11 @@ PERSONAL = {
 )
 def test_of_allomias_words_nothing_personal_or_secret_is_kept(said: str, kept: str) -> None:
     assert words(said, **PERSONAL) == kept
+
+
+@pytest.mark.parametrize(("name", "kept"), [("Ludo", "xLudox […]"), ("Ludol", "x[…]x […]")])
+def test_from_five_letters_on_a_value_is_left_out_even_inside_a_word(name: str, kept: str) -> None:
+    assert words(f"x{name}x {name}", customer_name=name) == kept
 
 
 def test_a_value_that_stands_where_words_are_cut_off_is_left_out_as_well() -> None:
@@ -497,6 +512,10 @@ STATUS: dict[str, tuple[Handler, CallState | StatusUnavailable]] = {
     "huge": (answer(200, COMPLETED | {"x": "y" * 100_000}), StatusUnavailable(UNREADABLE)),
     "another call": (answer(200, COMPLETED | {"outboundCallId": OTHER_CALL_ID}), StatusUnavailable(UNREADABLE)),
 }
+
+
+def test_the_words_for_what_could_not_be_learned_are_those_that_alarms_and_logs_know() -> None:
+    assert (NOT_FOUND, KEY_REFUSED, UNREADABLE) == ("not-found", "key-refused", "unreadable-answer")
 
 
 @pytest.mark.parametrize("row", STATUS)

@@ -15,7 +15,6 @@ import pytest
 
 from outbound_calls.allomia import (
     LONGEST_EXCHANGE_SECONDS,
-    MAX_ANSWER_BYTES,
     READ_SECONDS,
     UNREADABLE,
     Accepted,
@@ -287,7 +286,7 @@ def test_a_huge_body_is_given_up_early() -> None:
 
 
 def test_an_answer_of_the_greatest_size_is_read_and_a_greater_one_is_not() -> None:
-    padded = CALLING + " " * (MAX_ANSWER_BYTES - len(CALLING))
+    padded = CALLING + " " * (65_536 - len(CALLING))
 
     assert place(says(http_answer(padded)))[0] == ACCEPTED
     assert place(says(http_answer(padded + " ")))[0] == Ambiguous("HTTP 200, unreadable: body")
@@ -308,6 +307,13 @@ def test_a_connection_is_used_again() -> None:
             assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
 
     assert (len(server.requests), server.connections) == (3, 1)
+
+
+def test_ten_connections_are_kept_for_less_time_than_a_server_keeps_them() -> None:
+    with http_client("https://allomia.example") as http:
+        transport = http._transport
+        assert isinstance(transport, httpx.HTTPTransport)
+        assert (transport._pool._max_connections, transport._pool._keepalive_expiry) == (10, 4.0)
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again() -> None:
