@@ -29,7 +29,7 @@ def _typed(value: object) -> dict[str, Any]:
             return {"BOOL": value}
         case int() | Decimal():
             return {"N": str(value)}
-        case Mapping():
+        case dict():
             return {"M": typed(value)}
         case list():
             return {"L": [_typed(each) for each in value]}

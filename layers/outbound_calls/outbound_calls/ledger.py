@@ -7,7 +7,6 @@ sparse index `due`; the write that records the terminal status takes it out and 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import zlib
@@ -318,7 +317,7 @@ class Ledger:
         try:
             answer = self.client.update_item(
                 TableName=self.table,
-                Key=typed(key.wire()),
+                Key=typed({"requestId": key.request_id, "attempt": key.attempt}),
                 UpdateExpression=change,
                 ConditionExpression=condition,
                 ExpressionAttributeNames={f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
@@ -336,8 +335,10 @@ _NAMES = re.compile(r"#(\w+)")
 
 def _details(outcome: Outcome) -> Item | None:
     # DynamoDB's numbers are decimals.
-    details = outcome.call_details
-    return json.loads(details.model_dump_json(exclude_none=True), parse_float=Decimal) if details else None
+    if outcome.call_details is None:
+        return None
+    details = outcome.call_details.wire()
+    return {name: Decimal(str(value)) if isinstance(value, float) else value for name, value in details.items()}
 
 
 def _is_claim(item: Item, claim_id: str) -> bool:
