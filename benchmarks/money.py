@@ -169,7 +169,9 @@ def of_calls(healthy: HealthyCalls, endurance: Endurance, shape: Shape) -> list[
 def of_recovered_calls(figures: Figures) -> list[Line]:
     """What a call costs more that is found by its first poll: with the poll, and without the webhook."""
     page = 1 / int(template()["Resources"]["Poller"]["Properties"]["DefinitionSubstitutions"]["PageSize"])
-    seconds = (figures.recovery.answer_seconds + 2 * AWS_ANSWER_SECONDS) / WORKERS
+    parameters = template()["Parameters"]
+    pace = parameters["DueShards"]["Default"] / parameters["MaxPollsPerSecond"]["Default"]
+    seconds = max(pace, (figures.recovery.answer_seconds + 2 * AWS_ANSWER_SECONDS) / WORKERS)
     memory = int(template()["Resources"]["PollCallsFunction"]["Properties"]["MemorySize"])
     return [
         # The lease: the record, and its entry in the index taken out and put in anew.

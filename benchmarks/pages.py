@@ -77,6 +77,7 @@ def performance(figures: Figures) -> str:
         requests=warm_webhook.REQUESTS,
         posts=figures.endurance.batches * endurance.CALLS,
         writes=writes,
+        most_polls=money.template()["Parameters"]["MaxPollsPerSecond"]["Default"],
         tables=tables,
     )
 

@@ -1,5 +1,6 @@
 """poll_calls: a page of due attempts in, how many of them came to what out."""
 
+import math
 import os
 import time
 from collections import Counter
@@ -8,7 +9,8 @@ from typing import Any
 from outbound_calls import aws, workers
 from outbound_calls.allomia import KEY_REFUSED, AllomiaClient, http_client
 from outbound_calls.ledger import DueItem, Ledger
-from outbound_calls.poll import CallQueue, Look, PollCalls, Polled
+from outbound_calls.pace import Pace
+from outbound_calls.poll import SECONDS_TO_POLL, SHORT_OF_TIME, CallQueue, Look, PollCalls, Polled
 from outbound_calls.secrets import Secret
 from outbound_calls.settings import PollCallsSettings
 from outbound_calls.telemetry import Metric, Telemetry
@@ -30,10 +32,22 @@ COUNTERS = {Polled.UNAVAILABLE: Metric.POLLS_UNAVAILABLE, Polled.RELEASED: Metri
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Look at the attempts of a page. One that meets a fault stays due, or comes due again when its lease ends."""
+    """Look at the attempts of a page. One that meets a fault stays due, or comes due again when its lease ends.
+
+    It keeps to its share of the pace at which AlloMia may be asked, and begins none after `until` (epoch seconds), when
+    the next sweep begins its own.
+    """
+
+    def seconds_left() -> float:
+        return float(context.get_remaining_time_in_millis()) / 1000
 
     def poll(item: dict[str, Any]) -> Look:
-        return poll_calls.poll(DueItem.from_index(item), lambda: float(context.get_remaining_time_in_millis()) / 1000)
+        due = DueItem.from_index(item)
+        if not pace.wait(at_most=min(seconds_left() - SECONDS_TO_POLL, until - time.time())):
+            return Look(Polled.SKIPPED, due.key, SHORT_OF_TIME)
+        return poll_calls.poll(due, seconds_left)
+
+    pace, until = Pace(settings.polls_per_second), float(event.get("until", math.inf))
 
     results: Counter[str] = Counter()
     for item, look in workers.each(pool, poll, event["items"]):

@@ -17,6 +17,7 @@ def test_the_numbers_are_those_of_the_template_and_the_code() -> None:
 
     assert WORKERS == 10  # "at most ten times as many"
     assert parameters["DueShards"]["Default"] == 4
+    assert parameters["MaxPollsPerSecond"]["Default"] == 100  # "the defaults of 100 and four shards"
     for said in (
         f"default of {parameters['MaxConcurrency']['Default']} dials",
         f"`MaxConcurrency`: {parameters['MaxConcurrency']['Default']} by default",

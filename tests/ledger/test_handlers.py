@@ -121,6 +121,7 @@ def environment(cloud: LocalCloud, surroundings: Surroundings) -> dict[str, str]
             "DEFAULT_PHONE_NUMBER_ID": "",
             "WEBHOOK_GRACE_SECONDS": "180",
             "CALL_DEADLINE_SECONDS": str(DEADLINE),
+            "MAX_POLLS_PER_SECOND": "1000",
             "DUE_SHARDS": "4",
             "RETENTION_DAYS": "90",
             "OUTCOME_BUS_NAME": "none",
@@ -422,6 +423,18 @@ def test_a_page_is_worked_on_to_its_end_whatever_is_in_it(world: World, environm
     assert json.loads(release["Body"]) == {"release": parked.wire(), "timesParked": 1}
     counts = ["Polls", "PollsFailed", "CallsReleased", "OutcomeByPoll"]
     assert [done.counted(metric) for metric in counts] == [5, 2, 1, 1]
+
+
+def test_a_page_begins_nothing_any_more_when_the_next_sweep_does(world: World, environment: dict[str, str]) -> None:
+    keys = [world.placed(), world.placed()]
+    before = [world.calls.there(key) for key in keys]
+
+    with allomia(environment) as server:
+        done = run("poll_calls", environment, {"items": [entry(world.calls, key) for key in keys], "until": 1})
+
+    assert done.answers[0].items() >= {"polled": 2, "skipped": 2}.items()
+    assert server.requests == []
+    assert [world.calls.there(key) for key in keys] == before
 
 
 def test_a_page_without_a_table_fails_item_by_item_and_never_as_a_whole(

@@ -21,6 +21,7 @@ PARAMETERS: Final[dict[str, object]] = {
     "RetentionDays": 90,
     "AlarmEmail": "",
     "DueShards": 4,
+    "MaxPollsPerSecond": 100,
     "Environment": "dev",
     "Architecture": "arm64",
     "Rollout": "Gradual",
@@ -34,6 +35,7 @@ BOUNDS: Final = {
     "RetentionDays": (1, 3650),
     "MaxConcurrency": (2, 1000),
     "DueShards": (1, 16),
+    "MaxPollsPerSecond": (1, 1000),
 }
 
 CHOICES: Final = {

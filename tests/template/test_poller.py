@@ -125,10 +125,14 @@ def test_the_template_names_the_definition(written: Template) -> None:
 
 def test_the_number_of_shards_is_the_one_that_calls_are_spread_over(stack_of: StackOf) -> None:
     stack = stack_of(DueShards="9")
-    placing = stack.properties("PlaceCallFunction")["Environment"]["Variables"]
+    placing, polling = (
+        stack.properties(f"{name}Function")["Environment"]["Variables"] for name in ("PlaceCall", "PollCalls")
+    )
 
     assert stack.properties("Poller")["DefinitionSubstitutions"]["DueShards"] == "9"
     assert placing["DUE_SHARDS"] == "9"
+    # Each page keeps to its share of the pace.
+    assert polling["DUE_SHARDS"] == "9"
 
 
 def test_the_poller_is_express_traced_and_logs_errors_without_their_data(stack: Stack) -> None:
@@ -180,6 +184,21 @@ def test_the_query_is_for_what_is_due_in_the_index(definition: Template) -> None
     assert query["IndexName"] == "due"
     assert query["TableName"] == "${CallsTable}"
     assert query["KeyConditionExpression"] == "dueShard = :shard AND dueAt <= :sweptAt"
+
+
+def test_a_sweep_begins_no_poll_any_more_when_the_next_one_begins(definition: Template, stack: Stack) -> None:
+    ((_, schedule),) = stack.of_type("AWS::Scheduler::Schedule")
+    until = re.fullmatch(
+        r"\{% \$number\(\$sweptAt\) \+ (\d+) %\}", state(definition, "PollPage")["Arguments"]["Payload"]["until"]
+    )
+    (more,) = state(definition, "IsThereMore")["Choices"]
+    pages = re.search(r"and \$millis\(\) / 1000 < \$number\(\$sweptAt\) \+ (\d+) ", more["Condition"])
+
+    assert schedule["ScheduleExpression"] == "rate(1 minute)"
+    assert until
+    assert pages
+    # A page that is begun last has some time to be worked on.
+    assert int(pages[1]) < int(until[1]) < 60
 
 
 BREAKAGES: Final[dict[str, Callable[[Template], object]]] = {

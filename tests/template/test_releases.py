@@ -45,6 +45,7 @@ VALUES: Final = {
     "RetentionDays": ("3650", "90"),
     "MaxConcurrency": ("1000", "5"),
     "DueShards": ("16", "4"),
+    "MaxPollsPerSecond": ("1000", "100"),
     "Environment": ("staging", "prod"),
     "SnapStart": ("PublishedVersions", "None"),
     "Architecture": ("x86_64", "arm64"),

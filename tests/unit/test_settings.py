@@ -45,6 +45,8 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
         "WEBHOOK_GRACE_SECONDS": "180",
         "CALL_DEADLINE_SECONDS": "7200",
         "RETENTION_DAYS": "90",
+        "DUE_SHARDS": "4",
+        "MAX_POLLS_PER_SECOND": "100",
     },
     PublishOutcomeSettings: EVERY | {"OUTCOME_BUS_NAME": "outcomes"},
     GetCallSettings: EVERY | {"CALLS_TABLE_NAME": "calls"},
@@ -57,6 +59,7 @@ WRONG = {
     "WEBHOOK_URL": ["hooks.example"],
     "WEBHOOK_GRACE_SECONDS": ["0", "-1", "1.5", "soon-zqx"],
     "CALL_DEADLINE_SECONDS": ["0", "zqx"],
+    "MAX_POLLS_PER_SECOND": ["0", "zqx"],
     "DUE_SHARDS": ["0", "17", "four-zqx"],
     "RETENTION_DAYS": ["0", "zqx"],
 }
@@ -128,3 +131,9 @@ def test_the_poll_schedule_is_made_of_both() -> None:
     told = PollCallsSettings.from_environment(ENVIRONMENTS[PollCallsSettings])
 
     assert told.schedule == PollSchedule(grace=180, deadline=7200)
+
+
+def test_the_pace_is_shared_out_between_the_shards() -> None:
+    told = PollCallsSettings.from_environment(ENVIRONMENTS[PollCallsSettings])
+
+    assert told.polls_per_second == 25

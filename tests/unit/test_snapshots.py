@@ -49,6 +49,7 @@ def environment(url: str) -> dict[str, str]:
         "WEBHOOK_URL": f"{url}/webhooks/allomia",
         "WEBHOOK_GRACE_SECONDS": "180",
         "CALL_DEADLINE_SECONDS": "7200",
+        "MAX_POLLS_PER_SECOND": "100",
         "DUE_SHARDS": "4",
         "RETENTION_DAYS": "90",
         "OUTCOME_BUS_NAME": "outcomes",

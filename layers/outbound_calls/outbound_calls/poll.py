@@ -21,6 +21,9 @@ SECONDS_TO_POLL = LONGEST_EXCHANGE_SECONDS + 5.0
 """What must be left of an invocation before a lease: the longest exchange, and time to record."""
 
 
+SHORT_OF_TIME = "short-of-time"
+
+
 class Polled(StrEnum):
     """What became of one due attempt."""
 
@@ -72,7 +75,7 @@ class PollCalls:
         Raises when the table or the queue is out of reach.
         """
         if seconds_left() < SECONDS_TO_POLL:
-            return Look(Polled.SKIPPED, due.key, "short-of-time")
+            return Look(Polled.SKIPPED, due.key, SHORT_OF_TIME)
         now = self.clock()
         call = self.ledger.lease(due, now, self.schedule.grace)
         if call is None:

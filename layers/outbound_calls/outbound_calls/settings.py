@@ -66,6 +66,13 @@ class PollCallsSettings(Settings):
     webhook_grace_seconds: int = Field(ge=1)
     call_deadline_seconds: int = Field(ge=1)
     retention_days: int = Field(ge=1)
+    due_shards: int = Field(ge=1, le=16)
+    max_polls_per_second: int = Field(ge=1)
+
+    @property
+    def polls_per_second(self) -> float:
+        """The pace of one page: the shards are swept side by side, one page of each at a time."""
+        return self.max_polls_per_second / self.due_shards
 
     @property
     def schedule(self) -> PollSchedule:

@@ -72,6 +72,7 @@ class Stage:
             "DEFAULT_PHONE_NUMBER_ID": ASSISTANT_ID,
             "WEBHOOK_GRACE_SECONDS": "1",
             "CALL_DEADLINE_SECONDS": "1",
+            "MAX_POLLS_PER_SECOND": "1000",
             "DUE_SHARDS": "1",
             "RETENTION_DAYS": "1",
             "OUTCOME_BUS_NAME": "outcomes",
