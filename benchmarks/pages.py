@@ -219,6 +219,7 @@ def _recovery(figures: Figures) -> Table:
             ("until the last one", f"{it.seconds:.0f} s"),
             ("requests to AlloMia", f"{it.polls:,}, {it.polls / it.calls:g} for each call"),
             ("the most within a second", f"{it.most_polls_per_second}"),
+            ("the most within ten", f"{it.most_polls_in_ten_seconds}"),
         ],
     )
 

@@ -54,6 +54,8 @@ class Recovery:
     most_polls_per_second: int
     """The most that AlloMia was asked in any span of one second."""
 
+    most_polls_in_ten_seconds: int
+
     recorded: dict[str, int]
     """How many calls ended how, and who said so: `completed by poll`."""
 
@@ -83,6 +85,7 @@ def measure(calls: int = CALLS) -> Recovery:
         seconds=left[-1].seconds,
         polls=len(asked_at),
         most_polls_per_second=most_within(asked_at, 1.0),
+        most_polls_in_ten_seconds=most_within(asked_at, 10.0),
         recorded=dict(Counter(f"{call['status']} by {call.get('outcomeSource')}" for call in ended)),
         left=left,
     )
