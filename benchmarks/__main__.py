@@ -14,13 +14,16 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import batch, endurance, figures, healthy_call, pages, recovery, warm_webhook
+from benchmarks import batch, cold_start, endurance, figures, healthy_call, package, pages, recovery, warm_webhook
 from benchmarks.machine import Machine
 from local.cloud import LocalCloud
 from local.simulator import Simulator
 from local.world import API_KEY
 
 console = Console()
+
+COLD_STARTS = 5
+"""Of each kind and function: there are fifteen to start, and each start takes a second or two."""
 
 
 def _deployed() -> Mapping[str, object]:
@@ -39,6 +42,8 @@ def _deployed() -> Mapping[str, object]:
 
 
 QUESTIONS: Mapping[str, Callable[[], Mapping[str, object]]] = {
+    "cold_start": lambda: {"cold_start": cold_start.measure(COLD_STARTS)},
+    "package": lambda: {"package": package.measure()},
     "warm_webhook": lambda: {"warm_webhook": warm_webhook.measure()},
     "batch": lambda: {"batch": batch.measure()},
     "deployed": _deployed,

@@ -8,6 +8,7 @@ after the other: the claim, the POST, the settle.
 """
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,12 @@ class Batch:
 def batch_of(name: str, calls: int = CALLS) -> dict[str, Any]:
     """A batch as the queue hands it over."""
     bodies = [json.dumps({"requestId": f"{name}-{number}"} | MESSAGE) for number in range(calls)]
-    return {"Records": [{"messageId": f"{name}-{number}", "body": body} for number, body in enumerate(bodies)]}
+    sent = {"SentTimestamp": str(time.time_ns() // 1_000_000)}
+    return {
+        "Records": [
+            {"messageId": f"{name}-{number}", "body": body, "attributes": sent} for number, body in enumerate(bodies)
+        ]
+    }
 
 
 def environment_of(endpoint_url: str, allomia_url: str, **more: str) -> dict[str, str]:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from benchmarks.batch import Batch
+from benchmarks.cold_start import ColdStart
 from benchmarks.endurance import Endurance
 from benchmarks.healthy_call import HealthyCalls, Idle
 from benchmarks.machine import Machine
+from benchmarks.package import Package
 from benchmarks.recovery import Recovery
 from benchmarks.warm_webhook import WarmWebhook
 from local.sam import ROOT
@@ -23,6 +25,8 @@ class Figures:
     """The day, in UTC."""
 
     machine: Machine
+    cold_start: dict[str, ColdStart]
+    package: dict[str, Package]
     warm_webhook: WarmWebhook
     batch: Batch
     full_batch: HealthyCalls

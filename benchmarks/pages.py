@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import rich.box
 from rich.table import Table as RichTable
 
-from benchmarks import batch, endurance, money, recovery, warm_webhook
+from benchmarks import batch, cold_start, endurance, money, recovery, warm_webhook
 from benchmarks.figures import FILE, Figures
 from benchmarks.function import HERE
-from benchmarks.healthy_call import HealthyCalls, Said
+from benchmarks.healthy_call import FUNCTIONS, HealthyCalls, Said
 from benchmarks.money import Line, Price, Region, Shape
 from benchmarks.plots import draw
 
@@ -18,6 +18,7 @@ NAMES = {
     "ReceiveWebhookFunction": "receive_webhook",
     "PollCallsFunction": "poll_calls",
     "PublishOutcomeFunction": "publish_outcome",
+    "GetCallFunction": "get_call",
 }
 READS = {f"dynamodb:{name}" for name in ("GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems")}
 MILLION = 1_000_000
@@ -54,6 +55,8 @@ def performance(figures: Figures) -> str:
     ((writes, _),) = figures.full_batch.writes.items()
     tables = {
         "summary": summary(figures),
+        "cold_start": _cold_start(figures),
+        "package": _package(figures),
         "warm_webhook": _ratio(
             "CPU of a request, ms",
             ("receive_webhook", f"{figures.warm_webhook.handler_ms:.2f}"),
@@ -117,6 +120,14 @@ def summary(figures: Figures) -> Table:
                 f"{figures.warm_webhook.ratio:.2f}",
                 f"at most {warm_webhook.LIMIT}",
             ),
+            *(
+                (
+                    f"first answer of a cold {NAMES[name]}, over the floor and over a plain build",
+                    f"{start.answered.of_floor.median:.2f} and {start.answered.of_plain.median:.2f}",
+                    "at most {} and {}".format(*cold_start.LIMITS[name]),
+                )
+                for name, start in figures.cold_start.items()
+            ),
             ("time of a batch of ten, over one bare call", f"{figures.batch.ratio:.2f}", f"at most {batch.LIMIT}"),
             ("write units of a call", f"{full.write_units / full.calls:g}", "at most 5"),
             ("reads of a call", f"{reads(full)}", "0"),
@@ -149,6 +160,40 @@ def _ratio(what: str, one: tuple[str, str], other: tuple[str, str], ratio: str) 
     return Table(("", what), [one, other, ("**ratio**", f"**{ratio}**")])
 
 
+def _cold_start(figures: Figures) -> Table:
+    return Table(
+        (
+            "function",
+            *(f"{part}{of}" for part in ("import", "first answer") for of in (", ms", " over floor", " over plain")),
+        ),
+        [
+            (
+                NAMES[name],
+                *(
+                    cell
+                    for taken in (start.imported, start.answered)
+                    for cell in (f"{taken.ms:.0f}", f"{taken.of_floor.median:.2f}", f"{taken.of_plain.median:.2f}")
+                ),
+            )
+            for name, start in figures.cold_start.items()
+        ],
+    )
+
+
+def _package(figures: Figures) -> Table:
+    return Table(
+        ("part", "KB", "KB zipped", "KB of byte code", "files"),
+        [
+            (
+                name,
+                *(f"{size / 1000:,.0f}" for size in (each.bytes, each.zipped_bytes, each.byte_code_bytes)),
+                str(each.files),
+            )
+            for name, each in figures.package.items()
+        ],
+    )
+
+
 def _healthy_call(figures: Figures) -> Table:
     both = (figures.full_batch, figures.single_calls)
 
@@ -170,7 +215,11 @@ def _healthy_call(figures: Figures) -> Table:
             *(row(name, asked(name)) for name in figures.full_batch.requests),
             row("reads", reads),
             row("write units", lambda healthy: healthy.write_units),
-            *(row(f"invocations of {name}", invoked(function)) for function, name in NAMES.items()),
+            *(
+                row(f"invocations of {name}", invoked(function))
+                for function, name in NAMES.items()
+                if function in FUNCTIONS
+            ),
             ("transitions of Step Functions", "0", "0"),
             row("log lines", said(lambda each: each.lines)),
             row("bytes of these", said(lambda each: each.bytes)),
