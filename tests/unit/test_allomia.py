@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from outbound_calls.allomia import (
     KEY_REFUSED,
+    LONGEST_EXCHANGE_SECONDS,
     NOT_FOUND,
     UNREADABLE,
     Accepted,
@@ -402,6 +403,14 @@ def test_from_five_letters_on_a_value_is_left_out_even_inside_a_word(name: str, 
     assert words(f"x{name}x {name}", customer_name=name) == kept
 
 
+def test_a_value_within_another_does_not_save_what_is_around_it() -> None:
+    assert words("address 1 12 Elm", dynamic_variables={"room": "12", "address": "1 12 Elm"}) == "address […]"
+
+
+def test_of_a_request_without_a_name_no_word_is_personal() -> None:
+    assert words("XXXX is not a name") == "XXXX is not a name"
+
+
 def test_a_value_that_stands_where_words_are_cut_off_is_left_out_as_well() -> None:
     assert words("x" * 295 + " Zoë O'Brien", **PERSONAL) == "x" * 295 + " […]"
 
@@ -440,6 +449,17 @@ def test_an_error_text_of_the_greatest_size_is_scrubbed_in_no_time() -> None:
     assert time.monotonic() - began < 2
 
 
+def test_an_answer_counts_until_the_exchange_has_taken_longer_than_it_may() -> None:
+    for last, known in (
+        (LONGEST_EXCHANGE_SECONDS, accepted()),
+        (LONGEST_EXCHANGE_SECONDS + 1, Ambiguous("HTTP 200, unreadable: body")),
+    ):
+        with http_client("https://allomia.example", httpx.MockTransport(answer(200, CALLING))) as http:
+            client = AllomiaClient(http, api_key_secret(), clock=iter([0.0, last]).__next__)
+
+            assert client.place_call(a_request(), CALLBACK_URL) == known
+
+
 # The key.
 
 
@@ -468,6 +488,7 @@ def test_a_refused_key_is_reread_for_the_next_call() -> None:
             SecretsInMemory(fault=ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")),
             "the secret cannot be read: AccessDeniedException",
         ),
+        (SecretsInMemory(fault=ClientError({"Error": {}}, "GetSecretValue")), "the secret cannot be read: "),
         (
             SecretsInMemory(fault=ConnectTimeoutError(endpoint_url="https://zqx.example")),
             "the secret cannot be read: ConnectTimeoutError",
