@@ -1,16 +1,17 @@
 """What the functions are held against: the requests that the work itself asks for, and nothing else.
 
-Loaded into the functions' own process (`benchmarks.runtime`), so it has their packages, clients and connections.
+Loaded into the functions' own process (`benchmarks.runtime`), so it has their packages.
 """
 
 from typing import Any
 
+import botocore.session
 import httpx
 
-from outbound_calls import aws
 from outbound_calls.allomia import http_client
 
-dynamodb = aws.client("dynamodb")
+# With nothing set, as boto3.client makes it.
+dynamodb: Any = botocore.session.Session().create_client("dynamodb")
 allomia: httpx.Client | None = None
 
 
