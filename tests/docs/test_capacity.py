@@ -10,7 +10,6 @@ from tests.template.rendering import read_template
 def test_the_numbers_are_those_of_the_template_and_the_code() -> None:
     text, template = read("docs/capacity.md"), read_template()
     resources, parameters = template["Resources"], template["Parameters"]
-    route = resources["ReceiveWebhookFunction"]["Properties"]["Events"]["Webhook"]["Properties"]["RouteSettings"]
     stream = resources["PublishOutcomeFunction"]["Properties"]["Events"]["Outcome"]["Properties"]
     poll = resources["PollCallsFunction"]["Properties"]
     page = resources["Poller"]["Properties"]["DefinitionSubstitutions"]["PageSize"]
@@ -21,7 +20,7 @@ def test_the_numbers_are_those_of_the_template_and_the_code() -> None:
     for said in (
         f"default of {parameters['MaxConcurrency']['Default']} dials",
         f"`MaxConcurrency`: {parameters['MaxConcurrency']['Default']} by default",
-        f"in the template: {route['ThrottlingRateLimit']}, bursts of {route['ThrottlingBurstLimit']}",
+        f"`MaxWebhooksPerSecond`: {parameters['MaxWebhooksPerSecond']['Default']} by default",
         f"`ParallelizationFactor` {stream['ParallelizationFactor']}, batches of {stream['BatchSize']}",
         f"with {parameters['DueShards']['MaxValue']}, the most, 8,000",
         f"pages of {page} calls",

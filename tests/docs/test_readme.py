@@ -124,7 +124,6 @@ def test_every_metric_that_is_named_exists(readme: str) -> None:
 def test_the_numbers_in_the_text_are_those_of_the_code(readme: str, template: Template) -> None:
     resources = template["Resources"]
     properties = {name: each["Properties"] for name, each in resources.items()}
-    route = properties["ReceiveWebhookFunction"]["Events"]["Webhook"]["Properties"]["RouteSettings"]
     reads = properties["GetCallFunction"]["Events"]["Read"]["Properties"]["RouteSettings"]
     stream = properties["PublishOutcomeFunction"]["Events"]["Outcome"]["Properties"]
     alarms = [name for name, each in properties.items() if "AlarmActions" in each]
@@ -134,7 +133,7 @@ def test_the_numbers_in_the_text_are_those_of_the_code(readme: str, template: Te
         f"{MAX_MESSAGE_BYTES:,} bytes at most",
         f"again after {properties['CallQueue']['VisibilityTimeout']} seconds",
         f"After {PLACE_WITHIN_SECONDS // 3600} hours it is `rejected`",
-        f"More than {route['ThrottlingRateLimit']} webhooks a second (bursts of {route['ThrottlingBurstLimit']})",
+        f"More than {template['Parameters']['MaxWebhooksPerSecond']['Default']} webhooks a second",
         f"More than {reads['ThrottlingRateLimit']} reads a second (bursts of {reads['ThrottlingBurstLimit']})",
         f"{stream['MaximumRetryAttempts']} times or for six hours",
         f"There are {len(alarms)} alarms",

@@ -22,6 +22,7 @@ PARAMETERS: Final[dict[str, object]] = {
     "AlarmEmail": "",
     "DueShards": 4,
     "MaxPollsPerSecond": 100,
+    "MaxWebhooksPerSecond": 200,
     "Environment": "dev",
     "Architecture": "arm64",
     "Rollout": "Gradual",
@@ -36,6 +37,7 @@ BOUNDS: Final = {
     "MaxConcurrency": (2, 1000),
     "DueShards": (1, 16),
     "MaxPollsPerSecond": (1, 1000),
+    "MaxWebhooksPerSecond": (1, 10000),
 }
 
 CHOICES: Final = {

@@ -187,10 +187,8 @@ def test_the_api_has_two_routes_and_throttles_each(stack: Stack) -> None:
 
     routes = {f"{method.upper()} {path}" for path, methods in api["Body"]["paths"].items() for method in methods}
     assert routes == {WEBHOOK, READ}
-    assert stage["RouteSettings"] == {
-        WEBHOOK: {"ThrottlingRateLimit": 100, "ThrottlingBurstLimit": 200},
-        READ: {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100},
-    }
+    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": "200", "ThrottlingBurstLimit": "200"}
+    assert stage["RouteSettings"] == {READ: {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100}}
 
 
 @pytest.mark.parametrize(("route", "function"), [(WEBHOOK, "ReceiveWebhookFunction"), (READ, "GetCallFunction")])

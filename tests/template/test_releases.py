@@ -46,6 +46,7 @@ VALUES: Final = {
     "MaxConcurrency": ("1000", "5"),
     "DueShards": ("16", "4"),
     "MaxPollsPerSecond": ("1000", "100"),
+    "MaxWebhooksPerSecond": ("10000", "200"),
     "Environment": ("staging", "prod"),
     "SnapStart": ("PublishedVersions", "None"),
     "Architecture": ("x86_64", "arm64"),
