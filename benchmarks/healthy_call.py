@@ -56,6 +56,10 @@ class Said:
     bytes: int
 
 
+UNDER_WAY_SECONDS = 2
+"""A look at an event source that was under way when it was switched off still takes what it finds."""
+
+
 @dataclass(frozen=True)
 class HealthyCalls:
     """What `calls` healthy calls came to, all together."""
@@ -177,6 +181,8 @@ def _switch(world: World, mapping: str, *, on: bool) -> None:
     functions, uuid = world.cloud.client("lambda"), world.stack.resources[mapping]
     functions.update_event_source_mapping(UUID=uuid, Enabled=on)
     until(lambda: functions.get_event_source_mapping(UUID=uuid)["State"] == ("Enabled" if on else "Disabled"))
+    if not on:
+        time.sleep(UNDER_WAY_SECONDS)
 
 
 def _said(world: World) -> Mapping[str, Said]:

@@ -146,7 +146,7 @@ def deeds(draw: st.DrawFn) -> Deed:
         of_call(lambda ledger, call: ledger.settle(call, call_id, None)),
         lambda ledger, key, calls: ledger.record(key, outcome, now, seen(calls) if bound else None),
         of_call(lambda ledger, call: ledger.lease(DueItem(call.key, call.due_at or 1), now, 10)),
-        of_call(lambda ledger, call: ledger.look_at(call, now + 3)),
+        of_call(lambda ledger, call: ledger.look_at(call, now + 3) if call.due_at else None),
     ]
     return draw(st.sampled_from(choices))
 
