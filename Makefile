@@ -65,10 +65,10 @@ proof: setup ## The long proofs of the promises, with their figures (PROOF_SEED=
 mutation: setup ## Whether a test notices each small mistake in what the promises rest on (MUTATION_ONLY=ledger)
 	@nice -n 19 $(BIN)/python -m tests.mutation.run $(MUTATION_ONLY)
 
-coverage: setup ## Branch coverage of the layer and the functions; every branch of what the promises rest on
+coverage: setup ## Branch coverage of the layer and the functions; every branch of the functions and of what the promises rest on
 	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/ledger --cov --cov-report=
 	@$(BIN)/coverage report
-	@$(BIN)/coverage report --fail-under=100 --include='*/lifecycle.py,*/ledger.py,*/allomia.py,*/callbacks.py'
+	@$(BIN)/coverage report --fail-under=100 --include='*/lifecycle.py,*/ledger.py,*/allomia.py,*/callbacks.py,functions/*'
 
 bench: setup ## Measure how fast and how cheap it is, into docs/performance.md and docs/cost.md (BENCH="batch" for some)
 	@$(BIN)/python -m benchmarks $(BENCH)

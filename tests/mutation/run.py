@@ -46,8 +46,14 @@ LAYER = ROOT / "layers/outbound_calls/outbound_calls"
 MODULES = {"lifecycle": "tests/unit", "callbacks": "tests/unit", "allomia": "tests/unit", "ledger": "tests/ledger"}
 """What is mutated, and where the tests are that must notice it: at the lowest level, where a mistake is understood."""
 
-ELSEWHERE = ("tests/unit/test_snapshots.py", "tests/ledger/test_handlers.py")
-"""Tests that start the functions as processes of their own, in which there is no mutant."""
+ELSEWHERE = (
+    "tests/unit/test_snapshots.py",
+    "tests/ledger/test_handlers.py",
+    "tests/ledger/test_doctor.py",
+    "tests/ledger/test_operator.py",
+)
+"""Tests that are not asked: of functions in processes of their own, in which there is no mutant, and of the operator's
+tools, which stand on all this and look at everything on their cloud."""
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 AT_ONCE = 2
