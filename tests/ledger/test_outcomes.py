@@ -164,7 +164,8 @@ def test_a_webhook_may_come_before_the_answer(calls: Calls) -> None:
     call = calls.dispatching()
 
     assert calls.ledger.record(call.key, a_real_outcome(), LATER).result is Recorded.STORED
-    before = calls.item(call.key)
+    before = calls.there(call.key)
+    assert (before["outboundCallId"], before["contactId"]) == (CALL_ID, CONTACT_ID)
 
     assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.ALREADY_THERE
     assert calls.ledger.settle(call, OTHER_CALL_ID, CONTACT_ID) is Recorded.OTHER_CALL
@@ -195,6 +196,8 @@ def test_the_outcome_of_another_call_changes_nothing(calls: Calls, status: str) 
     record = calls.ledger.record(call.key, a_real_outcome(outbound_call_id=OTHER_CALL_ID), LATER)
 
     assert record.result is Recorded.OTHER_CALL
+    assert record.call is not None
+    assert (record.call.status, record.call.outbound_call_id) == (status, CALL_ID)
     assert calls.item(call.key) == before
 
 
