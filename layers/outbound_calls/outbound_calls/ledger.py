@@ -1,4 +1,4 @@
-"""The calls table: the truth about every attempt, and its timer. The only module that knows DynamoDB.
+"""The calls table: the truth about every attempt, and its timer. The only module that writes to it.
 
 Every write is one conditional write, and every condition is derived from `lifecycle.TRANSITIONS`: a writer that comes
 too late, twice or out of turn changes nothing and is told so. While an attempt is not terminal its item stands in the
