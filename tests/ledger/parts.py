@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, override
+from typing import TYPE_CHECKING, Any, override
 from uuid import uuid4
 
 import boto3
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from local.cloud import LocalCloud
+from local.wire import Wire
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOW = 1_775_053_800
@@ -183,67 +183,28 @@ PASS, LOSE, REFUSE = "pass", "lose", "refuse"
 """What the network does with a request: pass it on; pass it on and lose the answer; not pass it on."""
 
 
-class Network:
+class Network(Wire):
     """What lies between a client and the cloud. Told to, it loses answers or whole requests.
 
     `plan` says what becomes of a request, by the name of its operation and how many of these there were before.
     """
 
     def __init__(self, cloud: LocalCloud) -> None:
+        super().__init__(cloud.endpoint_url)
         self.cloud = cloud
         self.plan: Callable[[str, int], str] = lambda _operation, _before: PASS
         self.operations: list[str] = []
         self._lock = threading.Lock()
         self._session: Any = boto3.session.Session(cloud.account, "local", region_name=cloud.region)
         self._clients: dict[tuple[str, int], Any] = {}
-        self._http = httpx.Client(base_url=cloud.endpoint_url, trust_env=False)
-        network = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_POST(self) -> None:
-                operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                fate = network.fate(operation)
-                answer = None if fate == REFUSE else network.pass_on(self.path, dict(self.headers), body)
-                if answer is None or fate == LOSE:
-                    self.close_connection = True
-                    return
-                self.send_response(answer.status_code)
-                for name in ("Content-Type", "x-amzn-RequestId", "x-amz-crc32"):
-                    if name in answer.headers:
-                        self.send_header(name, answer.headers[name])
-                self.send_header("Content-Length", str(len(answer.content)))
-                self.end_headers()
-                self.wfile.write(answer.content)
-
-            @override
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
+    @override
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._thread.join(10)
-        self._server.server_close()
+        super().__exit__(kind, error, trace)
         for client in self._clients.values():
             client.close()
-        self._http.close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def client(self, service: str, attempts: int = 1) -> Any:
         """A client over this network that sends a request at most so many times. It is kept: making one takes long."""
@@ -271,5 +232,8 @@ class Network:
             self.operations.append(operation)
             return self.plan(operation, before)
 
-    def pass_on(self, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response:
-        return self._http.post(path, content=body, headers=headers)
+    @override
+    def carry(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
+        fate = self.fate(headers.get("X-Amz-Target", "").rpartition(".")[2])
+        answer = None if fate == REFUSE else super().carry(path, headers, body)
+        return None if fate == LOSE else answer
