@@ -28,6 +28,9 @@ CALLS = 10
 
 SWEEPS = 3
 SECONDS = 90.0
+CALL_SECONDS = 5.0
+"""So that all are settled before the first ends: the local cloud makes batches of the stream before it filters them."""
+
 FUNCTIONS = ("PlaceCallFunction", "ReceiveWebhookFunction", "PollCallsFunction", "PublishOutcomeFunction")
 MESSAGE: dict[str, Any] = {
     "phoneNumber": "+15005550100",
@@ -54,10 +57,6 @@ class Said:
     invocations: int
     lines: int
     bytes: int
-
-
-UNDER_WAY_SECONDS = 2
-"""A look at an event source that was under way when it was switched off still takes what it finds."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def count_calls(world: World, wire: CountingWire, calls: int = CALLS) -> Healthy
     name = f"counted-{time.time_ns()}"
     bodies = [message(f"{name}-{number}") for number in range(calls)]
     ids = {f"{name}-{number}" for number in range(calls)}
-    with held(world, "PublishOutcomeFunctionOutcome"):
+    with held(world, "PublishOutcomeFunctionOutcome"), calls_of(world, CALL_SECONDS):
         with held(world, "PlaceCallFunctionRequest"):
             world.cloud.client("sqs").send_message_batch(
                 QueueUrl=world.stack.call_queue_url,
@@ -177,12 +176,21 @@ def held(world: World, mapping: str) -> Iterator[None]:
         _switch(world, mapping, on=True)
 
 
+@contextmanager
+def calls_of(world: World, seconds: float) -> Iterator[None]:
+    """Let each call that AlloMia takes meanwhile last so long."""
+    usual = world.allomia.faults().ring_seconds
+    world.allomia.configure(ring_seconds=seconds)
+    try:
+        yield
+    finally:
+        world.allomia.configure(ring_seconds=usual)
+
+
 def _switch(world: World, mapping: str, *, on: bool) -> None:
     functions, uuid = world.cloud.client("lambda"), world.stack.resources[mapping]
     functions.update_event_source_mapping(UUID=uuid, Enabled=on)
     until(lambda: functions.get_event_source_mapping(UUID=uuid)["State"] == ("Enabled" if on else "Disabled"))
-    if not on:
-        time.sleep(UNDER_WAY_SECONDS)
 
 
 def _said(world: World) -> Mapping[str, Said]:

@@ -36,7 +36,7 @@ ALLOMIA = {"allomia", "secrets", "workers"}
 OWN = {
     "PlaceCallFunction": EVERY | TABLE | ALLOMIA | {"breaker", "callbacks", "place", "telemetry"},
     "ReceiveWebhookFunction": EVERY | TABLE | {"callbacks", "receive", "secrets", "telemetry"},
-    "PollCallsFunction": EVERY | TABLE | ALLOMIA | {"poll", "telemetry"},
+    "PollCallsFunction": EVERY | TABLE | ALLOMIA | {"pace", "poll", "telemetry"},
     "PublishOutcomeFunction": EVERY | {"items", "publish", "reports"},
     "GetCallFunction": EVERY | {"items", "reports", "telemetry"},
     "CheckReleaseFunction": EVERY | {"releases", "telemetry"},
