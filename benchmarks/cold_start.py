@@ -13,6 +13,7 @@ its answer; its work as well, with AWS played by a server that answers the same 
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any, Self
 
 from rich.console import Console
@@ -46,6 +48,14 @@ LIMITS = {
 CLIENT = {name: "events" if name == "PublishOutcomeFunction" else "dynamodb" for name in LIMITS}
 SPEAK_TO_ALLOMIA = {"PlaceCallFunction", "PollCallsFunction"}
 PYTHON = ROOT / ".venv/lambda-runtime/bin/python"
+OWNERS = {
+    "botocore": {"botocore", "dateutil", "jmespath", "six", "urllib3"},
+    "pydantic": {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"},
+    "Powertools": {"aws_lambda_powertools"},
+    "httpx": {"anyio", "certifi", "h11", "httpcore", "httpx", "idna"},
+    "this project": {"app", "outbound_calls"},
+}
+PYTHONS_OWN = "Python's own"
 ARN = "arn:aws:secretsmanager:ca-central-1:123456789012:secret"
 UUID = "0b54d0f1-7f2a-4c53-9c0e-5a6d1f5b8a01"
 
@@ -76,6 +86,8 @@ class ColdStart:
     """CPU."""
     answered: Taken
     """Time."""
+    modules_ms: dict[str, float]
+    """What the modules of its import took themselves, by whose they are; the medians of as many starts."""
 
 
 def measure(runs: int = RUNS) -> dict[str, ColdStart]:
@@ -97,18 +109,23 @@ def measure(runs: int = RUNS) -> dict[str, ColdStart]:
 
 
 def _cold_start(kinds: Mapping[str, BuiltFunction], environment: Mapping[str, str], event: Any, runs: int) -> ColdStart:
-    imports, answers = [], []
+    imports, answers, modules = [], [], []
     for _ in range(runs + 1):
+        modules.append(_modules_ms(kinds["ours"], environment))
         imports.append({kind: _import_ms(function, environment) for kind, function in kinds.items()})
         answers.append({kind: _first_answer_ms(function, environment, event) for kind, function in kinds.items()})
     # The first run filled the caches of the file system.
-    return ColdStart(Taken.of(imports[1:]), Taken.of(answers[1:]))
+    return ColdStart(
+        Taken.of(imports[1:]),
+        Taken.of(answers[1:]),
+        {owner: median(each[owner] for each in modules[1:]) for owner in modules[0]},
+    )
 
 
-def _import_ms(function: BuiltFunction, environment: Mapping[str, str]) -> float:
-    """CPU of a process that imports the function and ends."""
-    process = subprocess.Popen(
-        [PYTHON, "-c", "import app"],
+def _import(function: BuiltFunction, environment: Mapping[str, str], *options: str) -> subprocess.Popen[str]:
+    """A process that imports the function and ends."""
+    return subprocess.Popen(
+        [PYTHON, *options, "-c", "import app"],
         cwd=function.code,
         env=function.environment(environment)
         | {
@@ -116,7 +133,24 @@ def _import_ms(function: BuiltFunction, environment: Mapping[str, str]) -> float
             "PYTHONPATH": os.pathsep.join(map(str, function.layers)),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
+        stderr=subprocess.PIPE if options else None,
+        text=True,
     )
+
+
+def _modules_ms(function: BuiltFunction, environment: Mapping[str, str]) -> dict[str, float]:
+    """What each owner's modules take of an import, without those that they import in turn."""
+    _, said = _import(function, environment, "-X", "importtime").communicate()
+    taken = dict.fromkeys([*OWNERS, PYTHONS_OWN], 0.0)
+    for microseconds, package in re.findall(r"^import time: +(\d+) \| +\d+ \| +(\w+)", said, re.MULTILINE):
+        owner = next((owner for owner, packages in OWNERS.items() if package in packages), PYTHONS_OWN)
+        taken[owner] += int(microseconds) / 1000
+    return taken
+
+
+def _import_ms(function: BuiltFunction, environment: Mapping[str, str]) -> float:
+    """CPU of a process that imports the function and ends."""
+    process = _import(function, environment)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:

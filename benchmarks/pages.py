@@ -53,9 +53,11 @@ def write(figures: Figures) -> None:
 def performance(figures: Figures) -> str:
     """docs/performance.md."""
     ((writes, _),) = figures.full_batch.writes.items()
+    webhook = figures.cold_start["ReceiveWebhookFunction"].imported
     tables = {
         "summary": summary(figures),
         "cold_start": _cold_start(figures),
+        "modules": _modules(figures),
         "package": _package(figures),
         "warm_webhook": _ratio(
             "CPU of a request, ms",
@@ -80,6 +82,7 @@ def performance(figures: Figures) -> str:
         requests=warm_webhook.REQUESTS,
         posts=figures.endurance.batches * endurance.CALLS,
         writes=writes,
+        floor_of_plain=webhook.of_plain.median / webhook.of_floor.median,
         most_polls=money.template()["Parameters"]["MaxPollsPerSecond"]["Default"],
         tables=tables,
     )
@@ -175,6 +178,17 @@ def _cold_start(figures: Figures) -> Table:
                     for cell in (f"{taken.ms:.0f}", f"{taken.of_floor.median:.2f}", f"{taken.of_plain.median:.2f}")
                 ),
             )
+            for name, start in figures.cold_start.items()
+        ],
+    )
+
+
+def _modules(figures: Figures) -> Table:
+    owners = next(iter(figures.cold_start.values())).modules_ms
+    return Table(
+        ("function", *(f"{owner}, ms" for owner in owners)),
+        [
+            (NAMES[name], *(f"{start.modules_ms[owner]:.0f}" for owner in owners))
             for name, start in figures.cold_start.items()
         ],
     )
