@@ -132,7 +132,11 @@ def summary(figures: Figures) -> Table:
                 for name, start in figures.cold_start.items()
             ),
             ("time of a batch of ten, over one bare call", f"{figures.batch.ratio:.2f}", f"at most {batch.LIMIT}"),
-            ("write units of a call", f"{full.write_units / full.calls:g}", "at most 5"),
+            (
+                f"write units of a call, its message up to {full.message_bytes} bytes",
+                f"{full.write_units / full.calls:g}",
+                "at most 5",
+            ),
             ("reads of a call", f"{reads(full)}", "0"),
             (
                 f"CPU of a call, up to the {stages[-1].calls:,}th over the first {stages[0].calls}",
