@@ -31,7 +31,10 @@ SECONDS = 90.0
 CALL_SECONDS = 5.0
 """So that all are settled before the first ends: the local cloud makes batches of the stream before it filters them."""
 
-FUNCTIONS = ("PlaceCallFunction", "ReceiveWebhookFunction", "PollCallsFunction", "PublishOutcomeFunction")
+HEALTHY = ("PlaceCallFunction", "ReceiveWebhookFunction", "PublishOutcomeFunction")
+"""What a healthy call invokes."""
+
+FUNCTIONS = (*HEALTHY, "PollCallsFunction")
 MESSAGE: dict[str, Any] = {
     "phoneNumber": "+15005550100",
     "assistantId": "0b54d0f1-7f2a-4c53-9c0e-5a6d1f5b8a01",
@@ -108,6 +111,8 @@ def counted_stack(cloud: LocalCloud, allomia: Simulator, name: str = "counted") 
         world = deploy_into(cloud, allomia, parameters | {"CallDeadlineSeconds": 3600}, name)
         world.send({"requestId": "warm-up"} | MESSAGE)
         until(lambda: bool(world.heard()))
+        # The log of an invocation is there a moment after what it did.
+        until(lambda: all(_said(world)[function].invocations for function in HEALTHY))
         yield world, wire
 
 
@@ -132,7 +137,6 @@ def count_calls(world: World, wire: CountingWire, calls: int = CALLS) -> Healthy
         return heard >= ids
 
     until(all_heard)
-    # The log of an invocation is there a moment after what it did.
     until(
         lambda: _said(world)["PublishOutcomeFunction"].invocations > said_before["PublishOutcomeFunction"].invocations
     )
