@@ -144,7 +144,7 @@ def _outcome() -> Schema:
         schema,
         version="changes only when a consumer has to; see docs/contracts.md",
         requestId="the request's, or the id of its message in SQS",
-        attempt="which dial for the request; always 1 today",
+        attempt="which dial for the request: 1, and one more each time that a person has it dialled again",
         status="how it ended",
         outboundCallId="AlloMia's id of the call; null where AlloMia did not tell",
         contactId="AlloMia's id of the person called; null where AlloMia did not tell",
@@ -197,7 +197,7 @@ def _report() -> Schema:
     attempts = schema["properties"]["attempts"]
     attempts["items"] = _described(
         _absent_if_nothing(attempts["items"]),
-        attempt="which dial for the request; always 1 today",
+        attempt="which dial for the request: 1, and one more each time that a person has it dialled again",
         status="where it stands",
         createdAt="when the request came",
         outboundCallId="AlloMia's id of the call",
