@@ -38,7 +38,7 @@ lock: setup ## Compile the requirements files again (LOCK_FLAGS=--upgrade for ne
 	$(COMPILE) --universal --group local-cloud --output-file $(CURDIR)/local/requirements.txt
 	$(COMPILE) --universal --group lambda-runtime --output-file $(CURDIR)/local/lambda-runtime.txt
 
-schemas: setup ## Write docs/schemas from the models
+schemas: setup ## Write docs/integrate/schemas from the models
 	@PYTHONPATH=layers/outbound_calls $(BIN)/python -m local.schemas
 
 build: setup ## sam build, both layers included, into .aws-sam
@@ -63,14 +63,14 @@ proof: setup ## The long proofs of the promises, with their figures (PROOF_SEED=
 	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -rP -m proof $(PYTEST_FLAGS)
 
 mutation: setup ## Whether a test notices each small mistake in what the promises rest on (MUTATION_ONLY=ledger)
-	@nice -n 19 $(BIN)/python -m tests.mutation.run $(MUTATION_ONLY)
+	@nice -n 19 $(BIN)/python -m tests.tooling.mutation.run $(MUTATION_ONLY)
 
 coverage: setup ## Branch coverage of the layer and the functions; every branch of the functions and of what the promises rest on
-	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/ledger --cov --cov-report=
+	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/cloud --cov --cov-report=
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --fail-under=100 --include='*/lifecycle.py,*/ledger.py,*/allomia.py,*/callbacks.py,functions/*'
 
-bench: setup ## Measure how fast and how cheap it is, into docs/performance.md and docs/cost.md (BENCH="batch" for some)
+bench: setup ## Measure how fast and how cheap it is, into benchmarks/results/performance.md and docs/operate/cost.md (BENCH="batch" for some)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 cost: setup ## Write these pages anew from the figures and the prices that are there

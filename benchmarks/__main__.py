@@ -2,7 +2,7 @@
 
 python -m benchmarks                          everything, which takes several minutes
 python -m benchmarks warm_webhook batch       these anew; the other figures stay as they were taken
-python -m benchmarks --pages                  only the pages, from docs/performance.json
+python -m benchmarks --pages                  only the pages, from benchmarks/results/performance.json
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ def main(
     *,
     only_pages: Annotated[bool, typer.Option("--pages", help="Measure nothing.")] = False,
 ) -> None:
-    """Measure, and write docs/performance.md and docs/cost.md."""
+    """Measure, and write benchmarks/results/performance.md and docs/operate/cost.md."""
     if unknown := set(questions or []) - QUESTIONS.keys():
         console.print(f"no such question: {', '.join(sorted(unknown))}")
         raise typer.Exit(2)

@@ -60,7 +60,7 @@ def environment_of(endpoint_url: str, allomia_url: str, **more: str) -> dict[str
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_REGION": REGION,
         "CALLS_TABLE_NAME": "calls",
-        "REJECTED_QUEUE_URL": f"{endpoint_url}/rejected",
+        "INVALID_MESSAGES_QUEUE_URL": f"{endpoint_url}/rejected",
         "ALLOMIA_API_KEY_SECRET_ARN": f"{arn}:allomia-abcdef",
         "ALLOMIA_BASE_URL": allomia_url,
         "SIGNING_SECRET_ARN": f"{arn}:signing-abcdef",

@@ -1,4 +1,4 @@
-"""All figures, as they were last taken: docs/performance.json. The pages are made of them and of nothing else."""
+"""All figures, as they were last taken: benchmarks/results/performance.json. The pages are made of them and of nothing else."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from benchmarks.recovery import Recovery
 from benchmarks.warm_webhook import WarmWebhook
 from local.sam import ROOT
 
-FILE = ROOT / "docs/performance.json"
+FILE = ROOT / "benchmarks/results/performance.json"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ SWEEP_SECONDS = 0.5
 
 SWEEP_GB = 64 / 1024
 BURST_CALLS_PER_SECOND = 50.0
-"""What MaxConcurrency lets through by default when AlloMia takes a second to answer: batches are full then."""
+"""What MaxWorkers lets through by default when AlloMia takes a second to answer: batches are full then."""
 
 IDLE_POLLS_PER_MINUTE = 5 * 3
 """Of Lambda on a queue that is empty: five long polls side by side, of twenty seconds each."""
@@ -262,7 +262,7 @@ def alarm_metrics() -> int:
 
 def access_log_bytes() -> int:
     """A line of the API's access log, with values of the usual length in it."""
-    text: str = template()["Resources"]["WebhookApi"]["Properties"]["AccessLogSettings"]["Format"]
+    text: str = template()["Resources"]["HttpApi"]["Properties"]["AccessLogSettings"]["Format"]
     values: Mapping[str, str] = {
         "$context.requestId": "x" * 16,
         "$context.requestTime": "01/Apr/2026:14:32:31 +0000",

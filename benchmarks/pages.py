@@ -1,4 +1,4 @@
-"""The pages docs/performance.md and docs/cost.md: the words of the templates, the numbers of the figures."""
+"""The pages benchmarks/results/performance.md and docs/operate/cost.md: the words of the templates, the numbers of the figures."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def write(figures: Figures) -> None:
 
 
 def performance(figures: Figures) -> str:
-    """docs/performance.md."""
+    """benchmarks/results/performance.md."""
     ((writes, _),) = figures.full_batch.writes.items()
     webhook = figures.cold_start["ReceiveWebhookFunction"].imported
     tables = {
@@ -89,7 +89,7 @@ def performance(figures: Figures) -> str:
 
 
 def cost(figures: Figures) -> str:
-    """docs/cost.md."""
+    """docs/operate/cost.md."""
     tables = {
         "million": _million(figures),
         "month": _month(figures),

@@ -14,7 +14,7 @@ from benchmarks.endurance import FUNCTIONS
 from benchmarks.figures import Figures
 from local.sam import ROOT
 
-FOLDER = ROOT / "docs/plots"
+FOLDER = ROOT / "benchmarks/results/plots"
 STYLE: Any = {
     "svg.hashsalt": "allomia-outbound-calls",
     # Text stays text: smaller, and drawn with the reader's own fonts.

@@ -42,7 +42,7 @@ from calls.results import Look, NotSent, Placing, Redialled, Refusals
 from calls.sending import Sender
 from calls.stack import Deployed
 from calls.watching import Watch
-from outbound_calls.contracts import AttemptKey, CallRequest, RefusedInput
+from outbound_calls.contracts import AttemptKey, CallRequest, InvalidInput
 from outbound_calls.lifecycle import Status
 
 app = typer.Typer(
@@ -55,7 +55,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-WATCHED_QUEUES = {"requests": "CallQueueUrl", "rejected": "RejectedQueueUrl", "dead letters": "DeadLetterQueueUrl"}
+WATCHED_QUEUES = {
+    "requests": "CallQueueUrl",
+    "rejected": "InvalidMessagesQueueUrl",
+    "dead letters": "DeadLetterQueueUrl",
+}
 
 
 class Source(StrEnum):
@@ -221,7 +225,7 @@ def rejected(
 ) -> Exit:
     """Show the messages that can never become a call, each with its reason. They stay in their queue."""
     stack = operator.stack
-    with held(stack.sqs, stack.outputs["RejectedQueueUrl"], limit) as messages:
+    with held(stack.sqs, stack.outputs["InvalidMessagesQueueUrl"], limit) as messages:
         if export_to:
             export(messages, export_to)
     mask, now = _mask(show_numbers), time.time()
@@ -265,7 +269,7 @@ def _redrive_mended(operator: Operator, file: Path, limit: int, yes: bool) -> Ex
         out.show(Refusals(refused=refused))
         return Exit.REFUSED
     out.confirm(f"Put {len(mended)} mended messages on the call queue of {stack.name}?", yes)
-    url = stack.outputs["RejectedQueueUrl"]
+    url = stack.outputs["InvalidMessagesQueueUrl"]
     with held(stack.sqs, url, limit) as messages:
         redriven = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url)).mended(messages, mended)
     out.show(redriven)
@@ -331,7 +335,7 @@ def _row_of(request_id: str, rows: Sequence[Row], naming: Naming, stack: Deploye
     for row in rows:
         try:
             prepared = Prepared(row.number, naming.named(read_request(row.message, stack.completed)))
-        except RefusedInput:
+        except InvalidInput:
             continue
         if prepared.key.request_id == request_id and prepared.request not in [other.request for other in found]:
             found.append(prepared)

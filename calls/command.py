@@ -14,7 +14,7 @@ from calls.output import Exit, NotConfirmed, Output
 from calls.requests_file import UnreadableFile
 from calls.resolving import NotAllowed
 from calls.stack import Aws, Deployed, NoSuchStack
-from outbound_calls.contracts import RefusedInput
+from outbound_calls.contracts import InvalidInput
 from outbound_calls.telemetry import describe
 
 
@@ -67,7 +67,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         return out.refuse(mask_text(error.format_message()), Exit.USAGE)
     except typer.Abort:
         return out.refuse("not confirmed: nothing was done", Exit.REFUSED)
-    except (UnreadableFile, NotAllowed, NotConfirmed, RefusedInput) as error:
+    except (UnreadableFile, NotAllowed, NotConfirmed, InvalidInput) as error:
         return out.refuse(str(error), Exit.REFUSED)
     except OSError as error:
         return out.refuse(f"{error.filename}: {error.strerror}", Exit.REFUSED)

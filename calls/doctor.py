@@ -105,7 +105,9 @@ class Doctor:
             yield from examine()
         except ClientError as error:
             code = str(error.response["Error"].get("Code"))
-            yield _failed(name, f"{error.operation_name}: {code}", "See which rights this needs: docs/cli.md.")
+            yield _failed(
+                name, f"{error.operation_name}: {code}", "See which rights this needs: docs/operate/command.md."
+            )
         except BotoCoreError as error:
             yield _failed(name, type(error).__name__, "AWS could not be reached.")
         except (NoSuchStack, KeyError) as error:
@@ -230,7 +232,7 @@ class Doctor:
         sqs, outputs = self.stack.sqs, self.stack.outputs
         for name, url, advice in (
             ("dead letters", outputs["DeadLetterQueueUrl"], "Mend the fault, then: calls redrive --dead-letters"),
-            ("rejected messages", outputs["RejectedQueueUrl"], "See why: calls rejected"),
+            ("rejected messages", outputs["InvalidMessagesQueueUrl"], "See why: calls rejected"),
             (
                 "failed outcomes",
                 self.stack.resource("FailedOutcomesQueue"),
@@ -251,7 +253,7 @@ class Doctor:
             yield _skipped("oldest request", "no metric: the queue has been empty, or it is a local one")
         elif seconds > OVERDUE_SECONDS:
             yield _warning(
-                "oldest request", f"waited {seconds:.0f} s", "Raise MaxConcurrency, or look at place_call's log."
+                "oldest request", f"waited {seconds:.0f} s", "Raise MaxWorkers, or look at place_call's log."
             )
         else:
             yield _ok("oldest request", f"waited {seconds:.0f} s")

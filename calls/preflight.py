@@ -18,7 +18,7 @@ from pydantic import Field
 
 from calls.masking import Mask
 from calls.requests_file import Row
-from outbound_calls.contracts import AttemptKey, CallRequest, RefusedInput, Release, Wire, read_message
+from outbound_calls.contracts import AttemptKey, CallRequest, InvalidInput, Release, Wire, read_message
 from outbound_calls.lifecycle import Status
 
 
@@ -116,11 +116,11 @@ def read_request(message: str, complete: Complete) -> CallRequest:
     """The request in a message, as it came, if the stack can place it.
 
     Raises:
-        RefusedInput: with the field and the rule.
+        InvalidInput: with the field and the rule.
     """
     request = read_message(message)
     if isinstance(request, Release):
-        raise RefusedInput("release", str(Release.model_fields["release"].description))
+        raise InvalidInput("release", str(Release.model_fields["release"].description))
     complete(request)
     return request
 
@@ -169,7 +169,7 @@ def _read(rows: Iterable[Row], naming: Naming, complete: Complete) -> tuple[list
             if row.fault:
                 raise row.fault
             request = read_request(row.message, complete)
-        except RefusedInput as refusal:
+        except InvalidInput as refusal:
             # Its text and not its field, which may be a name that the row made up.
             field, _, rule = str(refusal).partition(": ")
             refused.append(Refusal(row=row.number, field=field, rule=rule))

@@ -27,7 +27,7 @@ from calls.masking import Mask
 from calls.preflight import Complete, Refusal, read_request
 from calls.requests_file import Row
 from calls.sending import Sender
-from outbound_calls.contracts import CallRequest, RefusedInput, Wire, read_request_id
+from outbound_calls.contracts import CallRequest, InvalidInput, Wire, read_request_id
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -92,7 +92,7 @@ def _fields(body: str) -> dict[str, Any]:
 def _is_id(value: object) -> bool:
     try:
         return isinstance(value, str) and bool(read_request_id(value))
-    except RefusedInput:
+    except InvalidInput:
         return False
 
 
@@ -171,9 +171,9 @@ def read_mended(rows: Iterable[Row], complete: Complete) -> tuple[list[Mended], 
         try:
             one = _read_mended(row, complete)
             if one.id in mended:
-                raise RefusedInput("id", f"one line for each message: row {mended[one.id].row} has the same")
+                raise InvalidInput("id", f"one line for each message: row {mended[one.id].row} has the same")
             mended[one.id] = one
-        except RefusedInput as refusal:
+        except InvalidInput as refusal:
             field, _, rule = str(refusal).partition(": ")
             refused.append(Refusal(row=row.number, field=field, rule=rule))
     return list(mended.values()), refused
@@ -182,9 +182,9 @@ def read_mended(rows: Iterable[Row], complete: Complete) -> tuple[list[Mended], 
 def _read_mended(row: Row, complete: Complete) -> Mended:
     line = _fields(row.message)
     if not isinstance(line.get("id"), str):
-        raise RefusedInput("id", "required: the id that the export gave")
+        raise InvalidInput("id", "required: the id that the export gave")
     if not isinstance(line.get("request"), dict):
-        raise RefusedInput("request", "required: an object, the mended request")
+        raise InvalidInput("request", "required: an object, the mended request")
     request = read_request(json.dumps(line["request"], ensure_ascii=False), complete)
     return Mended(row.number, line["id"], request)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from outbound_calls.contracts import CallRequest, RefusedInput
+from outbound_calls.contracts import CallRequest, InvalidInput
 
 _FIELDS = {str(field.alias) for field in CallRequest.model_fields.values()}
 _OBJECTS = ("dynamicVariables", "metadata")
@@ -36,7 +36,7 @@ class Row:
 
     number: int
     message: str
-    fault: RefusedInput | None = None
+    fault: InvalidInput | None = None
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -78,7 +78,7 @@ def _csv_rows(text: str) -> Iterator[Row]:
             if len(cells) == len(columns):
                 yield Row(number, json.dumps(_fields(columns, cells), ensure_ascii=False))
             else:
-                yield Row(number, "", RefusedInput("row", f"as many cells as the head has: {len(columns)}"))
+                yield Row(number, "", InvalidInput("row", f"as many cells as the head has: {len(columns)}"))
     except csv.Error as error:
         raise UnreadableFile(f"the quotes do not match, at line {rows.line_num} or before: {error}") from None
 

@@ -81,7 +81,7 @@ class Resolving:
 
         Raises:
             NotAllowed: when the last attempt has not ended, or is `completed` (unless `force`), or there are too many.
-            RefusedInput: when the request names no assistant or number and the stack has no default.
+            InvalidInput: when the request names no assistant or number and the stack has no default.
         """
         report = self._report(request_id)
         last = report.attempts[-1]

@@ -1,4 +1,4 @@
-"""The contracts as JSON Schemas, in docs/schemas: `make schemas` writes them from the models that the code reads with.
+"""The contracts as JSON Schemas, in docs/integrate/schemas: `make schemas` writes them from the models that the code reads with.
 
 What only documentation needs (titles, examples, which fields are personal) is said here and not in the models, where
 it would cost every cold start. Tests hold the files against the code, in both directions.
@@ -17,8 +17,8 @@ from outbound_calls.contracts import (
     MAX_WEBHOOK_BYTES,
     CallRequest,
     CallState,
+    InvalidInput,
     OutcomeEvent,
-    RefusedInput,
     read_message,
 )
 from outbound_calls.items import plain
@@ -27,7 +27,7 @@ from outbound_calls.publish import DETAIL_TYPE, SOURCE
 from outbound_calls.reports import CallReport, attempt_report, outcome_event
 
 PROJECT = Path(__file__).parents[1]
-SCHEMAS = PROJECT / "docs/schemas"
+SCHEMAS = PROJECT / "docs/integrate/schemas"
 
 type Json = Any
 type Schema = dict[str, Any]
@@ -98,7 +98,7 @@ def contracts() -> Iterator[Contract]:
         [_delivered("completed")],
     )
     yield Contract(
-        "rejected-message",
+        "invalid-message",
         "Attributes of a rejected message",
         "The message attributes, all of type String, beside the body in the rejected queue. The body is the message "
         "as it came, personal data included.",
@@ -142,7 +142,7 @@ def _outcome() -> Schema:
     schema["properties"]["status"]["enum"] = [status for status in Status if status in TERMINAL]
     return _described(
         schema,
-        version="changes only when a consumer has to; see docs/contracts.md",
+        version="changes only when a consumer has to; see docs/integrate/contracts.md",
         requestId="the request's, or the id of its message in SQS",
         attempt="which dial for the request: 1, and one more each time that a person has it dialled again",
         status="how it ended",
@@ -326,7 +326,7 @@ def _rejection() -> Json:
     body = json.dumps(_event("requests/bad-message.json"))
     try:
         read_message(body)
-    except RefusedInput as refusal:
+    except InvalidInput as refusal:
         return {
             "reason": f"{refusal.field}: {refusal.rule}",
             "field": refusal.field,

@@ -48,9 +48,9 @@ class Stack:
         return self.outputs["CallQueueArn"]
 
     @property
-    def rejected_queue_url(self) -> str:
+    def invalid_messages_queue_url(self) -> str:
         """Messages that can never become a call."""
-        return self.outputs["RejectedQueueUrl"]
+        return self.outputs["InvalidMessagesQueueUrl"]
 
     @property
     def dead_letter_queue_url(self) -> str:

@@ -73,14 +73,14 @@ The stack {stack.name} runs here until Ctrl-C. For the AWS command line (version
 Post a message (what a phone number makes AlloMia do: .venv/bin/python -m local.simulator --numbers):
   aws sqs send-message --queue-url {stack.call_queue_url} --message-body file://events/requests/completed.json
 
-The same with the operator's command, and what else it does (docs/cli.md):
+The same with the operator's command, and what else it does (docs/operate/command.md):
   .venv/bin/calls place --phone-number +15005550100 --wait --stack {stack.name}
   .venv/bin/calls watch --stack {stack.name}
 
 Watch the table, start the poller without waiting for its minute, read the rejected messages with their reasons:
   aws dynamodb scan --table-name {stack.calls_table_name} --output table
   aws stepfunctions start-execution --state-machine-arn {stack.poller_arn}
-  aws sqs receive-message --queue-url {stack.rejected_queue_url} --message-attribute-names All
+  aws sqs receive-message --queue-url {stack.invalid_messages_queue_url} --message-attribute-names All
 
 Look a call up:
   curl --aws-sigv4 aws:amz:{world.cloud.region}:execute-api --user {world.cloud.account}:local \\

@@ -80,7 +80,7 @@ class World:
 
     def rejected(self) -> list[RejectedMessage]:
         """The messages in the rejected queue; they are taken out of it."""
-        return list(self._drain(self.stack.rejected_queue_url))
+        return list(self._drain(self.stack.invalid_messages_queue_url))
 
     def dead_letters(self) -> list[RejectedMessage]:
         """The messages in the dead-letter queue; they are taken out of it."""

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from outbound_calls import aws
-from outbound_calls.contracts import RefusedInput
+from outbound_calls.contracts import InvalidInput
 from outbound_calls.reports import Reports
 from outbound_calls.settings import GetCallSettings
 from outbound_calls.telemetry import Telemetry
@@ -21,7 +21,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     path = event.get("pathParameters") or {}
     try:
         report = reports.of(path.get("requestId", ""))
-    except RefusedInput as refusal:
+    except InvalidInput as refusal:
         # Not 404, after which it may be worth asking again: this id will never have a record.
         return answer(HTTPStatus.BAD_REQUEST, {"error": str(refusal)})
     except Exception as error:  # noqa: BLE001 - an exception that left the function would be logged with its text

@@ -9,7 +9,7 @@ from outbound_calls.allomia import AllomiaClient, http_client
 from outbound_calls.breaker import Breaker
 from outbound_calls.callbacks import CallbackUrls
 from outbound_calls.ledger import Ledger
-from outbound_calls.place import CIRCUIT_OPEN, OTHER_CALL, Message, PlaceCalls, Placed, Placement, RejectedMessages
+from outbound_calls.place import CIRCUIT_OPEN, OTHER_CALL, InvalidMessages, Message, PlaceCalls, Placed, Placement
 from outbound_calls.secrets import Secret
 from outbound_calls.settings import PlaceCallSettings
 from outbound_calls.telemetry import Metric, Telemetry
@@ -30,7 +30,7 @@ place_calls = PlaceCalls(
         Secret(secrets, settings.allomia_api_key_secret_arn, time.monotonic),
     ),
     callbacks=CallbackUrls(Secret(secrets, settings.signing_secret_arn, time.monotonic), settings.webhook_url),
-    rejected=RejectedMessages(aws.client("sqs", workers.WORKERS), settings.rejected_queue_url),
+    rejected=InvalidMessages(aws.client("sqs", workers.WORKERS), settings.invalid_messages_queue_url),
     breaker=Breaker(time.monotonic),
     grace=settings.webhook_grace_seconds,
     default_assistant_id=settings.default_assistant_id,
@@ -44,7 +44,7 @@ COUNTERS = {
     Placed.AMBIGUOUS: Metric.AMBIGUOUS_ANSWERS,
     Placed.REJECTED: Metric.CALLS_REJECTED,
     Placed.DUPLICATE: Metric.DUPLICATE_MESSAGES,
-    Placed.REFUSED: Metric.REFUSED_MESSAGES,
+    Placed.REFUSED: Metric.INVALID_MESSAGES,
 }
 COUNTED_REASONS = {CIRCUIT_OPEN: Metric.CIRCUIT_OPEN, OTHER_CALL: Metric.CALL_IDS_CONTRADICTING}
 

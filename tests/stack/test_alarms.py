@@ -23,8 +23,8 @@ from local.simulator import Simulator
 from local.world import World, deploy_into
 from tests.stack.conftest import every, wait_until
 from tests.stack.test_stack import OUTCOME, STUCK, post, signature_of, status_of
-from tests.template.expressions import evaluate
-from tests.template.rendering import read_template, render, transform
+from tests.tooling.template.expressions import evaluate
+from tests.tooling.template.rendering import read_template, render, transform
 
 ANSWER_LOST_AND_NOT_ACCEPTED: Final = "+15005550310"
 KEY_REFUSED: Final = "+15005550304"
@@ -83,7 +83,7 @@ class Watch:
 
     def _hear(self, alarm: Mapping[str, Any]) -> None:
         wait_until(lambda: self.hears(alarm, "ALARM"), 20)
-        assert "docs/runbook.md#" in alarm["AlarmDescription"]
+        assert "docs/operate/runbook.md#" in alarm["AlarmDescription"]
 
     def hears(self, alarm: Mapping[str, Any], state: str) -> bool:
         """Whether the topic has told that the alarm is in this state."""
@@ -267,7 +267,7 @@ def test_webhooks_that_are_not_stored(watch: Watch) -> None:
     with broken(watch, "ReceiveWebhookFunction"):
         answered = post(watch.world, "not-stored", 1, signature_of("not-stored"), OUTCOME)
 
-    api = watch.world.stack.resources["WebhookApi"]
+    api = watch.world.stack.resources["HttpApi"]
     watch.fire("ApiErrorsAlarm", of_aws("AWS/ApiGateway", "5xx", "ApiId", api, int(500 <= answered <= 599)))
 
 
@@ -313,7 +313,7 @@ def test_a_breaker_that_is_open(watch: Watch) -> None:
 def test_a_message_that_cannot_become_a_call(watch: Watch) -> None:
     watch.world.send("not JSON")
 
-    watch.fire("RejectedMessagesAlarm", watch.waiting("RejectedQueue"))
+    watch.fire("InvalidMessagesAlarm", watch.waiting("InvalidMessagesQueue"))
 
 
 def test_an_outcome_that_could_not_be_published(watch: Watch) -> None:

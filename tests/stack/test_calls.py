@@ -1,4 +1,4 @@
-"""The operator's command on a deployed stack, by an operator who may do what docs/operator-policy.json says."""
+"""The operator's command on a deployed stack, by an operator who may do what docs/operate/operator-policy.json says."""
 
 import json
 import os
@@ -39,7 +39,7 @@ type Calls = Callable[..., tuple[int, dict[str, Any]]]
 def operator(world: World) -> dict[str, str]:
     """The environment of an operator: a user of the account with the rights that the documentation lists."""
     region, account, name = world.cloud.region, world.cloud.account, f"operator-{uuid4().hex[:8]}"
-    policy = (ROOT / "docs/operator-policy.json").read_text()
+    policy = (ROOT / "docs/operate/operator-policy.json").read_text()
     secret = world.cloud.client("secretsmanager").describe_secret(SecretId=f"{world.stack.name}/allomia-api-key")["ARN"]
     for right, as_the_emulator_has_it in EMULATED.items():
         policy = policy.replace(f'"{right}"', f'"{right}", "{as_the_emulator_has_it}"')
@@ -205,7 +205,7 @@ def test_a_rejected_message_is_looked_at_mended_and_put_back(
 ) -> None:
     # Given a message that breaks a rule, and names no request
     message_id = world.send({"phoneNumber": "15005550100", "customerName": "Ada"})
-    wait_until(lambda: depth(world.cloud.client("sqs"), "", world.stack.rejected_queue_url).waiting, 60)
+    wait_until(lambda: depth(world.cloud.client("sqs"), "", world.stack.invalid_messages_queue_url).waiting, 60)
 
     # When it is looked at, exported, mended and put back
     _, look = calls("rejected")
@@ -320,7 +320,7 @@ def test_what_aws_refuses_is_told(calls: Calls, monkeypatch: pytest.MonkeyPatch)
 
 # Last, when all the commands have been given.
 def test_the_operators_rights_are_those_that_the_commands_use(asked: set[str]) -> None:
-    statements = json.loads((ROOT / "docs/operator-policy.json").read_text())["Statement"]
+    statements = json.loads((ROOT / "docs/operate/operator-policy.json").read_text())["Statement"]
     rights = [statement["Action"] for statement in statements]
 
     assert asked == {right for each in rights for right in ([each] if isinstance(each, str) else each)}

@@ -11,7 +11,7 @@ from local.emulator import Emulator, Invocation
 from local.sam import ROOT
 from local.stack import function_environment
 from local.world import World
-from outbound_calls.contracts import RefusedInput, read_message
+from outbound_calls.contracts import InvalidInput, read_message
 
 EVENTS = ROOT / "events"
 FUNCTIONS = {
@@ -123,7 +123,7 @@ def test_get_call(functions: Functions) -> None:
 @pytest.mark.parametrize("path", sorted((EVENTS / "requests").glob("*.json")), ids=lambda path: path.stem)
 def test_a_request_is_readable_unless_it_is_the_bad_one(path: Path) -> None:
     if path.stem == "bad-message":
-        with pytest.raises(RefusedInput, match="phoneNumber"):
+        with pytest.raises(InvalidInput, match="phoneNumber"):
             read_message(path.read_text())
     else:
         read_message(path.read_text())

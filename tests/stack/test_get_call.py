@@ -18,9 +18,9 @@ from botocore.credentials import Credentials
 
 from local.world import World
 from outbound_calls.reports import CallReport
-from tests.docs.markdown import PROJECT, fences, read
 from tests.stack.conftest import every, wait_until
 from tests.stack.test_stack import OUTCOME, post, signature_of
+from tests.tooling.docs.markdown import PROJECT, fences, read
 
 NO_WEBHOOK = "+15005550200"
 ANSWER_AND_WEBHOOK_LOST = "+15005550322"

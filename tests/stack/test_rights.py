@@ -78,7 +78,7 @@ def read_requests(client: Callable[[str], Any], world: World) -> object:
 
 
 def read_rejected(client: Callable[[str], Any], world: World) -> object:
-    return client("sqs").receive_message(QueueUrl=world.stack.rejected_queue_url, MaxNumberOfMessages=1)
+    return client("sqs").receive_message(QueueUrl=world.stack.invalid_messages_queue_url, MaxNumberOfMessages=1)
 
 
 def publish(client: Callable[[str], Any], world: World) -> object:

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 
 from local.world import World
-from tests.contracts.documents import validator
 from tests.stack.conftest import every, let_deadline_pass, wait_until
-from tests.template.rendering import PROJECT
+from tests.tooling.contracts.documents import validator
+from tests.tooling.template.rendering import PROJECT
 
 UPSTREAM = PROJECT / "examples/upstream.py"
 TEMPLATE = PROJECT / "examples/upstream.yaml"

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from outbound_calls.contracts import (
     CallDetails,
     CallState,
+    InvalidInput,
     Outcome,
     OutcomeEvent,
-    RefusedInput,
     outcome_of,
     read_call_state,
 )
@@ -43,8 +43,8 @@ def details(**changes: Any) -> CallDetails:
     return found
 
 
-def refusal(body: str | bytes) -> RefusedInput:
-    with pytest.raises(RefusedInput) as caught:
+def refusal(body: str | bytes) -> InvalidInput:
+    with pytest.raises(InvalidInput) as caught:
         read_call_state(body)
     return caught.value
 
@@ -158,7 +158,7 @@ def test_any_body_is_read_or_refused(body: str | bytes) -> None:
     field = "body"
     try:
         read_call_state(body)
-    except RefusedInput as refused:
+    except InvalidInput as refused:
         field = refused.field
     assert field in {"body", "outboundCallId", "status"}
 

@@ -13,7 +13,7 @@ from outbound_calls.contracts import (
     MAX_MESSAGE_BYTES,
     AttemptKey,
     CallRequest,
-    RefusedInput,
+    InvalidInput,
     Release,
     read_message,
 )
@@ -32,8 +32,8 @@ def read_request(body: str) -> CallRequest:
     return read
 
 
-def refusal(body: str) -> RefusedInput:
-    with pytest.raises(RefusedInput) as caught:
+def refusal(body: str) -> InvalidInput:
+    with pytest.raises(InvalidInput) as caught:
         read_message(body)
     return caught.value
 
@@ -364,7 +364,7 @@ def read_or_refused(body: str) -> None:
     said = ""
     try:
         read_message(body)
-    except RefusedInput as refused:
+    except InvalidInput as refused:
         said = str(refused).lower()
     assert "zqx" not in said
 

@@ -21,7 +21,7 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
     PlaceCallSettings: EVERY
     | {
         "CALLS_TABLE_NAME": "calls",
-        "REJECTED_QUEUE_URL": "https://sqs.ca-central-1.amazonaws.com/123456789012/rejected",
+        "INVALID_MESSAGES_QUEUE_URL": "https://sqs.ca-central-1.amazonaws.com/123456789012/rejected",
         "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-AbCdEf",
         "ALLOMIA_BASE_URL": "https://allomia.com",
         "SIGNING_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:signing-AbCdEf",
@@ -53,7 +53,13 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
 }
 VARIABLES = [(kind, name) for kind, environment in ENVIRONMENTS.items() for name in environment]
 WRONG = {
-    "REJECTED_QUEUE_URL": ["rejected", "ftp://host/queue", "https://", "https://host/a b", "https://host/?a=zqx"],
+    "INVALID_MESSAGES_QUEUE_URL": [
+        "rejected",
+        "ftp://host/queue",
+        "https://",
+        "https://host/a b",
+        "https://host/?a=zqx",
+    ],
     "CALL_QUEUE_URL": ["zqx"],
     "ALLOMIA_BASE_URL": ["allomia.com", "https://allomia.com/#zqx"],
     "WEBHOOK_URL": ["hooks.example"],

@@ -42,7 +42,7 @@ def environment(url: str) -> dict[str, str]:
         "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
         "CALLS_TABLE_NAME": "calls",
         "CALL_QUEUE_URL": f"{url}/calls",
-        "REJECTED_QUEUE_URL": f"{url}/rejected",
+        "INVALID_MESSAGES_QUEUE_URL": f"{url}/rejected",
         "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-AbC123",
         "ALLOMIA_BASE_URL": url,
         "SIGNING_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:signing-AbC123",

@@ -34,7 +34,7 @@ from urllib.parse import unquote
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from outbound_calls.contracts import CallRequest, CallState, RefusedInput, read_call_state, says_failed
+from outbound_calls.contracts import CallRequest, CallState, InvalidInput, read_call_state, says_failed
 from outbound_calls.secrets import Secret, SecretUnusable, api_key
 
 CONNECT_SECONDS = 3.0
@@ -184,7 +184,7 @@ class AllomiaClient:
                 return StatusUnavailable(f"HTTP {code}")
         try:
             state = read_call_state(response.content)
-        except RefusedInput:
+        except InvalidInput:
             return StatusUnavailable(UNREADABLE)
         return state if state.outbound_call_id == outbound_call_id else StatusUnavailable(UNREADABLE)
 
@@ -194,7 +194,7 @@ class AllomiaClient:
         if response.is_success:
             try:
                 return Accepted(read_call_state(response.content))
-            except RefusedInput as refusal:
+            except InvalidInput as refusal:
                 if says_failed(response.content):
                     return Failed()
                 return Ambiguous(f"{said}, unreadable: {refusal.field}")

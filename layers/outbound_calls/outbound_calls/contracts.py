@@ -29,7 +29,7 @@ MAX_WEBHOOK_BYTES = 16 * 1024
 MAX_ATTEMPT = 99
 
 
-class RefusedInput(Exception):
+class InvalidInput(Exception):
     """Input that breaks the contract. Its text names the field and the rule, and nothing of the content.
 
     `field` may be a name that the input made up; the text then says `unknown field`, since a name is content as well.
@@ -119,7 +119,7 @@ class CallRequest(Wire):
         """This request with the stack's defaults where it names none.
 
         Raises:
-            RefusedInput: when it names none and there is no default.
+            InvalidInput: when it names none and there is no default.
         """
         completed = self.model_copy(
             update={
@@ -130,7 +130,7 @@ class CallRequest(Wire):
         for name in ("assistant_id", "phone_number_id"):
             if getattr(completed, name) is None:
                 field = CallRequest.model_fields[name]
-                raise RefusedInput(str(field.alias), str(field.description))
+                raise InvalidInput(str(field.alias), str(field.description))
         return completed
 
     def order(self) -> dict[str, Any]:
@@ -180,49 +180,49 @@ def read_message(body: str) -> CallRequest | Release:
     """Read the body of a queue message.
 
     Raises:
-        RefusedInput: with the first field that breaks its rule, named as on the wire.
+        InvalidInput: with the first field that breaks its rule, named as on the wire.
     """
     try:
         content = body.encode()
         if len(content) > MAX_MESSAGE_BYTES:
-            raise RefusedInput("body", f"at most {MAX_MESSAGE_BYTES} bytes")
+            raise InvalidInput("body", f"at most {MAX_MESSAGE_BYTES} bytes")
         # On the wire there is one spelling, so `phone_number` is an unknown field; `validate_json` would skip it.
         return _MESSAGE.validate_python(from_json(content), by_alias=True, by_name=False)
     except ValidationError as error:
         raise _refusal(error) from None
     except ValueError:
-        raise RefusedInput("body", _NOT_JSON) from None
+        raise InvalidInput("body", _NOT_JSON) from None
 
 
 def read_request_id(text: str) -> str:
     """Read a request's id that came by itself, such as in a path.
 
     Raises:
-        RefusedInput: when it breaks the rule of `requestId`.
+        InvalidInput: when it breaks the rule of `requestId`.
     """
     try:
         return _REQUEST_IDS.validate_python(text, strict=True)
     except ValidationError:
-        raise RefusedInput("requestId", _RULES["requestId"]) from None
+        raise InvalidInput("requestId", _RULES["requestId"]) from None
 
 
 def _first(error: ValidationError) -> ErrorDetails:
     return error.errors(include_url=False, include_input=False, include_context=False)[0]
 
 
-def _refusal(error: ValidationError) -> RefusedInput:
+def _refusal(error: ValidationError) -> InvalidInput:
     first = _first(error)
     if first["loc"][:1] == ("release",):
         # Its one rule says all: a field too many may be one that a request would have.
-        return RefusedInput("release", str(Release.model_fields["release"].description))
+        return InvalidInput("release", str(Release.model_fields["release"].description))
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
-        return RefusedInput(name if _IDENTIFIER.fullmatch(name) else "body", f"no field but {_FIELDS}", ours=False)
+        return InvalidInput(name if _IDENTIFIER.fullmatch(name) else "body", f"no field but {_FIELDS}", ours=False)
     # The first place of the location is the tag of the union, the second the field.
     field = first["loc"][1] if len(first["loc"]) > 1 else None
     if isinstance(field, str) and (rule := _RULES.get(field)):
-        return RefusedInput(field, rule)
-    return RefusedInput("body", _NOT_JSON)
+        return InvalidInput(field, rule)
+    return InvalidInput("body", _NOT_JSON)
 
 
 def _left_out_if_unreadable(value: object, validate: Any) -> object:
@@ -277,14 +277,14 @@ def read_call_state(body: str | bytes) -> CallState:
     """Read what AlloMia says of a call.
 
     Raises:
-        RefusedInput: when it is not one of the documented answers.
+        InvalidInput: when it is not one of the documented answers.
     """
     try:
         return CallState.model_validate_json(body, by_alias=True, by_name=False)
     except ValidationError as error:
         place = _first(error)["loc"]
         field = str(place[0]) if place else "body"
-        raise RefusedInput(field, _STATE_RULES.get(field) or "a JSON object in UTF-8") from None
+        raise InvalidInput(field, _STATE_RULES.get(field) or "a JSON object in UTF-8") from None
 
 
 def says_failed(body: bytes) -> bool:

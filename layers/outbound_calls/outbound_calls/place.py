@@ -28,8 +28,8 @@ from outbound_calls.allomia import (
 from outbound_calls.contracts import (
     AttemptKey,
     CallRequest,
+    InvalidInput,
     Outcome,
-    RefusedInput,
     Release,
     outcome_of,
     read_message,
@@ -101,13 +101,13 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class RejectedMessages:
+class InvalidMessages:
     """The queue for messages that can never become a call."""
 
     client: SQSClient
     queue_url: str
 
-    def keep(self, message: Message, refusal: RefusedInput) -> None:
+    def keep(self, message: Message, refusal: InvalidInput) -> None:
         """Keep a message as it came, with the field and the rule it breaks as attributes."""
         attributes = {
             "reason": f"{refusal.field}: {refusal.rule}",
@@ -131,7 +131,7 @@ class PlaceCalls:
     ledger: Ledger
     allomia: AllomiaClient
     callbacks: CallbackUrls
-    rejected: RejectedMessages
+    rejected: InvalidMessages
     breaker: Breaker
     grace: int
     default_assistant_id: str | None = None
@@ -154,7 +154,7 @@ class PlaceCalls:
             request = asked.completed(self.default_assistant_id, self.default_phone_number_id)
             key = AttemptKey(request_id=request.request_id or message.message_id, attempt=1)
             return self._dial(key, request, message.seconds_left)
-        except RefusedInput as refusal:
+        except InvalidInput as refusal:
             self.rejected.keep(message, refusal)
             return Placement(Placed.REFUSED, None, str(refusal))
 

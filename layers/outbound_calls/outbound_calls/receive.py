@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from outbound_calls.contracts import (
     MAX_WEBHOOK_BYTES,
     AttemptKey,
+    InvalidInput,
     Outcome,
-    RefusedInput,
     outcome_of,
     read_call_state,
 )
@@ -79,7 +79,7 @@ class ReceiveWebhooks:
             return _FORBIDDEN
         try:
             outcome = _outcome(webhook)
-        except RefusedInput as refusal:
+        except InvalidInput as refusal:
             return Receipt(HTTPStatus.BAD_REQUEST, str(refusal), key)
         record = self.ledger.record(key, outcome, self.clock())
         status, words = _ANSWERS[record.result]
@@ -98,14 +98,14 @@ class ReceiveWebhooks:
 def _outcome(webhook: Webhook) -> Outcome:
     # Four characters of base64 carry three bytes; beyond that the length alone refuses it.
     if len(webhook.body) > (MAX_WEBHOOK_BYTES * 4) // 3 + 4:
-        raise RefusedInput("body", f"at most {MAX_WEBHOOK_BYTES} bytes")
+        raise InvalidInput("body", f"at most {MAX_WEBHOOK_BYTES} bytes")
     try:
         body = b64decode(webhook.body, validate=True) if webhook.is_base64 else webhook.body.encode()
     except ValueError:
-        raise RefusedInput("body", "a JSON object in UTF-8") from None
+        raise InvalidInput("body", "a JSON object in UTF-8") from None
     if len(body) > MAX_WEBHOOK_BYTES:
-        raise RefusedInput("body", f"at most {MAX_WEBHOOK_BYTES} bytes")
+        raise InvalidInput("body", f"at most {MAX_WEBHOOK_BYTES} bytes")
     outcome = outcome_of(read_call_state(body), OutcomeSource.WEBHOOK)
     if outcome is None:
-        raise RefusedInput("status", "one of completed, failed, busy, no-answer")
+        raise InvalidInput("status", "one of completed, failed, busy, no-answer")
     return outcome

@@ -74,7 +74,7 @@ class Reports:
         """The report of a request, with every write that was acknowledged before; None when there is no record of it.
 
         Raises:
-            RefusedInput: when this can be no request's id.
+            InvalidInput: when this can be no request's id.
         """
         pages = self.client.get_paginator("query").paginate(
             TableName=self.table,

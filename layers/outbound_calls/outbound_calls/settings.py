@@ -36,7 +36,7 @@ class PlaceCallSettings(Settings):
     """What place_call is told."""
 
     calls_table_name: str = Field(min_length=1)
-    rejected_queue_url: HttpUrl
+    invalid_messages_queue_url: HttpUrl
     allomia_api_key_secret_arn: str = Field(min_length=1)
     allomia_base_url: HttpUrl
     signing_secret_arn: str = Field(min_length=1)

@@ -35,7 +35,7 @@ class Metric(StrEnum):
     CALLS_REJECTED = "CallsRejected"
     AMBIGUOUS_ANSWERS = "AmbiguousAnswers"
     DUPLICATE_MESSAGES = "DuplicateMessages"
-    REFUSED_MESSAGES = "RefusedMessages"
+    INVALID_MESSAGES = "InvalidMessages"
     FAILED_MESSAGES = "FailedMessages"
     KEY_REFUSED = "AllomiaKeyRefused"
     CIRCUIT_OPEN = "CircuitOpen"

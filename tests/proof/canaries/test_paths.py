@@ -23,7 +23,7 @@ from outbound_calls.callbacks import sign
 from outbound_calls.contracts import AttemptKey
 from tests.proof.canaries import echo
 from tests.proof.canaries.search import hits, texts
-from tests.template.rendering import read_template
+from tests.tooling.template.rendering import read_template
 from tests.unit.parts import SocketServer, closed_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the runtime emulator is a Linux program")
@@ -62,7 +62,7 @@ class Stage:
         return {
             "AWS_ENDPOINT_URL": self.cloud.endpoint_url,
             "CALLS_TABLE_NAME": "calls",
-            "REJECTED_QUEUE_URL": f"{self.cloud.endpoint_url}/{self.cloud.account}/rejected",
+            "INVALID_MESSAGES_QUEUE_URL": f"{self.cloud.endpoint_url}/{self.cloud.account}/rejected",
             "CALL_QUEUE_URL": f"{self.cloud.endpoint_url}/{self.cloud.account}/calls",
             "ALLOMIA_API_KEY_SECRET_ARN": "allomia",
             "ALLOMIA_BASE_URL": self.allomia_url,
@@ -236,7 +236,7 @@ def test_messages_that_are_refused(stage: Stage) -> None:
     # Then each is kept, with nothing of it in an attribute
     assert failures(done) == set()
     sqs = stage.cloud.client("sqs")
-    url = stage.environment()["REJECTED_QUEUE_URL"]
+    url = stage.environment()["INVALID_MESSAGES_QUEUE_URL"]
     kept: dict[str, Mapping[str, Any]] = {}
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get(
         "Messages"
@@ -273,7 +273,9 @@ def test_parts_that_are_missing_or_denied(stage: Stage) -> None:
                 )
             )
     # And a message to reject, with nowhere to keep it
-    nowhere_to_keep = stage.place(("queue-missing", NUMBER), REJECTED_QUEUE_URL=f"{stage.cloud.endpoint_url}/1/none")
+    nowhere_to_keep = stage.place(
+        ("queue-missing", NUMBER), INVALID_MESSAGES_QUEUE_URL=f"{stage.cloud.endpoint_url}/1/none"
+    )
 
     # Then those that reached nothing come again, and those that could be parked are
     again = {name for name, invocations in done.items() if failures(invocations)}

@@ -16,7 +16,7 @@ from local.cloud import LocalCloud
 from outbound_calls.contracts import AttemptKey, CallDetails, CallRequest, Outcome
 from outbound_calls.ledger import Call, DueItem, Ledger
 from outbound_calls.lifecycle import OutcomeSource, Status
-from tests.ledger.parts import create_calls_table
+from tests.cloud.parts import create_calls_table
 from tests.proof.explorer.table import Beyond, ConditionalCheckFailed, TableInMemory
 from tests.proof.explorer.workers import ledger
 

@@ -24,7 +24,7 @@ from outbound_calls.callbacks import CallbackUrls, sign
 from outbound_calls.contracts import AttemptKey
 from outbound_calls.ledger import DueItem, Ledger
 from outbound_calls.lifecycle import PollSchedule
-from outbound_calls.place import Message, PlaceCalls, RejectedMessages
+from outbound_calls.place import InvalidMessages, Message, PlaceCalls
 from outbound_calls.poll import CallQueue, PollCalls
 from outbound_calls.receive import ReceiveWebhooks, Webhook
 from outbound_calls.secrets import Secret
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 GRACE, DEADLINE = 10, 15
 """Seconds; short, so that a call's life has few polls. Nothing depends on them but the number of steps."""
 
-CALL_QUEUE, REJECTED_QUEUE = "call-queue", "rejected-queue"
+CALL_QUEUE, INVALID_MESSAGES_QUEUE = "call-queue", "rejected-queue"
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
 _SIGNING_KEY = "signing-key"
 
@@ -240,7 +240,7 @@ def _perform(task: Task, tape: _Tape) -> Done:
                 ledger=table,
                 allomia=allomia,
                 callbacks=callbacks,
-                rejected=RejectedMessages(sqs, REJECTED_QUEUE),
+                rejected=InvalidMessages(sqs, INVALID_MESSAGES_QUEUE),
                 breaker=breaker,
                 grace=GRACE,
                 clock=clock,

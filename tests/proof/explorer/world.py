@@ -150,7 +150,7 @@ class State(NamedTuple):
     mail: tuple[Mail, ...]
     workers: tuple[Worker, ...]
     kept: tuple[str, ...]
-    """Messages on the rejected-message queue."""
+    """Messages on the invalid-message queue."""
 
     mishaps: int
     """How many may still happen."""

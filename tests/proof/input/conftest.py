@@ -15,12 +15,12 @@ from outbound_calls.allomia import AllomiaClient, http_client
 from outbound_calls.breaker import Breaker
 from outbound_calls.callbacks import CallbackUrls
 from outbound_calls.ledger import Ledger
-from outbound_calls.place import PlaceCalls, RejectedMessages
+from outbound_calls.place import InvalidMessages, PlaceCalls
 from outbound_calls.receive import ReceiveWebhooks
 from outbound_calls.secrets import Secret
 from tests.proof.input.corpus import message_cases, webhook_cases
 from tests.proof.input.generate_webhooks import KEY, PREVIOUS_KEY, RETIRED_KEY
-from tests.template.rendering import read_template
+from tests.tooling.template.rendering import read_template
 
 SEED = int(os.environ.get("PROOF_SEED", "20261123"))
 EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "150"))
@@ -55,7 +55,7 @@ class Edges:
 
     cloud: LocalCloud
     table: str
-    rejected_queue: str
+    invalid_messages_queue: str
     dials: Dials
     place_calls: PlaceCalls
     receive_webhooks: ReceiveWebhooks
@@ -80,10 +80,10 @@ class Edges:
         """Bodies and attributes in the rejected queue, which is emptied."""
         sqs, kept = self.cloud.client("sqs"), []
         while messages := sqs.receive_message(
-            QueueUrl=self.rejected_queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+            QueueUrl=self.invalid_messages_queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
             for message in messages:
-                sqs.delete_message(QueueUrl=self.rejected_queue, ReceiptHandle=message["ReceiptHandle"])
+                sqs.delete_message(QueueUrl=self.invalid_messages_queue, ReceiptHandle=message["ReceiptHandle"])
                 attributes = {name: each["StringValue"] for name, each in message["MessageAttributes"].items()}
                 kept.append((message["Body"], attributes))
         return kept
@@ -129,7 +129,7 @@ def edges() -> Iterator[Edges]:
                 http_client("https://allomia.example", dials), Secret(secrets, key_arn, time.monotonic)
             ),
             callbacks=callbacks,
-            rejected=RejectedMessages(cloud.client("sqs"), queue),
+            rejected=InvalidMessages(cloud.client("sqs"), queue),
             breaker=Breaker(time.monotonic),
             grace=180,
             default_assistant_id=ASSISTANT_ID,

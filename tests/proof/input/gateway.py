@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.template.rendering import PROJECT, read_template
+from tests.tooling.template.rendering import PROJECT, read_template
 
 type Event = dict[str, Any]
 type Handler = Callable[[Event, object], Event]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from outbound_calls.contracts import (
     CallRequest,
     CallState,
-    RefusedInput,
+    InvalidInput,
     Release,
     outcome_of,
     read_call_state,
@@ -75,10 +75,10 @@ def hostile(bodies: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.text(everything) | anything.map(json.dumps) | mutated(bodies)
 
 
-def refusal_of(body: str) -> RefusedInput | None:
+def refusal_of(body: str) -> InvalidInput | None:
     try:
         read_message(body)
-    except RefusedInput as refusal:
+    except InvalidInput as refusal:
         return refusal
     return None
 

@@ -1,4 +1,4 @@
-"""docs/openapi.yaml and the real handlers agree: whatever is sent, the answer is one that the document has.
+"""docs/integrate/openapi.yaml and the real handlers agree: whatever is sent, the answer is one that the document has.
 
 schemathesis makes the requests from the document, those that keep it and those that break it.
 """
@@ -14,10 +14,10 @@ from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 from starlette.applications import Starlette
 
-from tests.contracts.documents import DOCS
 from tests.proof.input.conftest import EXAMPLES, LONG, SEED, Edges, record
 from tests.proof.input.gateway import gateway, routes
 from tests.proof.input.generate_webhooks import REQUEST, SIGNATURE
+from tests.tooling.contracts.documents import DOCS
 
 DOCUMENT = schemathesis.openapi.from_path(DOCS / "openapi.yaml")
 type Operation = APIOperation[Any, Any, Any, Any]

@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from outbound_calls.contracts import MAX_MESSAGE_BYTES, RefusedInput, Release, read_message
+from outbound_calls.contracts import MAX_MESSAGE_BYTES, InvalidInput, Release, read_message
 from outbound_calls.place import Message, Placed
 from tests.proof.input.conftest import ASSISTANT_ID, Edges
 from tests.proof.input.corpus import RULES, MessageCase, message_cases
-from tests.template.rendering import read_template
+from tests.tooling.template.rendering import read_template
 
 CASES = message_cases()
 BAD = [case for case in CASES if case.field is not None]
@@ -34,7 +34,7 @@ def records(edges: Edges) -> int:
 
 @pytest.mark.parametrize("case", BAD, ids=named)
 def test_a_bad_message_is_refused_by_field_and_rule(case: MessageCase) -> None:
-    with pytest.raises(RefusedInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         read_message(case.body)
 
     refusal = caught.value
@@ -127,11 +127,11 @@ def test_both_sides_of_every_limit_are_in_the_corpus() -> None:
     assert all(case.field for case in depths)
 
 
-def test_a_refused_message_with_its_reason_fits_the_rejected_queue() -> None:
+def test_a_refused_message_with_its_reason_fits_the_invalid_messages_queue() -> None:
     # Given the longest message that the call queue takes, and the longest reason; SQS counts attributes as well
     resources = read_template()["Resources"]
     taken = resources["CallQueue"]["Properties"]["MaximumMessageSize"]
-    kept = resources["RejectedQueue"]["Properties"]["MaximumMessageSize"]
+    kept = resources["InvalidMessagesQueue"]["Properties"]["MaximumMessageSize"]
     attributes = 4 * len("messageIdString") + 2 * (64 + max(map(len, RULES.values()))) + 128
 
     # Then it can be kept, instead of coming back until it is a dead letter

@@ -1,4 +1,4 @@
-"""The schemas in docs/schemas accept what the code accepts, and nothing else."""
+"""The schemas in docs/integrate/schemas accept what the code accepts, and nothing else."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,14 +13,13 @@ from outbound_calls.contracts import (
     MAX_WEBHOOK_BYTES,
     CallDetails,
     CallRequest,
+    InvalidInput,
     OutcomeEvent,
-    RefusedInput,
     read_message,
 )
 from outbound_calls.lifecycle import TERMINAL, OutcomeSource, Status
 from outbound_calls.place import Message
 from outbound_calls.receive import Webhook, _outcome
-from tests.contracts.documents import validator
 from tests.proof.input.conftest import EXAMPLES, LONG, SEED, Edges
 from tests.proof.input.corpus import message_cases, webhook_cases
 from tests.proof.input.schema import broken, valid
@@ -33,11 +32,12 @@ from tests.proof.input.test_fuzz import (
     corpus_webhooks,
     hostile,
 )
+from tests.tooling.contracts.documents import validator
 
 REQUEST = validator("call-request")
 WEBHOOK = validator("webhook")
 OUTCOME = validator("call-outcome")
-REJECTED = validator("rejected-message")
+REJECTED = validator("invalid-message")
 
 DEEPEST = 200
 """How deep JSON may be nested, by the parser's own limit."""
@@ -48,14 +48,14 @@ type Schema = dict[str, Any]
 def accepts_request(body: str) -> bool:
     try:
         return isinstance(read_message(body), CallRequest)
-    except RefusedInput:
+    except InvalidInput:
         return False
 
 
 def accepts_webhook(body: str) -> bool:
     try:
         return bool(_outcome(Webhook("any", "1", "any", body)))
-    except RefusedInput:
+    except InvalidInput:
         return False
 
 
@@ -182,7 +182,7 @@ def test_what_is_published_keeps_the_schema_of_an_outcome(event: OutcomeEvent) -
     OUTCOME.validate(json.loads(event.model_dump_json()))
 
 
-def test_what_is_kept_in_the_rejected_queue_has_the_attributes_of_the_schema(edges: Edges) -> None:
+def test_what_is_kept_in_the_invalid_messages_queue_has_the_attributes_of_the_schema(edges: Edges) -> None:
     edges.rejected()
     bad = [case for case in message_cases() if case.field and case.from_a_queue][::10]
     for number, case in enumerate(bad):

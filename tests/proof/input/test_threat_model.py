@@ -1,11 +1,11 @@
-"""docs/threat-model.md names a test for each protection: all of them are there, and no protection is without."""
+"""docs/explain/threat-model.md names a test for each protection: all of them are there, and no protection is without."""
 
 import ast
 import re
 
-from tests.template.rendering import PROJECT
+from tests.tooling.template.rendering import PROJECT
 
-MODEL = (PROJECT / "docs/threat-model.md").read_text()
+MODEL = (PROJECT / "docs/explain/threat-model.md").read_text()
 BOUNDARIES = MODEL.split("\n## ")[1:]
 
 

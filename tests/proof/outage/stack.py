@@ -20,7 +20,7 @@ from outbound_calls.breaker import Breaker
 from outbound_calls.callbacks import CallbackUrls
 from outbound_calls.ledger import DueItem, Ledger
 from outbound_calls.lifecycle import TERMINAL, PollSchedule
-from outbound_calls.place import Message, PlaceCalls, RejectedMessages
+from outbound_calls.place import InvalidMessages, Message, PlaceCalls
 from outbound_calls.poll import CallQueue, PollCalls
 from outbound_calls.receive import ReceiveWebhooks, Webhook
 from outbound_calls.workers import WORKERS
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # The template's values and defaults; test_outage.py holds them against it.
 BATCH_SIZE = 10
-MAX_CONCURRENCY = 5
+MAX_WORKERS = 5
 PLACE_CALL_TIMEOUT = 45.0
 POLL_CALLS_TIMEOUT = 60.0
 VISIBILITY_TIMEOUT = 270.0
@@ -190,7 +190,7 @@ class StackOnVirtualTime:
             ledger=self._ledger(),
             allomia=self._allomia_client(),
             callbacks=self._callbacks,
-            rejected=RejectedMessages(cast("SQSClient", _Queue(lambda: None)), "rejected"),
+            rejected=InvalidMessages(cast("SQSClient", _Queue(lambda: None)), "rejected"),
             breaker=Breaker(self.time.clock),
             grace=GRACE,
             default_assistant_id=ASSISTANT_ID,
@@ -205,7 +205,7 @@ class StackOnVirtualTime:
             self.time.after(BATCHING_SECONDS, self._hand_out)
 
     def _hand_out(self) -> None:
-        while self._queue.bodies and self._busy < MAX_CONCURRENCY:
+        while self._queue.bodies and self._busy < MAX_WORKERS:
             batch, self._queue.bodies[:] = self._queue.bodies[:BATCH_SIZE], self._queue.bodies[BATCH_SIZE:]
             now = self.time.now
             self._idle = [

@@ -12,7 +12,7 @@ import yaml
 from outbound_calls.workers import WORKERS
 from tests.proof.outage import stack
 from tests.proof.outage.allomia import AMBIGUOUS, Kind
-from tests.proof.outage.stack import MAX_CONCURRENCY, Figures, play
+from tests.proof.outage.stack import MAX_WORKERS, Figures, play
 
 SEED = 1
 FEW, MANY = 300, 900
@@ -53,7 +53,7 @@ def test_an_hour_of_outage_stays_within_its_budget(kind: Kind, queued: int) -> N
     assert figures.polled >= stack.UNDER_WAY
 
     # And what was dialled into the outage is bounded by the breakers, whatever the queue holds
-    budget = figures.environments * WORKERS + MAX_CONCURRENCY * PROBES
+    budget = figures.environments * WORKERS + MAX_WORKERS * PROBES
     assert 0 < figures.tried <= budget
     assert figures.unknown == (figures.tried if kind in AMBIGUOUS else 0)
 
@@ -89,7 +89,7 @@ def test_the_stack_that_is_played_is_the_one_that_is_deployed() -> None:
     resources = {name: resource.get("Properties", {}) for name, resource in template["Resources"].items()}
     source = resources["PlaceCallFunction"]["Events"]["Request"]["Properties"]
 
-    assert defaults["MaxConcurrency"] == stack.MAX_CONCURRENCY
+    assert defaults["MaxWorkers"] == stack.MAX_WORKERS
     assert defaults["DueShards"] == stack.DUE_SHARDS
     assert defaults["WebhookGraceSeconds"] == stack.GRACE
     assert defaults["CallDeadlineSeconds"] == stack.DEADLINE

@@ -1,0 +1,92 @@
+"""What each function loads when it starts, from what was built: every module more is paid for at each cold start."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.emulator import BuiltFunction
+from local.sam import ROOT, build
+from tests.tooling.local.environment import ENVIRONMENT
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layer's compiled modules are for Linux")
+
+AWS = {"botocore", "certifi", "dateutil", "jmespath", "six", "urllib3"}
+MODELS = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"}
+METRICS = {"aws_lambda_powertools"}
+HTTP = {"anyio", "h11", "httpcore", "httpx", "idna"}
+
+PACKAGES = {
+    "PlaceCallFunction": AWS | MODELS | METRICS | HTTP,
+    "ReceiveWebhookFunction": AWS | MODELS | METRICS,
+    "PollCallsFunction": AWS | MODELS | METRICS | HTTP,
+    "PublishOutcomeFunction": AWS | MODELS,
+    "GetCallFunction": AWS | MODELS | METRICS,
+    "CheckReleaseFunction": AWS | MODELS | METRICS,
+}
+"""Third-party packages, all of them from the layer."""
+
+EVERY = {"aws", "contracts", "lifecycle", "settings"}
+TABLE = {"items", "ledger"}
+ALLOMIA = {"allomia", "secrets", "workers"}
+
+OWN = {
+    "PlaceCallFunction": EVERY | TABLE | ALLOMIA | {"breaker", "callbacks", "place", "telemetry"},
+    "ReceiveWebhookFunction": EVERY | TABLE | {"callbacks", "receive", "secrets", "telemetry"},
+    "PollCallsFunction": EVERY | TABLE | ALLOMIA | {"pace", "poll", "telemetry"},
+    "PublishOutcomeFunction": EVERY | {"items", "publish", "reports"},
+    "GetCallFunction": EVERY | {"items", "reports", "telemetry"},
+    "CheckReleaseFunction": EVERY | {"releases", "telemetry"},
+}
+"""The modules of `outbound_calls`."""
+
+LOAD = """
+import app, json, sys
+
+print(json.dumps({name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}))
+"""
+
+
+def loaded(name: str) -> dict[str, str]:
+    """The modules that a function has loaded once it is ready for its first event, each with its file."""
+    function = BuiltFunction.load(name)
+    declared = {key: value for key, value in ENVIRONMENT.items() if key in function.variables}
+    done = subprocess.run(
+        [ROOT / ".venv/lambda-runtime/bin/python", "-c", LOAD],
+        cwd=function.code,
+        env=function.environment(declared)
+        | {"AWS_DEFAULT_REGION": "ca-central-1", "PYTHONPATH": os.pathsep.join(map(str, function.layers))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    modules: dict[str, str] = json.loads(done.stdout)
+    return modules
+
+
+def packages_of(layer: Path) -> set[str]:
+    names = {path.name.removesuffix(".py") for path in (layer / "python").iterdir()}
+    return {name for name in names if not name.endswith(".dist-info")} - {"__pycache__"}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_function_loads_these_packages_and_no_other(name: str) -> None:
+    layer = build() / "DependenciesLayer"
+
+    modules = loaded(name)
+
+    assert {module.split(".")[0] for module, file in modules.items() if file.startswith(str(layer))} == PACKAGES[name]
+    own = {module.removeprefix("outbound_calls.") for module in modules if module.startswith("outbound_calls.")}
+    assert own == OWN[name]
+
+
+def test_the_layer_holds_no_package_that_no_function_loads() -> None:
+    assert packages_of(build() / "DependenciesLayer") == set.union(*PACKAGES.values())
+
+
+def test_every_function_of_the_template_is_known_here() -> None:
+    assert {path.name for path in build().iterdir() if path.name.endswith("Function")} == PACKAGES.keys() == OWN.keys()
