@@ -48,9 +48,9 @@ def test_every_code_is_explained_once() -> None:
 
     assert sorted(statuses) == sorted(Status)
     assert set(statuses[:3]) == set(Status) - TERMINAL  # "The first three"
-    assert sorted(first_column(OUTCOMES, "`reasonCode`")) == sorted(ReasonCode)
-    assert sorted(first_column(OUTCOMES, "`outcomeSource`")) == sorted(OutcomeSource)
-    assert sorted(first_column(STATUS_API, "`parkReason`")) == sorted(ParkReason)
+    assert sorted(first_column(OUTCOMES, "`reasonCode`", "status")) == sorted(ReasonCode)
+    assert sorted(first_column(OUTCOMES, "`outcomeSource`", "meaning")) == sorted(OutcomeSource)
+    assert sorted(first_column(STATUS_API, "`parkReason`", "meaning")) == sorted(ParkReason)
 
 
 def test_the_report_that_is_shown_is_one_that_is_returned() -> None:

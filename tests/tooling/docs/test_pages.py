@@ -11,7 +11,7 @@ from tests.tooling.docs.markdown import PAGES, PROJECT, anchors, code, fences, l
 MAX_README_WORDS = 1200
 MADE_LATER = {"events/env.json"}  # by `make local`, while it runs
 _PATH = re.compile(
-    r"(?<![\w./-])(?:benchmarks|calls|docs|events|examples|functions|layers|local|statemachines|tests)/"
+    r"(?<![\w./-])(?:benchmarks|docs|events|examples|functions|layers|local|statemachines|tests)/"
     r"[\w.-]+(?:/[\w.-]+)*"
 )
 _MAKE = re.compile(r"^make ([a-z]+)", re.MULTILINE)
