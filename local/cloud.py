@@ -19,7 +19,7 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from local.leash import Leash
+from local.child_process import ChildProcess
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
@@ -55,7 +55,7 @@ class LocalCloud:
     """
 
     def __init__(self) -> None:
-        self._process: Leash | None = None
+        self._process: ChildProcess | None = None
         self._folder: Path | None = None
         self._port = 0
         self._clients: dict[str, Any] = {}
@@ -192,7 +192,7 @@ class LocalCloud:
             config=Config(proxies={}, max_pool_connections=32, retries={"mode": "standard"}),
         )
 
-    def _start(self, folder: Path) -> Leash:
+    def _start(self, folder: Path) -> ChildProcess:
         program = ROOT / ".venv/local-cloud/bin/ministack"
         if not program.exists():
             raise LocalCloudError(f"{program.relative_to(ROOT)} is missing: run `make setup` first.")
@@ -217,9 +217,9 @@ class LocalCloud:
             "S3_DATA_DIR": str(folder / "s3"),
             "STATE_DIR": str(folder / "state"),
         }
-        return Leash([program], environment=environment, folder=scratch, log=folder / "log")
+        return ChildProcess([program], environment=environment, folder=scratch, log=folder / "log")
 
-    def _wait_until_ready(self, process: Leash) -> bool:
+    def _wait_until_ready(self, process: ChildProcess) -> bool:
         deadline = time.monotonic() + START_SECONDS
         with httpx.Client(base_url=self.endpoint_url, trust_env=False, timeout=2.0) as http:
             while time.monotonic() < deadline and process.running():

@@ -19,8 +19,8 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from local.environment import LocalEnvironment, running
 from local.simulator.magic_numbers import MAGIC_NUMBERS, MagicNumber
-from local.world import World, running
 
 REQUESTS = Path(__file__).resolve().parent.parent / "events/requests"
 REFUSED = "bad-message"
@@ -83,7 +83,7 @@ def main() -> int:
     return 0 if all(check.kept for check in checks) else 1
 
 
-def send(world: World, cases: Iterable[Case]) -> None:
+def send(world: LocalEnvironment, cases: Iterable[Case]) -> None:
     """Post every request, one of them twice, and one that no call can come of."""
     for case in cases:
         world.send(case.body)
@@ -92,7 +92,7 @@ def send(world: World, cases: Iterable[Case]) -> None:
     world.send((REQUESTS / f"{REFUSED}.json").read_text())
 
 
-def watch(world: World, cases: list[Case], console: Console) -> Mapping[str, Mapping[str, Any]]:
+def watch(world: LocalEnvironment, cases: list[Case], console: Console) -> Mapping[str, Mapping[str, Any]]:
     """Show the calls until each has its outcome, or for as long as anybody should wait; returns the calls."""
     progress = Progress(TextColumn("outcomes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     task = progress.add_task("outcomes", total=len(cases))
@@ -131,7 +131,7 @@ def table(cases: Iterable[Case], calls: Mapping[str, Mapping[str, Any]], dials: 
     return shown
 
 
-def check(world: World, cases: list[Case], calls: Mapping[str, Mapping[str, Any]]) -> Iterable[Check]:
+def check(world: LocalEnvironment, cases: list[Case], calls: Mapping[str, Mapping[str, Any]]) -> Iterable[Check]:
     """Hold what happened against what is promised."""
     as_promised = [
         case
@@ -158,7 +158,7 @@ def check(world: World, cases: list[Case], calls: Mapping[str, Mapping[str, Any]
         f"events for {len(heard)} of {len(cases)} requests",
         heard.keys() == {case.request_id for case in cases},
     )
-    rejected = world.rejected()
+    rejected = world.invalid_messages()
     yield Check(
         "the bad message is kept, with the reason",
         "; ".join(message.attributes.get("reason", "no reason") for message in rejected) or "not found",
@@ -174,12 +174,12 @@ def check(world: World, cases: list[Case], calls: Mapping[str, Mapping[str, Any]
     yield Check("the dead-letter queue is empty", f"{len(letters)} messages", not letters)
 
 
-def _hear(world: World, expected: int) -> Counter[str]:
+def _hear(world: LocalEnvironment, expected: int) -> Counter[str]:
     """The outcome events by request; the stream may take a moment to deliver the last ones."""
     heard: Counter[str] = Counter()
     deadline = time.monotonic() + 15.0
     while len(heard) < expected and time.monotonic() < deadline:
-        heard.update(event["requestId"] for event in world.heard())
+        heard.update(event["requestId"] for event in world.outcome_events())
         time.sleep(0.3)
     return heard
 

@@ -26,8 +26,8 @@ from typing import Any, Self
 import httpx
 from samtranslator.yaml_helper import yaml_parse
 
+from local.child_process import ChildProcess
 from local.cloud import ACCOUNT, HOST, REGION, free_port
-from local.leash import Leash
 from local.sam import BUILD, ROOT, SamError, build
 
 START_SECONDS = 10.0
@@ -125,7 +125,7 @@ class Emulator:
     def __init__(self, function: str | BuiltFunction, environment: Mapping[str, str] | None = None) -> None:
         self._function = BuiltFunction.load(function) if isinstance(function, str) else function
         self._environment = self._function.environment(environment or {})
-        self._process: Leash | None = None
+        self._process: ChildProcess | None = None
         self._folder: Path | None = None
         self._url = ""
         self._turn = threading.Lock()
@@ -181,7 +181,7 @@ class Emulator:
     def _start(self, folder: Path) -> None:
         api, runtime = free_port(), free_port()
         self._url = f"http://{HOST}:{api}"
-        self._process = Leash(
+        self._process = ChildProcess(
             [
                 _emulator_binary(),
                 "--runtime-interface-emulator-address",

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from local.bridge import Bridge
+from local.environment import LocalEnvironment, running
 from local.stack import function_environment
-from local.world import World, running
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT_FILE = ROOT / "events/env.json"
@@ -56,7 +56,7 @@ def _port(url: str) -> int:
     return urlsplit(url).port or 80
 
 
-def hints(world: World) -> str:
+def hints(world: LocalEnvironment) -> str:
     """What can be done now, as commands to copy."""
     aws = " ".join(
         f"{name}={shlex.quote(value)}" for name, value in world.cloud.environment().items() if "AWS_" in name
