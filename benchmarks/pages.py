@@ -1,4 +1,4 @@
-"""The pages benchmarks/results/performance.md and docs/operate/cost.md: the words of the templates, the numbers of the figures."""
+"""Writes benchmarks/results/performance.md and docs/operate/cost.md: the templates' text with the measured figures."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
