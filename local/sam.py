@@ -71,7 +71,7 @@ def build() -> Path:
 
 
 def _build_environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without AWS settings, as a profile may not exist, and without an outer make's options."""
+    """The caller's environment without AWS settings (a profile may not exist) and an outer make's options."""
     environment = {
         name: value
         for name, value in given.items()
