@@ -1,4 +1,4 @@
-"""The contracts as JSON Schemas, in docs/integrate/schemas: `make schemas` writes them from the models that the code reads with.
+"""The contracts as JSON Schemas in docs/integrate/schemas. `make schemas` writes them from the code's models.
 
 What only documentation needs (titles, examples, which fields are personal) is said here and not in the models, where
 it would cost every cold start. Tests hold the files against the code, in both directions.

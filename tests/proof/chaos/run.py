@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from local.environment import LocalEnvironment
 from local.simulator.behaviour import Post, Status, Webhook
-from local.world import World
 from tests.proof.chaos.saboteurs import (
     Forger,
     Killer,
@@ -95,13 +95,13 @@ class Ended:
         )
 
 
-def run(world: World, size: Size, seed: int) -> Ended:
+def run(world: LocalEnvironment, size: Size, seed: int) -> Ended:
     """The phases one after the other."""
     return _Run(world, size, seed).play()
 
 
 class _Run:
-    def __init__(self, world: World, size: Size, seed: int) -> None:
+    def __init__(self, world: LocalEnvironment, size: Size, seed: int) -> None:
         self._world, self._size, self._seed = world, size, seed
         self._dice = Random(seed)  # noqa: S311
         self._requests = [f"chaos-{number}" for number in range(size.requests)]
@@ -171,7 +171,7 @@ class _Run:
             calls=world.calls(),
             dials=after,
             taken=self._taken(),
-            rejected=len(world.rejected()),
+            rejected=len(world.invalid_messages()),
             dead_by_allomia=dead_by_allomia,
             dead=dead,
             dialled_by_redrive={
@@ -287,7 +287,7 @@ class _Run:
         )
 
     def _all_heard(self, heard: list[dict[str, Any]]) -> bool:
-        heard += self._world.heard()
+        heard += self._world.outcome_events()
         return {event["requestId"] for event in heard} >= set(self._requests)
 
     def _taken(self) -> dict[str, frozenset[str]]:
