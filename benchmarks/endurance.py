@@ -25,7 +25,7 @@ from local.cloud import LocalCloud
 from local.simulator import Simulator
 from local.stack import function_environment
 from local.world import API_KEY, SIGNING_KEY, World
-from outbound_calls.contracts import AttemptKey
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
 
 CALLS = 10
 BATCHES = 1_000
@@ -80,7 +80,7 @@ class _Environments:
 
     def call(self, name: str) -> dict[str, Usage]:
         """Ten calls from the message to the event."""
-        keys = [AttemptKey(request_id=f"{name}-{number}", attempt=1) for number in range(CALLS)]
+        keys = [AttemptKey(RequestKey(f"{name}-{number}"), 1) for number in range(CALLS)]
         used = {"PlaceCallFunction": self._invoke("PlaceCallFunction", [batch_of(name, CALLS)])}
         used["ReceiveWebhookFunction"] = self._invoke("ReceiveWebhookFunction", [self._webhook(key) for key in keys])
         # In batches, as the stream hands them over; a record that was published is never looked at again.
@@ -103,7 +103,7 @@ class _Environments:
         return event_of(key, json.dumps(state), SIGNING_KEY)
 
     def _id(self, key: AttemptKey) -> tuple[str, str, str]:
-        return (self.world.stack.calls_table_name, key.request_id, str(key.attempt))
+        return (self.world.stack.calls_table_name, key.request.request_id, str(key.number))
 
 
 @contextmanager

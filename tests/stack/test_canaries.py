@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from local.world import API_KEY, SIGNING_KEY, World
-from outbound_calls.callbacks import sign
-from outbound_calls.contracts import AttemptKey
+from outbound_calls.adapters.callback_urls import sign
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.proof.canaries.search import hits, texts
 from tests.stack.conftest import every, wait_until
 from tests.stack.test_get_call import get, principal
@@ -57,7 +57,7 @@ def invoke(world: World, function: str, event: Mapping[str, Any]) -> Any:
 
 
 def signature(name: str) -> str:
-    return sign(SIGNING_KEY, AttemptKey(request_id=f"canary-{name}", attempt=1))
+    return sign(SIGNING_KEY, AttemptKey(RequestKey(f"canary-{name}"), 1))
 
 
 def post(world: World, name: str, signed: str, body: object) -> httpx.Response:

@@ -11,7 +11,8 @@ from local.emulator import Emulator, Invocation
 from local.sam import ROOT
 from local.stack import function_environment
 from local.world import World
-from outbound_calls.contracts import InvalidInput, read_message
+from outbound_calls.contracts.messages import read_message
+from outbound_calls.contracts.wire import InvalidInput
 
 EVENTS = ROOT / "events"
 FUNCTIONS = {

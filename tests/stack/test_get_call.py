@@ -17,7 +17,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from local.world import World
-from outbound_calls.reports import CallReport
+from outbound_calls.contracts.status_api import RequestReport
 from tests.stack.conftest import every, wait_until
 from tests.stack.test_stack import OUTCOME, post, signature_of
 from tests.tooling.docs.markdown import PROJECT, fences, read
@@ -63,12 +63,12 @@ def reminder(world: World) -> str:
     return request_id
 
 
-def report(world: World, request_id: str, credentials: Credentials) -> CallReport | None:
+def report(world: World, request_id: str, credentials: Credentials) -> RequestReport | None:
     answer = get(world, request_id, credentials)
     if answer.status_code == 404:
         return None
     assert answer.status_code == 200
-    return CallReport.model_validate_json(answer.text)
+    return RequestReport.model_validate_json(answer.text)
 
 
 def test_a_call_is_told_as_it_goes_on(world: World, reader: Credentials) -> None:
@@ -77,7 +77,7 @@ def test_a_call_is_told_as_it_goes_on(world: World, reader: Credentials) -> None
 
     # When it is sent, and its outcome is long in coming
     world.send({"requestId": "followed", "phoneNumber": NO_WEBHOOK, "customerName": NAME, "metadata": {"clinic": "7"}})
-    seen: list[CallReport] = []
+    seen: list[RequestReport] = []
 
     def has(final: bool) -> bool:
         if found := report(world, "followed", reader):
@@ -103,7 +103,7 @@ def test_a_call_is_told_as_it_goes_on(world: World, reader: Credentials) -> None
 def test_unknown_is_told_and_then_the_real_outcome(world: World, reader: Credentials) -> None:
     world.send({"requestId": "followed-unknown", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
 
-    def told() -> CallReport | None:
+    def told() -> RequestReport | None:
         found = report(world, "followed-unknown", reader)
         return found if found and found.status == "unknown" else None
 

@@ -74,9 +74,9 @@ def test_every_bad_message_is_kept_with_its_reason_and_rings_nobody(world: World
     assert told.keys() == ids.keys()
     for message_id, case in ids.items():
         line = told[message_id]
-        assert line.keys() - LOGGED == {"messageId", "reason"}
-        assert line["message"] == "message refused"
-        assert line["reason"] in {f"{case.field}: {case.rule}", f"unknown field: {case.rule}"}
+        assert line.keys() - LOGGED == {"messageId", "detail"}
+        assert line["message"] == "invalid message"
+        assert line["detail"] in {f"{case.field}: {case.rule}", f"unknown field: {case.rule}"}
     assert not [line for line in lines if "Traceback" in line or '"level":"ERROR"' in line]
 
 

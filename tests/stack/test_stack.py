@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from local.world import API_KEY, SIGNING_KEY, World
-from outbound_calls.callbacks import sign
-from outbound_calls.contracts import AttemptKey
+from outbound_calls.adapters.callback_urls import sign
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.stack.conftest import bring_forward, every, wait_until
 
 STUCK = "+15005550400"
@@ -38,7 +38,7 @@ def post(world: World, request_id: str, attempt: int | str, signature: str, body
 
 
 def signature_of(request_id: str, attempt: int = 1, key: str = SIGNING_KEY) -> str:
-    return sign(key, AttemptKey(request_id=request_id, attempt=attempt))
+    return sign(key, AttemptKey(RequestKey(request_id), attempt))
 
 
 # First, while no circuit breaker has seen a failure.
@@ -177,7 +177,7 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: World) -> None:
         world.send({"requestId": "new-key", "phoneNumber": "+15005550100"})
         wait_until(lambda: status_of(world, "new-key") == "scheduled", 60)
         parked = world.calls()["new-key"]
-        assert parked["parkReason"] == "HTTP 401"
+        assert parked["parkReason"] == "key-declined"
         assert parked["dueAt"] - time.time() > 240
 
         # When the secret holds the new one, and the attempt's time comes: again and again, for a function that has

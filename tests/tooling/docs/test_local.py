@@ -1,4 +1,4 @@
-"""docs/contribute/local.md is up to date with the simulator."""
+"""docs/contribute/local.md has the simulator's numbers and settings."""
 
 import json
 
