@@ -37,12 +37,14 @@ class Faults(BaseModel):
         serialize_by_alias=True,
     )
 
-    post: Annotated[str, _one_of(OVER_HTTP)] = Field("ok", description="The answer to a POST, for every number")
+    post: Annotated[str, _one_of(OVER_HTTP)] = Field(
+        "ok", description="The answer to a POST (`ok` leaves it to the number)"
+    )
     webhooks: Annotated[str, _one_of(WEBHOOKS)] = Field(
-        "normal", description="The webhooks of calls accepted from now on"
+        "normal", description="The webhooks of calls accepted from now on (`normal` leaves them to the number)"
     )
     status: Annotated[str, _one_of(STATUS_ANSWERS)] = Field(
-        "normal", description="The answer to a status request, from now on"
+        "normal", description="The answer to a status request (`normal` leaves it to the number)"
     )
     probability: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
         1.0, description="How likely each of these three takes effect, drawn again for each request"
@@ -90,7 +92,7 @@ def settings_as_markdown() -> str:
     """The table of the settings, for the documentation."""
     choices = {"post": OVER_HTTP, "webhooks": tuple(WEBHOOKS), "status": tuple(STATUS_ANSWERS)}
     fields = {to_camel(name): field for name, field in Faults.model_fields.items()}
-    rows = [["setting", "default", "what it is"], ["---"] * 3]
+    rows = [["setting", "default", "meaning"], ["---"] * 3]
     for name, value in Faults().model_dump(mode="json").items():
         values = ", ".join(f"`{choice}`" for choice in choices.get(name, ()))
         default = value if isinstance(value, str) else json.dumps(value)
