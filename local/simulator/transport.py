@@ -184,7 +184,7 @@ def play(
         sleep(attempts * (timeouts.get(_TIMEOUTS.get(failure, "")) or 0.0))
         raise failure("scripted")
     wait(reply.latency_seconds)
-    return httpx.Response(reply.answer.code, headers=reply.headers, stream=_Stream(reply, wait), request=request)
+    return httpx.Response(int(reply.answer.code), headers=reply.headers, stream=_Stream(reply, wait), request=request)
 
 
 class _Stream(httpx.SyncByteStream):

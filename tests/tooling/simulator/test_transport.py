@@ -1,54 +1,56 @@
 """What only the transport has: scripted answers, hooks, and time that the test passes in."""
 
-import json
 from contextlib import suppress
 
 import httpx
 import pytest
 
-from local.simulator import ANSWERS, Means, PostAnswer, call_id, fails, returns
+from local.simulator import ANSWERS, Means, PostAnswer, ScriptedAllomia, call_id, fails, returns
 from local.simulator.behaviours import NOTHING_SENT
+from outbound_calls.adapters.allomia import (
+    Accepted,
+    AllomiaClient,
+    Ambiguous,
+    Declined,
+    Failed,
+    NotAccepted,
+    http_client,
+)
 from tests.tooling.simulator.conftest import ORDER, TransportFace
+from tests.unit.parts import API_KEY, a_request, api_key_secret
 
 URL = "https://hooks.example/visit/1/signature"
-PROOF = {400, 401, 403, 404, 409, 422, 429}
 
 
-def post(face: TransportFace) -> tuple[type[Exception] | None, int, str]:
-    """What the client sees of a POST: the error, the status and the body."""
-    try:
-        response = face.post(callbackUrl=URL)
-    except httpx.TransportError as error:
-        return type(error), 0, ""
-    return None, response.status_code, response.text
+CONCLUSIONS = {
+    Means.ACCEPTED: Accepted,
+    Means.FAILED: Failed,
+    Means.DECLINED: Declined,
+    Means.NOT_ACCEPTED: NotAccepted,
+    Means.AMBIGUOUS: Ambiguous,
+}
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_an_answer_means_what_the_client_can_conclude(transport_face: TransportFace, name: str) -> None:
-    # When a POST gets this answer
-    transport_face.allomia.post = name
-    error, code, body = post(transport_face)
+def test_an_answer_means_what_the_stack_concludes(name: str) -> None:
+    allomia = ScriptedAllomia(accepted_keys=(API_KEY,))
+    allomia.post = name
 
-    # Then it means what the client can conclude from it
-    match ANSWERS[name].means:
-        case Means.ACCEPTED:
-            assert json.loads(body)["outboundCallId"] == call_id(URL)
-        case Means.FAILED:
-            assert json.loads(body).keys() == {"status", "message"}
-        case Means.DECLINED | Means.NOT_ACCEPTED:
-            assert error in NOTHING_SENT or code in PROOF or (code == 503 and ANSWERS[name].retry_after)
-        case Means.AMBIGUOUS:
-            assert error not in NOTHING_SENT
-            assert code not in PROOF
+    with http_client("https://allomia.example", allomia) as http:
+        conclusion = AllomiaClient(http, api_key_secret(), lambda: 0.0).place_call(a_request(), URL)
+
+    assert isinstance(conclusion, CONCLUSIONS[ANSWERS[name].means])
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_posts_are_counted_by_what_happened_and_by_what_may_have(transport_face: TransportFace, name: str) -> None:
     answer, allomia = ANSWERS[name], transport_face.allomia
     allomia.post = name
-    error, _, _ = post(transport_face)
 
-    assert allomia.dials().attempted.get(URL, 0) == len(allomia.posts) == (error not in NOTHING_SENT)
+    with suppress(httpx.TransportError):
+        transport_face.post(callbackUrl=URL)
+
+    assert allomia.dials().attempted.get(URL, 0) == len(allomia.posts) == (answer.error not in NOTHING_SENT)
     assert allomia.dials().accepted.get(URL, 0) == answer.accepted
     assert allomia.may_be_accepted[URL] == answer.means.may_be_accepted
 
