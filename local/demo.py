@@ -23,7 +23,7 @@ from local.simulator.magic_numbers import MAGIC_NUMBERS, MagicNumber
 from local.world import World, running
 
 REQUESTS = Path(__file__).resolve().parent.parent / "events/requests"
-REFUSED = "bad-message"
+REFUSED = "invalid-message"
 TWICE = "duplicate"
 GIVE_UP_SECONDS = 90.0
 SWEEP_SECONDS = 3.0
