@@ -1,52 +1,44 @@
 """place_call: a batch of queue messages in, the ones to deliver again out."""
 
 import os
-import time
 from typing import Any
 
-from outbound_calls import aws, workers
-from outbound_calls.allomia import AllomiaClient, http_client
-from outbound_calls.breaker import Breaker
-from outbound_calls.callbacks import CallbackUrls
-from outbound_calls.ledger import Ledger
-from outbound_calls.place import CIRCUIT_OPEN, OTHER_CALL, InvalidMessages, Message, PlaceCalls, Placed, Placement
-from outbound_calls.secrets import Secret
-from outbound_calls.settings import PlaceCallSettings
-from outbound_calls.telemetry import Metric, Telemetry
+from outbound_calls.contracts.vocabulary import ParkReason
+from outbound_calls.runtime import workers
+from outbound_calls.runtime.assembly import Assembly
+from outbound_calls.runtime.settings import PlaceCallSettings
+from outbound_calls.runtime.telemetry import Metric, Telemetry
+from outbound_calls.use_cases.place import OTHER_CALL, Message, Placement, PlaceResult
 
 settings = PlaceCallSettings.from_environment(os.environ)
 telemetry = Telemetry.of(settings)
 pool = workers.new_pool()
-secrets = aws.client("secretsmanager")
-place_calls = PlaceCalls(
-    ledger=Ledger(
-        aws.client("dynamodb", workers.WORKERS),
-        settings.calls_table_name,
-        settings.retention_days,
-        settings.due_shards,
-    ),
-    allomia=AllomiaClient(
-        http_client(settings.allomia_base_url, connections=workers.WORKERS),
-        Secret(secrets, settings.allomia_api_key_secret_arn, time.monotonic),
-    ),
-    callbacks=CallbackUrls(Secret(secrets, settings.signing_secret_arn, time.monotonic), settings.webhook_url),
-    rejected=InvalidMessages(aws.client("sqs", workers.WORKERS), settings.invalid_messages_queue_url),
-    breaker=Breaker(time.monotonic),
-    grace=settings.webhook_grace_seconds,
-    default_assistant_id=settings.default_assistant_id,
-    default_phone_number_id=settings.default_phone_number_id,
-)
+place_calls = Assembly().place_calls(settings)
 
-COUNTERS = {
-    Placed.CALLING: Metric.CALLS_PLACED,
-    Placed.ENDED: Metric.CALLS_PLACED,
-    Placed.PARKED: Metric.CALLS_PARKED,
-    Placed.AMBIGUOUS: Metric.AMBIGUOUS_ANSWERS,
-    Placed.REJECTED: Metric.CALLS_REJECTED,
-    Placed.DUPLICATE: Metric.DUPLICATE_MESSAGES,
-    Placed.REFUSED: Metric.INVALID_MESSAGES,
+EVENTS = {
+    PlaceResult.CALLING: "call placed",
+    PlaceResult.ENDED: "call placed",
+    PlaceResult.PARKED: "attempt parked",
+    PlaceResult.AMBIGUOUS: "answer lost",
+    PlaceResult.REJECTED: "request rejected",
+    PlaceResult.DUPLICATE: "duplicate message",
+    PlaceResult.INVALID: "invalid message",
 }
-COUNTED_REASONS = {CIRCUIT_OPEN: Metric.CIRCUIT_OPEN, OTHER_CALL: Metric.CALL_IDS_CONTRADICTING}
+COUNTERS = {
+    PlaceResult.CALLING: Metric.CALLS_PLACED,
+    PlaceResult.ENDED: Metric.CALLS_PLACED,
+    PlaceResult.PARKED: Metric.CALLS_PARKED,
+    PlaceResult.AMBIGUOUS: Metric.AMBIGUOUS_ANSWERS,
+    PlaceResult.REJECTED: Metric.CALLS_REJECTED,
+    PlaceResult.DUPLICATE: Metric.DUPLICATE_MESSAGES,
+    PlaceResult.INVALID: Metric.INVALID_MESSAGES,
+}
+CODE_COUNTERS = {
+    ParkReason.CIRCUIT_OPEN: Metric.CIRCUIT_OPEN,
+    ParkReason.KEY_DECLINED: Metric.KEY_DECLINED,
+    ParkReason.KEY_UNREADABLE: Metric.KEY_DECLINED,
+    OTHER_CALL: Metric.CALL_IDS_CONTRADICTING,
+}
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -55,32 +47,37 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     def seconds_left() -> float:
         return float(context.get_remaining_time_in_millis()) / 1000
 
-    messages = [Message(record["messageId"], record["body"], seconds_left) for record in event["Records"]]
+    messages = [
+        Message(record["messageId"], record["body"], seconds_left, sent_at(record)) for record in event["Records"]
+    ]
     failed = []
     for message, result in workers.each(pool, place_calls.place, messages):
         if isinstance(result, Exception):
             failed.append(message.message_id)
-            telemetry.tell_fault(
-                "message will be delivered again", result, Metric.FAILED_MESSAGES, messageId=message.message_id
-            )
+            telemetry.log_fault("message failed", result, Metric.FAILED_MESSAGES, messageId=message.message_id)
         else:
-            tell(result, message.message_id)
+            log(result, message.message_id)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def tell(placement: Placement, message_id: str) -> None:
-    """Tell what became of a message."""
+def sent_at(record: dict[str, Any]) -> float | None:
+    """When the queue got a message (epoch seconds); None in a sample event that doesn't say so."""
+    milliseconds = record.get("attributes", {}).get("SentTimestamp")
+    return None if milliseconds is None else int(milliseconds) / 1000
+
+
+def log(placement: Placement, message_id: str) -> None:
+    """Log and count what happened to a message."""
     counted = [COUNTERS[placement.result]]
-    if placement.reason in COUNTED_REASONS:
-        counted.append(COUNTED_REASONS[placement.reason])
-    if placement.key_refused:
-        counted.append(Metric.KEY_REFUSED)
-    telemetry.tell(
-        f"message {placement.result}",
+    if placement.code in CODE_COUNTERS:
+        counted.append(CODE_COUNTERS[placement.code])
+    telemetry.log(
+        EVENTS[placement.result],
         *counted,
         key=placement.key,
-        recorded=placement.outcome,
+        outcome=placement.outcome,
         messageId=message_id,
-        reason=placement.reason,
+        code=placement.code,
+        detail=placement.detail,
         outboundCallId=placement.outbound_call_id,
     )

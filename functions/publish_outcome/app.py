@@ -3,16 +3,15 @@
 import os
 from typing import Any
 
-from outbound_calls import aws
-from outbound_calls.publish import PublishOutcomes
-from outbound_calls.settings import PublishOutcomeSettings
+from outbound_calls.runtime.assembly import Assembly
+from outbound_calls.runtime.settings import PublishOutcomeSettings
 
 settings = PublishOutcomeSettings.from_environment(os.environ)
-publish_outcomes = PublishOutcomes(aws.client("events"), settings.outcome_bus_name)
+publish_outcomes = Assembly().publish_outcomes(settings)
 
 
 def handler(event: dict[str, Any], _context: object) -> None:
-    """Publish the outcomes of a batch, and say nothing of it: each was told when it was recorded.
+    """Publish the outcomes of a batch. Logs nothing: each outcome was logged when it was recorded.
 
     Raises NotPublished, so that the stream delivers the batch again.
     """

@@ -2,34 +2,28 @@
 
 import json
 import os
-import time
 from http import HTTPStatus
 from typing import Any
 
-from outbound_calls import aws
-from outbound_calls.callbacks import CallbackUrls
-from outbound_calls.ledger import Ledger, Recorded
-from outbound_calls.receive import Receipt, ReceiveWebhooks, Webhook
-from outbound_calls.secrets import Secret
-from outbound_calls.settings import ReceiveWebhookSettings
-from outbound_calls.telemetry import Metric, Telemetry
+from outbound_calls.adapters.calls_table import RecordResult
+from outbound_calls.runtime.assembly import Assembly
+from outbound_calls.runtime.settings import ReceiveWebhookSettings
+from outbound_calls.runtime.telemetry import Metric, Telemetry
+from outbound_calls.use_cases.receive import Receipt, Webhook
 
 settings = ReceiveWebhookSettings.from_environment(os.environ)
 telemetry = Telemetry.of(settings)
-receive_webhooks = ReceiveWebhooks(
-    ledger=Ledger(aws.client("dynamodb"), settings.calls_table_name, settings.retention_days),
-    callbacks=CallbackUrls(Secret(aws.client("secretsmanager"), settings.signing_secret_arn, time.monotonic)),
-)
+receive_webhooks = Assembly().receive_webhooks(settings)
 
-COUNTERS: dict[Recorded | None, Metric] = {
-    Recorded.ALREADY_THERE: Metric.WEBHOOKS_REPEATED,
-    Recorded.CONTRADICTS: Metric.WEBHOOKS_CONTRADICTING,
-    Recorded.OTHER_CALL: Metric.CALL_IDS_CONTRADICTING,
+COUNTERS: dict[RecordResult | None, Metric] = {
+    RecordResult.ALREADY_RECORDED: Metric.WEBHOOKS_DUPLICATED,
+    RecordResult.CONTRADICTS: Metric.WEBHOOKS_CONTRADICTING,
+    RecordResult.OTHER_CALL: Metric.CALL_IDS_CONTRADICTING,
 }
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Record the outcome that a webhook brings."""
+    """Record the outcome in a webhook."""
     path = event.get("pathParameters") or {}
     webhook = Webhook(
         path.get("requestId", ""),
@@ -40,26 +34,26 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     )
     try:
         receipt = receive_webhooks.receive(webhook)
-        tell(receipt)
-    except Exception as error:  # noqa: BLE001 - an exception that left the function would be logged with its text
-        telemetry.tell_fault("webhook not stored", error, Metric.WEBHOOKS_FAILED)
+        log(receipt)
+    except Exception as error:  # noqa: BLE001 - Lambda would log the text of an exception that left the function
+        telemetry.log_fault("webhook not stored", error, Metric.WEBHOOKS_FAILED)
         receipt = Receipt(HTTPStatus.INTERNAL_SERVER_ERROR, "not stored, try again")
     field = "message" if receipt.status is HTTPStatus.OK else "error"
     return {
         "statusCode": receipt.status.value,
         "headers": {"content-type": "application/json"},
-        "body": json.dumps({field: receipt.words}),
+        "body": json.dumps({field: receipt.message}),
     }
 
 
-def tell(receipt: Receipt) -> None:
-    """Tell what became of a webhook."""
-    stored = receipt.result is Recorded.STORED
-    telemetry.tell(
-        f"webhook: {receipt.words}",
-        *([] if stored else [COUNTERS.get(receipt.result, Metric.WEBHOOKS_REFUSED)]),
+def log(receipt: Receipt) -> None:
+    """Log and count what happened to a webhook."""
+    stored = receipt.result is RecordResult.STORED
+    telemetry.log(
+        "outcome recorded" if stored else f"webhook: {receipt.message}",
+        *([] if stored else [COUNTERS.get(receipt.result, Metric.WEBHOOKS_INVALID)]),
         key=receipt.key,
-        recorded=receipt.outcome if stored else None,
-        call=receipt.call,
+        outcome=receipt.outcome if stored else None,
+        attempt=receipt.attempt,
         status=receipt.outcome.status if receipt.outcome else None,
     )

@@ -1,7 +1,17 @@
-"""Reliable AlloMia outbound calls: what the Lambda functions of this stack share."""
+"""Reliable AlloMia outbound calls: the code that the stack's Lambda functions share. Read its packages in this order.
+
+contracts    what goes over each wire
+domain       attempts, outcomes, transitions
+policy       whether an attempt may be dialled now
+adapters     the services
+use_cases    place, receive, sweep, publish, look up
+runtime      settings, telemetry, assembly
+
+Each package imports only from those above it.
+"""
 
 import gc
 
-# A start makes objects and hardly any garbage. Looked through as often as Python does by itself (every 2,000 objects),
-# they are a fourteenth of a cold start.
+# A start makes objects and hardly any garbage. At Python's own threshold (2,000 objects) collections take 7 % of a cold
+# start.
 gc.set_threshold(50_000)

@@ -1,7 +1,7 @@
-"""Try a new version of a function before it gets any work. CodeDeploy asks for this, and hears whether it may go on.
+"""Check a new version of a function before it gets traffic, and report the verdict to CodeDeploy.
 
-Which version is meant stands in the AppSpec of the deployment, which CloudFormation writes as JSON: GetDeployment names
-the revision, GetApplicationRevision has its content. docs.aws.amazon.com/codedeploy, "AppSpec file structure".
+The AppSpec of the deployment names the version. CloudFormation writes it as JSON: GetDeployment names the revision,
+GetApplicationRevision has its content. Source: docs.aws.amazon.com/codedeploy, "AppSpec file structure".
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 SECONDS_TO_ANSWER = 25
-"""A start takes ten at the most, and an answer what the SDK takes to give up on the table or a secret."""
+"""A cold start takes at most ten; an answer may take as long as the SDK tries to reach the table or a secret."""
 
 NOTHING_TO_DO: Final[Mapping[str, Any]] = {
-    # For place_call and publish_outcome: a batch without a message and one without a record.
+    # For place_call and publish_outcome: an empty batch.
     "Records": [],
-    # For poll_calls: a page without an attempt.
+    # For poll_calls: an empty page.
     "items": [],
-    # For what is behind the API: a request that nobody signed, about nobody.
+    # For the functions behind the API: an unsigned request.
     "pathParameters": {"requestId": "release-check", "attempt": "1", "signature": "forged"},
     "body": "{}",
 }
-"""An event that calls nobody, touches no record and is understood by every function."""
+"""An event that places no call, touches no record and is understood by every function."""
 
 
 class Verdict(StrEnum):
-    """CodeDeploy's words."""
+    """CodeDeploy's statuses."""
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -54,7 +54,7 @@ class CheckReleases:
     codedeploy: CodeDeployClient
 
     def version(self, deployment_id: str) -> Version:
-        """The version that a deployment would give work to."""
+        """The version that a deployment would send traffic to."""
         deployment = self.codedeploy.get_deployment(deploymentId=deployment_id)["deploymentInfo"]
         found = self.codedeploy.get_application_revision(
             applicationName=deployment["applicationName"], revision=deployment["revision"]
@@ -64,16 +64,16 @@ class CheckReleases:
         return Version(resource["Properties"]["Name"], str(resource["Properties"]["TargetVersion"]))
 
     def complaint(self, version: Version) -> str | None:
-        """What is wrong with a version, in words that may be logged; None when it answers as it should."""
+        """What is wrong with a version, in words that may be logged; None when it answers as expected."""
         answer = self.lambda_.invoke(
             FunctionName=version.function, Qualifier=version.number, Payload=json.dumps(NOTHING_TO_DO)
         )
         if answer.get("FunctionError"):
-            return "it does not start, or fails"
+            return "the function fails"
         return complaint(json.loads(answer["Payload"].read() or b"null"))
 
     def report(self, deployment_id: str, hook_id: str, verdict: Verdict) -> None:
-        """Tell CodeDeploy, which otherwise waits for an hour."""
+        """Report to CodeDeploy, which otherwise waits for an hour."""
         self.codedeploy.put_lifecycle_event_hook_execution_status(
             deploymentId=deployment_id, lifecycleEventHookExecutionId=hook_id, status=verdict.value
         )
@@ -87,6 +87,6 @@ def complaint(answer: object) -> str | None:
         case {"statusCode": int(status)} if 400 <= status < 500:
             return None
         case {"statusCode": int(status)}:
-            return f"it answers {status} to a request that it must refuse"
+            return f"the function answers {status} to a request that it must decline"
         case _:
-            return "it answers something else than that there was nothing to do"
+            return "the function's answer to an empty event is unexpected"

@@ -1,18 +1,18 @@
-"""AlloMia's API over httpx. The only module that knows it.
+"""AlloMia's API over httpx.
 
-An answer says what we now know about the call, not which number came back::
+An answer says what happened to the call, not which number came back::
 
     PlaceAnswer                    may a call have been placed?
-      Accepted                     yes; AlloMia's word on it is in `state`
-      Failed                       it failed at once, and AlloMia named no call to ask about
-      Refused                      no, and never will be: the request itself is wrong
+      Accepted                     yes; `state` is the call as AlloMia reports it
+      Failed                       it failed at once, and AlloMia gave no id for it
+      Declined                     no, and never will be: the request itself is wrong
       NotAccepted                  no; it may be tried again later
         Throttled                    AlloMia said when
-        KeyRefused                   when a person has mended the key
+        KeyUnusable                  once a person has replaced the key
       Ambiguous                    maybe: the POST must never be sent again
 
     StatusAnswer
-      CallState                    AlloMia's word on the call
+      Found                        the call as AlloMia reports it
       StatusUnavailable            nothing learned, ask again later
 
 Source of paths and statuses: docs.allomia.com, outbound calls. AlloMia documents no idempotency key, so whatever is not
@@ -34,23 +34,27 @@ from urllib.parse import unquote
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from outbound_calls.contracts import CallRequest, CallState, InvalidInput, read_call_state, says_failed
-from outbound_calls.secrets import Secret, SecretUnusable, api_key
+from outbound_calls.adapters.call_states import outcome_from_state
+from outbound_calls.adapters.secrets import Secret, SecretUnusable, api_key
+from outbound_calls.contracts.allomia import CallState, OutboundCallOrder, is_failed_without_id, read_call_state
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason
+from outbound_calls.contracts.wire import InvalidInput
+from outbound_calls.domain.attempts import CallRequest, Outcome
 
 CONNECT_SECONDS = 3.0
 _CONNECT_RETRIES = 1
 READ_SECONDS = 12.0
 WRITE_SECONDS = 5.0
 _POOL_SECONDS = 1.0
-LONGEST_EXCHANGE_SECONDS = (1 + _CONNECT_RETRIES) * CONNECT_SECONDS + _POOL_SECONDS + WRITE_SECONDS + READ_SECONDS
-"""What one exchange takes at the most, when nothing trickles."""
+MAX_EXCHANGE_SECONDS = (1 + _CONNECT_RETRIES) * CONNECT_SECONDS + _POOL_SECONDS + WRITE_SECONDS + READ_SECONDS
+"""How long one exchange takes at most, when nothing trickles."""
 
 MAX_ANSWER_BYTES = 64 * 1024
-_LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
-_LONGEST_WORDS = 300
+_MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
+_MAX_WORDS_LENGTH = 300
 _NO_WORDS = "no words"
-_LEFT_OUT = "[…]"
-_LONG_ENOUGH = 5
+_REDACTED = "[…]"
+_MIN_PART_LENGTH = 5
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[\"\\/])")
 _LONG_NUMBER = re.compile(r"\+?\d[\d ().-]{5,}\d")
@@ -58,50 +62,60 @@ _LONG_NUMBER = re.compile(r"\+?\d[\d ().-]{5,}\d")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """AlloMia took the call."""
+    """AlloMia accepted the call. `outcome` is set when the call has ended already."""
 
-    state: CallState
+    outbound_call_id: str
+    contact_id: str | None
+    outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """AlloMia took the request and says that the call failed, without an id for it."""
+    """AlloMia accepted the request and reports that the call failed, without an id for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """AlloMia will not place this call, whenever it is asked. `words` are its own, without personal data."""
+class Declined:
+    """AlloMia will not place this call, whenever it is asked. `words` are its own, redacted."""
 
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotAccepted:
-    """Nothing was sent, or nothing was accepted."""
+    """Nothing was sent, or nothing was accepted. `detail` is safe to log."""
 
-    reason: str
+    reason: ParkReason
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Throttled(NotAccepted):
-    """AlloMia took nothing and asks for `retry_after` seconds of patience (0 when it did not say)."""
+    """AlloMia accepted nothing and asks to wait for `retry_after` seconds (0 when it did not say)."""
 
     retry_after: float
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRefused(NotAccepted):
-    """AlloMia does not accept the key, or there is none to send."""
+class KeyUnusable(NotAccepted):
+    """AlloMia declines the key, or there is none to send."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """The POST may have been accepted; nobody can tell."""
+    """The POST may have been accepted. `detail` is safe to log."""
 
-    reason: str
+    detail: str
 
 
-type PlaceAnswer = Accepted | Failed | Refused | NotAccepted | Ambiguous
+type PlaceAnswer = Accepted | Failed | Declined | NotAccepted | Ambiguous
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """AlloMia reports the call. `outcome` is None while it goes on."""
+
+    outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +126,10 @@ class StatusUnavailable:
 
 
 NOT_FOUND = "not-found"
-KEY_REFUSED = "key-refused"
+KEY_UNUSABLE = "key-unusable"
 UNREADABLE = "unreadable-answer"
 
-type StatusAnswer = CallState | StatusUnavailable
+type StatusAnswer = Found | StatusUnavailable
 
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -123,8 +137,8 @@ _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 def http_client(base_url: str, transport: httpx.BaseTransport | None = None, connections: int = 10) -> httpx.Client:
     """The HTTP client for AlloMia.
 
-    Retries are of connecting only, so they are safe for a POST. Idle connections are dropped after 4 s: one that the
-    other side has closed meanwhile (as while an execution environment is frozen) makes a POST's fate unknown.
+    It retries connecting only, which is safe for a POST. Idle connections are dropped after 4 s: AlloMia may have
+    closed one while the execution environment was frozen, and then a POST's result would be unknown.
     """
     return httpx.Client(
         base_url=base_url.rstrip("/"),
@@ -142,24 +156,24 @@ def http_client(base_url: str, transport: httpx.BaseTransport | None = None, con
 
 @dataclass(frozen=True, slots=True)
 class AllomiaClient:
-    """Places calls and asks for their status; never raises for what AlloMia or the network does."""
+    """Places calls and asks for their status. Never raises for what AlloMia or the network does."""
 
     http: httpx.Client
     key: Secret
     clock: Callable[[], float] = time.monotonic
 
     def place_call(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
-        """POST /api/outbound, once. `request` must name an assistant and a number to call from."""
+        """POST /api/outbound, once."""
         try:
             authorization = self._authorization()
         except SecretUnusable as error:
-            return KeyRefused(str(error))
+            return KeyUnusable(ParkReason.KEY_UNREADABLE, str(error))
         try:
             response = self._exchange(
-                "POST", "/api/outbound", json=request.order() | {"callbackUrl": callback_url}, headers=authorization
+                "POST", "/api/outbound", json=_order(request, callback_url).wire(), headers=authorization
             )
         except _NOTHING_SENT as error:
-            return NotAccepted(type(error).__name__)
+            return NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, type(error).__name__)
         except httpx.RequestError as error:
             return Ambiguous(type(error).__name__)
         key = authorization["Authorization"].removeprefix("Bearer ")
@@ -171,74 +185,76 @@ class AllomiaClient:
         try:
             response = self._exchange("GET", f"/api/outbound/{outbound_call_id}/status", headers=self._authorization())
         except SecretUnusable:
-            return StatusUnavailable(KEY_REFUSED)
+            return StatusUnavailable(KEY_UNUSABLE)
         except httpx.RequestError as error:
             return StatusUnavailable(type(error).__name__)
         match response.status_code:
             case HTTPStatus.NOT_FOUND:
                 return StatusUnavailable(NOT_FOUND)
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-                self.key.forget()
-                return StatusUnavailable(KEY_REFUSED)
+                self.key.expire()
+                return StatusUnavailable(KEY_UNUSABLE)
             case code if not response.is_success:
                 return StatusUnavailable(f"HTTP {code}")
         try:
             state = read_call_state(response.content)
         except InvalidInput:
             return StatusUnavailable(UNREADABLE)
-        return state if state.outbound_call_id == outbound_call_id else StatusUnavailable(UNREADABLE)
+        if state.outbound_call_id != outbound_call_id:
+            return StatusUnavailable(UNREADABLE)
+        return Found(outcome_from_state(state, OutcomeSource.POLL))
 
     def _place_answer(self, response: httpx.Response, private: Set[str]) -> PlaceAnswer:
         code = response.status_code
-        said = f"HTTP {code}"
+        status = f"HTTP {code}"
         if response.is_success:
             try:
-                return Accepted(read_call_state(response.content))
-            except InvalidInput as refusal:
-                if says_failed(response.content):
+                return _accepted(read_call_state(response.content))
+            except InvalidInput as error:
+                if is_failed_without_id(response.content):
                     return Failed()
-                return Ambiguous(f"{said}, unreadable: {refusal.field}")
+                return Ambiguous(f"{status}, unreadable: {error.field}")
         match code:
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-                self.key.forget()
-                return KeyRefused(said)
+                self.key.expire()
+                return KeyUnusable(ParkReason.KEY_DECLINED, status)
             case HTTPStatus.TOO_MANY_REQUESTS:
-                return Throttled(said, _retry_after(response) or 0.0)
+                return Throttled(ParkReason.RATE_LIMITED, status, _retry_after(response) or 0.0)
             case HTTPStatus.SERVICE_UNAVAILABLE if (wait := _retry_after(response)) is not None:
-                return Throttled(said, wait)
+                return Throttled(ParkReason.RATE_LIMITED, status, wait)
             case HTTPStatus.REQUEST_TIMEOUT:
-                return Ambiguous(said)
+                return Ambiguous(status)
             case _ if response.is_client_error:
-                return Refused(f"{said}: {_words(response, private)}")
+                return Declined(f"{status}: {_words(response, private)}")
             case _:
-                return Ambiguous(said)
+                return Ambiguous(status)
 
     def _authorization(self) -> dict[str, str]:
         try:
             text = self.key.current()
         except ClientError as error:
-            raise SecretUnusable(f"the secret cannot be read: {error.response['Error'].get('Code', '')}") from None
+            raise SecretUnusable(f"the secret can't be read: {error.response['Error'].get('Code', '')}") from None
         except BotoCoreError as error:
-            raise SecretUnusable(f"the secret cannot be read: {type(error).__name__}") from None
+            raise SecretUnusable(f"the secret can't be read: {type(error).__name__}") from None
         return {"Authorization": f"Bearer {api_key(text)}"}
 
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request, with as much of its answer as comes within the limits of size and time.
+        """One request, with as much of its answer as arrives within the limits of size and time.
 
-        Once the status line is there it counts, whatever becomes of the body: what is missing makes a body unreadable.
+        Once the status line is there it counts, whatever happens to the body: a body cut short is unreadable.
         """
-        give_up_at = self.clock() + LONGEST_EXCHANGE_SECONDS
+        deadline = self.clock() + MAX_EXCHANGE_SECONDS
         content = bytearray()
         with self.http.stream(method, path, **options) as response:
             try:
                 for chunk in response.iter_bytes():
                     content += chunk
-                    if len(content) > MAX_ANSWER_BYTES or self.clock() > give_up_at:
+                    if len(content) > MAX_ANSWER_BYTES or self.clock() > deadline:
                         content.clear()
                         break
             except httpx.RequestError:
                 content.clear()
-        # The content is decoded by now, so its encoding must not be named again.
+        # The content is decoded, so its encoding must not be named again.
         kept = [(name, value) for name, value in response.headers.raw if name.lower() == b"retry-after"]
         return httpx.Response(response.status_code, headers=kept, content=bytes(content))
 
@@ -247,12 +263,27 @@ def _retry_after(response: httpx.Response) -> float | None:
     """Seconds asked for by Retry-After (RFC 9110, section 10.2.3), at most a day; None when absent or unreadable."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _LONGEST_RETRY_AFTER_SECONDS)
+        return min(float(text[:9]), _MAX_RETRY_AFTER_SECONDS)
     try:
         wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(wait, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
+    return min(max(wait, 0.0), _MAX_RETRY_AFTER_SECONDS)
+
+
+def _order(request: CallRequest, callback_url: str) -> OutboundCallOrder:
+    return OutboundCallOrder(
+        phone_number=request.phone_number,
+        assistant_id=request.assistant_id,
+        phone_number_id=request.phone_number_id,
+        customer_name=request.customer_name,
+        dynamic_variables=None if request.dynamic_variables is None else dict(request.dynamic_variables),
+        callback_url=callback_url,
+    )
+
+
+def _accepted(state: CallState) -> Accepted:
+    return Accepted(state.outbound_call_id, state.contact_id, outcome_from_state(state, OutcomeSource.DISPATCH))
 
 
 def _personal(request: CallRequest) -> Set[str]:
@@ -261,30 +292,30 @@ def _personal(request: CallRequest) -> Set[str]:
 
 
 def _words(response: httpx.Response, private: Set[str]) -> str:
-    """AlloMia's `error` text, with whatever it repeats of what is private left out."""
+    """AlloMia's `error` text, without the private values that it repeats."""
     try:
         words = response.json()["error"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return _NO_WORDS
     if not isinstance(words, str):
-        # What private values look like inside a structure, nobody knows.
+        # There is no telling what private values look like inside a structure.
         return _NO_WORDS
-    words = _undressed(words)
-    for value in sorted(map(_undressed, private), key=len, reverse=True):
+    words = _unescaped(words)
+    for value in sorted(map(_unescaped, private), key=len, reverse=True):
         # In a form, a plus stands for a space.
         if pattern := r"[\s+]+".join(map(re.escape, value.split())):
-            # A short value may be a part of any word: it is left out where it stands alone.
-            whole = pattern if len(value) >= _LONG_ENOUGH else rf"(?<![^\W_]){pattern}(?![^\W_])"
-            words = re.sub(whole, _LEFT_OUT, words, flags=re.IGNORECASE)
-    words = _LONG_NUMBER.sub(_LEFT_OUT, _URL.sub(_LEFT_OUT, words))
-    return "".join(character if character.isprintable() else " " for character in words)[:_LONGEST_WORDS]
+            # A short value may be part of any word: it is redacted where it stands alone.
+            whole = pattern if len(value) >= _MIN_PART_LENGTH else rf"(?<![^\W_]){pattern}(?![^\W_])"
+            words = re.sub(whole, _REDACTED, words, flags=re.IGNORECASE)
+    words = _LONG_NUMBER.sub(_REDACTED, _URL.sub(_REDACTED, words))
+    return "".join(character if character.isprintable() else " " for character in words)[:_MAX_WORDS_LENGTH]
 
 
-def _undressed(text: str) -> str:
-    """A text without the escapes of URLs, JSON and HTML, in which a value would not be recognised."""
+def _unescaped(text: str) -> str:
+    """A text without the escapes of URLs, JSON and HTML, which hide a value."""
     for _ in range(2):
         text = html.unescape(unquote(text))
         text = _JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[0][1], text)
-    # An escaped character beyond the first 65,536 came as two.
+    # An escaped character beyond the first 65,536 came as a surrogate pair.
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return unicodedata.normalize("NFC", whole)

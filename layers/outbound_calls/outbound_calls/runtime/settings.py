@@ -1,4 +1,4 @@
-"""What the template tells each function through its environment, checked when the function starts.
+"""The settings of each function: its environment variables, checked when it starts.
 
 A field's environment variable is its name in capitals.
 """
@@ -8,17 +8,17 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from outbound_calls.contracts import Uuid
-from outbound_calls.lifecycle import PollSchedule
+from outbound_calls.contracts.wire import Uuid
+from outbound_calls.domain.timing import PollSchedule
 
 type OptionalUuid = Annotated[Uuid | None, BeforeValidator(lambda value: value or None)]
 type HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
 
 
 class Settings(BaseModel):
-    """What every function is told."""
+    """What every function needs."""
 
-    # A function reads one of the classes below: of the others no model is built.
+    # A function uses one of the classes below; the models of the others are never built.
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)
 
     powertools_service_name: str = Field(min_length=1, description="the stack's name, the one dimension of its metrics")
@@ -26,14 +26,18 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the settings; raises pydantic.ValidationError naming those that are missing or wrong."""
+        """Read the settings.
+
+        Raises:
+            pydantic.ValidationError: Naming those that are missing or wrong.
+        """
         return cls.model_validate(
             {name: environment[name.upper()] for name in cls.model_fields if name.upper() in environment}
         )
 
 
 class PlaceCallSettings(Settings):
-    """What place_call is told."""
+    """The settings of place_call."""
 
     calls_table_name: str = Field(min_length=1)
     invalid_messages_queue_url: HttpUrl
@@ -49,7 +53,7 @@ class PlaceCallSettings(Settings):
 
 
 class ReceiveWebhookSettings(Settings):
-    """What receive_webhook is told."""
+    """The settings of receive_webhook."""
 
     calls_table_name: str = Field(min_length=1)
     signing_secret_arn: str = Field(min_length=1)
@@ -57,7 +61,7 @@ class ReceiveWebhookSettings(Settings):
 
 
 class PollCallsSettings(Settings):
-    """What poll_calls is told."""
+    """The settings of poll_calls."""
 
     calls_table_name: str = Field(min_length=1)
     call_queue_url: HttpUrl
@@ -71,12 +75,12 @@ class PollCallsSettings(Settings):
 
     @property
     def polls_per_second(self) -> float:
-        """The pace of one page: the shards are swept side by side, one page of each at a time."""
+        """The rate limit of one page: the shards are swept side by side, one page of each at a time."""
         return self.max_polls_per_second / self.due_shards
 
     @property
     def schedule(self) -> PollSchedule:
-        """When a dispatched attempt is looked at."""
+        """When a dispatched attempt is polled."""
         return PollSchedule(self.webhook_grace_seconds, self.call_deadline_seconds)
 
     @model_validator(mode="after")
@@ -87,16 +91,16 @@ class PollCallsSettings(Settings):
 
 
 class PublishOutcomeSettings(Settings):
-    """What publish_outcome is told."""
+    """The settings of publish_outcome."""
 
     outcome_bus_name: str = Field(min_length=1)
 
 
 class GetCallSettings(Settings):
-    """What get_call is told."""
+    """The settings of get_call."""
 
     calls_table_name: str = Field(min_length=1)
 
 
 class CheckReleaseSettings(Settings):
-    """What check_release is told."""
+    """The settings of check_release."""

@@ -1,4 +1,4 @@
-"""Secrets from AWS Secrets Manager, kept for a while and reread when they turn out to be old."""
+"""Secrets from AWS Secrets Manager, cached, and read again when a cached value turns out to be outdated."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 type Version = Literal["AWSCURRENT", "AWSPREVIOUS"]
 
-KEPT_SECONDS = 300.0
+CACHE_SECONDS = 300.0
 """A new version of a secret is in use after this long at the latest."""
 
 REREAD_SECONDS = 30.0
-"""A secret that turned out to be old is reread at most this often, whoever knocks."""
+"""A secret that may be outdated is read again at most this often, however many forged requests come in."""
 
 
 class SecretUnusable(Exception):
-    """The secret was read, but what is in it cannot be used. Names the rule, never the content."""
+    """The secret was read, but its content can't be used. Names the rule, never the content."""
 
 
 @dataclass(slots=True)
 class Secret:
-    """One secret's versions, each read when first needed.
+    """One secret's versions, each read at its first use.
 
     `clock` counts seconds and never goes back (`time.monotonic`).
     """
@@ -42,8 +42,8 @@ class Secret:
         """The current version's text.
 
         Raises:
-            SecretUnusable: when the secret holds no text.
-            botocore.exceptions.ClientError: when it cannot be read.
+            SecretUnusable: When the secret holds no text.
+            botocore.exceptions.ClientError: When it can't be read.
         """
         value = self._version("AWSCURRENT")
         if not value:
@@ -51,11 +51,11 @@ class Secret:
         return value
 
     def previous(self) -> str | None:
-        """The version before, while AWS still keeps it."""
+        """The previous version, while AWS still keeps it."""
         return self._version("AWSPREVIOUS")
 
-    def forget(self) -> bool:
-        """Have it read anew at its next use; False if it was read less than 30 s ago."""
+    def expire(self) -> bool:
+        """Drop the cached value, so that the next use reads it again; False if it was read less than 30 s ago."""
         with self._lock:
             if self._values and self.clock() - self._read_at < REREAD_SECONDS:
                 return False
@@ -64,7 +64,7 @@ class Secret:
 
     def _version(self, version: Version) -> str | None:
         with self._lock:
-            if self._values and self.clock() - self._read_at >= KEPT_SECONDS:
+            if self._values and self.clock() - self._read_at >= CACHE_SECONDS:
                 self._values.clear()
             if not self._values:
                 self._read_at = self.clock()
@@ -85,7 +85,7 @@ def api_key(secret_text: str) -> str:
     """The AlloMia key in a secret's text: the bare key, or ``{"apiKey": "…"}``.
 
     Raises:
-        SecretUnusable: when there is none that can stand in an HTTP header.
+        SecretUnusable: When there is none that fits in an HTTP header.
     """
     text = secret_text.strip()
     if text.startswith("{"):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 WORKERS = 10
-"""Threads of a function, and so also its connections to each host."""
+"""Threads of a function, and so its connections to each host."""
 
 
 def new_pool() -> ThreadPoolExecutor:
@@ -15,10 +15,10 @@ def new_pool() -> ThreadPoolExecutor:
 def each[T, R](
     pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]
 ) -> Iterator[tuple[T, R | Exception]]:
-    """Do `work` on every item; yields each item, in order, with its result or what it raised."""
+    """Do `work` on every item. Yields each item, in order, with its result or what it raised."""
     futures = [(item, pool.submit(work, item)) for item in items]
     for item, future in futures:
         try:
             yield item, future.result()
-        except Exception as error:  # noqa: BLE001 - one item's fault must not take the others along
+        except Exception as error:  # noqa: BLE001 - one item's fault must not stop the others
             yield item, error

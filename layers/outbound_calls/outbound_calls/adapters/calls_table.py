@@ -1,0 +1,476 @@
+"""The calls table: the record of every attempt, and its timer. The only module that reads or writes it.
+
+Every write is one conditional write, and every condition is derived from `TRANSITIONS`: a writer that comes too late,
+twice or out of turn changes nothing and learns so. While an attempt is not terminal its item stands in the sparse index
+`due`. The write that ends the attempt removes it from there, and removes the request.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, cast
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.domain.attempts import (
+    Attempt,
+    AttemptKey,
+    CallDetails,
+    CallRequest,
+    Labels,
+    Outcome,
+    RequestKey,
+)
+from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS
+from outbound_calls.domain.transitions import predecessors
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+type Item = dict[str, Any]
+
+_DAY_SECONDS = 86_400
+_REMOVED_AT_THE_END = ("dueShard", "dueAt", "pollDelay", "request", "claimId", "parkReason")
+_REPORTED = (
+    "requestId",
+    "attempt",
+    "status",
+    "createdAt",
+    "metadata",
+    "batch",
+    "timesParked",
+    "parkReason",
+    "dueAt",
+    "claimId",
+    "dispatchedAt",
+    "outboundCallId",
+    "contactId",
+    "callDetails",
+    "outcomeSource",
+    "recordedAt",
+    "reasonCode",
+    "reason",
+)
+"""What a report needs of an attempt. The phone number, the name and the variables stay in the table."""
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+class RecordResult(Enum):
+    """What happened to an outcome that was to be recorded."""
+
+    STORED = auto()
+    ALREADY_RECORDED = auto()
+    CONTRADICTS = auto()
+    OTHER_CALL = auto()
+    NO_SUCH_ATTEMPT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The result of recording an outcome, and the attempt as it is now (None where there is none)."""
+
+    result: RecordResult
+    attempt: Attempt | None
+
+    @property
+    def stored(self) -> bool:
+        """Whether this write recorded the outcome."""
+        return self.result is RecordResult.STORED
+
+
+@dataclass(frozen=True, slots=True)
+class DueEntry:
+    """An entry of the index `due`: this attempt was due at `due_at` (epoch seconds) when the index was read."""
+
+    key: AttemptKey
+    due_at: int
+
+    @classmethod
+    def from_index(cls, entry: Mapping[str, Any]) -> DueEntry:
+        """Read an entry as DynamoDB returns it, e.g. ``{"requestId": {"S": "a"}, "attempt": {"N": "1"}, …}``."""
+        values = from_dynamodb(entry)
+        return cls(_key(values), int(values["dueAt"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """What a transition demands of the item, beside a status from which the target may follow."""
+
+    status: Status | None = None
+    claim_id: str | None = None
+    outbound_call_id: str | None = None
+    due_at: int | None = None
+    times_parked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallsTable:
+    """The calls table.
+
+    `due_shards` spreads the entries of the index `due` (the poller sweeps that many). `retention_days` is how long a
+    finished attempt is kept.
+    """
+
+    client: DynamoDBClient
+    name: str
+    retention_days: int
+    due_shards: int = 1
+
+    # Reads.
+
+    def read(self, key: AttemptKey) -> Attempt | None:
+        """An attempt with its request, as of every acknowledged write; None where there is no record."""
+        found = self.client.get_item(TableName=self.name, Key=to_dynamodb(_key_item(key)), ConsistentRead=True)
+        return attempt_from_item(from_dynamodb(found["Item"])) if "Item" in found else None
+
+    def read_all(self, request: RequestKey) -> list[Attempt]:
+        """All attempts of a request in their order, as of every acknowledged write. Reads no request's content."""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
+            KeyConditionExpression="requestId = :requestId",
+            ExpressionAttributeValues=to_dynamodb({":requestId": str(request)}),
+            ProjectionExpression=", ".join(f"#{name}" for name in _REPORTED),
+            ExpressionAttributeNames={f"#{name}": name for name in _REPORTED},
+            ConsistentRead=True,
+        )
+        return [attempt_from_item(from_dynamodb(item)) for page in pages for item in page["Items"]]
+
+    # Transitions.
+
+    def claim(self, attempt: Attempt, claim_id: str, now: float, grace_seconds: int) -> Attempt | None:
+        """Claim an attempt, new or parked, and arm its first poll. Returns it claimed.
+
+        Only the worker that gets an attempt from this may dial it. None when another worker has claimed it, or when it
+        is no longer as it was read.
+        """
+        timers = {"dueAt": int(now) + grace_seconds, "pollDelay": grace_seconds}
+        sets = {"dispatchedAt": int(now), "claimId": claim_id, **timers}
+        if attempt.status is None:
+            item = self._new_item(attempt, Status.DISPATCHING) | sets
+            return attempt_from_item(item) if self._put(item, claim_id) else None
+        where = _Where(times_parked=attempt.times_parked)
+        written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=("parkReason",), where=where)
+        if item_now is None or not (written or _is_claim(item_now, claim_id)):  # already this worker's: see `_put`
+            return None
+        return attempt_from_item(item_now)
+
+    def park(self, attempt: Attempt, due_at: float, reason: ParkReason) -> bool:
+        """Park an attempt until `due_at` (epoch seconds): a new one, a parked one again, or a claimed one.
+
+        Parking a claimed attempt releases its claim: only for one that AlloMia is known not to have accepted. False
+        when the attempt is no longer as it was read.
+        """
+        sets = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
+        if attempt.status is None:
+            return self._put(self._new_item(attempt, Status.SCHEDULED) | sets | {"timesParked": 1})
+        claimed = attempt.status is Status.DISPATCHING
+        written, _ = self._move(
+            attempt.key,
+            Status.SCHEDULED,
+            sets,
+            removes=("claimId", "dispatchedAt"),
+            where=_Where(attempt.status, attempt.claim_id)
+            if claimed
+            else _Where(attempt.status, times_parked=attempt.times_parked),
+            increments="timesParked",
+        )
+        return written
+
+    def settle(self, attempt: Attempt, outbound_call_id: str, contact_id: str | None) -> RecordResult:
+        """Store that AlloMia accepted the call of a claimed attempt. `dueAt` stays as the claim set it.
+
+        A webhook that came first has stored the call's id already. `OTHER_CALL` means that it stored a different one:
+        AlloMia made two calls of one attempt.
+        """
+        sets = {"outboundCallId": outbound_call_id, "contactId": contact_id}
+        where = _Where(claim_id=attempt.claim_id)
+        written, item = self._move(attempt.key, Status.CALLING, sets, where=where)
+        known = (item or {}).get("outboundCallId")
+        if written:
+            return RecordResult.STORED
+        if known is None:
+            return RecordResult.CONTRADICTS
+        return RecordResult.ALREADY_RECORDED if known == outbound_call_id else RecordResult.OTHER_CALL
+
+    def record(self, key: AttemptKey, outcome: Outcome, now: float) -> Recording:
+        """Record how an attempt ended.
+
+        The first outcome stays, but `unknown` gives way to a real one. An outcome of another call than the attempt's
+        changes nothing.
+        """
+        return self._end(key, outcome, now, _Where(outbound_call_id=outcome.outbound_call_id))
+
+    def reject(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
+        """Record that an attempt, new or parked, will never be dialled; nothing changes if it was claimed meanwhile."""
+        if attempt.status is None:
+            item = self._new_item(attempt, outcome.status) | _without_none(self._outcome_sets(outcome, now))
+            for name in _REMOVED_AT_THE_END:
+                item.pop(name, None)
+            stored = self._put(item)
+            return Recording(RecordResult.STORED if stored else RecordResult.CONTRADICTS, attempt_from_item(item))
+        return self._end(attempt.key, outcome, now, _Where(attempt.status, times_parked=attempt.times_parked))
+
+    def give_up(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
+        """Record an outcome that was concluded from a leased attempt; nothing changes if it moved meanwhile."""
+        # The due time alone doesn't tell: an attempt that was claimed again may be due at the same second.
+        where = _Where(None, attempt.claim_id, outcome.outbound_call_id, attempt.due_at)
+        return self._end(attempt.key, outcome, now, where)
+
+    def resolve(self, key: AttemptKey, status: Status, now: float) -> Recording:
+        """Record what a person found out about an `unknown` attempt; any other one stays as it is."""
+        outcome = Outcome(status, OutcomeSource.OPERATOR)
+        return self._end(key, outcome, now, _Where(Status.UNKNOWN))
+
+    # The poller's timer.
+
+    def lease(self, due: DueEntry, now: float, step_seconds: int) -> Attempt | None:
+        """Take a due attempt until its next look; None when another poller has it, or it ended.
+
+        The write is lease and backoff at once: `dueAt` moves on by the attempt's own delay, and the delay grows by
+        `step_seconds`.
+        """
+        written, item = self._update(
+            due.key,
+            "SET #dueAt = :now + #pollDelay, #pollDelay = #pollDelay + :step",
+            "#dueAt = :seen",
+            {"now": int(now), "step": step_seconds, "seen": due.due_at},
+        )
+        return attempt_from_item(item) if written and item else None
+
+    def set_due(self, attempt: Attempt, due_at: int) -> bool:
+        """Bring a leased attempt's next look forward to `due_at`; False when it ended or moved meanwhile."""
+        seen = {"due": due_at, "seen": attempt.due_at}
+        written, _ = self._update(attempt.key, "SET #dueAt = :due", "#dueAt = :seen", seen)
+        return written
+
+    # How a write is made.
+
+    def _end(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> Recording:
+        removes = _REMOVED_AT_THE_END if outcome.reason_code else (*_REMOVED_AT_THE_END, "reasonCode", "reason")
+        written, item = self._move(key, outcome.status, self._outcome_sets(outcome, now), removes=removes, where=where)
+        if item is None:
+            return Recording(RecordResult.NO_SUCH_ATTEMPT, None)
+        attempt = attempt_from_item(item)
+        if written:
+            return Recording(RecordResult.STORED, attempt)
+        if outcome.outbound_call_id and attempt.outbound_call_id not in {None, outcome.outbound_call_id}:
+            return Recording(RecordResult.OTHER_CALL, attempt)
+        same = attempt.status is outcome.status
+        return Recording(RecordResult.ALREADY_RECORDED if same else RecordResult.CONTRADICTS, attempt)
+
+    def _outcome_sets(self, outcome: Outcome, now: float) -> Item:
+        return {
+            "outcomeSource": outcome.source.value,
+            "recordedAt": int(now),
+            "expiresAt": int(now) + self.retention_days * _DAY_SECONDS,
+            "outboundCallId": outcome.outbound_call_id,
+            "contactId": outcome.contact_id,
+            "callDetails": _details_item(outcome.call_details),
+            "reasonCode": outcome.reason_code and outcome.reason_code.value,
+            "reason": outcome.reason,
+        }
+
+    def _new_item(self, attempt: Attempt, status: Status) -> Item:
+        if attempt.request is None:
+            raise ValueError("a new attempt needs its request")
+        key = _key_item(attempt.key)
+        item = {
+            **key,
+            "status": status.value,
+            "createdAt": attempt.created_at,
+            "dueShard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
+            "timesParked": 0,
+            "request": _request_item(attempt.request),
+            "metadata": dict(attempt.labels.metadata) or None,
+            "batch": attempt.labels.batch,
+        }
+        return _without_none(item)
+
+    def _put(self, item: Item, claim_id: str | None = None) -> bool:
+        """Create an item; False when there is one already, unless it is this worker's own claim.
+
+        The SDK sends a write again when its answer is lost, and then finds the worker's own claim.
+        """
+        try:
+            self.client.put_item(
+                TableName=self.name,
+                Item=to_dynamodb(item),
+                ConditionExpression="attribute_not_exists(requestId)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self.client.exceptions.ConditionalCheckFailedException as error:
+            return claim_id is not None and _is_claim(_item_found(error), claim_id)
+        return True
+
+    def _move(
+        self,
+        key: AttemptKey,
+        target: Status,
+        sets: Mapping[str, Any],
+        *,
+        removes: Iterable[str] = (),
+        where: _Where,
+        increments: str | None = None,
+    ) -> tuple[bool, Item | None]:
+        """Move an attempt to `target` if `TRANSITIONS` and `where` allow it.
+
+        Returns whether it was written, and the item: as it is now if written, else as it was found (None: no item).
+        """
+        before = sorted(predecessors(target) & {where.status} if where.status else predecessors(target))
+        expected: Item = {f"before{i}": status.value for i, status in enumerate(before)}
+        condition = [f"#status IN ({', '.join(f':{name}' for name in expected)})"]
+        if where.claim_id:
+            condition.append("#claimId = :expectedClaimId")
+            expected["expectedClaimId"] = where.claim_id
+        if where.due_at:
+            condition.append("#dueAt = :expectedDueAt")
+            expected["expectedDueAt"] = where.due_at
+        if where.times_parked is not None:
+            condition.append("#timesParked = :expectedTimesParked")
+            expected["expectedTimesParked"] = where.times_parked
+        if where.outbound_call_id:
+            condition.append("(attribute_not_exists(#outboundCallId) OR #outboundCallId = :expectedCallId)")
+            expected["expectedCallId"] = where.outbound_call_id
+        values = {"status": target.value} | _without_none(sets)
+        change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
+        change += " REMOVE " + ", ".join(f"#{name}" for name in removes) if removes else ""
+        change += f" ADD #{increments} :one" if increments else ""
+        return self._update(
+            key, change, " AND ".join(condition), values | expected | ({"one": 1} if increments else {})
+        )
+
+    def _update(
+        self, key: AttemptKey, change: str, condition: str, values: Mapping[str, Any]
+    ) -> tuple[bool, Item | None]:
+        """Update one item. Every attribute has a placeholder, since many of the names are reserved words."""
+        try:
+            answer = self.client.update_item(
+                TableName=self.name,
+                Key=to_dynamodb(_key_item(key)),
+                UpdateExpression=change,
+                ConditionExpression=condition,
+                ExpressionAttributeNames={f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
+                ExpressionAttributeValues={f":{name}": value for name, value in to_dynamodb(values).items()},
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self.client.exceptions.ConditionalCheckFailedException as error:
+            return False, _item_found(error) or None
+        return True, from_dynamodb(answer["Attributes"])
+
+
+_NAMES = re.compile(r"#(\w+)")
+
+
+# The shape of an item, and its mapping to and from the domain.
+
+
+def to_dynamodb(item: Mapping[str, Any]) -> Item:
+    """Plain values in DynamoDB's types: ``{"status": "calling"}`` becomes ``{"status": {"S": "calling"}}``."""
+    return {name: _serialize(value) for name, value in item.items()}
+
+
+def from_dynamodb(item: Mapping[str, Any]) -> Item:
+    """DynamoDB's types as plain values. Numbers are Decimals."""
+    return {name: _deserialize(value) for name, value in item.items()}
+
+
+def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
+    """The attempt in an item of plain values, whole or as a report needs it."""
+    return Attempt(
+        key=_key(item),
+        created_at=int(item["createdAt"]),
+        status=Status(item["status"]),
+        request=_request(item["request"]) if "request" in item else None,
+        labels=Labels(item.get("metadata", {}), item.get("batch")),
+        times_parked=int(item["timesParked"]),
+        park_reason=ParkReason(item["parkReason"]) if "parkReason" in item else None,
+        due_at=_int(item, "dueAt"),
+        claim_id=item.get("claimId"),
+        dispatched_at=_int(item, "dispatchedAt"),
+        outbound_call_id=item.get("outboundCallId"),
+        contact_id=item.get("contactId"),
+        call_details=_details(item["callDetails"]) if "callDetails" in item else None,
+        outcome_source=OutcomeSource(item["outcomeSource"]) if "outcomeSource" in item else None,
+        recorded_at=_int(item, "recordedAt"),
+        reason_code=ReasonCode(item["reasonCode"]) if "reasonCode" in item else None,
+        reason=item.get("reason"),
+    )
+
+
+def _key_item(key: AttemptKey) -> Item:
+    return {"requestId": str(key.request), "attempt": key.number}
+
+
+def _key(item: Mapping[str, Any]) -> AttemptKey:
+    return AttemptKey(RequestKey.from_text(item["requestId"]), int(item["attempt"]))
+
+
+def _request_item(request: CallRequest) -> Item:
+    return _without_none(
+        {
+            "phoneNumber": request.phone_number,
+            "assistantId": request.assistant_id,
+            "phoneNumberId": request.phone_number_id,
+            "customerName": request.customer_name,
+            "dynamicVariables": None if request.dynamic_variables is None else dict(request.dynamic_variables),
+        }
+    )
+
+
+def _request(item: Mapping[str, Any]) -> CallRequest:
+    return CallRequest(
+        phone_number=item["phoneNumber"],
+        assistant_id=item["assistantId"],
+        phone_number_id=item["phoneNumberId"],
+        customer_name=item.get("customerName"),
+        dynamic_variables=item.get("dynamicVariables"),
+    )
+
+
+def _details_item(details: CallDetails | None) -> Item | None:
+    if details is None:
+        return None
+    duration = Decimal(str(details.duration)) if isinstance(details.duration, float) else details.duration
+    return _without_none(
+        {
+            "startedAt": details.started_at,
+            "endedAt": details.ended_at,
+            "duration": duration,
+            "endedReason": details.ended_reason,
+        }
+    )
+
+
+def _details(item: Mapping[str, Any]) -> CallDetails:
+    # A whole number of seconds is an integer again, so that an event says 150 as AlloMia did, and not 150.0.
+    duration = item.get("duration")
+    if isinstance(duration, Decimal):
+        duration = int(duration) if duration == int(duration) else float(duration)
+    return CallDetails(item.get("startedAt"), item.get("endedAt"), duration, item.get("endedReason"))
+
+
+def _int(item: Mapping[str, Any], name: str) -> int | None:
+    return int(item[name]) if name in item else None
+
+
+def _without_none(item: Mapping[str, Any]) -> Item:
+    return {name: value for name, value in item.items() if value is not None}
+
+
+def _is_claim(item: Mapping[str, Any], claim_id: str) -> bool:
+    return item.get("claimId") == claim_id and item.get("status") == Status.DISPATCHING.value
+
+
+def _item_found(error: ClientError) -> Item:
+    return from_dynamodb(cast("Mapping[str, Any]", error.response).get("Item", {}))

@@ -1,0 +1,52 @@
+"""The queues that the functions send to: the call queue and the queue of invalid messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from outbound_calls.contracts.messages import AttemptName, DispatchMessage
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+    from outbound_calls.contracts.wire import InvalidInput
+    from outbound_calls.domain.attempts import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class CallQueue:
+    """The queue that place_call reads."""
+
+    client: SQSClient
+    url: str
+
+    def send_dispatch(self, attempt: Attempt) -> None:
+        """Ask for a parked attempt to be tried now."""
+        name = AttemptName(request_id=str(attempt.key.request), attempt=attempt.key.number)
+        message = DispatchMessage(dispatch=name, times_parked=attempt.times_parked)
+        self.client.send_message(QueueUrl=self.url, MessageBody=message.model_dump_json())
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidMessagesQueue:
+    """The queue of messages that can't be read as any message of the contract."""
+
+    client: SQSClient
+    url: str
+
+    def keep(self, message_id: str, body: str, error: InvalidInput) -> None:
+        """Keep a message as it came, with the field and the rule that it breaks as attributes."""
+        attributes = {
+            "reason": f"{error.field}: {error.rule}",
+            "field": error.field,
+            "rule": error.rule,
+            "messageId": message_id,
+        }
+        self.client.send_message(
+            QueueUrl=self.url,
+            MessageBody=body,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
+        )

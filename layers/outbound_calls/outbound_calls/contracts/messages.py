@@ -1,0 +1,143 @@
+"""The call queue's messages: a request for a call, and the poller's dispatch of a parked attempt."""
+
+import re
+from typing import Annotated
+
+from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from outbound_calls.contracts.wire import (
+    MAX_ATTEMPT_NUMBER,
+    ORGANIZATION_RULE,
+    ORGANIZATION_SEPARATOR,
+    REQUEST_ID_RULE,
+    AttemptNumber,
+    InvalidInput,
+    OrganizationName,
+    RequestId,
+    RequestKeyText,
+    Uuid,
+    WireModel,
+    first_error,
+)
+
+MAX_MESSAGE_BYTES = 32 * 1024
+
+
+class CallRequestMessage(WireModel):
+    """A request for one phone call. Each field's description is the rule that an error names."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    request_id: RequestId | None = Field(None, description=REQUEST_ID_RULE)
+    organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
+    phone_number: Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{8,14}$")] = Field(
+        description="required, E.164: a plus sign, then 9 to 15 digits, the first not 0"
+    )
+    assistant_id: Uuid | None = Field(None, description="a UUID; required where the stack has no default")
+    phone_number_id: Uuid | None = Field(None, description="a UUID; required where the stack has no default")
+    customer_name: (
+        Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None
+    ) = Field(None, description="1 to 200 characters, no control characters")
+    dynamic_variables: (
+        Annotated[
+            dict[
+                Annotated[str, StringConstraints(min_length=1, max_length=64)],
+                Annotated[str, StringConstraints(max_length=2000)],
+            ],
+            Field(max_length=50),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="an object of at most 50 strings: names of 1 to 64 characters, values of at most 2000",
+    )
+    metadata: (
+        Annotated[
+            dict[
+                Annotated[str, StringConstraints(min_length=1, max_length=64)],
+                Annotated[str, StringConstraints(max_length=256)],
+            ],
+            Field(max_length=20),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="an object of at most 20 strings: names of 1 to 64 characters, values of at most 256",
+    )
+    batch: RequestId | None = Field(None, description=REQUEST_ID_RULE)
+
+
+class AttemptName(WireModel):
+    """Names one attempt: `requestId` is its request's key in the calls table."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    request_id: RequestKeyText = Field(
+        description=f"a request's id, or its organization and its id with {ORGANIZATION_SEPARATOR} between them"
+    )
+    attempt: AttemptNumber = Field(description=f"a whole number from 1 to {MAX_ATTEMPT_NUMBER}")
+
+
+class DispatchMessage(WireModel):
+    """The poller's message: this parked attempt may be tried now. Its request is in the table.
+
+    `times_parked` tells a late message from a current one: it doesn't match once the attempt was parked again.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dispatch: AttemptName = Field(description="only the poller sends this: requestId and attempt of a parked attempt")
+    times_parked: Annotated[int, Field(ge=1)] = Field(description="how often the attempt was parked by then")
+
+
+def _kind(message: object) -> str:
+    return "dispatch" if isinstance(message, dict) and "dispatch" in message else "request"
+
+
+_MESSAGE: TypeAdapter[CallRequestMessage | DispatchMessage] = TypeAdapter(
+    Annotated[
+        Annotated[CallRequestMessage, Tag("request")] | Annotated[DispatchMessage, Tag("dispatch")],
+        Discriminator(_kind),
+    ]
+)
+_RULES = {str(field.alias): str(field.description) for field in CallRequestMessage.model_fields.values()}
+_IDENTIFIER = re.compile(r"[A-Za-z_]{1,64}")
+_NOT_JSON = "a JSON object in UTF-8, nested at most 3 deep"
+_FIELDS = ", ".join(sorted(_RULES))
+
+
+def read_message(body: str) -> CallRequestMessage | DispatchMessage:
+    """Read the body of a queue message.
+
+    Raises:
+        InvalidInput: With the first field that breaks its rule, named as on the wire.
+    """
+    try:
+        content = body.encode()
+        if len(content) > MAX_MESSAGE_BYTES:
+            raise InvalidInput("body", f"at most {MAX_MESSAGE_BYTES} bytes")
+        # On the wire there is one spelling, so `phone_number` is an unknown field; `validate_json` would skip it.
+        return _MESSAGE.validate_python(from_json(content), by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise _invalid_input(error) from None
+    except ValueError:
+        raise InvalidInput("body", _NOT_JSON) from None
+
+
+def invalid_field(name: str) -> InvalidInput:
+    """The error for a request's field (by its name on the wire) that breaks its rule."""
+    return InvalidInput(name, _RULES[name])
+
+
+def _invalid_input(error: ValidationError) -> InvalidInput:
+    first = first_error(error)
+    if first["loc"][:1] == ("dispatch",):
+        # One rule for all of it: a field too many may be one that a request would have.
+        return InvalidInput("dispatch", str(DispatchMessage.model_fields["dispatch"].description))
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][-1])
+        return InvalidInput(name if _IDENTIFIER.fullmatch(name) else "body", f"no field but {_FIELDS}", known=False)
+    # The location starts with the tag of the union; the field comes second.
+    field = first["loc"][1] if len(first["loc"]) > 1 else None
+    return invalid_field(field) if isinstance(field, str) and field in _RULES else InvalidInput("body", _NOT_JSON)

@@ -1,0 +1,59 @@
+"""The codes that appear on the wires, in the table and in the logs. A field that holds a code holds nothing else."""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where an attempt stands."""
+
+    SCHEDULED = "scheduled"
+    DISPATCHING = "dispatching"
+    CALLING = "calling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    BUSY = "busy"
+    NO_ANSWER = "no-answer"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+class OutcomeSource(StrEnum):
+    """Where an outcome comes from."""
+
+    WEBHOOK = "webhook"
+    POLL = "poll"
+    CALL_LOG = "call-log"
+    DISPATCH = "dispatch"
+    DEADLINE = "deadline"
+    UPSTREAM = "upstream"
+    OPERATOR = "operator"
+    POLICY = "policy"
+
+
+class ParkReason(StrEnum):
+    """Why an attempt is `scheduled` and not dialled now."""
+
+    CIRCUIT_OPEN = "circuit-open"
+    SHORT_OF_TIME = "short-of-time"
+    ALLOMIA_UNREACHABLE = "allomia-unreachable"
+    RATE_LIMITED = "rate-limited"
+    KEY_DECLINED = "key-declined"
+    KEY_UNREADABLE = "key-unreadable"
+    DIAL_AGAIN = "dial-again"
+
+
+class ReasonCode(StrEnum):
+    """Why an attempt was rejected, or is unknown."""
+
+    REFUSED_BY_ALLOMIA = "refused-by-allomia"
+    EXPIRED = "expired"
+    NO_OUTCOME = "no-outcome"
+
+
+class Dialled(StrEnum):
+    """Whether the person's phone was dialled."""
+
+    NO = "no"
+    MAYBE = "maybe"
+    YES = "yes"

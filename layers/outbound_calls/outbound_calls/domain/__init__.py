@@ -1,0 +1,1 @@
+"""Attempts, outcomes and transitions. Pure: no clock, no network, no table."""

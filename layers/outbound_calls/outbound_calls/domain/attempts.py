@@ -1,0 +1,126 @@
+"""A request for a call, the attempts made for it, and how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, check_request_key
+from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Names a request: its id, unique within its organization (None for the default one).
+
+    Its text, ``ID`` or ``ORGANIZATION~ID``, is the partition key of the calls table, and stands in the callback path
+    and in the status API's path.
+    """
+
+    request_id: str
+    organization: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.organization}{ORGANIZATION_SEPARATOR}{self.request_id}" if self.organization else self.request_id
+
+    @classmethod
+    def from_text(cls, text: str) -> RequestKey:
+        """The key with this text.
+
+        Raises:
+            InvalidInput: When no request can have it.
+        """
+        check_request_key(text)
+        organization, _, request_id = text.rpartition(ORGANIZATION_SEPARATOR)
+        return cls(request_id, organization or None)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptKey:
+    """Names one attempt, the unit that is claimed, signed and dialled."""
+
+    request: RequestKey
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """A request that is ready to be dialled: the stack's defaults are filled in."""
+
+    phone_number: str
+    assistant_id: str
+    phone_number_id: str
+    customer_name: str | None = None
+    dynamic_variables: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What upstream attached to a request, to be returned with its outcome."""
+
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    batch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallDetails:
+    """How a call went, as AlloMia reports it. Times are ISO 8601; `duration` is in seconds."""
+
+    started_at: str | None = None
+    ended_at: str | None = None
+    duration: int | float | None = None
+    ended_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended, and where that is known from."""
+
+    status: Status
+    source: OutcomeSource
+    outbound_call_id: str | None = None
+    contact_id: str | None = None
+    call_details: CallDetails | None = None
+    reason_code: ReasonCode | None = None
+    reason: str | None = None
+    """`reason_code` in words, without personal data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One dial for a request. Times are epoch seconds, UTC."""
+
+    key: AttemptKey
+    created_at: int
+    status: Status | None = None
+    """None while there is no record of it."""
+
+    request: CallRequest | None = None
+    """Present only while there is something left to do with it, and where it was asked for."""
+
+    labels: Labels = field(default_factory=Labels)
+    times_parked: int = 0
+    park_reason: ParkReason | None = None
+    due_at: int | None = None
+    claim_id: str | None = None
+    dispatched_at: int | None = None
+    outbound_call_id: str | None = None
+    contact_id: str | None = None
+    call_details: CallDetails | None = None
+    outcome_source: OutcomeSource | None = None
+    recorded_at: int | None = None
+    reason_code: ReasonCode | None = None
+    reason: str | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing follows by itself. A real outcome may still replace `unknown`."""
+        return self.status in TERMINAL and self.status is not Status.UNKNOWN
+
+    @property
+    def dialled(self) -> Dialled:
+        """Whether the person's phone was dialled, as far as it is known."""
+        if self.status in ALLOMIA_OUTCOMES or self.outbound_call_id:
+            return Dialled.YES
+        return Dialled.MAYBE if self.status in {Status.DISPATCHING, Status.UNKNOWN} else Dialled.NO

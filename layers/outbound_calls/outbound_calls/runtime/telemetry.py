@@ -1,0 +1,139 @@
+"""Logs and metrics: one JSON line per event, log and metrics at once.
+
+A line with metrics is in CloudWatch's embedded metric format: CloudWatch counts the metrics in it and keeps it as a log
+line with its fields. Only what is listed here is logged: ids, statuses, codes. No phone number, name, variable, key or
+signature; and of an exception only its type and where it was raised, since its text may hold any of them.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import ClientError
+
+from outbound_calls.contracts.vocabulary import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from outbound_calls.domain.attempts import Attempt, AttemptKey, Outcome
+    from outbound_calls.runtime.settings import Settings
+
+
+class Metric(StrEnum):
+    """The metrics of the stack, in namespace AllomiaOutboundCalls, dimension `service` (the stack's name)."""
+
+    CALLS_PLACED = "CallsPlaced"
+    CALLS_PARKED = "CallsParked"
+    CALLS_REJECTED = "CallsRejected"
+    AMBIGUOUS_ANSWERS = "AmbiguousAnswers"
+    DUPLICATE_MESSAGES = "DuplicateMessages"
+    INVALID_MESSAGES = "InvalidMessages"
+    FAILED_MESSAGES = "FailedMessages"
+    KEY_DECLINED = "AllomiaKeyDeclined"
+    CIRCUIT_OPEN = "CircuitOpen"
+    CALL_IDS_CONTRADICTING = "CallIdsContradicting"
+
+    SECONDS_TO_OUTCOME = "SecondsFromDispatchToOutcome"
+
+    WEBHOOKS_INVALID = "WebhooksInvalid"
+    WEBHOOKS_DUPLICATED = "WebhooksDuplicated"
+    WEBHOOKS_CONTRADICTING = "WebhooksContradicting"
+    WEBHOOKS_FAILED = "WebhooksFailed"
+
+    POLLS = "Polls"
+    POLLS_UNAVAILABLE = "PollsUnavailable"
+    POLLS_FAILED = "PollsFailed"
+    DISPATCHES_SENT = "DispatchesSent"
+
+
+def outcome_metrics(outcome: Outcome) -> tuple[str, str]:
+    """The counters of an outcome: by status (`OutcomeNoAnswer`) and by source (`OutcomeByWebhook`)."""
+    return f"Outcome{_camel(outcome.status)}", f"OutcomeBy{_camel(outcome.source)}"
+
+
+def seconds_to_outcome(outcome: Outcome, attempt: Attempt | None) -> int | None:
+    """How long after its dispatch an outcome was recorded; None for what was never dialled."""
+    if outcome.status is Status.REJECTED or not (attempt and attempt.dispatched_at and attempt.recorded_at):
+        return None
+    return attempt.recorded_at - attempt.dispatched_at
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """A function's log and metrics. Not thread-safe: the handler logs what its worker threads return."""
+
+    logger: Logger
+    metrics: Metrics
+
+    @classmethod
+    def of(cls, settings: Settings) -> Telemetry:
+        """The telemetry of a function with these settings."""
+        service, namespace = settings.powertools_service_name, settings.powertools_metrics_namespace
+        return cls(Logger(service=service, location=None), Metrics(namespace=namespace, service=service))
+
+    def log(
+        self,
+        event: str,
+        *counted: Metric,
+        key: AttemptKey | None = None,
+        outcome: Outcome | None = None,
+        attempt: Attempt | None = None,
+        **fields: str | int | None,
+    ) -> None:
+        """Log one event in one line, and count it.
+
+        Args:
+            event: Its name; the same name for the same event.
+            counted: What it counts as.
+            key: The attempt it is about.
+            outcome: The outcome that was recorded with it; it counts as such.
+            attempt: The attempt as it is now.
+            fields: What else may be logged of it; those without a value are left out.
+        """
+        metrics = dict.fromkeys([*counted, *(outcome_metrics(outcome) if outcome else ())], 1)
+        if outcome and (seconds := seconds_to_outcome(outcome, attempt)) is not None:
+            metrics[Metric.SECONDS_TO_OUTCOME] = seconds
+        names: dict[str, str | int | None] = {}
+        if key:
+            names = {
+                "organization": key.request.organization,
+                "requestId": key.request.request_id,
+                "attempt": key.number,
+            }
+        self._write("INFO", event, metrics, names | fields)
+
+    def log_fault(self, event: str, error: BaseException, *counted: Metric, **fields: str | int | None) -> None:
+        """Log a fault of this stack's own parts, without the exception's text."""
+        self._write("ERROR", event, dict.fromkeys(counted, 1), fields | {"error": describe(error)})
+
+    def _write(
+        self, level: str, event: str, metrics: Mapping[str, int], fields: Mapping[str, str | int | None]
+    ) -> None:
+        kept = {name: value for name, value in fields.items() if value}
+        if not metrics:
+            (self.logger.error if level == "ERROR" else self.logger.info)(event, extra=kept)
+            return
+        for name, value in metrics.items():
+            unit = MetricUnit.Seconds if name == Metric.SECONDS_TO_OUTCOME else MetricUnit.Count
+            self.metrics.add_metric(name=name, unit=unit, value=value)
+        for field, content in {"level": level, "message": event, **kept}.items():
+            self.metrics.add_metadata(field, content)
+        self.metrics.flush_metrics()
+
+
+def describe(error: BaseException) -> str:
+    """An exception's type, its AWS error code, and the place where it was raised: all that may be logged of it."""
+    code = f" {error.response['Error'].get('Code', '')}" if isinstance(error, ClientError) else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = " > ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in frames[-6:])
+    return f"{type(error).__name__}{code} at {place}"
+
+
+def _camel(code: str) -> str:
+    return "".join(word.capitalize() for word in code.split("-"))

@@ -1,0 +1,1 @@
+"""What the functions do, one verb each: place, receive, sweep, publish, look up."""

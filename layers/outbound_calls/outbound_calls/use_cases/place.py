@@ -1,0 +1,256 @@
+"""Place calls: decide, claim, post, settle. The same path for new and for parked attempts.
+
+The order is the guarantee. The claim is written before the POST. A duplicate, redelivery or redrive finds the claim and
+exits without dialing. If a worker dies, the poller picks up its claim.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from outbound_calls.adapters.allomia import (
+    MAX_EXCHANGE_SECONDS,
+    Accepted,
+    Ambiguous,
+    Declined,
+    Failed,
+    KeyUnusable,
+    NotAccepted,
+    Throttled,
+)
+from outbound_calls.adapters.calls_table import RecordResult
+from outbound_calls.contracts.messages import DispatchMessage, invalid_field, read_message
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.contracts.wire import InvalidInput
+from outbound_calls.domain.attempts import Attempt, AttemptKey, CallRequest, Labels, Outcome, RequestKey
+from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
+from outbound_calls.policy.decision import Reject, decide
+
+if TYPE_CHECKING:
+    from outbound_calls.adapters.allomia import AllomiaClient, PlaceAnswer
+    from outbound_calls.adapters.callback_urls import CallbackUrls
+    from outbound_calls.adapters.calls_table import CallsTable, Recording
+    from outbound_calls.adapters.circuit_breaker import CircuitBreaker
+    from outbound_calls.adapters.queues import InvalidMessagesQueue
+    from outbound_calls.contracts.messages import CallRequestMessage
+
+SECONDS_TO_PLACE = MAX_EXCHANGE_SECONDS + 8.0
+"""What must be left of an invocation before a POST: its longest exchange, and time to claim and settle."""
+
+DEFAULT_ORGANIZATION = "default"
+OTHER_CALL = "other-call-recorded"
+"""A webhook brought the outcome of a different call for this attempt: AlloMia made two calls of one POST."""
+
+# Uses the OS's random source. Environments restored from the same SnapStart snapshot would otherwise share one seed.
+_random = random.SystemRandom()
+
+
+class PlaceResult(StrEnum):
+    """What happened to one queue message."""
+
+    CALLING = "calling"
+    ENDED = "ended"
+    PARKED = "parked"
+    AMBIGUOUS = "ambiguous"
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What happened to one queue message, in words that may be logged. Every result acknowledges the message."""
+
+    result: PlaceResult
+    key: AttemptKey | None
+    code: str = ""
+    """A park reason, a reason code, or `OTHER_CALL`."""
+
+    detail: str = ""
+    outbound_call_id: str | None = None
+    outcome: Outcome | None = None
+    """Set only if it was recorded here: one that a webhook brought first was counted there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of the call queue.
+
+    `seconds_left` is what is left of the invocation. `sent_at` is when the queue got it (epoch seconds); where that
+    isn't known, its age counts from now.
+    """
+
+    message_id: str
+    body: str
+    seconds_left: Callable[[], float]
+    sent_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a request gets where it names none of its own."""
+
+    assistant_id: str | None = None
+    phone_number_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCalls:
+    """The use case. Parts are shared by the worker threads of a batch. `clock` is epoch seconds."""
+
+    table: CallsTable
+    allomia: AllomiaClient
+    callbacks: CallbackUrls
+    invalid_messages: InvalidMessagesQueue
+    circuit_breaker: CircuitBreaker
+    grace_seconds: int
+    defaults: Defaults = field(default_factory=Defaults)
+    clock: Callable[[], float] = time.time
+    jitter: Jitter = _random.uniform
+    new_claim_id: Callable[[], str] = field(default=lambda: uuid4().hex)
+
+    def place(self, message: Message) -> Placement:
+        """Do what one message asks for.
+
+        Raises only when the table, a secret or a queue can't be reached. The message must then be delivered again.
+        """
+        try:
+            asked = read_message(message.body)
+            if isinstance(asked, DispatchMessage):
+                return self._dispatch(asked, message.seconds_left)
+            return self._dial(self._new_attempt(asked, message), message.seconds_left)
+        except InvalidInput as error:
+            self.invalid_messages.keep(message.message_id, message.body, error)
+            return Placement(PlaceResult.INVALID, None, detail=str(error))
+
+    def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
+        """The first attempt for a request. Defaults are filled in now, since a later deployment may change them."""
+        if asked.organization not in {None, DEFAULT_ORGANIZATION}:
+            raise invalid_field("organization")
+        key = AttemptKey(RequestKey(asked.request_id or message.message_id), 1)
+        created_at = int(self.clock() if message.sent_at is None else message.sent_at)
+        labels = Labels(asked.metadata or {}, asked.batch)
+        return Attempt(key, created_at, request=with_defaults(asked, self.defaults), labels=labels)
+
+    def _dispatch(self, asked: DispatchMessage, seconds_left: Callable[[], float]) -> Placement:
+        """Try a parked attempt, unless it was tried or parked again since the message was sent."""
+        key = AttemptKey(RequestKey.from_text(asked.dispatch.request_id), asked.dispatch.attempt)
+        attempt = self.table.read(key)
+        if attempt is None or attempt.status is not Status.SCHEDULED or attempt.times_parked != asked.times_parked:
+            return Placement(PlaceResult.DUPLICATE, key)
+        return self._dial(attempt, seconds_left)
+
+    def _dial(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Placement:
+        decision = decide(attempt, self.clock())
+        if isinstance(decision, Reject):
+            return self._reject(attempt, decision)
+        callback_url = self.callbacks.url(attempt.key)
+        permit = self.circuit_breaker.acquire()
+        if permit is None:
+            return self._park(attempt, ParkReason.CIRCUIT_OPEN, at_least=self.circuit_breaker.seconds_left())
+        with permit:
+            if seconds_left() < SECONDS_TO_PLACE:
+                return self._park(attempt, ParkReason.SHORT_OF_TIME)
+            claimed = self.table.claim(attempt, self.new_claim_id(), self.clock(), self.grace_seconds)
+            if claimed is None or claimed.request is None:
+                return Placement(PlaceResult.DUPLICATE, attempt.key)
+            answer = self._post(claimed.request, callback_url)
+            permit.report(isinstance(answer, Accepted | Failed | Declined))
+        return self._settle(claimed, answer)
+
+    def _post(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
+        try:
+            return self.allomia.place_call(request, callback_url)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the POST may have been sent
+            return Ambiguous(type(error).__name__)
+
+    def _settle(self, attempt: Attempt, answer: PlaceAnswer) -> Placement:
+        match answer:
+            case Accepted(outbound_call_id, contact_id, None):
+                settled = self.table.settle(attempt, outbound_call_id, contact_id)
+                code = OTHER_CALL if settled is RecordResult.OTHER_CALL else ""
+                return Placement(PlaceResult.CALLING, attempt.key, code, outbound_call_id=outbound_call_id)
+            case Accepted(outcome=outcome) if outcome:
+                return self._end(attempt, outcome)
+            case Failed():
+                return self._end(attempt, Outcome(Status.FAILED, OutcomeSource.DISPATCH))
+            case Declined(words):
+                outcome = _rejected(OutcomeSource.DISPATCH, ReasonCode.REFUSED_BY_ALLOMIA, words)
+                return _rejection(attempt, outcome, self.table.record(attempt.key, outcome, self.clock()))
+            case NotAccepted(reason, detail):
+                return self._park(attempt, reason, detail, _min_wait_seconds(answer))
+            case Ambiguous(detail):
+                return Placement(PlaceResult.AMBIGUOUS, attempt.key, detail=detail)
+        raise AssertionError(answer)
+
+    def _end(self, attempt: Attempt, outcome: Outcome) -> Placement:
+        recording = self.table.record(attempt.key, outcome, self.clock())
+        return Placement(
+            PlaceResult.ENDED,
+            attempt.key,
+            OTHER_CALL if recording.result is RecordResult.OTHER_CALL else "",
+            outbound_call_id=outcome.outbound_call_id,
+            outcome=outcome if recording.stored else None,
+        )
+
+    def _reject(self, attempt: Attempt, decision: Reject) -> Placement:
+        outcome = _rejected(OutcomeSource.POLICY, decision.code, decision.reason)
+        recording = self.table.reject(attempt, outcome, self.clock())
+        return _rejection(attempt, outcome, recording) if recording.stored else _duplicate(attempt)
+
+    def _park(self, attempt: Attempt, reason: ParkReason, detail: str = "", at_least: float = 0.0) -> Placement:
+        """Park an attempt, claimed or not. Only what AlloMia did not accept lengthens the backoff."""
+        claimed = attempt.status is Status.DISPATCHING
+        due_at = self.clock() + backoff_seconds(attempt.times_parked if claimed else 0, at_least, self.jitter)
+        if self.table.park(attempt, due_at, reason) or claimed:
+            return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
+        return _duplicate(attempt)
+
+
+def with_defaults(asked: CallRequestMessage, defaults: Defaults) -> CallRequest:
+    """The request, with the stack's defaults where it names none of its own.
+
+    Raises:
+        InvalidInput: When it names none and there is no default.
+    """
+    assistant_id = asked.assistant_id or defaults.assistant_id
+    phone_number_id = asked.phone_number_id or defaults.phone_number_id
+    if assistant_id is None:
+        raise invalid_field("assistantId")
+    if phone_number_id is None:
+        raise invalid_field("phoneNumberId")
+    return CallRequest(asked.phone_number, assistant_id, phone_number_id, asked.customer_name, asked.dynamic_variables)
+
+
+def _duplicate(attempt: Attempt) -> Placement:
+    return Placement(PlaceResult.DUPLICATE, attempt.key)
+
+
+def _rejected(source: OutcomeSource, code: ReasonCode, reason: str) -> Outcome:
+    return Outcome(Status.REJECTED, source, reason_code=code, reason=reason)
+
+
+def _rejection(attempt: Attempt, outcome: Outcome, recording: Recording) -> Placement:
+    return Placement(
+        PlaceResult.REJECTED,
+        attempt.key,
+        outcome.reason_code or "",
+        outcome.reason or "",
+        outcome=outcome if recording.stored else None,
+    )
+
+
+def _min_wait_seconds(answer: NotAccepted) -> float:
+    match answer:
+        case Throttled(retry_after=seconds):
+            return seconds
+        case KeyUnusable():
+            return KEY_DECLINED_BACKOFF_SECONDS
+        case _:
+            return 0.0

@@ -1,0 +1,110 @@
+"""Sweep what is due: dispatch parked attempts, ask AlloMia about calls, give up those without an outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from outbound_calls.adapters.allomia import MAX_EXCHANGE_SECONDS, StatusUnavailable
+from outbound_calls.contracts.vocabulary import OutcomeSource, ReasonCode, Status
+from outbound_calls.domain.attempts import Outcome
+
+if TYPE_CHECKING:
+    from outbound_calls.adapters.allomia import AllomiaClient
+    from outbound_calls.adapters.calls_table import CallsTable, DueEntry, Recording
+    from outbound_calls.adapters.queues import CallQueue
+    from outbound_calls.domain.attempts import Attempt, AttemptKey
+    from outbound_calls.domain.timing import PollSchedule
+
+SECONDS_TO_POLL = MAX_EXCHANGE_SECONDS + 5.0
+"""What must be left of an invocation before a lease: the longest exchange, and time to record."""
+
+SHORT_OF_TIME = "short-of-time"
+
+
+class PollResult(StrEnum):
+    """What happened to one due attempt."""
+
+    RECORDED = "recorded"
+    DISPATCHED = "dispatched"
+    WAITING = "waiting"
+    UNAVAILABLE = "unavailable"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What happened to one due attempt, in words that may be logged."""
+
+    result: PollResult
+    key: AttemptKey
+    detail: str = ""
+    outcome: Outcome | None = None
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PollCalls:
+    """The use case. Parts are shared by the worker threads of a page. `clock` is epoch seconds."""
+
+    table: CallsTable
+    allomia: AllomiaClient
+    queue: CallQueue
+    schedule: PollSchedule
+    clock: Callable[[], float] = time.time
+
+    def poll(self, due: DueEntry, seconds_left: Callable[[], float]) -> Poll:
+        """Look at one attempt. Whatever happens after the lease, the attempt comes due again until it has ended.
+
+        With too little time left it does nothing: the next sweep finds the attempt as it was. Raises when the table or
+        the queue can't be reached.
+        """
+        if seconds_left() < SECONDS_TO_POLL:
+            return Poll(PollResult.SKIPPED, due.key, SHORT_OF_TIME)
+        now = self.clock()
+        attempt = self.table.lease(due, now, self.schedule.grace_seconds)
+        if attempt is None:
+            return Poll(PollResult.SKIPPED, due.key)
+        if attempt.status is Status.SCHEDULED:
+            self.queue.send_dispatch(attempt)
+            return Poll(PollResult.DISPATCHED, attempt.key)
+        return self._ask(attempt, now)
+
+    def _ask(self, attempt: Attempt, now: float) -> Poll:
+        waiting = Poll(PollResult.WAITING, attempt.key)
+        if attempt.outbound_call_id:
+            answer = self.allomia.call_status(attempt.outbound_call_id)
+            if isinstance(answer, StatusUnavailable):
+                waiting = Poll(PollResult.UNAVAILABLE, attempt.key, answer.reason)
+            elif answer.outcome:
+                return _poll(attempt, answer.outcome, self.table.record(attempt.key, answer.outcome, self.clock()))
+        deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
+        if now >= deadline_at:
+            return self._give_up(attempt, waiting.detail)
+        if (attempt.due_at or 0) > deadline_at:
+            self.table.set_due(attempt, deadline_at)
+        return waiting
+
+    def _give_up(self, attempt: Attempt, last_answer: str) -> Poll:
+        known = (
+            f"AlloMia accepted the call; last poll: {last_answer or 'calling'}"
+            if attempt.outbound_call_id
+            else "AlloMia's answer to the POST was lost"
+        )
+        outcome = Outcome(
+            Status.UNKNOWN,
+            OutcomeSource.DEADLINE,
+            attempt.outbound_call_id,
+            reason_code=ReasonCode.NO_OUTCOME,
+            reason=f"no outcome within {self.schedule.deadline_seconds} s of dispatch. {known}",
+        )
+        return _poll(attempt, outcome, self.table.give_up(attempt, outcome, self.clock()))
+
+
+def _poll(attempt: Attempt, outcome: Outcome, recording: Recording) -> Poll:
+    if recording.stored:
+        return Poll(PollResult.RECORDED, attempt.key, outcome.reason or "", outcome, recording.attempt)
+    return Poll(PollResult.SKIPPED, attempt.key)
