@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from botocore.exceptions import ClientError
 
-from outbound_calls.contracts import AttemptKey, CallRequest
-from outbound_calls.secrets import Secret
+from outbound_calls.adapters.secrets import Secret
+from outbound_calls.domain.attempts import AttemptKey, CallRequest, RequestKey
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -25,10 +25,10 @@ CALL_ID = "c3d4e5f6-a7b8-9012-cdef-345678901234"
 OTHER_CALL_ID = "0a0b0c0d-a7b8-9012-cdef-345678901234"
 CONTACT_ID = "d4e5f6a7-b8c9-0123-defa-456789012345"
 API_KEY = "test-key-of-no-account"
-KEY = AttemptKey(request_id="visit-2031", attempt=1)
+KEY = AttemptKey(RequestKey("visit-2031"), 1)
 
 MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-"""What a function in a process of its own must be told so that `make coverage` sees which lines it reaches."""
+"""Passed on to a function in a process of its own, so that `make coverage` sees the lines it reaches."""
 
 
 def a_request(**changes: Any) -> CallRequest:
@@ -39,7 +39,7 @@ def a_request(**changes: Any) -> CallRequest:
 
 @dataclass
 class Clock:
-    """Shows `now`, and each time somebody looks, `step` more."""
+    """Shows `now`, and moves on by `step` at each look."""
 
     now: float = 1_000_000.0
     step: float = 0.0
@@ -53,7 +53,7 @@ class Clock:
 
 
 def no_jitter(_least: float, _most: float) -> float:
-    """Draws always the least."""
+    """Always draws the least."""
     return 0.0
 
 

@@ -1,4 +1,4 @@
-"""What is known of a call after AlloMia answered: the whole decision table, row by row, over a transport."""
+"""What is known of a call after AlloMia answered: the decision table, row by row, over a transport."""
 
 import email.utils
 import json
@@ -15,25 +15,28 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outbound_calls.allomia import (
-    KEY_REFUSED,
-    LONGEST_EXCHANGE_SECONDS,
+from outbound_calls.adapters.allomia import (
+    KEY_UNUSABLE,
+    MAX_EXCHANGE_SECONDS,
     NOT_FOUND,
     UNREADABLE,
     Accepted,
     AllomiaClient,
     Ambiguous,
+    Declined,
     Failed,
-    KeyRefused,
+    Found,
+    KeyUnusable,
     NotAccepted,
     PlaceAnswer,
-    Refused,
+    StatusAnswer,
     StatusUnavailable,
     Throttled,
     http_client,
 )
-from outbound_calls.contracts import CallState, read_call_state
-from outbound_calls.secrets import REREAD_SECONDS
+from outbound_calls.adapters.secrets import REREAD_SECONDS
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
+from outbound_calls.domain.attempts import CallDetails, Outcome
 from tests.unit.parts import (
     API_KEY,
     ASSISTANT_ID,
@@ -69,7 +72,7 @@ def fails(error: type[httpx.RequestError]) -> Handler:
 
 
 @dataclass
-class Allomia:
+class RecordedAllomia:
     """A client of AlloMia over a transport, the requests it made, and its key in Secrets Manager."""
 
     handler: Handler
@@ -86,7 +89,7 @@ class Allomia:
         with self.client() as client:
             return client.place_call(a_request(**request), CALLBACK_URL)
 
-    def status(self) -> CallState | StatusUnavailable:
+    def status(self) -> StatusAnswer:
         with self.client() as client:
             return client.call_status(CALL_ID)
 
@@ -95,42 +98,59 @@ class Allomia:
         return self.handler(request)
 
 
-def accepted(**changes: Any) -> Accepted:
-    return Accepted(read_call_state(json.dumps(CALLING | changes)))
+def accepted(status: Status | None = None, contact_id: str | None = CONTACT_ID) -> Accepted:
+    outcome = Outcome(status, OutcomeSource.DISPATCH, CALL_ID, contact_id) if status else None
+    return Accepted(CALL_ID, contact_id, outcome)
+
+
+def rate_limited(detail: str, retry_after: float) -> Throttled:
+    return Throttled(ParkReason.RATE_LIMITED, detail, retry_after)
 
 
 # The decision table: what came back, and what is then known of the call.
 PLACED: dict[str, tuple[Handler, PlaceAnswer]] = {
     # No: nothing was sent.
-    "connect error": (fails(httpx.ConnectError), NotAccepted("ConnectError")),
-    "connect timeout": (fails(httpx.ConnectTimeout), NotAccepted("ConnectTimeout")),
-    "pool timeout": (fails(httpx.PoolTimeout), NotAccepted("PoolTimeout")),
-    # No: AlloMia took nothing.
-    "429": (answer(429), Throttled("HTTP 429", 0)),
-    "429 with Retry-After": (answer(429, headers={"Retry-After": "120"}), Throttled("HTTP 429", 120)),
-    "429 with an unreadable Retry-After": (answer(429, headers={"Retry-After": "soon"}), Throttled("HTTP 429", 0)),
-    "503 with Retry-After": (answer(503, headers={"Retry-After": "7"}), Throttled("HTTP 503", 7)),
-    "503 with Retry-After 0": (answer(503, headers={"Retry-After": "0"}), Throttled("HTTP 503", 0)),
-    "401": (answer(401, {"error": "Unauthorized"}), KeyRefused("HTTP 401")),
-    "403": (answer(403, {"error": "Forbidden"}), KeyRefused("HTTP 403")),
+    "connect error": (fails(httpx.ConnectError), NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, "ConnectError")),
+    "connect timeout": (fails(httpx.ConnectTimeout), NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, "ConnectTimeout")),
+    "pool timeout": (fails(httpx.PoolTimeout), NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, "PoolTimeout")),
+    # No: AlloMia accepted nothing.
+    "429": (answer(429), rate_limited("HTTP 429", 0)),
+    "429 with Retry-After": (
+        answer(429, headers={"Retry-After": "120"}),
+        rate_limited("HTTP 429", 120),
+    ),
+    "429 with an unreadable Retry-After": (
+        answer(429, headers={"Retry-After": "soon"}),
+        rate_limited("HTTP 429", 0),
+    ),
+    "503 with Retry-After": (
+        answer(503, headers={"Retry-After": "7"}),
+        rate_limited("HTTP 503", 7),
+    ),
+    "503 with Retry-After 0": (
+        answer(503, headers={"Retry-After": "0"}),
+        rate_limited("HTTP 503", 0),
+    ),
+    "401": (answer(401, {"error": "Unauthorized"}), KeyUnusable(ParkReason.KEY_DECLINED, "HTTP 401")),
+    "403": (answer(403, {"error": "Forbidden"}), KeyUnusable(ParkReason.KEY_DECLINED, "HTTP 403")),
     # No, and never.
-    "400": (answer(400, {"error": "phoneNumber is invalid"}), Refused("HTTP 400: phoneNumber is invalid")),
-    "404": (answer(404, {"error": "Assistant not found"}), Refused("HTTP 404: Assistant not found")),
-    "422": (answer(422, {"error": "Invalid"}), Refused("HTTP 422: Invalid")),
-    "402": (answer(402, {"error": "No credit"}), Refused("HTTP 402: No credit")),
-    "405": (answer(405), Refused("HTTP 405: no words")),
-    "409": (answer(409, {"error": "Conflict"}), Refused("HTTP 409: Conflict")),
-    "413": (answer(413, "<html>too large</html>"), Refused("HTTP 413: no words")),
-    "418": (answer(418), Refused("HTTP 418: no words")),
-    "451": (answer(451), Refused("HTTP 451: no words")),
-    "499": (answer(499), Refused("HTTP 499: no words")),
+    "400": (answer(400, {"error": "phoneNumber is invalid"}), Declined("HTTP 400: phoneNumber is invalid")),
+    "404": (answer(404, {"error": "Assistant not found"}), Declined("HTTP 404: Assistant not found")),
+    "422": (answer(422, {"error": "Invalid"}), Declined("HTTP 422: Invalid")),
+    "402": (answer(402, {"error": "No credit"}), Declined("HTTP 402: No credit")),
+    "405": (answer(405), Declined("HTTP 405: no words")),
+    "409": (answer(409, {"error": "Conflict"}), Declined("HTTP 409: Conflict")),
+    "413": (answer(413, "<html>too large</html>"), Declined("HTTP 413: no words")),
+    "418": (answer(418), Declined("HTTP 418: no words")),
+    "451": (answer(451), Declined("HTTP 451: no words")),
+    "499": (answer(499), Declined("HTTP 499: no words")),
     # Yes.
     "200 calling": (answer(200, CALLING), accepted()),
     "201 calling": (answer(201, CALLING), accepted()),
     "202 calling": (answer(202, CALLING), accepted()),
-    "200 failed": (answer(200, CALLING | {"status": "failed"}), accepted(status="failed")),
-    "200 completed": (answer(200, CALLING | {"status": "completed"}), accepted(status="completed")),
-    "200 without a contact": (answer(200, CALLING | {"contactId": None}), accepted(contactId=None)),
+    "200 failed": (answer(200, CALLING | {"status": "failed"}), accepted(Status.FAILED)),
+    "200 completed": (answer(200, CALLING | {"status": "completed"}), accepted(Status.COMPLETED)),
+    "200 without a contact": (answer(200, CALLING | {"contactId": None}), accepted(contact_id=None)),
     "200 failed without an id": (answer(200, {"status": "failed", "message": "no line"}), Failed()),
     "200 failed with an empty id": (answer(200, {"status": "failed", "outboundCallId": None}), Failed()),
     # Maybe: the answer says too little.
@@ -175,9 +195,9 @@ PLACED: dict[str, tuple[Handler, PlaceAnswer]] = {
 
 
 @pytest.mark.parametrize("row", PLACED)
-def test_what_is_known_of_the_call_is_what_the_design_says(row: str) -> None:
+def test_an_answer_says_what_happened_to_the_call(row: str) -> None:
     handler, known = PLACED[row]
-    allomia = Allomia(handler)
+    allomia = RecordedAllomia(handler)
 
     found = allomia.place()
 
@@ -186,36 +206,34 @@ def test_what_is_known_of_the_call_is_what_the_design_says(row: str) -> None:
 
 
 @pytest.mark.parametrize("code", range(300, 600))
-def test_no_code_but_of_the_four_kinds_is_taken_for_proof(code: int) -> None:
+def test_only_four_kinds_of_codes_prove_that_nothing_was_accepted(code: int) -> None:
     """Every code there is, with and without Retry-After, so that no case of the table swallows another."""
-    may_be_tried_again = {401, 403, 429}
-    never = set(range(400, 500)) - may_be_tried_again - {408}
+    retryable = {401, 403, 429}
+    never = set(range(400, 500)) - retryable - {408}
 
     for headers in ({}, {"Retry-After": "60"}):
-        found = Allomia(answer(code, headers=headers)).place()
+        found = RecordedAllomia(answer(code, headers=headers)).place()
 
-        if code in may_be_tried_again or (code == 503 and headers):
+        if code in retryable or (code == 503 and headers):
             assert isinstance(found, NotAccepted)
         elif code in never:
-            assert isinstance(found, Refused)
+            assert isinstance(found, Declined)
         else:
             assert isinstance(found, Ambiguous)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(200, 299), st.binary(max_size=200))
-def test_no_success_that_cannot_be_read_is_taken_for_a_refusal(code: int, content: bytes) -> None:
-    assert isinstance(Allomia(answer(code, content)).place(), Ambiguous | Accepted)
+def test_an_unreadable_success_is_never_taken_for_a_refusal(code: int, content: bytes) -> None:
+    assert isinstance(RecordedAllomia(answer(code, content)).place(), Ambiguous | Accepted)
 
 
 def test_the_request_is_what_the_documentation_says() -> None:
-    allomia = Allomia(answer(200, CALLING))
+    allomia = RecordedAllomia(answer(200, CALLING))
 
     allomia.place(
-        request_id="visit-2031",
         customer_name="Ada Lovelace",
         dynamic_variables={"time": "10:30"},
-        metadata={"clinic": "7"},
     )
 
     (request,) = allomia.requests
@@ -235,8 +253,8 @@ def test_the_request_is_what_the_documentation_says() -> None:
     assert "Cookie" not in request.headers
 
 
-def test_what_a_request_does_not_have_is_not_sent() -> None:
-    allomia = Allomia(answer(200, CALLING))
+def test_fields_without_a_value_are_not_sent() -> None:
+    allomia = RecordedAllomia(answer(200, CALLING))
 
     allomia.place()
 
@@ -249,7 +267,7 @@ def test_what_a_request_does_not_have_is_not_sent() -> None:
 
 
 def test_a_name_of_any_script_is_sent_as_utf_8() -> None:
-    allomia = Allomia(answer(200, CALLING))
+    allomia = RecordedAllomia(answer(200, CALLING))
 
     allomia.place(customer_name="Zoë 山田 👋")
 
@@ -279,7 +297,7 @@ def test_a_base_url_may_have_a_path(base_url: str, asked: str) -> None:
 
 
 def test_the_key_may_stand_in_json() -> None:
-    allomia = Allomia(answer(200, CALLING), SecretsInMemory({"AWSCURRENT": '{"apiKey": "from-json"}'}))
+    allomia = RecordedAllomia(answer(200, CALLING), SecretsInMemory({"AWSCURRENT": '{"apiKey": "from-json"}'}))
 
     allomia.place()
 
@@ -295,7 +313,7 @@ def http_date(seconds_from_now: float) -> str:
 
 def retry_after(value: str | bytes) -> float:
     raw = value if isinstance(value, bytes) else value.encode()
-    found = Allomia(lambda _request: httpx.Response(429, headers=[(b"Retry-After", raw)])).place()
+    found = RecordedAllomia(lambda _request: httpx.Response(429, headers=[(b"Retry-After", raw)])).place()
     assert isinstance(found, Throttled)
     return found.retry_after
 
@@ -347,8 +365,8 @@ def test_no_retry_after_makes_it_raise(value: str) -> None:
 
 
 def words(error: object, **request: Any) -> str:
-    found = Allomia(answer(400, json.dumps({"error": error}))).place(**request)
-    assert isinstance(found, Refused)
+    found = RecordedAllomia(answer(400, json.dumps({"error": error}))).place(**request)
+    assert isinstance(found, Declined)
     return found.words.removeprefix("HTTP 400: ")
 
 
@@ -394,24 +412,24 @@ PERSONAL = {
         ("x" * 500, "x" * 300),
     ],
 )
-def test_of_allomias_words_nothing_personal_or_secret_is_kept(said: str, kept: str) -> None:
+def test_personal_data_and_secrets_are_redacted_from_allomias_words(said: str, kept: str) -> None:
     assert words(said, **PERSONAL) == kept
 
 
 @pytest.mark.parametrize(("name", "kept"), [("Ludo", "xLudox […]"), ("Ludol", "x[…]x […]")])
-def test_from_five_letters_on_a_value_is_left_out_even_inside_a_word(name: str, kept: str) -> None:
+def test_a_value_of_five_letters_or_more_is_redacted_inside_a_word(name: str, kept: str) -> None:
     assert words(f"x{name}x {name}", customer_name=name) == kept
 
 
-def test_a_value_within_another_does_not_save_what_is_around_it() -> None:
+def test_a_value_within_another_does_not_keep_the_rest() -> None:
     assert words("address 1 12 Elm", dynamic_variables={"room": "12", "address": "1 12 Elm"}) == "address […]"
 
 
-def test_of_a_request_without_a_name_no_word_is_personal() -> None:
+def test_without_a_name_no_word_is_redacted() -> None:
     assert words("XXXX is not a name") == "XXXX is not a name"
 
 
-def test_a_value_that_stands_where_words_are_cut_off_is_left_out_as_well() -> None:
+def test_a_value_at_the_cut_is_redacted_too() -> None:
     assert words("x" * 295 + " Zoë O'Brien", **PERSONAL) == "x" * 295 + " […]"
 
 
@@ -428,19 +446,19 @@ def test_words_of_another_shape_are_not_kept(error: object) -> None:
         '{"error": ' + "9" * 5000 + "}",
     ],
 )
-def test_a_refusal_without_words_is_a_refusal(body: str | bytes) -> None:
-    assert Allomia(answer(400, body)).place(**PERSONAL) == Refused("HTTP 400: no words")
+def test_a_refusal_without_words_is_still_a_refusal(body: str | bytes) -> None:
+    assert RecordedAllomia(answer(400, body)).place(**PERSONAL) == Declined("HTTP 400: no words")
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), st.text(max_size=20), st.text(max_size=20))
-def test_no_variable_that_stands_apart_is_repeated(value: str, before: str, after: str) -> None:
+def test_no_variable_is_repeated(value: str, before: str, after: str) -> None:
     said = words(f"{before} zqx{value}zqx {after}", dynamic_variables={"a": f"zqx{value}zqx"})
 
     assert f"zqx{value}zqx" not in said
 
 
-def test_an_error_text_of_the_greatest_size_is_scrubbed_in_no_time() -> None:
+def test_the_longest_error_text_is_redacted_quickly() -> None:
     hostile = ("1" * 40 + " . " * 40 + "http" * 10 + "a" * 100) * 170
     began = time.monotonic()
 
@@ -449,10 +467,10 @@ def test_an_error_text_of_the_greatest_size_is_scrubbed_in_no_time() -> None:
     assert time.monotonic() - began < 2
 
 
-def test_an_answer_counts_until_the_exchange_has_taken_longer_than_it_may() -> None:
+def test_an_answer_is_read_until_the_exchange_times_out() -> None:
     for last, known in (
-        (LONGEST_EXCHANGE_SECONDS, accepted()),
-        (LONGEST_EXCHANGE_SECONDS + 1, Ambiguous("HTTP 200, unreadable: body")),
+        (MAX_EXCHANGE_SECONDS, accepted()),
+        (MAX_EXCHANGE_SECONDS + 1, Ambiguous("HTTP 200, unreadable: body")),
     ):
         with http_client("https://allomia.example", httpx.MockTransport(answer(200, CALLING))) as http:
             client = AllomiaClient(http, api_key_secret(), clock=iter([0.0, last]).__next__)
@@ -463,8 +481,8 @@ def test_an_answer_counts_until_the_exchange_has_taken_longer_than_it_may() -> N
 # The key.
 
 
-def test_a_refused_key_is_reread_for_the_next_call() -> None:
-    allomia = Allomia(answer(401), clock=Clock())
+def test_a_declined_key_is_read_again_for_the_next_call() -> None:
+    allomia = RecordedAllomia(answer(401), clock=Clock())
     with allomia.client() as client:
         client.place_call(a_request(), CALLBACK_URL)
         allomia.secrets.rotate("the-new-key")
@@ -479,27 +497,27 @@ def test_a_refused_key_is_reread_for_the_next_call() -> None:
 
 
 @pytest.mark.parametrize(
-    ("secrets", "reason"),
+    ("secrets", "detail"),
     [
         (SecretsInMemory({"AWSCURRENT": None}), "the secret has no SecretString"),
         (SecretsInMemory({"AWSCURRENT": "two words"}), "the secret holds no key of printable ASCII characters"),
-        (SecretsInMemory(), "the secret cannot be read: ResourceNotFoundException"),
+        (SecretsInMemory(), "the secret can't be read: ResourceNotFoundException"),
         (
             SecretsInMemory(fault=ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")),
-            "the secret cannot be read: AccessDeniedException",
+            "the secret can't be read: AccessDeniedException",
         ),
-        (SecretsInMemory(fault=ClientError({"Error": {}}, "GetSecretValue")), "the secret cannot be read: "),
+        (SecretsInMemory(fault=ClientError({"Error": {}}, "GetSecretValue")), "the secret can't be read: "),
         (
             SecretsInMemory(fault=ConnectTimeoutError(endpoint_url="https://zqx.example")),
-            "the secret cannot be read: ConnectTimeoutError",
+            "the secret can't be read: ConnectTimeoutError",
         ),
     ],
 )
-def test_without_a_key_nothing_is_sent_and_nothing_is_ambiguous(secrets: SecretsInMemory, reason: str) -> None:
-    allomia = Allomia(answer(200, CALLING), secrets)
+def test_without_a_key_nothing_is_sent(secrets: SecretsInMemory, detail: str) -> None:
+    allomia = RecordedAllomia(answer(200, CALLING), secrets)
 
-    assert allomia.place() == KeyRefused(reason)
-    assert allomia.status() == StatusUnavailable(KEY_REFUSED)
+    assert allomia.place() == KeyUnusable(ParkReason.KEY_UNREADABLE, detail)
+    assert allomia.status() == StatusUnavailable(KEY_UNUSABLE)
     assert allomia.requests == []
 
 
@@ -511,13 +529,14 @@ COMPLETED = {
     "status": "completed",
     "callDetails": {"duration": 150},
 }
-STATUS: dict[str, tuple[Handler, CallState | StatusUnavailable]] = {
-    "calling": (answer(200, CALLING), read_call_state(json.dumps(CALLING))),
-    "completed": (answer(200, COMPLETED), read_call_state(json.dumps(COMPLETED))),
-    "in capitals": (answer(200, CALLING | {"outboundCallId": CALL_ID.upper()}), read_call_state(json.dumps(CALLING))),
+COMPLETED_OUTCOME = Outcome(Status.COMPLETED, OutcomeSource.POLL, CALL_ID, CONTACT_ID, CallDetails(duration=150))
+STATUS: dict[str, tuple[Handler, StatusAnswer]] = {
+    "calling": (answer(200, CALLING), Found(None)),
+    "completed": (answer(200, COMPLETED), Found(COMPLETED_OUTCOME)),
+    "in capitals": (answer(200, CALLING | {"outboundCallId": CALL_ID.upper()}), Found(None)),
     "404": (answer(404, {"error": "Outbound call not found"}), StatusUnavailable(NOT_FOUND)),
-    "401": (answer(401, {"error": "Unauthorized"}), StatusUnavailable(KEY_REFUSED)),
-    "403": (answer(403), StatusUnavailable(KEY_REFUSED)),
+    "401": (answer(401, {"error": "Unauthorized"}), StatusUnavailable(KEY_UNUSABLE)),
+    "403": (answer(403), StatusUnavailable(KEY_UNUSABLE)),
     "429": (answer(429, headers={"Retry-After": "60"}), StatusUnavailable("HTTP 429")),
     "400": (answer(400), StatusUnavailable("HTTP 400")),
     "500": (answer(500), StatusUnavailable("HTTP 500")),
@@ -535,21 +554,21 @@ STATUS: dict[str, tuple[Handler, CallState | StatusUnavailable]] = {
 }
 
 
-def test_the_words_for_what_could_not_be_learned_are_those_that_alarms_and_logs_know() -> None:
-    assert (NOT_FOUND, KEY_REFUSED, UNREADABLE) == ("not-found", "key-refused", "unreadable-answer")
+def test_the_reasons_are_those_that_alarms_and_logs_know() -> None:
+    assert (NOT_FOUND, KEY_UNUSABLE, UNREADABLE) == ("not-found", "key-unusable", "unreadable-answer")
 
 
 @pytest.mark.parametrize("row", STATUS)
-def test_status_answers_are_told_apart(row: str) -> None:
+def test_a_status_answer_says_what_was_learned(row: str) -> None:
     handler, known = STATUS[row]
-    allomia = Allomia(handler)
+    allomia = RecordedAllomia(handler)
 
     assert allomia.status() == known
     assert len(allomia.requests) == 1
 
 
 def test_the_status_is_asked_for_as_the_documentation_says() -> None:
-    allomia = Allomia(answer(200, CALLING))
+    allomia = RecordedAllomia(answer(200, CALLING))
 
     allomia.status()
 
@@ -560,8 +579,8 @@ def test_the_status_is_asked_for_as_the_documentation_says() -> None:
 
 
 @pytest.mark.parametrize("code", [401, 403])
-def test_a_key_that_a_status_refuses_is_reread(code: int) -> None:
-    allomia = Allomia(answer(code))
+def test_a_key_declined_by_a_status_request_is_read_again(code: int) -> None:
+    allomia = RecordedAllomia(answer(code))
     with allomia.client() as client:
         client.call_status(CALL_ID)
         allomia.clock.pass_seconds(REREAD_SECONDS)

@@ -13,21 +13,21 @@ from itertools import count
 import httpx
 import pytest
 
-from outbound_calls.allomia import (
-    LONGEST_EXCHANGE_SECONDS,
+from outbound_calls.adapters.allomia import (
+    MAX_EXCHANGE_SECONDS,
     READ_SECONDS,
     UNREADABLE,
     Accepted,
     AllomiaClient,
     Ambiguous,
+    Declined,
     NotAccepted,
     PlaceAnswer,
-    Refused,
     StatusUnavailable,
     Throttled,
     http_client,
 )
-from outbound_calls.contracts import read_call_state
+from outbound_calls.contracts.vocabulary import ParkReason
 from tests.unit.parts import (
     API_KEY,
     ASSISTANT_ID,
@@ -47,7 +47,11 @@ from tests.unit.parts import (
 
 CALLBACK_URL = "https://hooks.example/webhooks/allomia/visit-2031/1/signature"
 CALLING = json.dumps({"outboundCallId": CALL_ID, "contactId": CONTACT_ID, "status": "calling"})
-ACCEPTED = Accepted(read_call_state(CALLING))
+ACCEPTED = Accepted(CALL_ID, CONTACT_ID, None)
+
+
+def not_sent(detail: str) -> NotAccepted:
+    return NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, detail)
 
 
 @contextmanager
@@ -103,24 +107,28 @@ def test_a_call_is_placed_with_one_post_over_the_wire() -> None:
     }
 
 
-def test_where_nobody_listens_nothing_was_sent() -> None:
+def test_a_refused_connection_proves_that_nothing_was_sent() -> None:
     with closed_port() as url, client(url) as allomia:
-        assert allomia.place_call(a_request(), CALLBACK_URL) == NotAccepted("ConnectError")
+        assert allomia.place_call(a_request(), CALLBACK_URL) == NotAccepted(
+            ParkReason.ALLOMIA_UNREACHABLE, "ConnectError"
+        )
         assert allomia.call_status(CALL_ID) == StatusUnavailable("ConnectError")
 
 
-def test_where_tls_is_not_answered_nothing_was_sent() -> None:
+def test_an_unanswered_tls_handshake_proves_that_nothing_was_sent() -> None:
     # The server takes the greeting of TLS for a request that does not end.
     with SocketServer(drops) as server, client(server.url.replace("http:", "https:")) as allomia:
         allomia.http.timeout = httpx.Timeout(0.2)
 
-        assert allomia.place_call(a_request(), CALLBACK_URL) == NotAccepted("ConnectTimeout")
+        assert allomia.place_call(a_request(), CALLBACK_URL) == NotAccepted(
+            ParkReason.ALLOMIA_UNREACHABLE, "ConnectTimeout"
+        )
         assert server.requests == []
         # Connecting is tried twice; that is safe.
         assert server.connections == 2
 
 
-def test_where_no_tls_is_spoken_nothing_was_sent() -> None:
+def test_a_server_without_tls_gets_nothing() -> None:
     received: list[bytes] = []
 
     def speak_plainly() -> None:
@@ -136,7 +144,7 @@ def test_where_no_tls_is_spoken_nothing_was_sent() -> None:
             answer = allomia.place_call(a_request(), CALLBACK_URL)
         thread.join(10)
 
-    assert answer == NotAccepted("ConnectError")
+    assert answer == not_sent("ConnectError")
     assert [API_KEY.encode() in sent for sent in received] == [False, False]
 
 
@@ -182,7 +190,7 @@ AMBIGUOUS: dict[str, tuple[Behaviour, str]] = {
 
 
 @pytest.mark.parametrize("row", AMBIGUOUS)
-def test_what_breaks_after_the_post_is_ambiguous_and_is_never_sent_again(row: str) -> None:
+def test_a_failure_after_the_post_is_ambiguous_and_never_retried(row: str) -> None:
     behave, reason = AMBIGUOUS[row]
 
     answer, server = place(behave)
@@ -193,7 +201,7 @@ def test_what_breaks_after_the_post_is_ambiguous_and_is_never_sent_again(row: st
     assert server.connections == 1
 
 
-def test_an_answer_that_never_comes_is_ambiguous_and_is_not_asked_for_again() -> None:
+def test_a_read_timeout_is_ambiguous_and_not_retried() -> None:
     with SocketServer(says(b"")) as server, client(server.url) as allomia:
         allomia.http.timeout = httpx.Timeout(0.2)
 
@@ -201,15 +209,15 @@ def test_an_answer_that_never_comes_is_ambiguous_and_is_not_asked_for_again() ->
         assert len(server.posts()) == 1
 
 
-def test_the_client_waits_for_an_answer_no_longer_than_a_function_can_afford() -> None:
+def test_the_timeouts_fit_into_an_invocation() -> None:
     with http_client("http://allomia.invalid") as http:
         assert (http.timeout.read, http.timeout.connect) == (READ_SECONDS, 3.0)
         assert (http.timeout.write, http.timeout.pool) == (5.0, 1.0)
     # Connecting twice, a connection to wait for, writing and reading.
-    assert LONGEST_EXCHANGE_SECONDS == 2 * 3.0 + 1.0 + 5.0 + 12.0
+    assert MAX_EXCHANGE_SECONDS == 2 * 3.0 + 1.0 + 5.0 + 12.0
 
 
-def test_the_environment_cannot_send_the_key_through_a_proxy() -> None:
+def test_proxy_variables_are_ignored() -> None:
     with http_client("https://allomia.example") as http:
         assert not http.trust_env
 
@@ -223,13 +231,13 @@ def test_a_redirect_is_not_followed() -> None:
         assert elsewhere.requests == []
 
 
-def test_the_status_line_counts_though_the_body_breaks() -> None:
+def test_the_status_line_counts_even_if_the_body_breaks() -> None:
     broken = {"Content_Length": "100"}
 
     answer, _ = place(says_and_drops(http_answer('{"err', "400 Bad Request", **broken)))
-    assert answer == Refused("HTTP 400: no words")
+    assert answer == Declined("HTTP 400: no words")
     answer, _ = place(says_and_drops(http_answer("{", "429 Too Many Requests", Retry_After="9", **broken)))
-    assert answer == Throttled("HTTP 429", 9)
+    assert answer == Throttled(ParkReason.RATE_LIMITED, "HTTP 429", 9)
 
 
 def test_an_answer_in_gzip_is_read() -> None:
@@ -248,7 +256,7 @@ def test_an_answer_in_pieces_is_read() -> None:
     assert place(behave)[0] == ACCEPTED
 
 
-def test_a_body_that_trickles_is_given_up() -> None:
+def test_a_trickling_body_is_abandoned() -> None:
     may_end = threading.Event()
     sent = count()
 
@@ -268,7 +276,7 @@ def test_a_body_that_trickles_is_given_up() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_huge_body_is_given_up_early() -> None:
+def test_a_huge_body_is_abandoned_early() -> None:
     sent = 0
 
     def behave(connection: socket.socket, _request: HttpRequest) -> None:
@@ -285,14 +293,14 @@ def test_a_huge_body_is_given_up_early() -> None:
     assert sent < 64 * 2**20
 
 
-def test_an_answer_of_the_greatest_size_is_read_and_a_greater_one_is_not() -> None:
+def test_the_size_limit_is_exact() -> None:
     padded = CALLING + " " * (65_536 - len(CALLING))
 
     assert place(says(http_answer(padded)))[0] == ACCEPTED
     assert place(says(http_answer(padded + " ")))[0] == Ambiguous("HTTP 200, unreadable: body")
 
 
-def test_a_small_body_that_unpacks_to_a_huge_one_is_given_up() -> None:
+def test_a_small_body_that_decompresses_to_a_huge_one_is_abandoned() -> None:
     packed = gzip.compress(b" " * 20_000_000)
 
     assert place(says(http_answer(packed, Content_Encoding="gzip")))[0] == Ambiguous("HTTP 200, unreadable: body")
@@ -316,7 +324,7 @@ def test_ten_connections_are_kept_for_less_time_than_a_server_keeps_them() -> No
         assert (transport._pool._max_connections, transport._pool._keepalive_expiry) == (10, 4.0)
 
 
-def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again() -> None:
+def test_a_connection_closed_by_the_server_is_not_reused() -> None:
     closed = threading.Event()
 
     def behave(connection: socket.socket, _request: HttpRequest) -> None:
@@ -332,7 +340,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again() -> No
     assert (len(server.requests), server.connections) == (2, 2)
 
 
-def test_a_kept_connection_that_breaks_under_the_post_makes_it_ambiguous() -> None:
+def test_a_kept_connection_that_breaks_during_the_post_makes_it_ambiguous() -> None:
     """The race that no client can win: the server gives the connection up as the POST is on its way."""
 
     def behave(connection: socket.socket, _request: HttpRequest) -> bool:
@@ -348,7 +356,7 @@ def test_a_kept_connection_that_breaks_under_the_post_makes_it_ambiguous() -> No
     assert len(server.posts()) == 2
 
 
-def test_a_broken_answer_does_not_spoil_the_next_one() -> None:
+def test_a_broken_answer_does_not_affect_the_next_one() -> None:
     def behave(connection: socket.socket, _request: HttpRequest) -> bool:
         huge = len(server.requests) == 1
         connection.sendall(http_answer(CALLING + " " * 100_000 if huge else CALLING))
@@ -359,7 +367,7 @@ def test_a_broken_answer_does_not_spoil_the_next_one() -> None:
         assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
 
 
-def test_when_every_connection_is_taken_nothing_was_sent() -> None:
+def test_a_pool_timeout_proves_that_nothing_was_sent() -> None:
     has_arrived, may_answer = threading.Event(), threading.Event()
 
     def behave(connection: socket.socket, _request: HttpRequest) -> bool:
@@ -379,12 +387,12 @@ def test_when_every_connection_is_taken_nothing_was_sent() -> None:
         may_answer.set()
         first.join(10)
 
-    assert second == NotAccepted("PoolTimeout")
+    assert second == not_sent("PoolTimeout")
     assert answers == [ACCEPTED]
     assert len(server.posts()) == 1
 
 
-def test_ten_calls_at_once_take_ten_connections() -> None:
+def test_ten_concurrent_calls_use_ten_connections() -> None:
     together = threading.Barrier(10)
 
     def behave(connection: socket.socket, _request: HttpRequest) -> bool:
@@ -420,12 +428,12 @@ def test_ten_calls_at_once_take_ten_connections() -> None:
         (says_and_drops(http_answer("{", Content_Length="100")), UNREADABLE),
     ],
 )
-def test_a_status_that_breaks_says_nothing(behave: Behaviour, reason: str) -> None:
+def test_a_broken_status_answer_says_nothing(behave: Behaviour, reason: str) -> None:
     with SocketServer(behave) as server, client(server.url) as allomia:
         assert allomia.call_status(CALL_ID) == StatusUnavailable(reason)
 
 
-def test_the_certificates_of_the_world_are_what_https_is_checked_against() -> None:
+def test_certificates_are_verified() -> None:
     """The transport is built by hand, so that its default must not be lost: certificates are verified."""
     with http_client("https://allomia.example") as http:
         transport = http._transport

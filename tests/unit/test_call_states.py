@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outbound_calls.lifecycle import OutcomeSource, Status
 
 from outbound_calls.contracts import (
     CallDetails,
@@ -16,7 +17,6 @@ from outbound_calls.contracts import (
     outcome_of,
     read_call_state,
 )
-from outbound_calls.lifecycle import OutcomeSource, Status
 from tests.unit.parts import CALL_ID, CONTACT_ID
 
 # The example of AlloMia's documentation.

@@ -1,4 +1,4 @@
-"""Outcomes go out as the design's event, ten at a time, and a refusal is not passed over."""
+"""Outcomes are published as v1 events, ten per request, and a failed entry is not ignored."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from outbound_calls.publish import NotPublished, PublishOutcomes
+from outbound_calls.adapters.outcome_bus import NotPublished, OutcomeBus
+from outbound_calls.use_cases.publish import PublishOutcomes
 from tests.unit.parts import CALL_ID, CONTACT_ID
 
 if TYPE_CHECKING:
@@ -19,23 +20,23 @@ CANARY = "Zqx canary"
 
 @dataclass
 class Bus:
-    """Takes events as EventBridge does; `refuses` holds the positions, over all requests, that it does not take."""
+    """Takes events as EventBridge does, except those at the positions in `fails`, counted over all requests."""
 
-    refuses: frozenset[int] = frozenset()
+    fails: frozenset[int] = frozenset()
     requests: list[list[dict[str, str]]] = field(default_factory=list)
 
     def put_events(self, *, Entries: Sequence[dict[str, str]]) -> dict[str, Any]:  # noqa: N803 - AWS's name
         seen = sum(map(len, self.requests))
         self.requests.append(list(Entries))
         answers = [
-            {"ErrorCode": "ThrottlingException", "ErrorMessage": CANARY} if seen + i in self.refuses else {"EventId": i}
+            {"ErrorCode": "ThrottlingException", "ErrorMessage": CANARY} if seen + i in self.fails else {"EventId": i}
             for i in range(len(Entries))
         ]
         return {"FailedEntryCount": sum("ErrorCode" in answer for answer in answers), "Entries": answers}
 
 
 def publisher(bus: Bus) -> PublishOutcomes:
-    return PublishOutcomes(cast("EventBridgeClient", bus), "calls-dev-outcomes")
+    return PublishOutcomes(OutcomeBus(cast("EventBridgeClient", bus), "calls-dev-outcomes"))
 
 
 def image(**changes: Any) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def image(**changes: Any) -> dict[str, Any]:
             "endedReason": "customer-ended-call",
         },
         "metadata": {"clinic": "7"},
+        "batch": "monday",
     }
     serialize = TypeSerializer().serialize
     return {name: serialize(value) for name, value in (item | changes).items() if value is not None}
@@ -67,7 +69,7 @@ def details(bus: Bus) -> list[dict[str, Any]]:
     return [json.loads(entry["Detail"]) for request in bus.requests for entry in request]
 
 
-def test_an_event_is_what_the_design_says() -> None:
+def test_an_event_has_the_v1_shape() -> None:
     bus = Bus()
 
     publisher(bus).publish([image()])
@@ -81,10 +83,17 @@ def test_an_event_is_what_the_design_says() -> None:
     }
     assert json.loads(entry["Detail"]) == {
         "version": "1",
+        "organization": None,
         "requestId": "visit-2031",
         "attempt": 1,
         "final": True,
+        "nextAttemptAt": None,
+        "batch": "monday",
+        "purpose": None,
+        "cancelRequestedAt": None,
         "status": "completed",
+        "dialled": "yes",
+        "reasonCode": None,
         "outboundCallId": CALL_ID,
         "contactId": CONTACT_ID,
         "callDetails": {
@@ -108,6 +117,7 @@ def test_an_event_is_what_the_design_says() -> None:
         ("busy", True),
         ("no-answer", True),
         ("rejected", True),
+        ("cancelled", True),
         ("unknown", False),
     ],
 )
@@ -119,7 +129,7 @@ def test_only_unknown_is_not_final(status: str, final: bool) -> None:
     assert [(detail["status"], detail["final"]) for detail in details(bus)] == [(status, final)]
 
 
-def test_what_a_rejected_request_does_not_have_is_null() -> None:
+def test_a_rejected_request_has_a_reason_code_and_was_not_dialled() -> None:
     bus = Bus()
 
     publisher(bus).publish(
@@ -131,6 +141,7 @@ def test_what_a_rejected_request_does_not_have_is_null() -> None:
                 contactId=None,
                 callDetails=None,
                 metadata=None,
+                reasonCode="refused-by-allomia",
                 reason="HTTP 400: no such assistant",
             )
         ]
@@ -138,20 +149,28 @@ def test_what_a_rejected_request_does_not_have_is_null() -> None:
 
     (detail,) = details(bus)
     assert (detail["outboundCallId"], detail["contactId"], detail["callDetails"]) == (None, None, None)
+    assert (detail["dialled"], detail["reasonCode"]) == ("no", "refused-by-allomia")
     assert detail["metadata"] == {}
     assert "reason" not in detail
 
 
-def test_whatever_else_an_item_holds_stays_in_the_table() -> None:
+def test_an_event_holds_nothing_of_the_request_itself() -> None:
     bus = Bus()
 
-    publisher(bus).publish([image(request={"phoneNumber": CANARY}, claimId=CANARY)])
+    publisher(bus).publish(
+        [
+            image(
+                request={"phoneNumber": CANARY, "assistantId": CANARY, "phoneNumberId": CANARY, "customerName": CANARY},
+                claimId=CANARY,
+            )
+        ]
+    )
 
     assert "Zqx" not in json.dumps(bus.requests)
 
 
 @pytest.mark.parametrize(("count", "chunks"), [(0, []), (1, [1]), (10, [10]), (11, [10, 1]), (30, [10, 10, 10])])
-def test_events_go_out_ten_at_a_time_in_order(count: int, chunks: list[int]) -> None:
+def test_events_are_published_ten_per_request_in_order(count: int, chunks: list[int]) -> None:
     bus = Bus()
 
     publisher(bus).publish(image(requestId=f"visit-{i}") for i in range(count))
@@ -160,14 +179,31 @@ def test_events_go_out_ten_at_a_time_in_order(count: int, chunks: list[int]) -> 
     assert [detail["requestId"] for detail in details(bus)] == [f"visit-{i}" for i in range(count)]
 
 
-@pytest.mark.parametrize("refused", [{0}, {9}, {10}, {3, 4}])
-def test_a_refused_event_raises_with_the_code_and_without_the_words(refused: set[int]) -> None:
-    bus = Bus(frozenset(refused))
+@pytest.mark.parametrize("failed", [{0}, {9}, {10}, {3, 4}])
+def test_a_failed_event_raises_its_code_and_not_its_message(failed: set[int]) -> None:
+    bus = Bus(frozenset(failed))
 
     with pytest.raises(NotPublished) as caught:
         publisher(bus).publish(image() for _ in range(11))
 
     assert str(caught.value) in {
-        f"{len(refused)} of 10 events: ThrottlingException",
-        f"{len(refused)} of 1 events: ThrottlingException",
+        f"{len(failed)} of 10 events: ThrottlingException",
+        f"{len(failed)} of 1 events: ThrottlingException",
     }
+
+
+def test_an_organization_is_named_apart_from_the_request_id() -> None:
+    bus = Bus()
+
+    publisher(bus).publish([image(requestId="north~visit-2031")])
+
+    assert [(detail["organization"], detail["requestId"]) for detail in details(bus)] == [("north", "visit-2031")]
+
+
+@pytest.mark.parametrize(("call_id", "dialled"), [(CALL_ID, "yes"), (None, "maybe")])
+def test_unknown_says_whether_allomia_accepted_the_call(call_id: str | None, dialled: str) -> None:
+    bus = Bus()
+
+    publisher(bus).publish([image(status="unknown", outboundCallId=call_id, reasonCode="no-outcome")])
+
+    assert [(detail["dialled"], detail["reasonCode"]) for detail in details(bus)] == [(dialled, "no-outcome")]

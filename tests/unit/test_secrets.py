@@ -1,20 +1,20 @@
-"""Secrets: how long they are kept, which version is read when, and what makes an AlloMia key."""
+"""Secrets: how long they are cached, which version is read when, and what an AlloMia key looks like."""
 
 import threading
 
 import pytest
 from botocore.exceptions import ClientError
 
-from outbound_calls.secrets import KEPT_SECONDS, REREAD_SECONDS, SecretUnusable, api_key
+from outbound_calls.adapters.secrets import CACHE_SECONDS, REREAD_SECONDS, SecretUnusable, api_key
 from tests.unit.parts import Clock, NotFound, SecretsInMemory, a_secret
 
 
-def test_a_secret_is_read_once_and_kept_for_five_minutes() -> None:
+def test_a_secret_is_read_once_and_cached_for_five_minutes() -> None:
     clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
     secret = a_secret(secrets, clock)
 
     assert {secret.current() for _ in range(10)} == {"one"}
-    clock.pass_seconds(KEPT_SECONDS - 0.1)
+    clock.pass_seconds(CACHE_SECONDS - 0.1)
     secrets.rotate("two")
     assert secret.current() == "one"
     assert secrets.reads == ["AWSCURRENT"]
@@ -32,7 +32,7 @@ def test_a_previous_version_is_read_only_when_asked_for() -> None:
     assert secrets.reads == ["AWSPREVIOUS"]
 
 
-def test_that_there_is_no_previous_version_is_kept_as_well() -> None:
+def test_a_missing_previous_version_is_cached_too() -> None:
     secrets = SecretsInMemory({"AWSCURRENT": "one"})
     secret = a_secret(secrets)
 
@@ -40,7 +40,7 @@ def test_that_there_is_no_previous_version_is_kept_as_well() -> None:
     assert secrets.reads == ["AWSPREVIOUS"]
 
 
-def test_a_secret_that_is_not_there_is_a_fault() -> None:
+def test_a_missing_secret_is_a_fault() -> None:
     with pytest.raises(NotFound):
         a_secret(SecretsInMemory()).current()
 
@@ -51,7 +51,7 @@ def test_a_secret_without_text_is_unusable(text: str | None) -> None:
         a_secret(SecretsInMemory({"AWSCURRENT": text})).current()
 
 
-def test_a_fault_is_not_kept() -> None:
+def test_a_fault_is_not_cached() -> None:
     secrets = SecretsInMemory({"AWSCURRENT": "one"})
     secrets.fault = ClientError({"Error": {"Code": "InternalServiceError"}}, "GetSecretValue")
     secret = a_secret(secrets)
@@ -63,31 +63,31 @@ def test_a_fault_is_not_kept() -> None:
     assert secret.current() == "one"
 
 
-def test_forgetting_makes_the_next_use_read_it_anew() -> None:
+def test_after_expiring_it_the_next_use_reads_it_again() -> None:
     clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
     secret = a_secret(secrets, clock)
     assert secret.current() == "one"
     secrets.rotate("two")
 
-    assert not secret.forget()
+    assert not secret.expire()
     assert secret.current() == "one"
     clock.pass_seconds(REREAD_SECONDS)
-    assert secret.forget()
+    assert secret.expire()
 
     assert secret.current() == "two"
-    assert not secret.forget()
+    assert not secret.expire()
 
 
-def test_a_secret_that_was_never_read_is_forgotten_at_no_cost() -> None:
+def test_expiring_an_unread_secret_reads_nothing() -> None:
     secrets = SecretsInMemory({"AWSCURRENT": "one"})
 
-    # A clock that counts from the start of the machine may have come no farther.
-    assert a_secret(secrets, Clock(now=1.0)).forget()
+    # A monotonic clock may start near zero.
+    assert a_secret(secrets, Clock(now=1.0)).expire()
 
     assert secrets.reads == []
 
 
-def test_threads_that_need_it_at_once_read_it_once() -> None:
+def test_concurrent_threads_read_it_once() -> None:
     secrets = SecretsInMemory({"AWSCURRENT": "one"}, takes_seconds=0.01)
     secret = a_secret(secrets)
     together = threading.Barrier(10)
@@ -134,7 +134,7 @@ def test_a_key_may_have_any_visible_ascii_character() -> None:
         *('{"apiKey": null}', '{"apiKey": 7}', '{"apiKey": ["zqx"]}', '{"apiKey": ' + "[" * 100_000),
     ],
 )
-def test_what_is_no_key_is_refused_without_repeating_it(text: str) -> None:
+def test_an_unusable_key_raises_without_repeating_it(text: str) -> None:
     with pytest.raises(SecretUnusable) as caught:
         api_key(text)
 

@@ -1,12 +1,12 @@
-"""What each function is told by its environment, and what is said when that is wrong."""
+"""The settings of each function, and the errors for wrong ones."""
 
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from outbound_calls.lifecycle import PollSchedule
-from outbound_calls.settings import (
+from outbound_calls.domain.timing import PollSchedule
+from outbound_calls.runtime.settings import (
     GetCallSettings,
     PlaceCallSettings,
     PollCallsSettings,
@@ -21,7 +21,7 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
     PlaceCallSettings: EVERY
     | {
         "CALLS_TABLE_NAME": "calls",
-        "INVALID_MESSAGES_QUEUE_URL": "https://sqs.ca-central-1.amazonaws.com/123456789012/rejected",
+        "INVALID_MESSAGES_QUEUE_URL": "https://sqs.ca-central-1.amazonaws.com/123456789012/invalid",
         "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-AbCdEf",
         "ALLOMIA_BASE_URL": "https://allomia.com",
         "SIGNING_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:signing-AbCdEf",
@@ -71,40 +71,40 @@ WRONG = {
 }
 
 
-def refusal(kind: type[Settings], environment: dict[str, str]) -> str:
+def error_of(kind: type[Settings], environment: dict[str, str]) -> str:
     with pytest.raises(ValidationError) as caught:
         kind.from_environment(environment)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ENVIRONMENTS)
-def test_the_environment_of_the_template_is_taken_among_whatever_else_is_set(kind: type[Settings]) -> None:
-    told = kind.from_environment(ENVIRONMENTS[kind] | {"PATH": "/usr/bin", "AWS_REGION": "ca-central-1"})
+def test_settings_are_read_beside_other_variables(kind: type[Settings]) -> None:
+    settings = kind.from_environment(ENVIRONMENTS[kind] | {"PATH": "/usr/bin", "AWS_REGION": "ca-central-1"})
 
     expected: dict[str, Any] = {name.lower(): value for name, value in ENVIRONMENTS[kind].items()}
-    assert {name: str(value) for name, value in told.model_dump().items() if value is not None} == expected
+    assert {name: str(value) for name, value in settings.model_dump().items() if value is not None} == expected
 
 
 @pytest.mark.parametrize(("kind", "name"), VARIABLES)
 def test_a_missing_variable_is_named(kind: type[Settings], name: str) -> None:
     environment = {other: value for other, value in ENVIRONMENTS[kind].items() if other != name}
 
-    assert f"\n{name.lower()}\n  Field required" in refusal(kind, environment)
+    assert f"\n{name.lower()}\n  Field required" in error_of(kind, environment)
 
 
 @pytest.mark.parametrize(("kind", "name"), VARIABLES)
 def test_an_empty_variable_is_named(kind: type[Settings], name: str) -> None:
-    assert f"\n{name.lower()}\n" in refusal(kind, ENVIRONMENTS[kind] | {name: ""})
+    assert f"\n{name.lower()}\n" in error_of(kind, ENVIRONMENTS[kind] | {name: ""})
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "value"), [(kind, name, value) for kind, name in VARIABLES for value in WRONG.get(name, [])]
 )
-def test_a_wrong_variable_is_named_without_what_is_in_it(kind: type[Settings], name: str, value: str) -> None:
-    said = refusal(kind, ENVIRONMENTS[kind] | {name: value})
+def test_a_wrong_variable_is_named_without_its_content(kind: type[Settings], name: str, value: str) -> None:
+    error = error_of(kind, ENVIRONMENTS[kind] | {name: value})
 
-    assert f"\n{name.lower()}\n" in said
-    assert "zqx" not in said
+    assert f"\n{name.lower()}\n" in error
+    assert "zqx" not in error
 
 
 @pytest.mark.parametrize("name", ["DEFAULT_ASSISTANT_ID", "DEFAULT_PHONE_NUMBER_ID"])
@@ -113,33 +113,33 @@ def test_a_default_may_be_missing_or_empty_but_not_wrong(name: str) -> None:
 
     for given in ({}, {name: ""}):
         assert getattr(PlaceCallSettings.from_environment(environment | given), name.lower()) is None
-    assert f"\n{name.lower()}\n" in refusal(PlaceCallSettings, environment | {name: "assistant"})
+    assert f"\n{name.lower()}\n" in error_of(PlaceCallSettings, environment | {name: "assistant"})
 
 
 def test_the_defaults_are_read() -> None:
-    told = PlaceCallSettings.from_environment(
+    settings = PlaceCallSettings.from_environment(
         ENVIRONMENTS[PlaceCallSettings]
         | {"DEFAULT_ASSISTANT_ID": ASSISTANT_ID, "DEFAULT_PHONE_NUMBER_ID": PHONE_NUMBER_ID.upper()}
     )
 
-    assert (told.default_assistant_id, told.default_phone_number_id) == (ASSISTANT_ID, PHONE_NUMBER_ID)
+    assert (settings.default_assistant_id, settings.default_phone_number_id) == (ASSISTANT_ID, PHONE_NUMBER_ID)
 
 
 def test_a_deadline_may_not_lie_before_the_first_poll() -> None:
     environment = ENVIRONMENTS[PollCallsSettings] | {"CALL_DEADLINE_SECONDS": "179"}
 
-    assert "CALL_DEADLINE_SECONDS must not be less than WEBHOOK_GRACE_SECONDS" in refusal(
+    assert "CALL_DEADLINE_SECONDS must not be less than WEBHOOK_GRACE_SECONDS" in error_of(
         PollCallsSettings, environment
     )
 
 
-def test_the_poll_schedule_is_made_of_both() -> None:
-    told = PollCallsSettings.from_environment(ENVIRONMENTS[PollCallsSettings])
+def test_the_poll_schedule_has_grace_and_deadline() -> None:
+    settings = PollCallsSettings.from_environment(ENVIRONMENTS[PollCallsSettings])
 
-    assert told.schedule == PollSchedule(grace=180, deadline=7200)
+    assert settings.schedule == PollSchedule(grace_seconds=180, deadline_seconds=7200)
 
 
-def test_the_pace_is_shared_out_between_the_shards() -> None:
-    told = PollCallsSettings.from_environment(ENVIRONMENTS[PollCallsSettings])
+def test_the_rate_limit_is_divided_between_the_shards() -> None:
+    settings = PollCallsSettings.from_environment(ENVIRONMENTS[PollCallsSettings])
 
-    assert told.polls_per_second == 25
+    assert settings.polls_per_second == 25

@@ -1,6 +1,6 @@
-"""Execution environments may start from one snapshot of a function that was started once (Lambda SnapStart).
+"""Execution environments may be restored from one snapshot of an initialized function (Lambda SnapStart).
 
-What is in the snapshot, all of them share: so no connection, no secret and no random number may be in it.
+They share what is in the snapshot, so no connection, no secret and no random number may be in it.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from outbound_calls.place import PlaceCalls
+from outbound_calls.use_cases.place import PlaceCalls
 from tests.unit.parts import MEASURED, SocketServer
 
 ROOT = Path(__file__).parents[2]
@@ -30,10 +30,10 @@ print("secrets", sum(len(each._values) for each in __import__("gc").get_objects(
 
 
 def environment(url: str) -> dict[str, str]:
-    """For every function what it is told, with everything that it could ask at `url`."""
+    """The settings of every function, with every service at `url`."""
     return MEASURED | {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT / "layers/outbound_calls"),
+        "PYTHONPATH": f"{ROOT}/layers/outbound_calls:{ROOT}/functions/check_release",
         "AWS_ACCESS_KEY_ID": "123456789012",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": "ca-central-1",
@@ -42,7 +42,7 @@ def environment(url: str) -> dict[str, str]:
         "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
         "CALLS_TABLE_NAME": "calls",
         "CALL_QUEUE_URL": f"{url}/calls",
-        "INVALID_MESSAGES_QUEUE_URL": f"{url}/rejected",
+        "INVALID_MESSAGES_QUEUE_URL": f"{url}/invalid",
         "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-AbC123",
         "ALLOMIA_BASE_URL": url,
         "SIGNING_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:signing-AbC123",
@@ -57,11 +57,11 @@ def environment(url: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.parent.name)
-def test_starting_a_function_opens_no_connection_reads_no_secret_and_starts_no_thread(app: Path) -> None:
-    with SocketServer(lambda _connection, _request: None) as anybody:
+def test_initialization_opens_no_connection_reads_no_secret_and_starts_no_thread(app: Path) -> None:
+    with SocketServer(lambda _connection, _request: None) as server:
         done = subprocess.run(
             [sys.executable, "-c", START, app],
-            env=environment(anybody.url),
+            env=environment(server.url),
             capture_output=True,
             text=True,
             timeout=60,
@@ -70,12 +70,12 @@ def test_starting_a_function_opens_no_connection_reads_no_secret_and_starts_no_t
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["threads", "1", "secrets", "0"]
-    assert anybody.connections == 0
+    assert server.connections == 0
 
 
-def test_waiting_times_and_claims_do_not_follow_from_the_state_of_a_generator() -> None:
-    nobody: Any = cast("Any", None)
-    place_calls = PlaceCalls(nobody, nobody, nobody, nobody, nobody, 180)
+def test_jitter_and_claim_ids_do_not_depend_on_a_shared_seed() -> None:
+    part: Any = cast("Any", None)
+    place_calls = PlaceCalls(part, part, part, part, part, 180)
 
     def drawn() -> tuple[float, str]:
         random.seed(1)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from outbound_calls.workers import WORKERS, each, new_pool
+from outbound_calls.runtime.workers import WORKERS, each, new_pool
 
 
 def test_as_many_as_there_are_workers_are_under_way_at_once() -> None:

@@ -1,4 +1,4 @@
-"""Callback URLs: signed for one attempt, verified through a rotation, and nothing else gets in."""
+"""Callback URLs: signed for one attempt, verified through a rotation, and nothing else is accepted."""
 
 import ast
 import inspect
@@ -8,22 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbound_calls import callbacks
-from outbound_calls.callbacks import CallbackUrls, sign
-from outbound_calls.contracts import AttemptKey
-from outbound_calls.secrets import KEPT_SECONDS, REREAD_SECONDS, SecretUnusable
+from outbound_calls.adapters import callback_urls
+from outbound_calls.adapters.callback_urls import CallbackUrls, sign
+from outbound_calls.adapters.secrets import CACHE_SECONDS, REREAD_SECONDS, SecretUnusable
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.unit.parts import KEY, Clock, SecretsInMemory, a_secret
 
 # Made with another program: printf 'v1\nvisit-2031\n1' | openssl dgst -sha256 -hmac KEY -binary | basenc --base64url
 KNOWN = [
     ("signing-key-of-a-test", KEY, "eT2rU8HEvnZrZ-6brnHtFXxb9HGDwyDjlz5v7jsxfQ4"),
-    ("clé é", AttemptKey(request_id="a.B_c-9", attempt=99), "qcSJnbBuVx4KgeotCab0-47tfZ4xzoXHy2XWK1ZUzBQ"),
+    ("clé é", AttemptKey(RequestKey("a.B_c-9"), 99), "qcSJnbBuVx4KgeotCab0-47tfZ4xzoXHy2XWK1ZUzBQ"),
     ("k" * 100, KEY, "BrbWO0vOcJo1WzsVw2FRrYvirtTNZZSnqTIQ5Tnh98s"),
 ]
 FIRST, SECOND, THIRD = "first-key", "second-key", "third-key"
 
 
-class Stack:
+class SigningStack:
     """Callback URLs of a stack whose signing secret can be rotated, at a time that can be moved."""
 
     def __init__(self, *keys: str) -> None:
@@ -42,20 +42,20 @@ class Stack:
 
 
 @pytest.mark.parametrize(("signing_key", "key", "signature"), KNOWN)
-def test_a_signature_is_what_another_program_makes_of_it(signing_key: str, key: AttemptKey, signature: str) -> None:
+def test_a_signature_equals_that_of_openssl(signing_key: str, key: AttemptKey, signature: str) -> None:
     assert sign(signing_key, key) == signature
 
 
 def test_a_url_names_the_attempt_and_carries_its_signature() -> None:
-    stack = Stack("signing-key-of-a-test")
+    stack = SigningStack("signing-key-of-a-test")
 
     assert stack.urls.url(KEY) == (
         "https://hooks.example/webhooks/allomia/visit-2031/1/eT2rU8HEvnZrZ-6brnHtFXxb9HGDwyDjlz5v7jsxfQ4"
     )
 
 
-def test_what_was_signed_here_verifies() -> None:
-    stack = Stack()
+def test_a_signed_url_verifies() -> None:
+    stack = SigningStack()
 
     assert stack.urls.verify(KEY, stack.urls.url(KEY).rsplit("/", 1)[-1])
 
@@ -63,14 +63,15 @@ def test_what_was_signed_here_verifies() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        AttemptKey(request_id="visit-2031", attempt=2),
-        AttemptKey(request_id="visit-2032", attempt=1),
-        AttemptKey(request_id="visit-203", attempt=11),
-        AttemptKey(request_id="visit-20311", attempt=1),
+        AttemptKey(RequestKey("visit-2031"), 2),
+        AttemptKey(RequestKey("visit-2032"), 1),
+        AttemptKey(RequestKey("visit-203"), 11),
+        AttemptKey(RequestKey("visit-20311"), 1),
+        AttemptKey(RequestKey("visit-2031", "north"), 1),
     ],
 )
-def test_a_signature_is_of_no_other_attempt(other: AttemptKey) -> None:
-    assert not Stack().urls.verify(other, sign(FIRST, KEY))
+def test_a_signature_does_not_verify_for_another_attempt(other: AttemptKey) -> None:
+    assert not SigningStack().urls.verify(other, sign(FIRST, KEY))
 
 
 GOOD = sign(FIRST, KEY)
@@ -99,17 +100,17 @@ GOOD = sign(FIRST, KEY)
         "A" * 100_000,
     ],
 )
-def test_what_only_resembles_a_signature_does_not_verify(signature: str) -> None:
-    assert not Stack().urls.verify(KEY, signature)
+def test_an_altered_signature_does_not_verify(signature: str) -> None:
+    assert not SigningStack().urls.verify(KEY, signature)
 
 
 @given(st.text(max_size=60) | st.text(string.ascii_letters + string.digits + "-_", min_size=43, max_size=43))
 def test_no_guess_verifies(signature: str) -> None:
-    assert Stack().urls.verify(KEY, signature) is (signature == GOOD)
+    assert SigningStack().urls.verify(KEY, signature) is (signature == GOOD)
 
 
-def test_the_compare_takes_the_same_time_whatever_is_given() -> None:
-    code = ast.parse(inspect.getsource(callbacks))
+def test_signatures_are_compared_in_constant_time() -> None:
+    code = ast.parse(inspect.getsource(callback_urls))
     called = {ast.unparse(node.func) for node in ast.walk(code) if isinstance(node, ast.Call)}
     compared = {type(op) for node in ast.walk(code) if isinstance(node, ast.Compare) for op in node.ops}
 
@@ -117,20 +118,20 @@ def test_the_compare_takes_the_same_time_whatever_is_given() -> None:
     assert compared <= {ast.IsNot}
 
 
-def test_after_a_rotation_what_the_previous_key_signed_still_verifies() -> None:
-    stack = Stack(FIRST, SECOND)
+def test_after_a_rotation_the_previous_key_still_verifies() -> None:
+    stack = SigningStack(FIRST, SECOND)
 
     assert stack.verifies(FIRST)
     assert stack.verifies(SECOND)
     assert stack.another_function().url(KEY).endswith(sign(SECOND, KEY))
 
 
-def test_after_two_rotations_what_the_first_key_signed_is_too_old() -> None:
-    assert not Stack(FIRST, SECOND, THIRD).verifies(FIRST)
+def test_after_two_rotations_the_first_key_no_longer_verifies() -> None:
+    assert not SigningStack(FIRST, SECOND, THIRD).verifies(FIRST)
 
 
-def test_a_new_key_is_known_as_soon_as_its_first_signature_comes() -> None:
-    stack = Stack(FIRST)
+def test_a_new_key_is_read_when_its_first_signature_arrives() -> None:
+    stack = SigningStack(FIRST)
     assert stack.verifies(FIRST)
 
     stack.secrets.rotate(SECOND)
@@ -140,20 +141,20 @@ def test_a_new_key_is_known_as_soon_as_its_first_signature_comes() -> None:
     assert stack.verifies(FIRST)
 
 
-def test_a_new_key_is_known_to_who_signs_when_the_old_one_has_been_kept_long_enough() -> None:
-    stack = Stack(FIRST)
+def test_a_new_key_signs_once_the_cache_has_expired() -> None:
+    stack = SigningStack(FIRST)
     assert stack.urls.url(KEY).endswith(sign(FIRST, KEY))
 
     stack.secrets.rotate(SECOND)
-    stack.clock.pass_seconds(KEPT_SECONDS - 1)
+    stack.clock.pass_seconds(CACHE_SECONDS - 1)
     assert stack.urls.url(KEY).endswith(sign(FIRST, KEY))
     stack.clock.pass_seconds(1)
 
     assert stack.urls.url(KEY).endswith(sign(SECOND, KEY))
 
 
-def test_forged_signatures_make_it_reread_the_secret_at_most_once_in_30_seconds() -> None:
-    stack = Stack()
+def test_forged_signatures_reread_the_secret_at_most_once_in_30_seconds() -> None:
+    stack = SigningStack()
     assert stack.verifies(FIRST)
 
     for _ in range(290):
@@ -166,7 +167,7 @@ def test_forged_signatures_make_it_reread_the_secret_at_most_once_in_30_seconds(
 
 
 def test_the_first_forged_signature_of_a_new_function_does_not_read_twice() -> None:
-    stack = Stack()
+    stack = SigningStack()
 
     assert not stack.verifies("a forger's key")
 
@@ -174,14 +175,14 @@ def test_the_first_forged_signature_of_a_new_function_does_not_read_twice() -> N
 
 
 def test_good_signatures_read_the_current_version_only() -> None:
-    stack = Stack(FIRST, SECOND)
+    stack = SigningStack(FIRST, SECOND)
 
     assert all(stack.verifies(SECOND) for _ in range(100))
 
     assert stack.secrets.reads == ["AWSCURRENT"]
 
 
-def test_without_a_signing_key_nothing_verifies_and_nothing_is_signed() -> None:
+def test_without_a_signing_key_nothing_is_signed_or_verified() -> None:
     urls = CallbackUrls(a_secret(SecretsInMemory({"AWSCURRENT": ""})), "https://hooks.example")
 
     with pytest.raises(SecretUnusable):

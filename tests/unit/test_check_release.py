@@ -1,4 +1,4 @@
-"""A new version is tried before it gets any work: which one, with what, and what counts as an answer."""
+"""A new version is checked before it gets traffic: which one, with which event, and which answers pass."""
 
 import io
 import json
@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from outbound_calls.releases import NOTHING_TO_DO, CheckReleases, Verdict, Version, complaint
+from releases import NOTHING_TO_DO, CheckReleases, Verdict, Version, complaint
 
 CONTENT = json.dumps(
     {
@@ -26,12 +26,12 @@ STORED = {"revisionType": "String", "string": {"sha256": "abc"}}
 
 
 class CodeDeploy:
-    """Knows one deployment, and remembers what it was told."""
+    """Knows one deployment, and keeps what is reported to it."""
 
     def __init__(self, revision: dict[str, Any]) -> None:
         self.revision = revision
         self.asked: list[tuple[str, object]] = []
-        self.told: list[dict[str, str]] = []
+        self.reported: list[dict[str, str]] = []
 
     def get_deployment(self, deploymentId: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
         assert deploymentId == "d-1"
@@ -41,12 +41,12 @@ class CodeDeploy:
         self.asked.append((applicationName, revision))
         return {"revision": self.revision}
 
-    def put_lifecycle_event_hook_execution_status(self, **said: str) -> None:
-        self.told.append(said)
+    def put_lifecycle_event_hook_execution_status(self, **status: str) -> None:
+        self.reported.append(status)
 
 
 class Functions:
-    """Answers every invocation alike."""
+    """Gives every invocation the same answer."""
 
     def __init__(self, answer: object, error: str | None = None) -> None:
         self.answer = {"Payload": io.BytesIO(json.dumps(answer).encode())} | ({"FunctionError": error} if error else {})
@@ -62,7 +62,7 @@ def checks(functions: Functions, codedeploy: CodeDeploy) -> CheckReleases:
 
 
 @pytest.mark.parametrize("kind", ["string", "appSpecContent"])
-def test_the_version_is_the_one_that_the_deployment_would_give_work_to(kind: str) -> None:
+def test_the_version_is_the_target_of_the_deployment(kind: str) -> None:
     codedeploy = CodeDeploy({"revisionType": "String", kind: {"content": CONTENT}})
 
     assert checks(Functions(None), codedeploy).version("d-1") == Version("place-call", "7")
@@ -78,14 +78,14 @@ def test_the_version_is_the_one_that_the_deployment_would_give_work_to(kind: str
         ('{"Resources": [{}, {}]}', "too many values"),
     ],
 )
-def test_a_deployment_that_names_no_version_cannot_be_tried(content: str, problem: str) -> None:
+def test_a_deployment_without_a_version_raises(content: str, problem: str) -> None:
     codedeploy = CodeDeploy({"revisionType": "String", "string": {"content": content}})
 
     with pytest.raises(ValueError, match=problem):
         checks(Functions(None), codedeploy).version("d-1")
 
 
-def test_that_very_version_is_asked_for_nothing() -> None:
+def test_that_version_is_invoked_with_an_empty_event() -> None:
     functions = Functions({"batchItemFailures": []})
 
     assert checks(functions, CodeDeploy({})).complaint(Version("place-call", "7")) is None
@@ -94,12 +94,12 @@ def test_that_very_version_is_asked_for_nothing() -> None:
     assert json.loads(how["Payload"]) == NOTHING_TO_DO
 
 
-def test_a_version_that_does_not_start_is_complained_of_without_its_words() -> None:
+def test_a_failing_version_fails_the_check_without_its_error_text() -> None:
     functions = Functions({"errorType": "ValidationError", "errorMessage": "+15005550100"}, "Unhandled")
 
     found = checks(functions, CodeDeploy({})).complaint(Version("place-call", "7"))
 
-    assert found == "it does not start, or fails"
+    assert found == "the function fails"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_version_that_does_not_start_is_complained_of_without_its_words() -> N
         {"statusCode": 404},
     ],
 )
-def test_who_did_nothing_may_go_on(answer: object) -> None:
+def test_an_answer_to_an_empty_event_passes(answer: object) -> None:
     assert complaint(answer) is None
 
 
@@ -132,15 +132,15 @@ def test_who_did_nothing_may_go_on(answer: object) -> None:
         True,
     ],
 )
-def test_who_did_something_or_failed_may_not(answer: object) -> None:
+def test_any_other_answer_fails(answer: object) -> None:
     assert complaint(answer)
 
 
-def test_the_verdict_is_in_codedeploys_words() -> None:
+def test_the_verdict_is_reported_as_codedeploys_status() -> None:
     codedeploy = CodeDeploy({})
 
     checks(Functions(None), codedeploy).report("d-1", "hook-1", Verdict.FAILED)
 
-    assert codedeploy.told == [
+    assert codedeploy.reported == [
         {"deploymentId": "d-1", "lifecycleEventHookExecutionId": "hook-1", "status": "Failed"},
     ]

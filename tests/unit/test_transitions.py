@@ -1,30 +1,25 @@
-"""The life of an attempt, against the table of the design, typed out here once more."""
+"""Statuses and timing, against a literal copy of the design's table."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbound_calls.lifecycle import (
-    ALLOMIA_OUTCOMES,
-    KEY_REFUSED_BACKOFF_SECONDS,
-    PLACE_WITHIN_SECONDS,
-    RELEASE_LEASE_SECONDS,
-    TERMINAL,
-    TRANSITIONS,
-    OutcomeSource,
+from outbound_calls.contracts.vocabulary import OutcomeSource, Status
+from outbound_calls.domain.timing import (
+    DISPATCH_LEASE_SECONDS,
+    EXPIRE_AFTER_SECONDS,
+    KEY_DECLINED_BACKOFF_SECONDS,
     PollSchedule,
-    Status,
-    parking_seconds,
-    predecessors,
+    backoff_seconds,
+    utc_text,
 )
+from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TERMINAL, TRANSITIONS, predecessors
 from tests.unit.parts import no_jitter
 
-# A literal copy, in the words of the wire. `scheduled` goes beyond the design twice: it may be put off again, and a
-# signed webhook may bring it an outcome, because only a call that was placed has one. `calling` never becomes
-# `rejected`, which means "never dialled".
+# `calling` never becomes `rejected`, which means "never dialled".
 DESIGN: dict[str | None, set[str]] = {
-    None: {"scheduled", "dispatching"},
-    "scheduled": {"scheduled", "dispatching", "rejected", "completed", "failed", "busy", "no-answer"},
+    None: {"scheduled", "dispatching", "rejected", "cancelled"},
+    "scheduled": {"scheduled", "dispatching", "rejected", "cancelled", "completed", "failed", "busy", "no-answer"},
     "dispatching": {"calling", "scheduled", "completed", "failed", "busy", "no-answer", "rejected", "unknown"},
     "calling": {"completed", "failed", "busy", "no-answer", "unknown"},
     "completed": set(),
@@ -32,6 +27,7 @@ DESIGN: dict[str | None, set[str]] = {
     "busy": set(),
     "no-answer": set(),
     "rejected": set(),
+    "cancelled": set(),
     "unknown": {"completed", "failed", "busy", "no-answer"},
 }
 STATUSES = [status for status in DESIGN if status]
@@ -42,11 +38,13 @@ def test_the_statuses_are_those_of_the_design() -> None:
 
 
 def test_the_sources_are_those_of_the_design() -> None:
-    assert {source.value for source in OutcomeSource} == {"webhook", "poll", "dispatch", "deadline", "operator"}
+    assert {source.value for source in OutcomeSource} == {
+        *("webhook", "poll", "call-log", "dispatch", "deadline", "upstream", "operator", "policy")
+    }
 
 
 @pytest.mark.parametrize("before", DESIGN)
-def test_what_may_follow_is_what_the_design_says(before: str | None) -> None:
+def test_transitions_are_those_of_the_design(before: str | None) -> None:
     assert {after.value for after in TRANSITIONS[Status(before) if before else None]} == DESIGN[before]
 
 
@@ -66,47 +64,53 @@ def test_unknown_gives_way_to_a_real_outcome_and_to_nothing_else() -> None:
     assert TRANSITIONS[Status.UNKNOWN] == ALLOMIA_OUTCOMES
 
 
-def test_terminal_are_the_outcomes_of_allomia_and_the_two_of_ours() -> None:
-    assert {status.value for status in TERMINAL} == {"completed", "failed", "busy", "no-answer", "rejected", "unknown"}
+def test_the_terminal_statuses_are_allomias_and_three_of_ours() -> None:
+    assert {status.value for status in TERMINAL} - {status.value for status in ALLOMIA_OUTCOMES} == {
+        *("rejected", "cancelled", "unknown")
+    }
 
 
 @pytest.mark.parametrize("status", sorted(TERMINAL))
-def test_what_is_terminal_is_never_dialled_again(status: Status) -> None:
+def test_a_terminal_attempt_is_never_dialled_again(status: Status) -> None:
     assert not TRANSITIONS[status] & {Status.SCHEDULED, Status.DISPATCHING, Status.CALLING}
 
 
-def test_a_call_that_allomia_took_is_never_dialled_again() -> None:
+def test_an_accepted_call_is_never_dialled_again() -> None:
     assert not TRANSITIONS[Status.CALLING] & {Status.SCHEDULED, Status.DISPATCHING}
 
 
 @pytest.mark.parametrize(
     ("times_parked", "seconds"), [(0, 30), (1, 60), (2, 120), (3, 240), (4, 300), (5, 300), (10**9, 300)]
 )
-def test_parking_doubles_from_half_a_minute_to_five_minutes(times_parked: int, seconds: float) -> None:
-    assert parking_seconds(times_parked, 0, no_jitter) == seconds
+def test_the_backoff_doubles_from_half_a_minute_to_five_minutes(times_parked: int, seconds: float) -> None:
+    assert backoff_seconds(times_parked, 0, no_jitter) == seconds
 
 
-def test_parking_spreads_upwards_by_half_of_the_backoff() -> None:
+def test_jitter_adds_up_to_half_of_the_backoff() -> None:
     drawn: list[tuple[float, float]] = []
 
     def most(low: float, high: float) -> float:
         drawn.append((low, high))
         return high
 
-    assert parking_seconds(1, 0, most) == 90
+    assert backoff_seconds(1, 0, most) == 90
     assert drawn == [(0, 30)]
 
 
 @given(st.integers(0, 10**12), st.floats(0, 10**6), st.floats(0, 1))
-def test_parking_is_never_shorter_than_asked_for_nor_endless(times: int, at_least: float, share: float) -> None:
-    seconds = parking_seconds(times, at_least, lambda low, high: low + share * (high - low))
+def test_the_backoff_is_at_least_as_long_as_asked_for_and_bounded(times: int, at_least: float, share: float) -> None:
+    seconds = backoff_seconds(times, at_least, lambda low, high: low + share * (high - low))
 
     assert max(30, at_least) <= seconds <= max(300, at_least) + 150
 
 
 def test_the_fixed_times() -> None:
-    assert (PLACE_WITHIN_SECONDS, KEY_REFUSED_BACKOFF_SECONDS, RELEASE_LEASE_SECONDS) == (86_400, 300, 60)
+    assert (EXPIRE_AFTER_SECONDS, KEY_DECLINED_BACKOFF_SECONDS, DISPATCH_LEASE_SECONDS) == (86_400, 300, 60)
 
 
 def test_the_deadline_counts_from_the_dispatch() -> None:
-    assert PollSchedule(grace=180, deadline=7200).deadline_at(1000) == 8200
+    assert PollSchedule(grace_seconds=180, deadline_seconds=7200).deadline_at(1000) == 8200
+
+
+def test_times_are_written_in_utc() -> None:
+    assert utc_text(1_775_053_800) == "2026-04-01T14:30:00Z"
