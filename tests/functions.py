@@ -61,7 +61,7 @@ def run_function(name: str, environment: Mapping[str, str], *events: Any) -> Fun
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", _RUNTIME, ROOT / "functions" / name / "app.py"],
         input="".join(json.dumps(event) + "\n" for event in events),
-        env=MEASURED | process_environment | environment,
+        env=MEASURED | process_environment | dict(environment),
         capture_output=True,
         text=True,
         timeout=60,

@@ -202,9 +202,7 @@ def test_the_largest_body_is_read_and_one_byte_more_is_refused(world: CloudWorld
     key = world.placed()
 
     def send(body: str) -> Receipt:
-        return receive(
-            world, key, b64encode(body.encode()).decode() if is_base64 else body, is_base64=is_base64
-        )
+        return receive(world, key, b64encode(body.encode()).decode() if is_base64 else body, is_base64=is_base64)
 
     largest = body_for(world, key).ljust(MAX_WEBHOOK_BYTES)
     for body in (largest + " ", "é" * (MAX_WEBHOOK_BYTES // 2 + 1), " " * 10**6):

@@ -77,9 +77,7 @@ def reject_new(attempts: SampleAttempts, key: AttemptKey) -> bool:
 
 
 def reject_parked(status: Status) -> Write:
-    return lambda attempts, key: (
-        attempts.table.reject(seen(attempts, key, SCHEDULED), an_outcome(status), LATER).stored
-    )
+    return lambda attempts, key: attempts.table.reject(seen(attempts, key, SCHEDULED), an_outcome(status), LATER).stored
 
 
 def give_up(attempts: SampleAttempts, key: AttemptKey) -> bool:
