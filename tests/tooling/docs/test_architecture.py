@@ -2,6 +2,7 @@
 
 import re
 
+from local import answers_table
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TRANSITIONS
 from tests.tooling.docs.markdown import fences, read
@@ -26,3 +27,7 @@ def test_the_imports_point_down_the_list_of_packages() -> None:
     packages = re.findall(r"^\| `(\w+)` \|", PAGE.partition("| package | contents |")[2], re.MULTILINE)
 
     assert packages == ["contracts", "domain", "policy", "adapters", "use_cases", "runtime"]
+
+
+def test_the_table_of_answers_is_what_the_client_makes_of_them() -> None:
+    assert answers_table.PAGE.read_text() == answers_table.page(), "run python -m local.answers_table"
