@@ -1,4 +1,4 @@
-"""A deployed stack: where its parts are, as CloudFormation tells."""
+"""A deployed stack: where its parts are according to CloudFormation, and the layer's parts built over them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from calls.records import Records
-from outbound_calls.contracts import CallRequest
-from outbound_calls.ledger import Ledger
-from outbound_calls.reports import Reports
+from calls.operations.records import Records
+from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.use_cases.look_up import LookUpRequests
+from outbound_calls.use_cases.place import Defaults
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
 
 class NoSuchStack(Exception):
-    """There is no stack of that name here, or it is not one of this project."""
+    """There is no stack with this name here, or it doesn't belong to this project or version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class Aws:
     endpoint_url: str | None = None
 
     def client(self, service: Any) -> Any:
-        """A client that waits for a person's patience and no longer."""
+        """A client with timeouts for a person who waits."""
         settings = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
         return boto3.client(service, endpoint_url=self.endpoint_url, config=settings)
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One part of the stack. `id` is its physical id: a name, a URL or an ARN, as the type has it."""
+    """One part of the stack. `id` is its physical id: a name, a URL or an ARN, depending on the type."""
 
     name: str
     type: str
@@ -46,7 +46,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Deployed:
+class DeployedStack:
     """The stack, and what is built over its parts."""
 
     name: str
@@ -57,23 +57,23 @@ class Deployed:
     aws: Aws
 
     @classmethod
-    def find(cls, name: str, aws: Aws) -> Deployed:
-        """Look a stack up by its name.
+    def find(cls, name: str, aws: Aws) -> DeployedStack:
+        """Look up a stack by its name.
 
         Raises:
-            NoSuchStack: when there is none.
+            NoSuchStack: When there is none.
         """
         cloudformation: CloudFormationClient = aws.client("cloudformation")
         try:
             (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
-            # CloudFormation's word for a stack that does not exist.
+            # CloudFormation's code for a stack that does not exist.
             if error.response["Error"].get("Code") == "ValidationError":
                 raise NoSuchStack(f"there is no stack {name} in this account and region") from None
             raise
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
         if "CallsTableName" not in outputs:
-            raise NoSuchStack(f"the stack {name} has no output CallsTableName: it is not one of these, or not complete")
+            raise NoSuchStack(f"the stack {name} has no output CallsTableName: another project's, or not complete")
         return cls(
             name=name,
             arn=stack["StackId"],
@@ -85,7 +85,7 @@ class Deployed:
 
     @cached_property
     def resources(self) -> list[Resource]:
-        """All parts, for those that no output names."""
+        """All parts."""
         pages = self.aws.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
         return [
             Resource(each["LogicalResourceId"], each["ResourceType"], each.get("PhysicalResourceId", ""))
@@ -97,11 +97,11 @@ class Deployed:
         """The physical id of the part with this logical id.
 
         Raises:
-            NoSuchStack: when there is none: the stack is of another version than this command.
+            NoSuchStack: When there is none: the stack has another version than this command.
         """
         found = next((each.id for each in self.resources if each.name == name), None)
         if found is None:
-            raise NoSuchStack(f"the stack {self.name} has no {name}: is it of another version than this command?")
+            raise NoSuchStack(f"the stack {self.name} has no {name}: does it have the version of this command?")
         return found
 
     def of_type(self, type_: str) -> list[Resource]:
@@ -110,18 +110,46 @@ class Deployed:
 
     @property
     def environment(self) -> str:
-        """What the stack is for: local, dev, staging or prod."""
+        """The parameter `Environment`: local, dev, staging or prod."""
         return self.parameters["Environment"]
 
     @property
     def call_queue_url(self) -> str:
-        """Where requests go."""
+        """The queue for requests."""
         return self.outputs["CallQueueUrl"]
 
     @property
-    def due_shards(self) -> int:
-        """How many shards the index of due calls has."""
-        return int(self.parameters["DueShards"])
+    def invalid_messages_queue_url(self) -> str:
+        """The queue of messages that break the contract."""
+        return self.outputs["InvalidMessagesQueueUrl"]
+
+    @property
+    def dead_letter_queue_url(self) -> str:
+        """The queue of messages that failed five times."""
+        return self.outputs["DeadLetterQueueUrl"]
+
+    @property
+    def failed_outcomes_queue_url(self) -> str:
+        """The queue of outcomes that could not be published."""
+        return self.resource("FailedOutcomesQueue")
+
+    @property
+    def queues(self) -> dict[str, str]:
+        """The URLs of all queues, by the name to show."""
+        return {
+            "requests": self.call_queue_url,
+            "invalid messages": self.invalid_messages_queue_url,
+            "dead letters": self.dead_letter_queue_url,
+            "failed outcomes": self.failed_outcomes_queue_url,
+        }
+
+    @property
+    def defaults(self) -> Defaults:
+        """What a request gets where it names none of its own."""
+        assistant_id, phone_number_id = (
+            self.parameters.get(name) or None for name in ("DefaultAssistantId", "DefaultPhoneNumberId")
+        )
+        return Defaults(assistant_id, phone_number_id)
 
     @cached_property
     def sqs(self) -> Any:
@@ -129,28 +157,21 @@ class Deployed:
         return self.aws.client("sqs")
 
     @cached_property
-    def _dynamodb(self) -> Any:
-        return self.aws.client("dynamodb")
-
-    @cached_property
-    def records(self) -> Records:
-        """What an operator looks up in the calls table."""
-        return Records(self._dynamodb, self.outputs["CallsTableName"], self.due_shards)
-
-    @cached_property
-    def reports(self) -> Reports:
-        """The reports of requests."""
-        return Reports(self._dynamodb, self.outputs["CallsTableName"])
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """The calls table, as the functions write it."""
-        retention_days = int(self.parameters["RetentionDays"])
-        return Ledger(self._dynamodb, self.outputs["CallsTableName"], retention_days, self.due_shards)
-
-    def completed(self, request: CallRequest) -> CallRequest:
-        """A request with this stack's defaults; refused where it names no assistant and the stack has none."""
-        parameters = self.parameters
-        return request.completed(
-            parameters.get("DefaultAssistantId") or None, parameters.get("DefaultPhoneNumberId") or None
+    def table(self) -> CallsTable:
+        """The calls table, as the functions use it."""
+        return CallsTable(
+            self.aws.client("dynamodb"),
+            self.outputs["CallsTableName"],
+            int(self.parameters["RetentionDays"]),
+            int(self.parameters["DueShards"]),
         )
+
+    @property
+    def records(self) -> Records:
+        """Searches in the calls table."""
+        return Records(self.table)
+
+    @property
+    def requests(self) -> LookUpRequests:
+        """The reports of requests."""
+        return LookUpRequests(self.table)
