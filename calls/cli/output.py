@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -52,6 +53,7 @@ class Output:
     as_json: bool
     stdout: Console = field(default_factory=lambda: _console(stderr=False))
     stderr: Console = field(default_factory=lambda: _console(stderr=True))
+    stdin: TextIO = field(default_factory=lambda: sys.stdin)
 
     def show(self, result: WireModel) -> None:
         """Print the command's result."""
@@ -81,9 +83,9 @@ class Output:
         """
         if yes:
             return
-        if self.as_json or not sys.stdin.isatty():
+        if self.as_json or not self.stdin.isatty():
             raise NotConfirmed("not confirmed: there is no terminal to ask on, so pass --yes")
-        if not Confirm.ask(Text(question), console=self.stderr, default=False):
+        if not Confirm.ask(Text(question), console=self.stderr, default=False, stream=self.stdin):
             raise NotConfirmed("not confirmed: nothing was done")
 
     @contextmanager

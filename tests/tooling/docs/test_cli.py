@@ -1,4 +1,4 @@
-"""docs/operate/command.md says what the command does."""
+"""docs/operate/command.md describes the command as it is."""
 
 import re
 import shlex
@@ -6,10 +6,10 @@ import shlex
 import pytest
 from typer.main import get_command
 
-from calls.app import app
-from calls.output import Exit
-from calls.requests_file import COLUMNS
-from outbound_calls.contracts import read_request_id
+from calls.cli.app import app
+from calls.cli.output import Exit
+from calls.operations.requests_file import COLUMNS
+from outbound_calls.domain.attempts import RequestKey
 from tests.tooling.docs.markdown import code, fences, read, table
 
 COMMANDS = dict(get_command(app).commands)  # type: ignore[attr-defined]
@@ -17,7 +17,7 @@ PAGES = ("docs/operate/command.md", "docs/operate/runbook.md", "README.md")
 
 
 def lines(page: str) -> list[list[str]]:
-    """The commands that a page gives, in its blocks and in its sentences, each without `calls` itself."""
+    """The command lines in a page's code blocks and sentences, each without `calls` itself."""
     found = [line for block in fences(page, "sh") for line in block.splitlines()] + code(page)
     words = [shlex.split(line, comments=True) for line in found if re.match(r"(\S*/)?calls [a-z]", line)]
     return [each[1:] for each in words]
@@ -28,35 +28,35 @@ def options_of(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_that_are_given_exist_with_their_options(page: str) -> None:
-    given = lines(read(page))
+def test_documented_commands_and_options_exist(page: str) -> None:
+    documented = lines(read(page))
 
-    assert given
-    for name, *rest in given:
+    assert documented
+    for name, *rest in documented:
         assert name in COMMANDS, name
         assert {word for word in rest if word.startswith("--")} <= options_of(name) | {"--help"}, rest
 
 
 @pytest.mark.parametrize("line", lines(read("docs/operate/command.md")), ids=" ".join)
-def test_the_examples_are_command_lines_that_are_understood(line: list[str]) -> None:
+def test_the_examples_are_valid_command_lines(line: list[str]) -> None:
     name, *arguments = line
 
     context = COMMANDS[name].make_context(name, [*arguments, "--stack", "any"])
 
-    assert "request_id" not in context.params or read_request_id(context.params["request_id"] or "none")
+    RequestKey.from_text(context.params.get("request_id") or "none")
 
 
 def test_every_command_has_an_example() -> None:
     assert {line[0] for line in lines(read("docs/operate/command.md"))} == COMMANDS.keys()
 
 
-def test_every_option_is_explained() -> None:
+def test_every_option_has_a_help_text() -> None:
     for name, command in COMMANDS.items():
         for parameter in command.params:
             assert getattr(parameter, "help", None), f"{name} {parameter.name}"
 
 
-def test_the_exit_codes_are_those_of_the_command() -> None:
+def test_the_exit_codes_are_documented() -> None:
     assert [name for name, _ in table(read("docs/operate/command.md"), "exit code")] == [
         f"`{code.value}`" for code in Exit
     ]
@@ -64,5 +64,5 @@ def test_the_exit_codes_are_those_of_the_command() -> None:
         assert f"{exit_code.value} " in str(app.info.epilog)
 
 
-def test_the_columns_are_those_of_a_file() -> None:
+def test_the_columns_of_a_file_are_documented() -> None:
     assert set(COLUMNS) <= set(code(read("docs/operate/command.md")))
