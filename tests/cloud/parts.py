@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from local.cloud import LocalCloud
-from local.wire import Wire
+from local.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOW = 1_775_053_800
@@ -183,7 +183,7 @@ PASS, LOSE, REFUSE = "pass", "lose", "refuse"
 """What the network does with a request: pass it on; pass it on and lose the answer; not pass it on."""
 
 
-class Network(Wire):
+class Network(Proxy):
     """What lies between a client and the cloud. Told to, it loses answers or whole requests.
 
     `plan` says what becomes of a request, by the name of its operation and how many of these there were before.
@@ -233,7 +233,7 @@ class Network(Wire):
             return self.plan(operation, before)
 
     @override
-    def carry(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
+    def forward(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
         fate = self.fate(headers.get("X-Amz-Target", "").rpartition(".")[2])
-        answer = None if fate == REFUSE else super().carry(path, headers, body)
+        answer = None if fate == REFUSE else super().forward(path, headers, body)
         return None if fate == LOSE else answer

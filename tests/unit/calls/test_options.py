@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 import typer
+from typer.main import get_command
 
-from calls.cli.app import main
+from calls.cli.app import app, main
 from calls.cli.command import run
 from calls.cli.options import message_from_options, read_since
 from calls.cli.output import Exit
@@ -55,6 +56,14 @@ def test_options_make_the_same_message_as_a_row() -> None:
 def test_a_variable_needs_a_name_and_a_value(pair: str) -> None:
     with pytest.raises(typer.BadParameter):
         message_from_options(None, "+15005550100", None, None, None, [pair], None)
+
+
+def test_every_option_and_exit_code_has_a_help_text() -> None:
+    commands = dict(get_command(app).commands)  # type: ignore[attr-defined]
+    without = [(name, each.name) for name, command in commands.items() for each in command.params if not each.help]
+
+    assert without == []
+    assert [code for code in Exit if f"{code.value} " not in str(app.info.epilog)] == []
 
 
 @pytest.mark.parametrize(
