@@ -13,7 +13,7 @@ from calls.cli.output import Exit, NotConfirmed, Output
 from calls.operations.masking import mask_text
 from calls.operations.requests_file import UnreadableFile
 from calls.operations.resolving import NotAllowed
-from calls.operations.stack import Aws, DeployedStack, NoSuchStack
+from calls.operations.stack import DeployedStack, NoSuchStack, aws_clients
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.runtime.telemetry import describe
 
@@ -34,7 +34,7 @@ def _shared(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> Context:
     """The options of every command."""
-    return Context(DeployedStack.find(stack, Aws(endpoint_url)), Output(json))
+    return Context(DeployedStack.find(stack, aws_clients(endpoint_url)), Output(json))
 
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., Exit]], Callable[..., Exit]]:

@@ -138,7 +138,7 @@ class Doctor:
 
     def key(self) -> Iterator[Check]:
         """The AlloMia key, read as the functions read it, and tried without placing a call."""
-        client = self.stack.aws.client("secretsmanager")
+        client = self.stack.client("secretsmanager")
         secret = Secret(client, self.stack.parameters["AllomiaApiKeySecretArn"], time.monotonic)
         try:
             api_key(secret.current())
@@ -176,7 +176,7 @@ class Doctor:
 
     def event_sources(self) -> Iterator[Check]:
         """The event sources of the functions that read the queue and the stream."""
-        functions = self.stack.aws.client("lambda")
+        functions = self.stack.client("lambda")
         for mapping in self.stack.of_type("AWS::Lambda::EventSourceMapping"):
             state = functions.get_event_source_mapping(UUID=mapping.id)["State"]
             if state == "Enabled":
@@ -186,7 +186,7 @@ class Doctor:
 
     def schedule(self) -> Iterator[Check]:
         """The poller's schedule."""
-        scheduler = self.stack.aws.client("scheduler")
+        scheduler = self.stack.client("scheduler")
         schedules = self.stack.of_type("AWS::Scheduler::Schedule")
         for schedule in schedules:
             found = scheduler.get_schedule(Name=schedule.id.rpartition("|")[2])
@@ -244,7 +244,7 @@ class Doctor:
 
     def alarms(self) -> Iterator[Check]:
         """The stack's alarms."""
-        cloudwatch = self.stack.aws.client("cloudwatch")
+        cloudwatch = self.stack.client("cloudwatch")
         names = [each.id for each in self.stack.resources if each.type.endswith("Alarm") and each.id]
         pages = cloudwatch.get_paginator("describe_alarms").paginate(
             AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
@@ -256,13 +256,13 @@ class Doctor:
         for alarm in in_alarm:
             yield _failed(alarm["AlarmName"], "in alarm", str(alarm.get("AlarmDescription", "")))
         if not in_alarm:
-            without_data = sum(alarm["StateValue"] != "OK" for alarm in found)
-            rest = f", {without_data} of them without data yet" if without_data else ""
-            yield _ok("alarms", f"{len(found)} alarms, all OK{rest}")
+            ok = sum(alarm["StateValue"] == "OK" for alarm in found)
+            states = "all OK" if ok == len(found) else f"{ok} OK, {len(found) - ok} without data"
+            yield _ok("alarms", f"{len(found)} alarms, {states}")
 
     def subscriptions(self) -> Iterator[Check]:
         """The subscribers of the alarms."""
-        sns = self.stack.aws.client("sns")
+        sns = self.stack.client("sns")
         found = sns.list_subscriptions_by_topic(TopicArn=self.stack.resource("AlarmTopic"))["Subscriptions"]
         confirmed = [each for each in found if each["SubscriptionArn"].startswith("arn:")]
         name = "alarm subscribers"
@@ -276,7 +276,7 @@ class Doctor:
     def _metric(self, namespace: str, metric: str, dimension: str, value: str, statistic: str = "Sum") -> float | None:
         """A metric over the last ten minutes; None without data."""
         now = datetime.fromtimestamp(self.clock(), UTC)
-        points: Sequence[Any] = self.stack.aws.client("cloudwatch").get_metric_statistics(
+        points: Sequence[Any] = self.stack.client("cloudwatch").get_metric_statistics(
             Namespace=namespace,
             MetricName=metric,
             Dimensions=[{"Name": dimension, "Value": value}],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,16 +24,17 @@ class NoSuchStack(Exception):
     """There is no stack with this name here, or it doesn't belong to this project or version."""
 
 
-@dataclass(frozen=True, slots=True)
-class Aws:
-    """AWS as boto3 finds it: region, credentials and endpoint from the environment, unless an endpoint is given."""
+type Clients = Callable[[Any], Any]
+"""Makes the AWS client for a service."""
 
-    endpoint_url: str | None = None
 
-    def client(self, service: Any) -> Any:
-        """A client with timeouts for a person who waits."""
-        settings = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
-        return boto3.client(service, endpoint_url=self.endpoint_url, config=settings)
+def aws_clients(endpoint_url: str | None = None) -> Clients:
+    """Clients with timeouts for a person who waits.
+
+    Region, credentials and endpoint come from the environment, as boto3 finds them, unless an endpoint is given.
+    """
+    settings = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
+    return lambda service: boto3.client(service, endpoint_url=endpoint_url, config=settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,16 @@ class DeployedStack:
     status: str
     outputs: Mapping[str, str]
     parameters: Mapping[str, str]
-    aws: Aws
+    client: Clients
 
     @classmethod
-    def find(cls, name: str, aws: Aws) -> DeployedStack:
+    def find(cls, name: str, client: Clients) -> DeployedStack:
         """Look up a stack by its name.
 
         Raises:
             NoSuchStack: When there is none.
         """
-        cloudformation: CloudFormationClient = aws.client("cloudformation")
+        cloudformation: CloudFormationClient = client("cloudformation")
         try:
             (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
@@ -80,13 +81,13 @@ class DeployedStack:
             status=stack["StackStatus"],
             outputs=outputs,
             parameters={each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])},
-            aws=aws,
+            client=client,
         )
 
     @cached_property
     def resources(self) -> list[Resource]:
         """All parts."""
-        pages = self.aws.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
         return [
             Resource(each["LogicalResourceId"], each["ResourceType"], each.get("PhysicalResourceId", ""))
             for page in pages
@@ -154,13 +155,13 @@ class DeployedStack:
     @cached_property
     def sqs(self) -> Any:
         """A client for the queues."""
-        return self.aws.client("sqs")
+        return self.client("sqs")
 
     @cached_property
     def table(self) -> CallsTable:
         """The calls table, as the functions use it."""
         return CallsTable(
-            self.aws.client("dynamodb"),
+            self.client("dynamodb"),
             self.outputs["CallsTableName"],
             int(self.parameters["RetentionDays"]),
             int(self.parameters["DueShards"]),
