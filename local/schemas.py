@@ -323,7 +323,7 @@ def _delivered(name: str) -> Json:
 
 
 def _rejection() -> Json:
-    body = json.dumps(_event("requests/bad-message.json"))
+    body = json.dumps(_event("requests/invalid-message.json"))
     try:
         read_message(body)
     except InvalidInput as refusal:

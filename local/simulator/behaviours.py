@@ -152,7 +152,7 @@ def _error(words: str) -> Content:
 
 
 def _invalid_number(order: Body) -> bytes:
-    return _json({"error": f"Invalid phone number: {order['phoneNumber']}"})
+    return _json({"error": f"Invalid phone number: {order.get('phoneNumber', '')}"})
 
 
 def _html(_: Body) -> bytes:

@@ -43,7 +43,7 @@ class ScriptedAllomia(httpx.BaseTransport):
         allomia.post = "decline-429"                        # a behaviour of the simulator
         allomia.post = returns(400, {"error": "no credit"}) # or any answer
         allomia.post = fails(httpx.ReadTimeout)             # or any exception
-        allomia.before_answer = lambda order: receive(allomia.state(order["callbackUrl"], "completed"))
+        allomia.before_answer = lambda request: receive(allomia.state(URL, "completed"))
 
         assert allomia.posts == [{"phoneNumber": "+14155550123", ...}]
         allomia.check_dials()
@@ -70,8 +70,8 @@ class ScriptedAllomia(httpx.BaseTransport):
         self.allomia = Allomia(Faults.model_validate(faults, by_name=True), clock)
         self.post: str | PostAnswer | None = None
         self.status: str | Answer | None = None
-        self.before_answer: Callable[[dict[str, object]], None] | None = None
-        """Called with the order of each POST that arrives, after AlloMia has acted on it."""
+        self.before_answer: Callable[[httpx.Request], None] = lambda _: None
+        """Called for each request that arrives, after AlloMia has acted on it."""
         self.posts: list[dict[str, object]] = []
         """The orders of the POSTs that arrived."""
         self.polled: list[str] = []
@@ -132,26 +132,24 @@ class ScriptedAllomia(httpx.BaseTransport):
         with self._lock:
             authorization = request.headers.get("Authorization", "")
             reply = self.allomia.handle(request.method, request.url.path, authorization, body, post=post, status=status)
-            order = self._note(request, body, reply)
+            arrived = reply.answer.error not in NOTHING_SENT
+            if arrived:
+                self._note(request, body, reply)
         for webhook in _webhooks_of(reply.accepted):
             self.webhooks.append(webhook)
             self._on_webhook(webhook)
-        if self.before_answer is not None and order is not None:
-            self.before_answer(order)
+        if arrived:
+            self.before_answer(request)
         return play(reply, request, self._sleep, self._connect_attempts)
 
-    def _note(self, request: httpx.Request, body: bytes, reply: Reply) -> dict[str, object] | None:
-        """Record what arrived; the order, if it is one."""
-        if reply.answer.error in NOTHING_SENT:
-            return None
+    def _note(self, request: httpx.Request, body: bytes, reply: Reply) -> None:
         if request.method == "GET":
             self.polled.append(request.url.path.split("/")[-2])
-            return None
+            return
         order = read_order(body)
         self.posts.append(order)
         if isinstance(reply.answer, PostAnswer) and reply.answer.means.may_be_accepted:
             self.may_be_accepted[str(order.get("callbackUrl", ""))] += 1
-        return order
 
 
 def play(
@@ -161,6 +159,8 @@ def play(
     connect_attempts: int = 1,
 ) -> httpx.Response:
     """What an httpx client sees of `reply`, within the timeouts of its request.
+
+    A test with its own transport calls it with `local.simulator.allomia.reply(ANSWERS[name], healthy_body)`.
 
     Raises:
         BaseException: The answer's own error.

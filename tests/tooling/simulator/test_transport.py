@@ -130,7 +130,7 @@ def test_a_second_post_that_may_ring_again_is_found(transport_face: TransportFac
 def test_a_test_can_act_before_the_answer(transport_face: TransportFace) -> None:
     allomia = transport_face.allomia
     webhooks: list[dict[str, object]] = []
-    allomia.before_answer = lambda order: webhooks.append(allomia.state(str(order["callbackUrl"]), "completed"))
+    allomia.before_answer = lambda _: webhooks.append(allomia.state(URL, "completed"))
 
     answer = transport_face.post(callbackUrl=URL).json()
 
