@@ -13,7 +13,7 @@ from local.cloud import LocalCloud
 from outbound_calls.adapters.calls_table import from_dynamodb, to_dynamodb
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings, ReceiveWebhookSettings
-from outbound_calls.use_cases.place import Message, Placement, PlaceCalls
+from outbound_calls.use_cases.place import Message, PlaceCalls, Placement
 from outbound_calls.use_cases.receive import ReceiveWebhooks
 from tests.proof.input.messages import message_cases
 from tests.proof.input.webhooks import CALL, CONTACT, KEY, PREVIOUS_KEY, RETIRED_KEY, webhook_cases
@@ -84,9 +84,9 @@ class Edges:
     def invalid_messages(self) -> list[tuple[str, dict[str, str]]]:
         """Bodies and attributes of the messages in the invalid-messages queue, which is emptied."""
         sqs, url, kept = self.cloud.client("sqs"), self.environment["INVALID_MESSAGES_QUEUE_URL"], []
-        while messages := sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages"):
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get(
+            "Messages"
+        ):
             for message in messages:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                 attributes = {name: each["StringValue"] for name, each in message["MessageAttributes"].items()}

@@ -305,7 +305,9 @@ def _statuses() -> Family:
     last = outcome()[:-1]
     bodies = [*(outcome(status=value) for value in bad), *missing, f'{last},"status":null}}']
     yield from _invalid("statuses", NO_STATUS, bodies)
-    yield from _invalid("statuses in progress", IN_PROGRESS, [outcome(status="calling"), f'{last},"status":"calling"}}'])
+    yield from _invalid(
+        "statuses in progress", IN_PROGRESS, [outcome(status="calling"), f'{last},"status":"calling"}}']
+    )
     yield _recorded("statuses: the last of two", f'{outcome(status="calling")[:-1]},"status":"completed"}}')
 
 
