@@ -1,91 +1,140 @@
-# Run `make` for the list of commands. Each one that needs the environment makes or updates it first.
+# Run `make` for the list of commands. Each command that needs the environment creates or updates it first.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
-SAM := env -u MAKEFLAGS -u MAKEOVERRIDES $(BIN)/sam
+PYTHON := $(BIN)/python
+# Tools run as modules where they can: a script's first line holds the path of its environment.
+SAM := env -u MAKEFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u MFLAGS $(PYTHON) -m samcli
 
-# What the checks and the build need of AWS: a region, and no account. Nothing here talks to AWS.
+# No command here talks to AWS, so none depends on an AWS profile.
+unexport AWS_PROFILE AWS_DEFAULT_PROFILE
 OFFLINE := AWS_DEFAULT_REGION=ca-central-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none AWS_EC2_METADATA_DISABLED=true
 export SAM_CLI_TELEMETRY := 0
+export LC_ALL := C.UTF-8
+export UV_SYSTEM_CERTS := true
+# Where the home folder cannot be written, sam's settings and uv's cache go into .venv.
+HOME_IS_WRITABLE := $(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/uv" 2>/dev/null && \
+	[ -w "$${XDG_CACHE_HOME:-$$HOME/.cache}/uv" ] && [ -w "$$HOME" ] && echo yes)
+ifneq ($(HOME_IS_WRITABLE),yes)
+export UV_CACHE_DIR ?= $(CURDIR)/.venv/uv-cache
+export __SAM_CLI_APP_DIR := $(CURDIR)/.venv/sam
+endif
+
+# The whole test run has a time limit; pyproject.toml has one for each test. On Ctrl-C and on the limit pytest still
+# prints its summary and stops what it started. -I keeps PYTHON* variables out.
+TEST_SECONDS := 1800
+PYTEST = timeout --foreground --signal=INT --kill-after=60 $(TEST_SECONDS) $(PYTHON) -I -m pytest
+TWO_WORKERS := -n 2 --no-loadscope-reorder
+
+LINTERS := lint-code lint-types lint-template lint-sam lint-workflows
+# One target's output stays together, and the slowest target starts first.
+PARALLEL := --no-print-directory --jobs=2 --output-sync=target --keep-going
 
 REQUIREMENTS := requirements-dev.txt local/requirements.txt local/lambda-runtime.txt layers/dependencies/requirements.txt
-# uv reads the groups of a project only if it may manage it, which pyproject.toml forbids: so of a copy.
+# uv reads a project's dependency groups only if it may manage the project, which pyproject.toml forbids. So it gets a copy.
 UNLOCKED := .venv/lock
-COMPILE := $(CURDIR)/$(BIN)/uv --directory $(UNLOCKED) pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
+COMPILE := "$(CURDIR)/$(BIN)/uv" --directory $(UNLOCKED) pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
-.PHONY: help setup lock schemas build lint format test proof mutation coverage bench cost demo local invoke clean
+.PHONY: help setup lock schemas build check lint $(LINTERS) unit format test proof mutation coverage bench cost demo local \
+	invoke release clean FORCE
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-setup: .venv/.complete ## Put everything that the project needs into .venv (does nothing when it is current)
+setup: .venv/.complete ## Install everything the project needs into .venv (does nothing when it is up to date)
 
+# The stamp holds the folder that .venv was made for. A copied or renamed clone makes its own.
+ifneq ($(shell cat .venv/.complete 2>/dev/null),$(CURDIR))
+.venv/.complete: FORCE
+endif
 .venv/.complete: $(REQUIREMENTS) .python-version local/setup.sh
 	@local/setup.sh
-	@touch $@
+	@pwd -P >$@
 
-# Every file is compiled from pyproject.toml. The layer takes the versions that development and tests run on.
+# Every file is compiled from pyproject.toml. The layer uses the versions that development and tests use.
 lock: setup ## Compile the requirements files again (LOCK_FLAGS=--upgrade for newer versions)
 	@mkdir -p $(UNLOCKED)
 	@sed '/^managed = false$$/d' pyproject.toml >$(UNLOCKED)/pyproject.toml
-	$(COMPILE) --universal --group dev pyproject.toml --output-file $(CURDIR)/requirements-dev.txt
-	$(COMPILE) --python-platform x86_64-manylinux_2_28 --no-annotate --constraint $(CURDIR)/requirements-dev.txt pyproject.toml \
-		--output-file $(CURDIR)/layers/dependencies/requirements.txt
-	$(COMPILE) --universal --group local-cloud --output-file $(CURDIR)/local/requirements.txt
-	$(COMPILE) --universal --group lambda-runtime --output-file $(CURDIR)/local/lambda-runtime.txt
+	$(COMPILE) --universal --group dev pyproject.toml --output-file "$(CURDIR)/requirements-dev.txt"
+	$(COMPILE) --python-platform x86_64-manylinux_2_28 --no-annotate --constraint "$(CURDIR)/requirements-dev.txt" pyproject.toml \
+		--output-file "$(CURDIR)/layers/dependencies/requirements.txt"
+	$(COMPILE) --universal --group local-cloud --output-file "$(CURDIR)/local/requirements.txt"
+	$(COMPILE) --universal --group lambda-runtime --output-file "$(CURDIR)/local/lambda-runtime.txt"
 
 schemas: setup ## Write docs/integrate/schemas from the models
-	@PYTHONPATH=layers/outbound_calls $(BIN)/python -m local.schemas
+	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m local.schemas
 
-build: setup ## sam build, both layers included, into .aws-sam
-	@$(OFFLINE) $(SAM) build
+build: setup ## sam build, both layers included, into .aws-sam (does nothing when it is up to date)
+	@$(PYTHON) -m local.sam
+
+check: setup ## The inner loop, in under a minute: lint, types and tests/unit
+	@$(MAKE) $(PARALLEL) $(LINTERS) unit
 
 lint: setup ## ruff, mypy, cfn-lint, sam validate --lint and zizmor
+	@$(MAKE) $(PARALLEL) $(LINTERS)
+
+lint-code:
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
+
+lint-types:
+	@$(PYTHON) -m mypy
+
+lint-template:
 	@$(BIN)/cfn-lint template.yaml .github/aws/deploy-role.yaml examples/upstream.yaml
+
+lint-sam:
 	@$(OFFLINE) $(SAM) validate --lint
+
+lint-workflows:
 	@$(BIN)/zizmor --offline --no-progress --quiet .github
 
-format: setup ## Let ruff format the code and mend what it can
+unit:
+	@$(PYTEST) --quiet tests/unit $(PYTEST_FLAGS)
+
+format: setup ## Let ruff format the code and fix what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-test: lint ## The checks of `make lint`, then every test (PYTEST_FLAGS="-k name" for some)
-	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(PYTEST_FLAGS)
+test: lint build ## Everything: `make lint`, then every test (PYTEST_FLAGS="-k name" for some)
+	@$(PYTEST) $(TWO_WORKERS) $(PYTEST_FLAGS)
 
-proof: setup ## The long proofs of the promises, with their figures (PROOF_SEED=7 for other random schedules)
-	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -rP -m proof $(PYTEST_FLAGS)
+proof: TEST_SECONDS := 7200
+proof: build ## The long proofs of the guarantees, with their figures (PROOF_SEED=7 for other random schedules)
+	@$(PYTEST) $(TWO_WORKERS) -o faulthandler_timeout=3600 -rP -m proof $(PYTEST_FLAGS)
 
-mutation: setup ## Whether a test notices each small mistake in what the promises rest on (MUTATION_ONLY=ledger)
-	@nice -n 19 $(BIN)/python -m tests.tooling.mutation.run $(MUTATION_ONLY)
+mutation: setup ## Check that a test notices each small mistake in what the guarantees rest on (MUTATION_ONLY=ledger)
+	@nice -n 19 $(PYTHON) -m tests.tooling.mutation.run $(MUTATION_ONLY)
 
-coverage: setup ## Branch coverage of the layer and the functions; every branch of the functions and of what the promises rest on
-	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/cloud --cov --cov-report=
-	@$(BIN)/coverage report
-	@$(BIN)/coverage report --fail-under=100 --include='*/lifecycle.py,*/ledger.py,*/allomia.py,*/callbacks.py,functions/*'
+coverage: build ## Branch coverage of the layer and the functions; all branches of the functions and of what guarantees rest on
+	@$(PYTEST) $(TWO_WORKERS) -q tests/unit tests/cloud --cov --cov-report=
+	@$(PYTHON) -m coverage report
+	@$(PYTHON) -m coverage report --fail-under=100 --include='*/lifecycle.py,*/ledger.py,*/allomia.py,*/callbacks.py,functions/*'
 
-bench: setup ## Measure how fast and how cheap it is, into benchmarks/results/performance.md and docs/operate/cost.md (BENCH="batch" for some)
-	@$(BIN)/python -m benchmarks $(BENCH)
+bench: setup ## Measure speed and cost into benchmarks/results/performance.md and docs/operate/cost.md (BENCH="batch" for some)
+	@$(PYTHON) -m benchmarks $(BENCH)
 
-cost: setup ## Write these pages anew from the figures and the prices that are there
-	@$(BIN)/python -m benchmarks --pages
+cost: setup ## Write these pages again from the stored figures and prices
+	@$(PYTHON) -m benchmarks --pages
 
-demo: setup ## Deploy the real template here, place calls against the simulator, and prove what is promised
-	@$(BIN)/python -m local.demo
+demo: setup ## Deploy the real template to the local cloud, place calls against the simulator, and check every guarantee
+	@$(PYTHON) -m local.demo
 
-local: setup ## The same, left running, with hints on what to try
-	@$(BIN)/python -m local.up
+local: setup ## The same stack, left running, with commands to try
+	@$(PYTHON) -m local.up
 
 invoke: setup ## Run one function under Lambda's runtime emulator: FUNCTION=PlaceCallFunction EVENT=events/….json
-	@: "$${FUNCTION:?say which function: make invoke FUNCTION=PlaceCallFunction EVENT=events/….json}"
-	@: "$${EVENT:?say which event: make invoke FUNCTION=$$FUNCTION EVENT=events/….json}"
-	@$(BIN)/python -m local.emulator "$$FUNCTION" "$$EVENT"
+	@: "$${FUNCTION:?name a function: make invoke FUNCTION=PlaceCallFunction EVENT=events/….json}"
+	@: "$${EVENT:?name an event: make invoke FUNCTION=$$FUNCTION EVENT=events/….json}"
+	@$(PYTHON) -m local.emulator "$$FUNCTION" "$$EVENT" $${ENV_VARS:+--env-vars "$$ENV_VARS"}
+
+release: setup ## Commit and tag a release here, without pushing it: make release VERSION=0.1.0
+	@: "$${VERSION:?name a version: make release VERSION=0.1.0}"
+	@$(PYTHON) -m local.release make "$$VERSION"
 
 clean: ## Remove the environment, the build and the caches
 	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -17,8 +17,8 @@ from rich.console import Console
 from benchmarks import batch, cold_start, endurance, figures, healthy_call, package, pages, recovery, warm_webhook
 from benchmarks.machine import Machine
 from local.cloud import LocalCloud
+from local.environment import API_KEY
 from local.simulator import Simulator
-from local.world import API_KEY
 
 console = Console()
 

@@ -5,13 +5,13 @@ Loaded into the functions' own process (`benchmarks.runtime`), so it has their p
 
 from typing import Any
 
-import botocore.session
+import boto3
 import httpx
 
-from outbound_calls.allomia import http_client
+from outbound_calls.adapters.allomia import http_client
 
-# With nothing set, as boto3.client makes it.
-dynamodb: Any = botocore.session.Session().create_client("dynamodb")
+# With default settings.
+dynamodb: Any = boto3.client("dynamodb")
 allomia: httpx.Client | None = None
 
 

@@ -223,7 +223,7 @@ def _event(name: str) -> Any:
         case "ReceiveWebhookFunction":
             return event_of(KEY, json.dumps(WEBHOOK), SIGNING_KEY)
         case "PlaceCallFunction":
-            body = json.dumps({"requestId": KEY.request_id, "phoneNumber": "+15005550100"})
+            body = json.dumps({"requestId": KEY.request.request_id, "phoneNumber": "+15005550100"})
             return {"Records": [{"messageId": "m-1", "body": body, "attributes": {"SentTimestamp": "1775053800000"}}]}
         case "PollCallsFunction":
             due = {"dueShard": {"N": "0"}, "dueAt": {"N": "1775053980"}}
@@ -231,7 +231,7 @@ def _event(name: str) -> Any:
         case "PublishOutcomeFunction":
             return {"Records": [{"dynamodb": {"NewImage": ITEM}}]}
         case _:
-            return {"pathParameters": {"requestId": KEY.request_id}}
+            return {"pathParameters": {"requestId": KEY.request.request_id}}
 
 
 def table(found: Mapping[str, ColdStart]) -> Table:

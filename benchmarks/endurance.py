@@ -16,16 +16,16 @@ from statistics import median
 from typing import Any
 
 from benchmarks.batch import batch_of
+from benchmarks.counting_proxy import CountingProxy
 from benchmarks.function import Function, Usage
 from benchmarks.healthy_call import counted_stack, held
 from benchmarks.other_side import CALL_DETAILS, CONTACT_ID, OtherSide
 from benchmarks.warm_webhook import event_of
-from benchmarks.wire import CountingWire
 from local.cloud import LocalCloud
+from local.environment import API_KEY, SIGNING_KEY, LocalEnvironment
 from local.simulator import Simulator
 from local.stack import function_environment
-from local.world import API_KEY, SIGNING_KEY, World
-from outbound_calls.contracts import AttemptKey
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
 
 CALLS = 10
 BATCHES = 1_000
@@ -75,17 +75,17 @@ class _Environments:
     """One execution environment of each function, warm."""
 
     functions: Mapping[str, Function]
-    world: World
-    wire: CountingWire
+    world: LocalEnvironment
+    proxy: CountingProxy
 
     def call(self, name: str) -> dict[str, Usage]:
         """Ten calls from the message to the event."""
-        keys = [AttemptKey(request_id=f"{name}-{number}", attempt=1) for number in range(CALLS)]
+        keys = [AttemptKey(RequestKey(f"{name}-{number}"), 1) for number in range(CALLS)]
         used = {"PlaceCallFunction": self._invoke("PlaceCallFunction", [batch_of(name, CALLS)])}
         used["ReceiveWebhookFunction"] = self._invoke("ReceiveWebhookFunction", [self._webhook(key) for key in keys])
         # In batches, as the stream hands them over; a record that was published is never looked at again.
         records = [
-            {"eventName": "MODIFY", "dynamodb": {"NewImage": self.wire.items.pop(self._id(key))}} for key in keys
+            {"eventName": "MODIFY", "dynamodb": {"NewImage": self.proxy.items.pop(self._id(key))}} for key in keys
         ]
         used["PublishOutcomeFunction"] = self._invoke("PublishOutcomeFunction", [{"Records": records}])
         return used
@@ -98,16 +98,16 @@ class _Environments:
         return usage
 
     def _webhook(self, key: AttemptKey) -> dict[str, Any]:
-        call_id = self.wire.items[self._id(key)]["outboundCallId"]["S"]
+        call_id = self.proxy.items[self._id(key)]["outboundCallId"]["S"]
         state = {"outboundCallId": call_id, "contactId": CONTACT_ID, "status": "completed", "callDetails": CALL_DETAILS}
         return event_of(key, json.dumps(state), SIGNING_KEY)
 
     def _id(self, key: AttemptKey) -> tuple[str, str, str]:
-        return (self.world.stack.calls_table_name, key.request_id, str(key.attempt))
+        return (self.world.stack.calls_table_name, key.request.request_id, str(key.number))
 
 
 @contextmanager
-def environments(world: World, allomia_url: str, *names: str) -> Iterator[dict[str, Function]]:
+def environments(world: LocalEnvironment, allomia_url: str, *names: str) -> Iterator[dict[str, Function]]:
     """One execution environment for each of these functions, told what the deployed ones are."""
     credentials = {name: value for name, value in world.cloud.environment().items() if name.startswith("AWS_")}
     del credentials["AWS_ENDPOINT_URL"], credentials["AWS_DEFAULT_REGION"], credentials["AWS_EC2_METADATA_DISABLED"]
@@ -121,7 +121,7 @@ def environments(world: World, allomia_url: str, *names: str) -> Iterator[dict[s
         yield functions
 
 
-def measure(world: World, wire: CountingWire, batches: int = BATCHES) -> Endurance:
+def measure(world: LocalEnvironment, proxy: CountingProxy, batches: int = BATCHES) -> Endurance:
     """Send that many batches through."""
     with (
         OtherSide() as allomia,
@@ -129,20 +129,20 @@ def measure(world: World, wire: CountingWire, batches: int = BATCHES) -> Enduran
         held(world, "PublishOutcomeFunctionOutcome"),
         environments(world, allomia.url, *FUNCTIONS) as functions,
     ):
-        parts = _Environments(functions, world, wire)
+        parts = _Environments(functions, world, proxy)
         for number in range(WARM_UP):
             parts.call(f"warm-up-{number}")
         stages, samples, done = [], [], 0
         for size in SIZES:
             if size > batches * CALLS:
                 break
-            wire.clear()
+            proxy.clear()
             began, used = time.monotonic(), []
             for number in range(done, size // CALLS):
                 used.append(parts.call(f"endurance-{number}"))
                 if number % SAMPLE_EVERY == 0:
                     samples.append(_sample(number * CALLS, used[-1]))
-            done, traffic = size // CALLS, wire.clear()
+            done, traffic = size // CALLS, proxy.clear()
             calls = len(used) * CALLS
             stages.append(
                 Stage(

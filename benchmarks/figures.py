@@ -1,4 +1,4 @@
-"""All figures, as they were last taken: benchmarks/results/performance.json. The pages are made of them and of nothing else."""
+"""All measured figures, in benchmarks/results/performance.json. The pages are generated from them."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """What does a healthy call ask of AWS: requests, write units, invocations, log lines and bytes?
 
 Counted on the deployed stack: the real template on the local cloud, the simulator as AlloMia, and between the functions
-and the cloud a wire that counts. The event sources are held until a full batch waits for them, so that every count is
+and the cloud a proxy that counts. The event sources are held until a full batch waits for them, so that every count is
 exact and is the same each time.
 
     python -m benchmarks.healthy_call
@@ -18,10 +18,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from benchmarks.wire import CountingWire
+from benchmarks.counting_proxy import CountingProxy
 from local.cloud import LocalCloud
+from local.environment import API_KEY, LocalEnvironment, deploy_into
 from local.simulator import Simulator
-from local.world import API_KEY, World, deploy_into
 
 CALLS = 10
 """A full batch, of the queue as of the stream."""
@@ -103,22 +103,24 @@ def message(request_id: str, size: int = MESSAGE_BYTES) -> str:
 
 
 @contextmanager
-def counted_stack(cloud: LocalCloud, allomia: Simulator, name: str = "counted") -> Iterator[tuple[World, CountingWire]]:
-    """A stack whose functions reach the cloud over a wire that counts; warm, with what is done only once behind it."""
-    with CountingWire(cloud.endpoint_url) as wire:
+def counted_stack(
+    cloud: LocalCloud, allomia: Simulator, name: str = "counted"
+) -> Iterator[tuple[LocalEnvironment, CountingProxy]]:
+    """A stack whose functions reach the cloud over a proxy that counts; warm, with what is done only once behind it."""
+    with CountingProxy(cloud.endpoint_url) as proxy:
         # So late that the webhooks come first and no call is polled.
-        parameters: dict[str, str | int] = {"LocalEndpointUrl": wire.url, "WebhookGraceSeconds": 600}
+        parameters: dict[str, str | int] = {"LocalEndpointUrl": proxy.url, "WebhookGraceSeconds": 600}
         world = deploy_into(cloud, allomia, parameters | {"CallDeadlineSeconds": 3600}, name)
         world.send({"requestId": "warm-up"} | MESSAGE)
-        until(lambda: bool(world.heard()))
+        until(lambda: bool(world.outcome_events()))
         # The log of an invocation is there a moment after what it did.
         until(lambda: all(_said(world)[function].invocations for function in HEALTHY))
-        yield world, wire
+        yield world, proxy
 
 
-def count_calls(world: World, wire: CountingWire, calls: int = CALLS) -> HealthyCalls:
+def count_calls(world: LocalEnvironment, proxy: CountingProxy, calls: int = CALLS) -> HealthyCalls:
     """Place a full batch of calls that go well, and count what that takes."""
-    wire.clear()
+    proxy.clear()
     said_before = _said(world)
     name = f"counted-{time.time_ns()}"
     bodies = [message(f"{name}-{number}") for number in range(calls)]
@@ -133,14 +135,14 @@ def count_calls(world: World, wire: CountingWire, calls: int = CALLS) -> Healthy
     heard: set[str] = set()
 
     def all_heard() -> bool:
-        heard.update(event["requestId"] for event in world.heard())
+        heard.update(event["requestId"] for event in world.outcome_events())
         return heard >= ids
 
     until(all_heard)
     until(
         lambda: _said(world)["PublishOutcomeFunction"].invocations > said_before["PublishOutcomeFunction"].invocations
     )
-    traffic, said = wire.clear(), _said(world)
+    traffic, said = proxy.clear(), _said(world)
     writes = [traffic.writes[each] for each in sorted(ids)]
     return HealthyCalls(
         calls=calls,
@@ -154,24 +156,24 @@ def count_calls(world: World, wire: CountingWire, calls: int = CALLS) -> Healthy
     )
 
 
-def count_idle(world: World, wire: CountingWire, sweeps: int = SWEEPS) -> Idle:
+def count_idle(world: LocalEnvironment, proxy: CountingProxy, sweeps: int = SWEEPS) -> Idle:
     """Let the poller sweep while nothing is due, and count what that takes."""
     session = boto3.session.Session(world.cloud.account, "local", region_name=world.cloud.region)
     # On AWS this operation has a host of its own.
     config = Config(proxies={}, inject_host_prefix=False)
     machines = session.client("stepfunctions", endpoint_url=world.cloud.endpoint_url, config=config)
-    wire.clear()
+    proxy.clear()
     before = _said(world)["PollCallsFunction"].invocations
     for _ in range(sweeps):
         done = machines.start_sync_execution(stateMachineArn=world.stack.poller_arn, input="{}")
         if done["status"] != "SUCCEEDED":
             raise RuntimeError(f"the sweep {done['status']}: {done.get('cause')}")
     invocations = _said(world)["PollCallsFunction"].invocations - before
-    return Idle(sweeps, invocations, dict(wire.clear().requests))
+    return Idle(sweeps, invocations, dict(proxy.clear().requests))
 
 
 @contextmanager
-def held(world: World, mapping: str) -> Iterator[None]:
+def held(world: LocalEnvironment, mapping: str) -> Iterator[None]:
     """Let an event source wait, so that what comes meanwhile is one batch."""
     _switch(world, mapping, on=False)
     try:
@@ -181,7 +183,7 @@ def held(world: World, mapping: str) -> Iterator[None]:
 
 
 @contextmanager
-def calls_of(world: World, seconds: float) -> Iterator[None]:
+def calls_of(world: LocalEnvironment, seconds: float) -> Iterator[None]:
     """Let each call that AlloMia takes meanwhile last so long."""
     usual = world.allomia.faults().ring_seconds
     world.allomia.configure(ring_seconds=seconds)
@@ -191,13 +193,13 @@ def calls_of(world: World, seconds: float) -> Iterator[None]:
         world.allomia.configure(ring_seconds=usual)
 
 
-def _switch(world: World, mapping: str, *, on: bool) -> None:
+def _switch(world: LocalEnvironment, mapping: str, *, on: bool) -> None:
     functions, uuid = world.cloud.client("lambda"), world.stack.resources[mapping]
     functions.update_event_source_mapping(UUID=uuid, Enabled=on)
     until(lambda: functions.get_event_source_mapping(UUID=uuid)["State"] == ("Enabled" if on else "Disabled"))
 
 
-def _said(world: World) -> Mapping[str, Said]:
+def _said(world: LocalEnvironment) -> Mapping[str, Said]:
     """What each function has written to its log group until now."""
     found = {}
     for function in FUNCTIONS:
@@ -209,13 +211,13 @@ def _said(world: World) -> Mapping[str, Said]:
     return found
 
 
-def _log(world: World, function: str) -> list[str]:
+def _log(world: LocalEnvironment, function: str) -> list[str]:
     group = world.stack.resources[function.replace("Function", "LogGroup")]
     pages = world.cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
     return [event["message"] for page in pages for event in page["events"]]
 
 
-def _metrics(world: World, function: str) -> Iterator[str]:
+def _metrics(world: LocalEnvironment, function: str) -> Iterator[str]:
     """The metrics in the function's log, by the embedded metric format."""
     for message in _log(world, function):
         if message.startswith("{") and "_aws" in (line := json.loads(message)):
@@ -241,9 +243,9 @@ def measure() -> tuple[HealthyCalls, Idle]:
     with (
         LocalCloud() as cloud,
         Simulator(gateway=cloud.endpoint_url, accepted_keys=(API_KEY,)) as allomia,
-        counted_stack(cloud, allomia) as (world, wire),
+        counted_stack(cloud, allomia) as (world, proxy),
     ):
-        return count_calls(world, wire), count_idle(world, wire)
+        return count_calls(world, proxy), count_idle(world, proxy)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from benchmarks.endurance import Endurance
 from benchmarks.function import HERE
 from benchmarks.healthy_call import HealthyCalls
 from local.sam import ROOT
-from outbound_calls.workers import WORKERS
+from outbound_calls.runtime.workers import WORKERS
 
 if TYPE_CHECKING:
     from benchmarks.figures import Figures

@@ -1,4 +1,4 @@
-"""The pages benchmarks/results/performance.md and docs/operate/cost.md: the words of the templates, the numbers of the figures."""
+"""benchmarks/results/performance.md and docs/operate/cost.md: the text of the templates, the numbers of the figures."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from benchmarks.function import HERE
 from benchmarks.healthy_call import FUNCTIONS, HealthyCalls, Said
 from benchmarks.money import Line, Price, Region, Shape
 from benchmarks.plots import draw
+from local.sam import ROOT
 
 NAMES = {
     "PlaceCallFunction": "place_call",
@@ -22,6 +23,8 @@ NAMES = {
 }
 READS = {f"dynamodb:{name}" for name in ("GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems")}
 MILLION = 1_000_000
+PERFORMANCE = FILE.with_name("performance.md")
+COST = ROOT / "docs/operate/cost.md"
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Table:
 
 def write(figures: Figures) -> None:
     """Write both pages and draw their pictures."""
-    FILE.with_name("performance.md").write_text(performance(figures))
-    FILE.with_name("cost.md").write_text(cost(figures))
+    PERFORMANCE.write_text(performance(figures))
+    COST.write_text(cost(figures))
     draw(figures)
 
 

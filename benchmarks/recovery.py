@@ -19,8 +19,8 @@ from uuid import uuid4
 from benchmarks.healthy_call import MESSAGE, until
 from benchmarks.other_side import Behaviour, OtherSide
 from local.cloud import LocalCloud
+from local.environment import LocalEnvironment, deploy_into
 from local.simulator import Simulator
-from local.world import World, deploy_into
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
@@ -101,7 +101,7 @@ def most_within(times: list[float], seconds: float) -> int:
     return most
 
 
-def _fill(world: World, calls: int) -> None:
+def _fill(world: LocalEnvironment, calls: int) -> None:
     """Have so many calls come due now."""
     world.send({"requestId": "model"} | MESSAGE)
     until(lambda: world.calls().get("model", {}).get("status") == "calling")
@@ -123,7 +123,7 @@ def _copy(model: dict[str, Any], name: str, due_at: int) -> dict[str, Any]:
     }
 
 
-def _left(world: World) -> Iterator[Left]:
+def _left(world: LocalEnvironment) -> Iterator[Left]:
     """Look how many calls are left, until there are none: whatever has no outcome yet is in the index."""
     began = time.monotonic()
     while (seconds := time.monotonic() - began) < GIVE_UP_SECONDS:
@@ -135,7 +135,7 @@ def _left(world: World) -> Iterator[Left]:
     raise TimeoutError(f"calls have no outcome after {GIVE_UP_SECONDS:.0f} s")
 
 
-def _in_index(world: World, shard: int) -> int:
+def _in_index(world: LocalEnvironment, shard: int) -> int:
     pages = (
         world.cloud.client("dynamodb")
         .get_paginator("query")

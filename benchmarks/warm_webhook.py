@@ -16,15 +16,15 @@ from benchmarks.other_side import CALL_DETAILS, CONTACT_ID, Behaviour, OtherSide
 from benchmarks.spread import Spread
 from local.cloud import ACCOUNT, REGION
 from local.sam import build
-from outbound_calls.callbacks import sign
-from outbound_calls.contracts import AttemptKey
+from outbound_calls.adapters.callback_urls import sign
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
 
 REQUESTS = 50
 RUNS = 40
 LIMIT = 1.15
 SIGNING_KEY = "benchmark"
 CALL_ID = "c3d4e5f6-a7b8-9012-cdef-345678901234"
-KEY = AttemptKey(request_id="reminder-A-1001", attempt=1)
+KEY = AttemptKey(RequestKey("reminder-A-1001"), 1)
 WEBHOOK = {
     "outboundCallId": CALL_ID,
     "contactId": CONTACT_ID,
@@ -33,7 +33,7 @@ WEBHOOK = {
 }
 # The item after the outcome was written.
 ITEM = {
-    "requestId": {"S": KEY.request_id},
+    "requestId": {"S": KEY.request.request_id},
     "attempt": {"N": "1"},
     "status": {"S": "completed"},
     "createdAt": {"N": "1775053800"},
@@ -69,8 +69,8 @@ def event_of(key: AttemptKey, body: str, signing_key: str) -> dict[str, Any]:
     signature = sign(signing_key, key)
     return {
         "version": "2.0",
-        "rawPath": f"/webhooks/allomia/{key.request_id}/{key.attempt}/{signature}",
-        "pathParameters": {"requestId": key.request_id, "attempt": str(key.attempt), "signature": signature},
+        "rawPath": f"/webhooks/allomia/{key.request.request_id}/{key.number}/{signature}",
+        "pathParameters": {"requestId": key.request.request_id, "attempt": str(key.number), "signature": signature},
         "body": body,
         "isBase64Encoded": False,
     }

@@ -1,7 +1,7 @@
-"""`make demo`: the whole main job on this machine, watched live, and checked against what is promised.
+"""`make demo`: the whole system on localhost, shown live and checked against its guarantees.
 
-Starts the local cloud and AlloMia's simulator, builds and deploys the real template, posts the requests of
-events/requests, and waits for the outcome of each. Exits with 1 when anything is not as promised.
+Starts the local cloud and the AlloMia simulator, builds and deploys the real template, sends the requests of
+events/requests, and waits for the outcome of each. Exits with 1 if a guarantee does not hold.
 """
 
 import json
@@ -19,15 +19,15 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from local.environment import LocalEnvironment, running
 from local.simulator.magic_numbers import MAGIC_NUMBERS, MagicNumber
-from local.world import World, running
 
 REQUESTS = Path(__file__).resolve().parent.parent / "events/requests"
-REFUSED = "bad-message"
-TWICE = "duplicate"
+INVALID = "invalid-message"
+DUPLICATE = "duplicate"
 GIVE_UP_SECONDS = 90.0
 SWEEP_SECONDS = 3.0
-"""The poller's own schedule starts it every minute; the demo does not wait for that."""
+"""The poller's schedule starts it every minute; the demo does not wait for that."""
 
 TERMINAL = frozenset({"completed", "failed", "busy", "no-answer", "rejected", "unknown"})
 _STYLES = {"completed": "green", "unknown": "red", "rejected": "red", "scheduled": "yellow", "calling": "cyan"}
@@ -35,7 +35,7 @@ _STYLES = {"completed": "green", "unknown": "red", "rejected": "red", "scheduled
 
 @dataclass(frozen=True)
 class Case:
-    """A request of the demo, and what AlloMia will do to it."""
+    """A request of the demo, and what AlloMia does with it."""
 
     name: str
     body: str
@@ -43,22 +43,22 @@ class Case:
 
     @property
     def request_id(self) -> str:
-        """As the message says."""
+        """The message's requestId."""
         return str(json.loads(self.body)["requestId"])
 
     @property
     def what(self) -> str:
-        """What is special about it."""
-        return "the same message is sent twice" if self.name == TWICE else self.allomia.what
+        """What is special about this request."""
+        return "the same message is sent twice" if self.name == DUPLICATE else self.allomia.what
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing promised, and whether it came true."""
+    """One guarantee, and whether it holds."""
 
-    promise: str
+    guarantee: str
     found: str
-    kept: bool
+    holds: bool
 
 
 def main() -> int:
@@ -69,31 +69,31 @@ def main() -> int:
     cases = [
         Case(path.stem, path.read_text(), MAGIC_NUMBERS[json.loads(path.read_text())["phoneNumber"]])
         for path in sorted(REQUESTS.glob("*.json"))
-        if path.stem != REFUSED
+        if path.stem != INVALID
     ]
     with ExitStack() as everything:
-        with console.status("Starting the local cloud and AlloMia's simulator, building and deploying template.yaml"):
+        with console.status("Starting the local cloud and the AlloMia simulator, and deploying template.yaml"):
             started = time.monotonic()
-            world = everything.enter_context(running())
-        console.print(f"{world.stack.name} deployed in {time.monotonic() - started:.0f} s\n")
-        send(world, cases)
-        calls = watch(world, cases, console)
-        checks = list(check(world, cases, calls))
+            environment = everything.enter_context(running())
+        console.print(f"{environment.stack.name} deployed in {time.monotonic() - started:.0f} s\n")
+        send(environment, cases)
+        calls = watch(environment, cases, console)
+        checks = list(check(environment, cases, calls))
     console.print(Group(*_summary(checks)))
-    return 0 if all(check.kept for check in checks) else 1
+    return 0 if all(check.holds for check in checks) else 1
 
 
-def send(world: World, cases: Iterable[Case]) -> None:
-    """Post every request, one of them twice, and one that no call can come of."""
+def send(environment: LocalEnvironment, cases: Iterable[Case]) -> None:
+    """Send every request, one of them twice, and an invalid message."""
     for case in cases:
-        world.send(case.body)
-        if case.name == TWICE:
-            world.send(case.body)
-    world.send((REQUESTS / f"{REFUSED}.json").read_text())
+        environment.send(case.body)
+        if case.name == DUPLICATE:
+            environment.send(case.body)
+    environment.send((REQUESTS / f"{INVALID}.json").read_text())
 
 
-def watch(world: World, cases: list[Case], console: Console) -> Mapping[str, Mapping[str, Any]]:
-    """Show the calls until each has its outcome, or for as long as anybody should wait; returns the calls."""
+def watch(environment: LocalEnvironment, cases: list[Case], console: Console) -> Mapping[str, Mapping[str, Any]]:
+    """Show the calls until each has its outcome, for GIVE_UP_SECONDS at most; returns the calls."""
     progress = Progress(TextColumn("outcomes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     task = progress.add_task("outcomes", total=len(cases))
     deadline = time.monotonic() + GIVE_UP_SECONDS
@@ -101,9 +101,9 @@ def watch(world: World, cases: list[Case], console: Console) -> Mapping[str, Map
     with Live(console=console, refresh_per_second=4) as live:
         while True:
             if time.monotonic() >= next_sweep:
-                world.sweep()
+                environment.sweep()
                 next_sweep = time.monotonic() + SWEEP_SECONDS
-            calls, dials = world.calls(), world.dials()
+            calls, dials = environment.calls(), environment.dials()
             ended = sum(calls.get(case.request_id, {}).get("status") in TERMINAL for case in cases)
             progress.update(task, completed=ended)
             live.update(Group(table(cases, calls, dials), progress))
@@ -113,8 +113,8 @@ def watch(world: World, cases: list[Case], console: Console) -> Mapping[str, Map
 
 
 def table(cases: Iterable[Case], calls: Mapping[str, Mapping[str, Any]], dials: Mapping[str, tuple[int, int]]) -> Table:
-    """The calls as they stand."""
-    shown = Table("request", "what happens", "status", "by", "seconds", "rung", header_style="bold")
+    """The current status of the calls."""
+    shown = Table("request", "what happens", "status", "source", "seconds", "calls", header_style="bold")
     shown.columns[0].no_wrap = shown.columns[2].no_wrap = True
     for case in cases:
         call = calls.get(case.request_id, {})
@@ -131,63 +131,63 @@ def table(cases: Iterable[Case], calls: Mapping[str, Mapping[str, Any]], dials: 
     return shown
 
 
-def check(world: World, cases: list[Case], calls: Mapping[str, Mapping[str, Any]]) -> Iterable[Check]:
-    """Hold what happened against what is promised."""
-    as_promised = [
+def check(environment: LocalEnvironment, cases: list[Case], calls: Mapping[str, Mapping[str, Any]]) -> Iterable[Check]:
+    """Compare what happened with the guarantees."""
+    as_expected = [
         case
         for case in cases
         if (call := calls.get(case.request_id))
         and (call["status"], call.get("outcomeSource")) == (case.allomia.status, case.allomia.source)
     ]
     yield Check(
-        "every request has the outcome that AlloMia's behaviour leaves, from where it must come",
-        f"{len(as_promised)} of {len(cases)}",
-        len(as_promised) == len(cases),
+        "every request has the outcome and the source that AlloMia's behaviour leads to",
+        f"{len(as_expected)} of {len(cases)}",
+        len(as_expected) == len(cases),
     )
-    dials = world.dials()
+    dials = environment.dials()
     most = max((attempted for attempted, _ in dials.values()), default=0)
     right = sum(dials.get(case.request_id, (0, 0))[1] == case.allomia.dials for case in cases)
     yield Check(
-        "nobody was rung twice",
-        f"{right} of {len(cases)} rung exactly once, none more often",
+        "no one was called twice",
+        f"{right} of {len(cases)} called exactly once, none more often",
         right == len(cases) and most <= 2 and set(dials) == {case.request_id for case in cases},
     )
-    heard = _hear(world, len(cases))
+    events = _events(environment, len(cases))
     yield Check(
-        "every outcome came over the bus",
-        f"events for {len(heard)} of {len(cases)} requests",
-        heard.keys() == {case.request_id for case in cases},
+        "every outcome was published as an event",
+        f"events for {len(events)} of {len(cases)} requests",
+        events.keys() == {case.request_id for case in cases},
     )
-    rejected = world.rejected()
+    invalid = environment.invalid_messages()
     yield Check(
-        "the bad message is kept, with the reason",
-        "; ".join(message.attributes.get("reason", "no reason") for message in rejected) or "not found",
-        [message.attributes.get("field") for message in rejected] == ["phoneNumber"],
+        "the invalid message is kept, with the reason",
+        "; ".join(message.attributes.get("reason", "no reason") for message in invalid) or "not found",
+        [message.attributes.get("field") for message in invalid] == ["phoneNumber"],
     )
-    left = [call for call in calls.values() if {"request", "dueAt", "dueShard"} & call.keys()]
+    with_request = [call for call in calls.values() if {"request", "dueAt", "dueShard"} & call.keys()]
     yield Check(
-        "no name, number or variable is left in the table",
-        f"{len(left)} of {len(calls)} records hold a request",
-        not left,
+        "no name, number or variable remains in the table",
+        f"{len(with_request)} of {len(calls)} records hold a request",
+        not with_request,
     )
-    letters = world.dead_letters()
+    letters = environment.dead_letters()
     yield Check("the dead-letter queue is empty", f"{len(letters)} messages", not letters)
 
 
-def _hear(world: World, expected: int) -> Counter[str]:
-    """The outcome events by request; the stream may take a moment to deliver the last ones."""
-    heard: Counter[str] = Counter()
+def _events(environment: LocalEnvironment, expected: int) -> Counter[str]:
+    """The number of outcome events by request; the stream may take a moment to deliver the last ones."""
+    events: Counter[str] = Counter()
     deadline = time.monotonic() + 15.0
-    while len(heard) < expected and time.monotonic() < deadline:
-        heard.update(event["requestId"] for event in world.heard())
+    while len(events) < expected and time.monotonic() < deadline:
+        events.update(event["requestId"] for event in environment.outcome_events())
         time.sleep(0.3)
-    return heard
+    return events
 
 
 def _summary(checks: Iterable[Check]) -> Iterable[Table | str]:
-    shown = Table("promised", "found", "", header_style="bold")
+    shown = Table("guarantee", "found", "", header_style="bold")
     for each in checks:
-        shown.add_row(each.promise, each.found, "[green]✔[/]" if each.kept else "[red]✘[/]")
+        shown.add_row(each.guarantee, each.found, "[green]✔[/]" if each.holds else "[red]✘[/]")
     yield ""
     yield shown
 

@@ -1,8 +1,8 @@
-"""Functions as `sam build` made them, run as Lambda runs them, without Docker.
+"""Runs the functions that `sam build` built as Lambda runs them, without Docker.
 
-The real Lambda runtime interface emulator, which aws-sam-cli carries, drives the real Python runtime client. The
-function finds its own code, its layers and the standard library, and nothing else: a package that the layer lacks
-cannot be imported. The timeout is enforced, the memory is not.
+The real Lambda runtime interface emulator, which is part of aws-sam-cli, drives the real Python runtime client. A
+function can import its own code, its layers and the standard library, and nothing else. The timeout is enforced, the
+memory limit is not.
 
     python -m local.emulator PlaceCallFunction events/place_call/completed.json
 """
@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -22,18 +23,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 from samtranslator.yaml_helper import yaml_parse
 
+from local.child_process import ChildProcess
 from local.cloud import ACCOUNT, HOST, REGION, free_port
-from local.leash import Leash
 from local.sam import BUILD, ROOT, SamError, build
 
 START_SECONDS = 10.0
 LOG_SECONDS = 2.0
 
-# What Lambda sets by itself, and a template cannot.
+# Lambda sets these itself; a template cannot.
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION")
 
 DEFAULT_ENVIRONMENT = {
@@ -44,24 +46,24 @@ DEFAULT_ENVIRONMENT = {
 
 
 class EmulatorError(Exception):
-    """The function could not be run at all; the message says what to do."""
+    """The function could not run; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What became of one invocation."""
+    """The result of one invocation."""
 
     answer: Any
-    """What the function returned, or Lambda's description of its error; None where there is neither."""
+    """What the function returned, or Lambda's description of its error, if there is either."""
     error: str | None
-    """What went wrong: the error's type and message, a timeout, a failed start; None when the function returned."""
+    """The error's type and message, a timeout or a failed start; None when the function returned."""
     log: tuple[str, ...]
     """The lines that the function printed."""
 
 
 @dataclass(frozen=True)
 class BuiltFunction:
-    """What the built template says of one function."""
+    """One function as the built template describes it."""
 
     name: str
     code: Path
@@ -70,14 +72,14 @@ class BuiltFunction:
     memory: int
     layers: tuple[Path, ...]
     variables: Mapping[str, str | None]
-    """The environment that it declares; None where the value is known only once the stack is deployed."""
+    """Its environment variables; None where only a deployed stack knows the value."""
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """Read the function with this logical id from the build's output.
+        """Read the function with this logical id from the build.
 
         Raises:
-            EmulatorError: There is none.
+            EmulatorError: There is no such function.
         """
         template = yaml_parse((BUILD / "template.yaml").read_text())
         functions = {
@@ -102,10 +104,10 @@ class BuiltFunction:
         )
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
-        """The function's environment: what the template declares, with the given values in their places.
+        """The environment variables of the template, with the given values.
 
         Raises:
-            EmulatorError: A given name is not one that the template declares, so Lambda would not set it.
+            EmulatorError: The template does not declare a given variable, so Lambda would not set it.
         """
         unknown = sorted(given.keys() - self.variables.keys() - set(CREDENTIALS))
         if unknown:
@@ -115,26 +117,26 @@ class BuiltFunction:
 
 
 class Emulator:
-    """One running function. It works on one invocation at a time, as an instance on Lambda does.
+    """One running function. Like an execution environment on Lambda, it handles one invocation at a time.
 
     Args:
-        function: Its logical id in the template, which must be built (`local.sam.build`), or its description.
+        function: Its logical id in the built template (`local.sam.build`), or its description.
         environment: Values for variables that the template declares, and AWS credentials.
     """
 
     def __init__(self, function: str | BuiltFunction, environment: Mapping[str, str] | None = None) -> None:
         self._function = BuiltFunction.load(function) if isinstance(function, str) else function
         self._environment = self._function.environment(environment or {})
-        self._process: Leash | None = None
+        self._process: ChildProcess | None = None
         self._folder: Path | None = None
         self._url = ""
         self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Start it; the function's own initialisation waits for the first invocation.
+        """Start it. The function itself initializes at the first invocation.
 
         Raises:
-            EmulatorError: It cannot run here, or did not start.
+            EmulatorError: It cannot run on this machine, or did not start.
         """
         self._folder = Path(tempfile.mkdtemp(prefix="allomia-emulator-"))
         try:
@@ -151,7 +153,7 @@ class Emulator:
         self.stop()
 
     def stop(self) -> None:
-        """End the function and remove its log. May be called twice."""
+        """Stop the function and remove its log. Safe to call twice."""
         process, self._process = self._process, None
         if process is not None:
             process.stop()
@@ -160,7 +162,7 @@ class Emulator:
             self._folder = None
 
     def invoke(self, event: Any) -> Invocation:
-        """Hand the function an event and wait for what it answers.
+        """Invoke the function with an event and wait for the result.
 
         Raises:
             EmulatorError: The emulator itself failed.
@@ -181,7 +183,7 @@ class Emulator:
     def _start(self, folder: Path) -> None:
         api, runtime = free_port(), free_port()
         self._url = f"http://{HOST}:{api}"
-        self._process = Leash(
+        self._process = ChildProcess(
             [
                 _emulator_binary(),
                 "--runtime-interface-emulator-address",
@@ -204,7 +206,7 @@ class Emulator:
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self._function.memory),
                 "LAMBDA_TASK_ROOT": str(self._function.code),
                 "PYTHONPATH": os.pathsep.join(str(layer) for layer in self._function.layers),
-                # The build's output stays as it was built.
+                # Leave the build as it is.
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
             folder=self._function.code,
@@ -218,7 +220,7 @@ class Emulator:
                 time.sleep(0.02)
             else:
                 return
-        raise EmulatorError(f"The emulator did not start. It printed:\n{self._log()}")
+        raise EmulatorError(f"The emulator did not start. Its output:\n{self._log()}")
 
     def _log(self) -> str:
         if self._folder is None:
@@ -226,7 +228,7 @@ class Emulator:
         return (self._folder / "log").read_text(errors="replace")
 
     def _log_until_report(self, start: int) -> str:
-        # The report may be printed a moment after the answer is given.
+        # The report may follow the response after a moment.
         deadline = time.monotonic() + LOG_SECONDS
         while True:
             log = self._log()[start:]
@@ -236,9 +238,9 @@ class Emulator:
 
 
 def environment_file(path: Path, function: str) -> dict[str, str]:
-    """One function's variables from a file for sam's --env-vars: its own section before the common one.
+    """One function's variables from a file in the format of sam's --env-vars.
 
-    Names in the common section, `Parameters`, are taken where the function declares them.
+    The function's own section overrides the common section, `Parameters`, of which only declared names count.
     """
     sections = json.loads(path.read_text())
     declared = BuiltFunction.load(function).variables
@@ -279,9 +281,9 @@ def _invocation(response: httpx.Response, log: str) -> Invocation:
     try:
         answer = response.json()
     except json.JSONDecodeError:
-        # A timeout is told in plain words, and a function that did not even start in none.
+        # A timeout comes as plain text, and a function that did not start has no text.
         return Invocation(answer=None, error=response.text or "the function did not start", log=lines)
-    # An error comes with HTTP 200 too; its description tells it from an answer.
+    # An error also has HTTP status 200; these two fields distinguish it.
     failed = isinstance(answer, dict) and {"errorType", "errorMessage"} <= answer.keys()
     problem = f"{answer['errorType']}: {answer['errorMessage']}" if failed else None
     return Invocation(answer=answer, error=problem, log=lines)
@@ -291,8 +293,41 @@ def _of_lambda(line: str) -> bool:
     return " (rapid) " in line or line.startswith(("START RequestId: ", "END RequestId: ", "REPORT RequestId: "))
 
 
+def _environment(function: str, file: Path) -> dict[str, str]:
+    """Credentials of the shell and values of the file.
+
+    Raises:
+        EmulatorError: Without `make local` in another terminal the function could not even start.
+    """
+    environment = {key: os.environ[key] for key in CREDENTIALS if key in os.environ}
+    if file.exists():
+        environment |= environment_file(file, function)
+    missing = sorted(
+        name
+        for name, value in BuiltFunction.load(function).variables.items()
+        if value is None and name not in environment
+    )
+    if missing:
+        found = f"has no value for {', '.join(missing)}" if file.exists() else "does not exist"
+        shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
+        raise EmulatorError(f"{shown} {found}. Run `make local` in another terminal first: it writes that file.")
+    endpoint_url = environment.get("AWS_ENDPOINT_URL")
+    if endpoint_url and not _accepts_connections(endpoint_url):
+        raise EmulatorError(f"Nothing listens at {endpoint_url}. Is `make local` still running in another terminal?")
+    return environment
+
+
+def _accepts_connections(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or HOST, parts.port or 80), timeout=2.0).close()
+    except OSError:
+        return False
+    return True
+
+
 def main() -> int:
-    """Run one function on one event: its log to standard error, its answer to standard output."""
+    """Invoke one function with one event: its log goes to standard error, its result to standard output."""
     parser = argparse.ArgumentParser(prog="python -m local.emulator", description=main.__doc__)
     parser.add_argument("function", help="its logical id, such as PlaceCallFunction")
     parser.add_argument("event", type=Path, help="a JSON file")
@@ -305,9 +340,7 @@ def main() -> int:
         return 2
     try:
         build()
-        environment = {key: os.environ[key] for key in CREDENTIALS if key in os.environ}
-        if arguments.env_vars.exists():
-            environment |= environment_file(arguments.env_vars, arguments.function)
+        environment = _environment(arguments.function, arguments.env_vars)
         with Emulator(arguments.function, environment) as emulator:
             invocation = emulator.invoke(event)
     except (EmulatorError, SamError) as problem:

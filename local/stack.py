@@ -1,17 +1,15 @@
-"""The real template, deployed by `sam deploy` onto the local cloud.
+"""Deploys the real template to the local cloud with `sam deploy`.
 
-The template is deployed unchanged. Afterwards a few things that it asks for and that the emulator leaves out are
-made through the same AWS API, as read from the processed template: the routes of the HTTP API, the table's time to
-live, and numbers which reach a property through a parameter and arrive there as text.
+The template is deployed unchanged. The emulator ignores a few properties, so these are then applied through the AWS
+APIs, as the processed template says: the routes of the HTTP API, the time to live of tables, and numbers that come
+from a parameter, which the emulator passes as text.
 """
 
 import hashlib
 import re
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from local.cloud import LocalCloud
@@ -23,38 +21,38 @@ Template = Mapping[str, Any]
 
 
 class StackError(Exception):
-    """The template holds something that cannot be made up for here."""
+    """The template needs something that this module cannot apply."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A deployed stack: where its parts are."""
+    """A deployed stack: names, URLs and ARNs of its resources."""
 
     name: str
     api_url: str
-    """The HTTP API's base, which on AWS would be https://{id}.execute-api.{region}.amazonaws.com."""
+    """The base URL of the HTTP API; on AWS, https://{id}.execute-api.{region}.amazonaws.com."""
     outputs: Mapping[str, str]
     resources: Mapping[str, str]
     """Physical ids by the template's logical ids."""
 
     @property
     def call_queue_url(self) -> str:
-        """Where requests for calls are sent."""
+        """The queue for call requests."""
         return self.outputs["CallQueueUrl"]
 
     @property
     def call_queue_arn(self) -> str:
-        """The same queue's ARN."""
+        """The ARN of the same queue."""
         return self.outputs["CallQueueArn"]
 
     @property
     def invalid_messages_queue_url(self) -> str:
-        """Messages that can never become a call."""
+        """Messages that match no message of the contract."""
         return self.outputs["InvalidMessagesQueueUrl"]
 
     @property
     def dead_letter_queue_url(self) -> str:
-        """Messages that the stack failed on."""
+        """Messages that failed five times."""
         return self.outputs["DeadLetterQueueUrl"]
 
     @property
@@ -69,17 +67,17 @@ class Stack:
 
     @property
     def webhook_url(self) -> str:
-        """The base of the callback URLs; reachable from this machine."""
+        """The base of the callback URLs, reachable from localhost."""
         return self.outputs["WebhookUrl"]
 
     @property
     def poller_arn(self) -> str:
-        """The state machine that sweeps what is due."""
+        """The state machine that handles due attempts."""
         return self.outputs["PollerArn"]
 
     @property
     def outcome_bus_name(self) -> str:
-        """The bus on which outcomes are published."""
+        """The event bus for outcomes."""
         return self.outputs["OutcomeBusName"]
 
     @property
@@ -99,9 +97,9 @@ class Stack:
 
     @property
     def status_api_url(self) -> str:
-        """The base of the status API; the output StatusApiUrl is where it would be on AWS.
+        """The base of the status API on the local cloud; the output StatusApiUrl is its URL on AWS.
 
-        Without the name of the stage, whose dollar sign is one that not every program signs in the same way.
+        Without the name of the stage: clients differ in how they sign its dollar sign.
         """
         return f"{self.api_url.removesuffix('/$default')}/calls"
 
@@ -123,19 +121,19 @@ def deploy(
     *,
     api_key: str = "local-allomia-key",
 ) -> Stack:
-    """Build the project and deploy it, or update what is deployed under that name.
+    """Build the project and deploy it, or update the stack of that name.
 
-    Several stacks may live in one cloud under different names.
+    One cloud can hold several stacks.
 
     Args:
-        cloud: Where to.
-        stack_name: Letters, digits and hyphens, as CloudFormation demands.
-        parameters: The template's parameters, beside those that follow from the cloud (Environment,
-            LocalEndpointUrl, WebhookBaseUrl, AllomiaApiKeySecretArn), which they may replace.
-        api_key: The value of the secret made for AllomiaApiKeySecretArn.
+        cloud: The local cloud to deploy to.
+        stack_name: Letters, digits and hyphens, as CloudFormation requires.
+        parameters: Template parameters. They override those that follow from the cloud: Environment,
+            LocalEndpointUrl, WebhookBaseUrl and AllomiaApiKeySecretArn.
+        api_key: The value of the secret behind AllomiaApiKeySecretArn.
 
     Raises:
-        SamError: The project does not build or deploy; the message is what sam printed.
+        SamError: The build or the deployment failed; the message is sam's output.
     """
     build()
     api_id = hashlib.sha256(stack_name.encode()).hexdigest()[:8]
@@ -146,7 +144,7 @@ def deploy(
         "WebhookBaseUrl": api_url,
         "AllomiaApiKeySecretArn": _put_secret(cloud, f"{stack_name}/allomia-api-key", api_key),
     }
-    # The emulator gives an API the id in this tag, so its URL can be a parameter of the very deploy that makes it.
+    # The emulator takes the id of the API from this tag, so one deployment can both create the API and know its URL.
     _sam_deploy(cloud, stack_name, known | dict(parameters or {}), tags={"ms-custom-id": api_id})
     stack = _describe(cloud, stack_name, api_url)
     _close_gaps(cloud, stack)
@@ -154,7 +152,7 @@ def deploy(
 
 
 def function_environment(cloud: LocalCloud, stack: Stack, logical_id: str) -> dict[str, str]:
-    """A deployed function's variables, with which it runs the same elsewhere (`local.emulator`, `sam local`)."""
+    """The environment variables of a deployed function, for running it elsewhere (`local.emulator`, `sam local`)."""
     functions = cloud.client("lambda")
     described = functions.get_function_configuration(FunctionName=stack.resources[logical_id])
     return dict(described["Environment"]["Variables"])
@@ -171,11 +169,7 @@ def _put_secret(cloud: LocalCloud, name: str, value: str) -> str:
 def _sam_deploy(
     cloud: LocalCloud, stack_name: str, parameters: Mapping[str, str | int], tags: Mapping[str, str]
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="allomia-sam-") as home:
-        # An empty home: neither a profile of this person's nor a look for a newer sam gets in between.
-        settings = Path(home, ".aws-sam/metadata.json")
-        settings.parent.mkdir()
-        settings.write_text(f'{{"telemetryEnabled": false, "lastVersionCheck": {time.time()}}}')
+    with tempfile.TemporaryDirectory(prefix="allomia-home-") as home:
         run_sam(
             [
                 "deploy",
@@ -189,14 +183,15 @@ def _sam_deploy(
                 "--parameter-overrides",
                 *(f"{key}={_quoted(str(value))}" for key, value in parameters.items()),
             ],
-            # The cloud is at hand: asking it ten times a second halves the time that a deployment takes.
+            # An empty home, so that no AWS profile interferes. The cloud is local: polling it ten times a second
+            # halves the time that a deployment takes.
             {"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", "SAM_CLI_POLL_DELAY": "0.1"}
             | cloud.environment(),
         )
 
 
 def _quoted(value: str) -> str:
-    # Without quotes sam drops an empty value without a word, and all that follows a space.
+    # Without quotes sam silently drops an empty value, and everything after a space.
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
@@ -229,7 +224,7 @@ def _close_gaps(cloud: LocalCloud, stack: Stack) -> None:
 
 
 def _create_routes(cloud: LocalCloud, stack: Stack, template: Template) -> None:
-    """Make the routes that API Gateway would read from the API's OpenAPI body."""
+    """Create the routes that API Gateway would read from the API's OpenAPI body."""
     gateway = cloud.client("apigatewayv2")
     for logical_id, properties in _resources(template, "AWS::ApiGatewayV2::Api"):
         api_id = stack.resources[logical_id]
@@ -259,13 +254,13 @@ def _authorization(operation: Mapping[str, Any]) -> Literal["NONE", "AWS_IAM"]:
         case [{"AWS_IAM": []}]:
             return "AWS_IAM"
         case other:
-            raise StackError(f"No route can be made here that is authorised by {other}.")
+            raise StackError(f"Cannot create a route with the authorization {other}.")
 
 
 def _alias_of(uri: Mapping[str, str]) -> str:
     found = re.search(r"\$\{(\w+Alias\w+)\}/invocations$", uri["Fn::Sub"])
     if found is None:
-        raise StackError(f"The integration {uri} names no function of this template by its alias.")
+        raise StackError(f"The integration {uri} names no function alias of this template.")
     return found[1]
 
 

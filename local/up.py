@@ -1,28 +1,31 @@
-"""`make local`: the stack on the local cloud, left running, with hints on what to try.
+"""`make local`: deploys the stack to the local cloud, leaves it running, and prints commands to try.
 
 Writes events/env.json, with which `sam local invoke`, `sam local start-api` and `make invoke` run a function against
-this very stack.
+this stack. Where another `make local` runs, it leaves that one's file alone and writes events/env-2.json.
 """
 
 import contextlib
+import fcntl
 import json
 import platform
-import shlex
+import shutil
 import signal
 import sys
 import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from local.bridge import Bridge
+from local.cloud import LocalCloudError
+from local.environment import LocalEnvironment, running
+from local.sam import ROOT, SamError
 from local.stack import function_environment
-from local.world import World, running
 
-ROOT = Path(__file__).resolve().parent.parent
-ENVIRONMENT_FILE = ROOT / "events/env.json"
-_FUNCTIONS = (
+EVENTS = ROOT / "events"
+FUNCTIONS = (
     "PlaceCallFunction",
     "ReceiveWebhookFunction",
     "PollCallsFunction",
@@ -32,73 +35,121 @@ _FUNCTIONS = (
 
 
 def main() -> int:
-    """Run until interrupted."""
+    """Run until Ctrl-C; returns the exit code."""
     console = Console(soft_wrap=True)
-    with contextlib.ExitStack() as everything:
-        with console.status("Starting the local cloud and AlloMia's simulator, building and deploying template.yaml"):
-            world = everything.enter_context(running({"WebhookGraceSeconds": 10, "CallDeadlineSeconds": 120}))
-        bridge = everything.enter_context(
-            Bridge(*(_port(url) for url in (world.cloud.endpoint_url, world.allomia.url)))
-        )
-        environments = {name: function_environment(world.cloud, world.stack, name) for name in _FUNCTIONS}
-        # The file format of `sam local --env-vars`.
-        ENVIRONMENT_FILE.write_text(json.dumps(environments, indent=2).replace("127.0.0.1", bridge.host) + "\n")
-        everything.callback(ENVIRONMENT_FILE.unlink, missing_ok=True)
-        console.print(hints(world), markup=False, highlight=False)
-        stopped = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopped.set())
-        stopped.wait()
+    stopped = threading.Event()
+    try:
+        with contextlib.ExitStack() as stack:
+            with console.status("Starting the local cloud and the AlloMia simulator, and deploying template.yaml"):
+                environment = stack.enter_context(running({"WebhookGraceSeconds": 10, "CallDeadlineSeconds": 120}))
+            bridge = stack.enter_context(Bridge(_port(environment.cloud.endpoint_url), _port(environment.allomia.url)))
+            variables = {name: function_environment(environment.cloud, environment.stack, name) for name in FUNCTIONS}
+            file = stack.enter_context(environment_file(EVENTS, variables, bridge.host))
+            console.print(hints(environment, file, docker(bridge)), markup=False, highlight=False)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: stopped.set())
+            stopped.wait()
+    except (LocalCloudError, SamError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
+
+
+@contextlib.contextmanager
+def environment_file(folder: Path, variables: Mapping[str, Mapping[str, str]], host: str) -> Iterator[Path]:
+    """A file in the format of `sam local --env-vars`, while the context is open.
+
+    Its name is env.json unless another running process has that; a lock shows that it runs, so a file that a killed
+    process left behind is used again.
+
+    Args:
+        folder: Where to write it.
+        variables: Environment variables by the functions' logical ids.
+        host: The address that replaces 127.0.0.1, which in a container is the container.
+    """
+    for path in (folder / name for name in ("env.json", *(f"env-{number}.json" for number in range(2, 100)))):
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            file.truncate(0)
+            file.write(json.dumps(variables, indent=2).replace("127.0.0.1", host) + "\n")
+            file.flush()
+            try:
+                yield path
+            finally:
+                path.unlink(missing_ok=True)
+            return
+    raise SamError(f"There are 99 environment files in {folder} already.")
+
+
+def docker(bridge: Bridge) -> str:
+    """What was found of Docker, and what that means for `sam local`."""
+    if bridge.found:
+        return f"Docker: found. Containers reach this stack at {bridge.host}."
+    installed = "it is installed but not running" if shutil.which("docker") else "it is not installed"
+    return f"Docker: not found ({installed}). `sam local` needs it: start Docker, then `make local` again."
+
+
+def architecture() -> str:
+    """This machine's, as the template names it."""
+    return "x86_64" if platform.machine().lower() in {"x86_64", "amd64"} else "arm64"
 
 
 def _port(url: str) -> int:
     return urlsplit(url).port or 80
 
 
-def hints(world: World) -> str:
-    """What can be done now, as commands to copy."""
-    aws = " ".join(
-        f"{name}={shlex.quote(value)}" for name, value in world.cloud.environment().items() if "AWS_" in name
-    )
-    stack, simulator = world.stack, world.allomia.url
-    architecture = "x86_64" if platform.machine().lower() in {"x86_64", "amd64"} else "arm64"
-    # Without them a container would be made for the template's own default architecture, and find no local cloud.
-    overrides = f"--parameter-overrides Architecture={architecture} LocalEndpointUrl={world.cloud.endpoint_url}"
+def hints(environment: LocalEnvironment, file: Path, docker: str) -> str:
+    """Commands to copy. Each works as it is printed, as often as you like, in any shell in the project's root."""
+    stack, cloud, simulator = environment.stack, environment.cloud, environment.allomia.url
+    aws = f"aws --endpoint-url {cloud.endpoint_url}"
+    calls = f".venv/bin/calls {{}} --stack {stack.name} --endpoint-url {cloud.endpoint_url}"
+    variables = file.relative_to(ROOT)
+    other_file = "" if file.name == "env.json" else f" ENV_VARS={variables}"
     return f"""\
-The stack {stack.name} runs here until Ctrl-C. For the AWS command line (version 2) in another terminal:
+{stack.name} runs until Ctrl-C.
+{docker}
+  AWS            {cloud.endpoint_url}
+  AlloMia        {simulator}
+  StatusApiUrl   {stack.status_api_url}
+  WebhookUrl     {stack.webhook_url}
+  variables      {variables}
 
-  export {aws}
+First, in another terminal (these credentials work on the local cloud only):
+  unset AWS_PROFILE AWS_SESSION_TOKEN
+  export AWS_ACCESS_KEY_ID={cloud.account} AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={cloud.region}
 
-Post a message (what a phone number makes AlloMia do: .venv/bin/python -m local.simulator --numbers):
-  aws sqs send-message --queue-url {stack.call_queue_url} --message-body file://events/requests/completed.json
+Request a call with the operator's command. Another --batch makes it another call; docs/operate/command.md has more:
+  {calls.format('place --phone-number +15005550100 --batch "$(date +%s)" --wait --yes')}
+  {calls.format("watch")}
 
-The same with the operator's command, and what else it does (docs/operate/command.md):
-  .venv/bin/calls place --phone-number +15005550100 --wait --stack {stack.name}
-  .venv/bin/calls watch --stack {stack.name}
+Or with the AWS CLI, version 2.13 or later. .venv/bin/python -m local.simulator --numbers lists what other numbers do:
+  {aws} sqs send-message --queue-url {stack.call_queue_url} --message-body file://events/requests/completed.json
 
-Watch the table, start the poller without waiting for its minute, read the rejected messages with their reasons:
-  aws dynamodb scan --table-name {stack.calls_table_name} --output table
-  aws stepfunctions start-execution --state-machine-arn {stack.poller_arn}
-  aws sqs receive-message --queue-url {stack.invalid_messages_queue_url} --message-attribute-names All
+Read the table, start the poller now, and read invalid messages with the reasons:
+  {aws} dynamodb scan --table-name {stack.calls_table_name} --output table
+  {aws} stepfunctions start-execution --state-machine-arn {stack.poller_arn}
+  {aws} sqs receive-message --queue-url {stack.invalid_messages_queue_url} --message-attribute-names All
 
-Look a call up:
-  curl --aws-sigv4 aws:amz:{world.cloud.region}:execute-api --user {world.cloud.account}:local \\
-    {stack.status_api_url}/completed
+Look up a call:
+  curl --aws-sigv4 aws:amz:{cloud.region}:execute-api --user {cloud.account}:local {stack.status_api_url}/completed
 
 Read a log:
-  aws logs tail /aws/lambda/{stack.name}/place-call --since 5m
+  {aws} logs tail /aws/lambda/{stack.name}/place-call --since 5m
 
-Make AlloMia misbehave, see whom it rang, and make it well again:
+Make AlloMia misbehave, see which calls it placed, and reset it:
   curl -X PATCH {simulator}/_control -d '{{"post": "fail-500", "webhooks": "lost"}}'
   curl {simulator}/_control/dials
   curl -X POST {simulator}/_control/reset
 
-Run one function by itself against all this, under Lambda's own runtime emulator, or with Docker:
-  make invoke FUNCTION=PlaceCallFunction EVENT=events/place_call/completed.json
-  .venv/bin/sam local invoke PlaceCallFunction -e events/place_call/completed.json --env-vars events/env.json \\
-    {overrides}
-  .venv/bin/sam local start-api --env-vars events/env.json {overrides}
+Run one function against this stack, under Lambda's runtime emulator or, with Docker, under sam:
+  make invoke FUNCTION=PlaceCallFunction EVENT=events/place_call/completed.json{other_file}
+  .venv/bin/sam local invoke PlaceCallFunction -e events/place_call/completed.json --env-vars {variables}
+  .venv/bin/sam local start-api --env-vars {variables}
 """
 
 

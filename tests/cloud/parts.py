@@ -13,7 +13,7 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from local.wire import Wire
+from local.proxy import Proxy
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry, RecordResult, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
 from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, Labels, Outcome, RequestKey
@@ -187,7 +187,7 @@ PASS, LOSE_ANSWER, LOSE_REQUEST = "pass", "lose answer", "lose request"
 """What the network does with a request. When it loses the answer, the cloud has done what was asked."""
 
 
-class FaultyNetwork(Wire):
+class FaultyNetwork(Proxy):
     """The network between a client and the cloud. `plan` decides on each request, by the name of its operation and how
     many of these there were before."""
 
@@ -238,7 +238,7 @@ class FaultyNetwork(Wire):
             return self.plan(operation, before)
 
     @override
-    def carry(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
+    def forward(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
         fault = self.fault_of(headers.get("X-Amz-Target", "").rpartition(".")[2])
-        answer = None if fault == LOSE_REQUEST else super().carry(path, headers, body)
+        answer = None if fault == LOSE_REQUEST else super().forward(path, headers, body)
         return None if fault == LOSE_ANSWER else answer

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from local.cloud import LocalCloud
+from local.environment import API_KEY, LocalEnvironment, deploy_into
 from local.simulator import Simulator
-from local.world import API_KEY, World, deploy_into
 
 GRACE_SECONDS = 8
 """Long enough for a webhook to come before the first poll, even where a busy machine is slow to start functions."""
@@ -30,7 +30,7 @@ def parts() -> Iterator[tuple[LocalCloud, Simulator]]:
 
 
 @pytest.fixture(scope="session")
-def world(parts: tuple[LocalCloud, Simulator]) -> World:
+def world(parts: tuple[LocalCloud, Simulator]) -> LocalEnvironment:
     """A stack under which minutes are seconds."""
     return deploy_into(
         *parts, {"WebhookGraceSeconds": GRACE_SECONDS, "CallDeadlineSeconds": DEADLINE_SECONDS}, "outbound"
@@ -38,7 +38,7 @@ def world(parts: tuple[LocalCloud, Simulator]) -> World:
 
 
 @pytest.fixture(scope="session")
-def scheduled_world(parts: tuple[LocalCloud, Simulator]) -> World:
+def scheduled_world(parts: tuple[LocalCloud, Simulator]) -> LocalEnvironment:
     """A stack with the defaults where they matter: its own API URL, one shard, and only the schedule to start it."""
     return deploy_into(*parts, {"WebhookBaseUrl": "", "DueShards": 1}, "scheduled")
 
@@ -67,7 +67,7 @@ def every(seconds: float, do: Callable[[], None]) -> Callable[[], None]:
     return maybe
 
 
-def bring_forward(world: World, request_id: str) -> None:
+def bring_forward(world: LocalEnvironment, request_id: str) -> None:
     """Make a parked attempt due now, instead of waiting for it."""
     dynamodb = world.cloud.client("dynamodb")
     with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
@@ -81,7 +81,7 @@ def bring_forward(world: World, request_id: str) -> None:
         )
 
 
-def let_deadline_pass(world: World, request_id: str) -> None:
+def let_deadline_pass(world: LocalEnvironment, request_id: str) -> None:
     """Make a dispatched attempt's deadline pass now, instead of waiting for it."""
     dynamodb = world.cloud.client("dynamodb")
     with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):

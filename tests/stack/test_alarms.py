@@ -19,8 +19,8 @@ from typing import Any, Final
 import pytest
 
 from local.cloud import LocalCloud
+from local.environment import LocalEnvironment, deploy_into
 from local.simulator import Simulator
-from local.world import World, deploy_into
 from tests.stack.conftest import every, wait_until
 from tests.stack.test_stack import OUTCOME, STUCK, post, signature_of, status_of
 from tests.tooling.template.expressions import evaluate
@@ -38,7 +38,7 @@ type Datum = dict[str, Any]
 class Watch:
     """A stack, and a queue that hears what its alarm topic tells."""
 
-    world: World
+    world: LocalEnvironment
     queue_url: str
     heard: list[tuple[str, str]] = field(default_factory=list)
 
@@ -189,7 +189,7 @@ def test_two_calls_for_one_attempt(watch: Watch) -> None:
 def test_a_key_that_is_refused(watch: Watch) -> None:
     watch.world.send({"requestId": "refused", "phoneNumber": KEY_REFUSED})
 
-    watch.fire("AllomiaKeyRefusedAlarm", watch.soon_printed("place-call", "AllomiaKeyRefused"))
+    watch.fire("AllomiaKeyDeclinedAlarm", watch.soon_printed("place-call", "AllomiaKeyDeclined"))
 
 
 def test_calls_that_are_parked(watch: Watch) -> None:

@@ -16,7 +16,7 @@ from calls.app import main
 from calls.output import Exit
 from calls.watching import depth
 from local.cloud import ROOT
-from local.world import API_KEY, World
+from local.environment import API_KEY, LocalEnvironment
 from tests.stack.conftest import every, wait_until
 
 COMPLETED = "+15005550100"
@@ -36,7 +36,7 @@ type Calls = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
-def operator(world: World) -> dict[str, str]:
+def operator(world: LocalEnvironment) -> dict[str, str]:
     """The environment of an operator: a user of the account with the rights that the documentation lists."""
     region, account, name = world.cloud.region, world.cloud.account, f"operator-{uuid4().hex[:8]}"
     policy = (ROOT / "docs/operate/operator-policy.json").read_text()
@@ -45,6 +45,7 @@ def operator(world: World) -> dict[str, str]:
         policy = policy.replace(f'"{right}"', f'"{right}", "{as_the_emulator_has_it}"')
     for placeholder, value in {
         "ARN-OF-THE-SECRET-WITH-THE-ALLOMIA-KEY": secret,
+        "PARTITION": "aws",
         "REGION": region,
         "ACCOUNT": account,
         "STACK": world.stack.name,
@@ -109,7 +110,7 @@ def as_person(operator: dict[str, str], *arguments: str) -> subprocess.Completed
 
 
 def test_calls_of_a_file_are_placed_and_followed_and_placed_once_however_often_it_is_run(
-    calls: Calls, world: World, tmp_path: Path
+    calls: Calls, world: LocalEnvironment, tmp_path: Path
 ) -> None:
     # Given a file as a spreadsheet writes it, of which one row breaks a rule
     file = tmp_path / "reminders.csv"
@@ -143,7 +144,7 @@ def test_calls_of_a_file_are_placed_and_followed_and_placed_once_however_often_i
     assert {world.calls()[name]["metadata"]["visit"] for name in names} == {"V1", "V2", "V3"}
 
 
-def test_a_call_is_shown_and_found(calls: Calls, world: World) -> None:
+def test_a_call_is_shown_and_found(calls: Calls, world: LocalEnvironment) -> None:
     # Given a call that goes on
     calls("place", "--phone-number", STUCK, "--request-id", "cli-stuck", "--metadata", "visit=V1", "--yes")
     wait_until(lambda: world.calls().get("cli-stuck", {}).get("status") == "calling", 60)
@@ -165,7 +166,9 @@ def test_a_call_is_shown_and_found(calls: Calls, world: World) -> None:
     assert (code, answer["error"]["exitCode"]) == (Exit.REFUSED, Exit.REFUSED)
 
 
-def test_an_unknown_call_is_resolved_or_dialled_again(calls: Calls, world: World, operator: dict[str, str]) -> None:
+def test_an_unknown_call_is_resolved_or_dialled_again(
+    calls: Calls, world: LocalEnvironment, operator: dict[str, str]
+) -> None:
     # Given two calls that end as unknown
     for name in ("cli-resolved", "cli-redialled"):
         calls("place", "--phone-number", ANSWER_AND_WEBHOOK_LOST, "--request-id", name, "--metadata", "v=1", "--yes")
@@ -201,7 +204,7 @@ def test_an_unknown_call_is_resolved_or_dialled_again(calls: Calls, world: World
 
 
 def test_a_rejected_message_is_looked_at_mended_and_put_back(
-    calls: Calls, world: World, operator: dict[str, str], tmp_path: Path
+    calls: Calls, world: LocalEnvironment, operator: dict[str, str], tmp_path: Path
 ) -> None:
     # Given a message that breaks a rule, and names no request
     message_id = world.send({"phoneNumber": "15005550100", "customerName": "Ada"})
@@ -235,7 +238,7 @@ def test_a_rejected_message_is_looked_at_mended_and_put_back(
     assert calls("rejected", "--export", str(export))[0] == Exit.REFUSED
 
 
-def test_dead_letters_are_put_back(calls: Calls, world: World) -> None:
+def test_dead_letters_are_put_back(calls: Calls, world: LocalEnvironment) -> None:
     # Given a message that the stack failed on five times
     sqs = world.cloud.client("sqs")
     body = json.dumps({"phoneNumber": COMPLETED})
@@ -247,7 +250,7 @@ def test_dead_letters_are_put_back(calls: Calls, world: World) -> None:
     wait_until(lambda: world.calls().get(message_id, {}).get("status") == "completed", 60)
 
 
-def test_the_doctor_finds_what_is_out_of_order(calls: Calls, world: World) -> None:
+def test_the_doctor_finds_what_is_out_of_order(calls: Calls, world: LocalEnvironment) -> None:
     # Given a stack in order, apart from what the other tests may have left
     def verdicts() -> dict[str, str]:
         _, diagnosis = calls("doctor")
@@ -296,7 +299,7 @@ def test_a_person_watches_until_ctrl_c(operator: dict[str, str]) -> None:
     assert "dead letters" in told
 
 
-def test_a_person_is_asked_and_nobody_answers_for_them(operator: dict[str, str], world: World) -> None:
+def test_a_person_is_asked_and_nobody_answers_for_them(operator: dict[str, str], world: LocalEnvironment) -> None:
     asked = as_person(operator, "place", "--phone-number", COMPLETED, "--request-id", "cli-not-asked")
 
     assert asked.returncode == Exit.REFUSED

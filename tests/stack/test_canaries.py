@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from local.world import API_KEY, SIGNING_KEY, World
-from outbound_calls.callbacks import sign
-from outbound_calls.contracts import AttemptKey
+from local.environment import API_KEY, SIGNING_KEY, LocalEnvironment
+from outbound_calls.adapters.callback_urls import sign
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.proof.canaries.search import hits, texts
 from tests.stack.conftest import every, wait_until
 from tests.stack.test_get_call import get, principal
@@ -51,22 +51,22 @@ def sqs_event(name: str) -> dict[str, Any]:
     return {"Records": [{"messageId": f"message-{name}", "body": json.dumps(request(name))}]}
 
 
-def invoke(world: World, function: str, event: Mapping[str, Any]) -> Any:
+def invoke(world: LocalEnvironment, function: str, event: Mapping[str, Any]) -> Any:
     answer = world.cloud.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
     return json.loads(answer["Payload"].read())
 
 
 def signature(name: str) -> str:
-    return sign(SIGNING_KEY, AttemptKey(request_id=f"canary-{name}", attempt=1))
+    return sign(SIGNING_KEY, AttemptKey(RequestKey(f"canary-{name}"), 1))
 
 
-def post(world: World, name: str, signed: str, body: object) -> httpx.Response:
+def post(world: LocalEnvironment, name: str, signed: str, body: object) -> httpx.Response:
     url = f"{world.stack.api_url}/webhooks/allomia/canary-{name}/1/{signed}"
     return httpx.post(url, content=json.dumps(body), trust_env=False, timeout=30)
 
 
 @contextlib.contextmanager
-def without(world: World, role: str, service: str) -> Iterator[None]:
+def without(world: LocalEnvironment, role: str, service: str) -> Iterator[None]:
     """A role that lacks its rights to a service for a while."""
     iam = world.cloud._make_client("iam")
     name = world.stack.resources[role]
@@ -81,7 +81,7 @@ def without(world: World, role: str, service: str) -> Iterator[None]:
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
 
 
-def test_no_canary_comes_out(world: World) -> None:
+def test_no_canary_comes_out(world: LocalEnvironment) -> None:
     secrets = {
         "name": NAME,
         "variable": VARIABLE,
@@ -165,14 +165,14 @@ def test_no_canary_comes_out(world: World) -> None:
     wait_until(ended, 150, meanwhile=every(3, world.sweep))
 
     def all_heard() -> bool:
-        heard.extend(event for event in world.heard() if event["requestId"] in names)
+        heard.extend(event for event in world.outcome_events() if event["requestId"] in names)
         return soon <= {event["requestId"] for event in heard}
 
     wait_until(all_heard, 60)
     kept: list[Mapping[str, str]] = []
 
     def all_kept() -> bool:
-        kept.extend(message.attributes for message in world.rejected())
+        kept.extend(message.attributes for message in world.invalid_messages())
         return bad <= {each["messageId"] for each in kept}
 
     wait_until(all_kept, 60)

@@ -4,27 +4,27 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.counting_proxy import CountingProxy
 from benchmarks.healthy_call import HealthyCalls, Idle, count_calls, count_idle, counted_stack
-from benchmarks.wire import CountingWire
 from local.cloud import LocalCloud
+from local.environment import LocalEnvironment
 from local.simulator import Simulator
-from local.world import World
 
 
 @pytest.fixture(scope="module")
-def counted(parts: tuple[LocalCloud, Simulator]) -> Iterator[tuple[World, CountingWire]]:
+def counted(parts: tuple[LocalCloud, Simulator]) -> Iterator[tuple[LocalEnvironment, CountingProxy]]:
     with counted_stack(*parts) as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
-def ten(counted: tuple[World, CountingWire]) -> HealthyCalls:
+def ten(counted: tuple[LocalEnvironment, CountingProxy]) -> HealthyCalls:
     """A full batch."""
     return count_calls(*counted)
 
 
 @pytest.fixture(scope="module")
-def idle(counted: tuple[World, CountingWire]) -> Idle:
+def idle(counted: tuple[LocalEnvironment, CountingProxy]) -> Idle:
     return count_idle(*counted)
 
 

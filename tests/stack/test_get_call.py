@@ -16,8 +16,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from local.world import World
-from outbound_calls.reports import CallReport
+from local.environment import LocalEnvironment
+from outbound_calls.contracts.status_api import RequestReport
 from tests.stack.conftest import every, wait_until
 from tests.stack.test_stack import OUTCOME, post, signature_of
 from tests.tooling.docs.markdown import PROJECT, fences, read
@@ -27,7 +27,9 @@ ANSWER_AND_WEBHOOK_LOST = "+15005550322"
 NAME = "Hazel Mockingbird"
 
 
-def get(world: World, request_id: str, credentials: Credentials | None, service: str = "execute-api") -> httpx.Response:
+def get(
+    world: LocalEnvironment, request_id: str, credentials: Credentials | None, service: str = "execute-api"
+) -> httpx.Response:
     """Ask for a call's status, signed with these credentials or not at all."""
     url = f"{world.stack.status_api_url}/{quote(request_id, safe='')}"
     request = AWSRequest("GET", url)
@@ -36,7 +38,7 @@ def get(world: World, request_id: str, credentials: Credentials | None, service:
     return httpx.get(url, headers=dict(request.headers), trust_env=False, timeout=30)
 
 
-def principal(world: World, *resources: str) -> Credentials:
+def principal(world: LocalEnvironment, *resources: str) -> Credentials:
     """Somebody in the account who may invoke these and nothing else."""
     iam, name = world.cloud._make_client("iam"), f"reader-{uuid4().hex}"
     iam.create_user(UserName=name)
@@ -49,13 +51,13 @@ def principal(world: World, *resources: str) -> Credentials:
 
 
 @pytest.fixture(scope="module")
-def reader(world: World) -> Credentials:
+def reader(world: LocalEnvironment) -> Credentials:
     """An upstream system with the policy that the README shows."""
     return principal(world, world.stack.outputs["StatusApiArn"])
 
 
 @pytest.fixture(scope="module")
-def reminder(world: World) -> str:
+def reminder(world: LocalEnvironment) -> str:
     """A finished call, with the id that the README's examples ask for."""
     request_id = "reminder-A-1001"
     world.send({"requestId": request_id, "phoneNumber": "+15005550100", "metadata": {"appointmentId": "A-1001"}})
@@ -63,21 +65,21 @@ def reminder(world: World) -> str:
     return request_id
 
 
-def report(world: World, request_id: str, credentials: Credentials) -> CallReport | None:
+def report(world: LocalEnvironment, request_id: str, credentials: Credentials) -> RequestReport | None:
     answer = get(world, request_id, credentials)
     if answer.status_code == 404:
         return None
     assert answer.status_code == 200
-    return CallReport.model_validate_json(answer.text)
+    return RequestReport.model_validate_json(answer.text)
 
 
-def test_a_call_is_told_as_it_goes_on(world: World, reader: Credentials) -> None:
+def test_a_call_is_told_as_it_goes_on(world: LocalEnvironment, reader: Credentials) -> None:
     # Given a request that nobody has sent yet
     assert get(world, "followed", reader).status_code == 404
 
     # When it is sent, and its outcome is long in coming
     world.send({"requestId": "followed", "phoneNumber": NO_WEBHOOK, "customerName": NAME, "metadata": {"clinic": "7"}})
-    seen: list[CallReport] = []
+    seen: list[RequestReport] = []
 
     def has(final: bool) -> bool:
         if found := report(world, "followed", reader):
@@ -100,10 +102,10 @@ def test_a_call_is_told_as_it_goes_on(world: World, reader: Credentials) -> None
     assert NO_WEBHOOK not in seen[0].model_dump_json()
 
 
-def test_unknown_is_told_and_then_the_real_outcome(world: World, reader: Credentials) -> None:
+def test_unknown_is_told_and_then_the_real_outcome(world: LocalEnvironment, reader: Credentials) -> None:
     world.send({"requestId": "followed-unknown", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
 
-    def told() -> CallReport | None:
+    def told() -> RequestReport | None:
         found = report(world, "followed-unknown", reader)
         return found if found and found.status == "unknown" else None
 
@@ -121,7 +123,7 @@ def test_unknown_is_told_and_then_the_real_outcome(world: World, reader: Credent
     assert known.wire()["attempts"][0]["callDetails"] == OUTCOME["callDetails"]
 
 
-def test_only_who_may_is_told_anything(world: World, reader: Credentials, reminder: str) -> None:
+def test_only_who_may_is_told_anything(world: LocalEnvironment, reader: Credentials, reminder: str) -> None:
     arn = world.stack.outputs["StatusApiArn"]
     everybody: dict[str, Credentials | None] = {
         "nobody in particular": None,
@@ -150,7 +152,7 @@ def test_only_who_may_is_told_anything(world: World, reader: Credentials, remind
     assert get(world, reminder, reader).status_code == 200
 
 
-def test_a_right_can_be_for_some_calls_only(world: World, reminder: str) -> None:
+def test_a_right_can_be_for_some_calls_only(world: LocalEnvironment, reminder: str) -> None:
     of_reminders = principal(world, world.stack.outputs["StatusApiArn"].replace("calls/*", "calls/reminder-*"))
 
     assert get(world, reminder, of_reminders).status_code == 200
@@ -159,7 +161,7 @@ def test_a_right_can_be_for_some_calls_only(world: World, reminder: str) -> None
 
 
 @pytest.mark.parametrize("request_id", ["never-asked", "Reminder-A-1001", "reminder-A-100", "reminder-A-1001."])
-def test_what_was_never_asked_for_is_not_there(world: World, reader: Credentials, request_id: str) -> None:
+def test_what_was_never_asked_for_is_not_there(world: LocalEnvironment, reader: Credentials, request_id: str) -> None:
     answer = get(world, request_id, reader)
 
     assert (answer.status_code, answer.json()) == (
@@ -169,20 +171,22 @@ def test_what_was_never_asked_for_is_not_there(world: World, reader: Credentials
 
 
 @pytest.mark.parametrize("request_id", ["a b", "a+b", "a%b", "a&b=c", "é", "*", "v" * 129, "$default"])
-def test_what_can_be_no_id_is_refused_with_the_rule(world: World, reader: Credentials, request_id: str) -> None:
+def test_what_can_be_no_id_is_refused_with_the_rule(
+    world: LocalEnvironment, reader: Credentials, request_id: str
+) -> None:
     answer = get(world, request_id, reader)
 
     assert (answer.status_code, answer.json()["error"].split(":")[0]) == (400, "requestId")
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_an_answer_is_json_that_nobody_keeps(world: World, reader: Credentials, reminder: str) -> None:
+def test_an_answer_is_json_that_nobody_keeps(world: LocalEnvironment, reader: Credentials, reminder: str) -> None:
     for request_id in (reminder, "never-asked", "not an id"):
         answer = get(world, request_id, reader)
         assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("application/json", "no-store")
 
 
-def test_the_api_can_only_be_read(world: World, reader: Credentials, reminder: str) -> None:
+def test_the_api_can_only_be_read(world: LocalEnvironment, reader: Credentials, reminder: str) -> None:
     before = world.calls()[reminder]
     url = f"{world.stack.status_api_url}/{reminder}"
     for method in ("POST", "PUT", "PATCH", "DELETE"):
@@ -196,7 +200,7 @@ def test_the_api_can_only_be_read(world: World, reader: Credentials, reminder: s
     assert world.calls()[reminder] == before
 
 
-def test_the_webhook_still_needs_no_credentials(world: World) -> None:
+def test_the_webhook_still_needs_no_credentials(world: LocalEnvironment) -> None:
     # 403 is the function's own, for the signature in the path
     answer = httpx.post(f"{world.stack.webhook_url}/nobody/1/forged", json={}, trust_env=False)
 
@@ -206,7 +210,7 @@ def test_the_webhook_still_needs_no_credentials(world: World) -> None:
 # What the README shows.
 
 
-def environment(world: World) -> dict[str, str]:
+def environment(world: LocalEnvironment) -> dict[str, str]:
     """Somebody's shell: an assumed role's credentials, which have a session token."""
     iam, sts = world.cloud._make_client("iam"), world.cloud._make_client("sts")
     name = f"reader-{uuid4().hex}"
@@ -226,7 +230,7 @@ def environment(world: World) -> dict[str, str]:
     }
 
 
-def test_the_example_in_python_reads_a_call(world: World, reminder: str) -> None:
+def test_the_example_in_python_reads_a_call(world: LocalEnvironment, reminder: str) -> None:
     told: dict[str, Any] = {}
     for request_id in (reminder, "never-asked"):
         command = [sys.executable, f"{PROJECT}/examples/read_call.py", world.stack.status_api_url, request_id]
@@ -238,7 +242,7 @@ def test_the_example_in_python_reads_a_call(world: World, reminder: str) -> None
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-def test_the_example_with_curl_reads_a_call(world: World, reminder: str) -> None:
+def test_the_example_with_curl_reads_a_call(world: LocalEnvironment, reminder: str) -> None:
     (shown,) = (block for block in fences(read("README.md"), "sh") if "--aws-sigv4" in block)
     command = shown[shown.index("curl ") :]
     settings = f"output() {{ echo {world.stack.status_api_url}; }}; AWS_REGION={world.cloud.region}; "

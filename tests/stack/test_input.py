@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from boto3.dynamodb.types import TypeSerializer
 
-from local.world import World
+from local.environment import LocalEnvironment
 from tests.proof.input.conftest import record
 from tests.proof.input.corpus import MessageCase, WebhookCase, message_cases, webhook_cases
 from tests.proof.input.generate_webhooks import REQUEST
@@ -25,7 +25,7 @@ LOGGED = {"level", "message", "timestamp", "service", "requestId", "attempt", "s
 _serialize = TypeSerializer().serialize
 
 
-def log_lines(world: World, function: str, since: float) -> list[str]:
+def log_lines(world: LocalEnvironment, function: str, since: float) -> list[str]:
     logs = world.cloud.client("logs")
     pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=f"/aws/lambda/{world.stack.name}/{function}", startTime=int(since * 1000)
@@ -42,10 +42,10 @@ def own_lines(lines: list[str]) -> Iterator[dict[str, Any]]:
             yield {name: fact for name, fact in told.items() if name not in counted}
 
 
-def test_every_bad_message_is_kept_with_its_reason_and_rings_nobody(world: World) -> None:
+def test_every_bad_message_is_kept_with_its_reason_and_rings_nobody(world: LocalEnvironment) -> None:
     began = time.time()
     cases = [case for case in message_cases() if case.field and case.from_a_queue]
-    world.rejected()
+    world.invalid_messages()
 
     # When all of them are sent at once, and a good one after them
     with ThreadPoolExecutor(4) as senders:
@@ -54,7 +54,7 @@ def test_every_bad_message_is_kept_with_its_reason_and_rings_nobody(world: World
     kept: dict[str, dict[str, Any]] = {}
 
     def all_kept() -> bool:
-        for message in world.rejected():
+        for message in world.invalid_messages():
             kept[message.attributes["messageId"]] = {"body": message.body, **message.attributes}
         return len(kept) >= len(ids)
 
@@ -63,7 +63,7 @@ def test_every_bad_message_is_kept_with_its_reason_and_rings_nobody(world: World
     # Then each is in the rejected queue as it came, once, with the field and the rule
     assert kept == {message_id: as_kept(message_id, case) for message_id, case in ids.items()}
     wait_until(lambda: world.calls().get("after-all-that", {}).get("status") == "completed", 60)
-    assert world.rejected() == []
+    assert world.invalid_messages() == []
     # And none became a call or a dead letter
     assert not ids.keys() & world.calls().keys()
     assert not ids.keys() & world.dials().keys()
@@ -74,9 +74,9 @@ def test_every_bad_message_is_kept_with_its_reason_and_rings_nobody(world: World
     assert told.keys() == ids.keys()
     for message_id, case in ids.items():
         line = told[message_id]
-        assert line.keys() - LOGGED == {"messageId", "reason"}
-        assert line["message"] == "message refused"
-        assert line["reason"] in {f"{case.field}: {case.rule}", f"unknown field: {case.rule}"}
+        assert line.keys() - LOGGED == {"messageId", "detail"}
+        assert line["message"] == "invalid message"
+        assert line["detail"] in {f"{case.field}: {case.rule}", f"unknown field: {case.rule}"}
     assert not [line for line in lines if "Traceback" in line or '"level":"ERROR"' in line]
 
 
@@ -88,7 +88,7 @@ def as_kept(message_id: str, case: MessageCase) -> dict[str, Any]:
 class Gateway:
     """The stack's HTTP API, spoken to without a client that would tidy up what is sent."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: LocalEnvironment) -> None:
         url = urlsplit(world.stack.api_url)
         self._base = url.path
         self._connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=30)
@@ -115,7 +115,7 @@ class Gateway:
         return response.status, answer if isinstance(answer, dict) else {}
 
 
-def test_every_webhook_is_answered_and_only_outcomes_change_anything(world: World) -> None:
+def test_every_webhook_is_answered_and_only_outcomes_change_anything(world: LocalEnvironment) -> None:
     began, gateway = time.time(), Gateway(world)
     wrong: list[tuple[object, ...]] = []
     dynamodb, table = world.cloud.client("dynamodb"), world.stack.calls_table_name

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from local.emulator import Emulator, Invocation
-from local.world import World
+from local.environment import LocalEnvironment
 from tests.unit.parts import HttpRequest, SocketServer, http_answer
 
 FUNCTIONS = (
@@ -72,7 +72,7 @@ class CodeDeploy:
         return http_answer(answer.content, f"{answer.status_code} OK", **told)
 
 
-def check(world: World, function: str, version: str) -> tuple[list[str], Invocation]:
+def check(world: LocalEnvironment, function: str, version: str) -> tuple[list[str], Invocation]:
     """The verdicts on a version that CodeDeploy hears, and how the check went."""
     codedeploy = CodeDeploy(world.cloud.endpoint_url, function, version)
     with SocketServer(codedeploy.behave) as front:
@@ -83,12 +83,12 @@ def check(world: World, function: str, version: str) -> tuple[list[str], Invocat
     return codedeploy.verdicts, invocation
 
 
-def live_version(world: World, function: str) -> str:
+def live_version(world: LocalEnvironment, function: str) -> str:
     return world.cloud.client("lambda").get_alias(FunctionName=function, Name="live")["FunctionVersion"]
 
 
 @contextmanager
-def version_told_otherwise(world: World, function: str, variables: dict[str, str | None]) -> Iterator[str]:
+def version_told_otherwise(world: LocalEnvironment, function: str, variables: dict[str, str | None]) -> Iterator[str]:
     """A version of a function that is not told some of what it needs to know, or something else."""
     functions = world.cloud.client("lambda")
     told = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
@@ -101,7 +101,7 @@ def version_told_otherwise(world: World, function: str, variables: dict[str, str
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_version_that_is_live_passes_and_calls_nobody(world: World, name: str) -> None:
+def test_the_version_that_is_live_passes_and_calls_nobody(world: LocalEnvironment, name: str) -> None:
     function = world.stack.resources[name]
     calls, dials = world.calls().keys(), world.dials().keys()
 
@@ -125,7 +125,7 @@ def test_the_version_that_is_live_passes_and_calls_nobody(world: World, name: st
         ("GetCallFunction", "CALLS_TABLE_NAME"),
     ],
 )
-def test_a_version_that_does_not_start_is_held_back(world: World, name: str, setting: str) -> None:
+def test_a_version_that_does_not_start_is_held_back(world: LocalEnvironment, name: str, setting: str) -> None:
     function = world.stack.resources[name]
     with version_told_otherwise(world, function, {setting: None}) as version:
         verdicts, invocation = check(world, function, version)
@@ -135,7 +135,7 @@ def test_a_version_that_does_not_start_is_held_back(world: World, name: str, set
     assert line["complaint"] == "it does not start, or fails"
 
 
-def test_a_version_that_cannot_read_its_secret_is_held_back(world: World) -> None:
+def test_a_version_that_cannot_read_its_secret_is_held_back(world: LocalEnvironment) -> None:
     function = world.stack.resources["ReceiveWebhookFunction"]
     elsewhere = {"SIGNING_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:nobodys-AbC123"}
     with version_told_otherwise(world, function, {**elsewhere}) as version:
@@ -145,7 +145,7 @@ def test_a_version_that_cannot_read_its_secret_is_held_back(world: World) -> Non
     assert any("it answers 500" in line for line in invocation.log)
 
 
-def test_a_version_that_is_not_there_is_held_back(world: World) -> None:
+def test_a_version_that_is_not_there_is_held_back(world: LocalEnvironment) -> None:
     verdicts, invocation = check(world, world.stack.resources["PlaceCallFunction"], "4711")
 
     assert verdicts == ["Failed"]

@@ -7,36 +7,36 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.world import World
+from local.environment import LocalEnvironment
 
 FUNCTIONS = ("PlaceCall", "ReceiveWebhook", "PollCalls", "PublishOutcome", "GetCall")
 KEY = {"requestId": {"S": "nobody"}, "attempt": {"N": "1"}}
 
-type Attempt = Callable[[Callable[[str], Any], World], object]
+type Attempt = Callable[[Callable[[str], Any], LocalEnvironment], object]
 
 
-def read_allomia_key(client: Callable[[str], Any], world: World) -> object:
+def read_allomia_key(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("secretsmanager").get_secret_value(SecretId=f"{world.stack.name}/allomia-api-key")
 
 
-def read_signing_key(client: Callable[[str], Any], world: World) -> object:
+def read_signing_key(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("secretsmanager").get_secret_value(SecretId=world.stack.resources["SigningSecret"])
 
 
-def change_signing_key(client: Callable[[str], Any], world: World) -> object:
+def change_signing_key(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     secret = world.stack.resources["SigningSecret"]
     return client("secretsmanager").put_secret_value(SecretId=secret, SecretString="mine")
 
 
-def read_table(client: Callable[[str], Any], world: World) -> object:
+def read_table(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("dynamodb").scan(TableName=world.stack.calls_table_name)
 
 
-def read_record(client: Callable[[str], Any], world: World) -> object:
+def read_record(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("dynamodb").get_item(TableName=world.stack.calls_table_name, Key=KEY)
 
 
-def look_up(client: Callable[[str], Any], world: World) -> object:
+def look_up(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("dynamodb").query(
         TableName=world.stack.calls_table_name,
         KeyConditionExpression="requestId = :id",
@@ -44,7 +44,7 @@ def look_up(client: Callable[[str], Any], world: World) -> object:
     )
 
 
-def read_what_is_due(client: Callable[[str], Any], world: World) -> object:
+def read_what_is_due(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("dynamodb").query(
         TableName=world.stack.calls_table_name,
         IndexName="due",
@@ -53,44 +53,44 @@ def read_what_is_due(client: Callable[[str], Any], world: World) -> object:
     )
 
 
-def change_record(client: Callable[[str], Any], world: World) -> object:
+def change_record(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("dynamodb").update_item(
         TableName=world.stack.calls_table_name, Key=KEY, ConditionExpression="attribute_exists(requestId)"
     )
 
 
-def delete_record(client: Callable[[str], Any], world: World) -> object:
+def delete_record(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("dynamodb").delete_item(TableName=world.stack.calls_table_name, Key=KEY)
 
 
-def make_record(client: Callable[[str], Any], world: World) -> object:
+def make_record(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("dynamodb").put_item(
         TableName=world.stack.calls_table_name, Item=KEY, ConditionExpression="attribute_exists(requestId)"
     )
 
 
-def ask_for_a_call(client: Callable[[str], Any], world: World) -> object:
+def ask_for_a_call(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("sqs").send_message(QueueUrl=world.stack.call_queue_url, MessageBody="{}")
 
 
-def read_requests(client: Callable[[str], Any], world: World) -> object:
+def read_requests(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("sqs").receive_message(QueueUrl=world.stack.call_queue_url, MaxNumberOfMessages=1)
 
 
-def read_rejected(client: Callable[[str], Any], world: World) -> object:
+def read_rejected(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("sqs").receive_message(QueueUrl=world.stack.invalid_messages_queue_url, MaxNumberOfMessages=1)
 
 
-def publish(client: Callable[[str], Any], world: World) -> object:
+def publish(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     entry = {"EventBusName": world.stack.outcome_bus_name, "Source": "me", "DetailType": "mine", "Detail": "{}"}
     return client("events").put_events(Entries=[entry])
 
 
-def change_code(client: Callable[[str], Any], world: World) -> object:
+def change_code(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("lambda").update_function_configuration(FunctionName=world.stack.place_call_function_name, Timeout=1)
 
 
-def change_rights(client: Callable[[str], Any], world: World) -> object:
+def change_rights(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     return client("iam").list_roles()
 
 
@@ -130,7 +130,7 @@ ALLOWED: dict[str, Attempt] = {
 
 
 @pytest.fixture(scope="module")
-def acting(world: World) -> Iterator[Callable[[str], Callable[[str], Any]]]:
+def acting(world: LocalEnvironment) -> Iterator[Callable[[str], Callable[[str], Any]]]:
     """Clients of a function's role, by the function's name and the service."""
     clients: list[Any] = []
 
@@ -155,7 +155,7 @@ def acting(world: World) -> Iterator[Callable[[str], Callable[[str], Any]]]:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_role_is_denied_what_its_function_must_not_do(
-    world: World, acting: Callable[[str], Callable[[str], Any]], function: str
+    world: LocalEnvironment, acting: Callable[[str], Callable[[str], Any]], function: str
 ) -> None:
     client = acting(function)
 

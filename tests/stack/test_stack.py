@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from local.world import API_KEY, SIGNING_KEY, World
-from outbound_calls.callbacks import sign
-from outbound_calls.contracts import AttemptKey
+from local.environment import API_KEY, SIGNING_KEY, LocalEnvironment
+from outbound_calls.adapters.callback_urls import sign
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.stack.conftest import bring_forward, every, wait_until
 
 STUCK = "+15005550400"
@@ -27,22 +27,24 @@ OUTCOME: dict[str, object] = {
 }
 
 
-def status_of(world: World, request_id: str) -> str | None:
+def status_of(world: LocalEnvironment, request_id: str) -> str | None:
     return world.calls().get(request_id, {}).get("status")
 
 
-def post(world: World, request_id: str, attempt: int | str, signature: str, body: str | Mapping[str, object]) -> int:
+def post(
+    world: LocalEnvironment, request_id: str, attempt: int | str, signature: str, body: str | Mapping[str, object]
+) -> int:
     text = body if isinstance(body, str) else json.dumps(body)
     url = f"{world.stack.api_url}/webhooks/allomia/{request_id}/{attempt}/{signature}"
     return httpx.post(url, content=text, trust_env=False, timeout=30).status_code
 
 
 def signature_of(request_id: str, attempt: int = 1, key: str = SIGNING_KEY) -> str:
-    return sign(key, AttemptKey(request_id=request_id, attempt=attempt))
+    return sign(key, AttemptKey(RequestKey(request_id), attempt))
 
 
 # First, while no circuit breaker has seen a failure.
-def test_an_outage_that_refuses_connections_loses_no_call(world: World) -> None:
+def test_an_outage_that_refuses_connections_loses_no_call(world: LocalEnvironment) -> None:
     # Given that AlloMia cannot be reached
     world.allomia.stop()
     try:
@@ -60,7 +62,7 @@ def test_an_outage_that_refuses_connections_loses_no_call(world: World) -> None:
     assert world.dials()["outage"] == (1, 1)
 
 
-def test_a_message_sent_many_times_at_once_rings_once(world: World) -> None:
+def test_a_message_sent_many_times_at_once_rings_once(world: LocalEnvironment) -> None:
     # Given the same message twenty times, from several senders
     message: dict[str, object] = {"requestId": "many", "phoneNumber": "+15005550100"}
     with ThreadPoolExecutor(4) as senders:
@@ -73,13 +75,13 @@ def test_a_message_sent_many_times_at_once_rings_once(world: World) -> None:
     assert world.dials()["many"] == (1, 1)
 
 
-def test_a_request_without_an_id_goes_by_the_messages(world: World) -> None:
+def test_a_request_without_an_id_goes_by_the_messages(world: LocalEnvironment) -> None:
     message_id = world.send({"phoneNumber": "+15005550100"})
 
     wait_until(lambda: status_of(world, message_id) == "completed", 60)
 
 
-def test_a_message_that_cannot_be_read_is_kept_with_field_and_rule(world: World) -> None:
+def test_a_message_that_cannot_be_read_is_kept_with_field_and_rule(world: LocalEnvironment) -> None:
     # Given messages that break the contract
     bodies: dict[str, str | dict[str, str]] = {
         "phoneNumber": {"requestId": "bad-1", "phoneNumber": "5145551234"},
@@ -92,7 +94,7 @@ def test_a_message_that_cannot_be_read_is_kept_with_field_and_rule(world: World)
     kept = []
 
     def all_kept() -> bool:
-        kept.extend(world.rejected())
+        kept.extend(world.invalid_messages())
         return len(kept) >= len(bodies)
 
     wait_until(all_kept, 60)
@@ -105,7 +107,7 @@ def test_a_message_that_cannot_be_read_is_kept_with_field_and_rule(world: World)
     wait_until(lambda: status_of(world, "bad-1") == "completed", 60)
 
 
-def test_only_this_stacks_own_signature_for_this_very_attempt_counts(world: World) -> None:
+def test_only_this_stacks_own_signature_for_this_very_attempt_counts(world: LocalEnvironment) -> None:
     # Given an attempt that waits for its outcome
     world.send({"requestId": "guarded", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
     wait_until(lambda: status_of(world, "guarded") == "dispatching", 60)
@@ -142,7 +144,7 @@ def test_only_this_stacks_own_signature_for_this_very_attempt_counts(world: Worl
     assert status_of(world, "guarded") == "completed"
 
 
-def test_an_outcome_of_another_call_is_refused(world: World) -> None:
+def test_an_outcome_of_another_call_is_refused(world: LocalEnvironment) -> None:
     world.send({"requestId": "mixed-up", "phoneNumber": STUCK})
     wait_until(lambda: status_of(world, "mixed-up") == "calling", 60)
 
@@ -150,7 +152,7 @@ def test_an_outcome_of_another_call_is_refused(world: World) -> None:
     assert status_of(world, "mixed-up") == "calling"
 
 
-def test_calls_under_way_survive_the_rotation_of_the_signing_key(world: World) -> None:
+def test_calls_under_way_survive_the_rotation_of_the_signing_key(world: LocalEnvironment) -> None:
     # Given two attempts, one dialled before and one after a rotation, and functions that have read the old key
     secrets = world.cloud.client("secretsmanager")
     secret = world.stack.resources["SigningSecret"]
@@ -168,7 +170,7 @@ def test_calls_under_way_survive_the_rotation_of_the_signing_key(world: World) -
         secrets.put_secret_value(SecretId=secret, SecretString=SIGNING_KEY)
 
 
-def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: World) -> None:
+def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: LocalEnvironment) -> None:
     # Given that AlloMia no longer takes the key
     secrets = world.cloud.client("secretsmanager")
     secret = f"{world.stack.name}/allomia-api-key"
@@ -177,7 +179,7 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: World) -> None:
         world.send({"requestId": "new-key", "phoneNumber": "+15005550100"})
         wait_until(lambda: status_of(world, "new-key") == "scheduled", 60)
         parked = world.calls()["new-key"]
-        assert parked["parkReason"] == "HTTP 401"
+        assert parked["parkReason"] == "key-declined"
         assert parked["dueAt"] - time.time() > 240
 
         # When the secret holds the new one, and the attempt's time comes: again and again, for a function that has
@@ -197,7 +199,7 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: World) -> None:
         world.allomia.configure(accepted_keys=(API_KEY, "new-key"))
 
 
-def test_the_schedule_finds_a_lost_webhook_by_itself(scheduled_world: World) -> None:
+def test_the_schedule_finds_a_lost_webhook_by_itself(scheduled_world: LocalEnvironment) -> None:
     # Given a stack that is reached at its own API URL and that nobody but the schedule sweeps
     assert ".execute-api." in scheduled_world.stack.webhook_url
     scheduled_world.send({"requestId": "by-webhook", "phoneNumber": "+15005550100"})

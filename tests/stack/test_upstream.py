@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from local.world import World
+from local.environment import LocalEnvironment
 from tests.stack.conftest import every, let_deadline_pass, wait_until
 from tests.tooling.contracts.documents import validator
 from tests.tooling.template.rendering import PROJECT
@@ -22,7 +22,7 @@ ANSWERS, WEBHOOK_LOST, ALL_LOST = "+15005550100", "+15005550200", "+15005550322"
 APPOINTMENTS = {"U-1": ANSWERS, "U-2": WEBHOOK_LOST, "U-3": ALL_LOST}
 
 
-def deploy(world: World, name: str) -> dict[str, str]:
+def deploy(world: LocalEnvironment, name: str) -> dict[str, str]:
     """Deploy the example's template; its outputs."""
     cloudformation = world.cloud.client("cloudformation")
     cloudformation.create_stack(
@@ -39,7 +39,7 @@ def deploy(world: World, name: str) -> dict[str, str]:
 
 
 @contextmanager
-def upstream(world: World, *arguments: str, said: Path) -> Iterator[subprocess.Popen[str]]:
+def upstream(world: LocalEnvironment, *arguments: str, said: Path) -> Iterator[subprocess.Popen[str]]:
     """The example as a process of its own, that says into this file what it says."""
     with said.open("a") as output:
         process = subprocess.Popen(
@@ -56,7 +56,7 @@ def upstream(world: World, *arguments: str, said: Path) -> Iterator[subprocess.P
             process.wait()
 
 
-def events(world: World, queue_url: str) -> list[dict[str, Any]]:
+def events(world: LocalEnvironment, queue_url: str) -> list[dict[str, Any]]:
     """Whole events that came into a queue, as they came."""
     sqs, found = world.cloud.client("sqs"), []
     while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
@@ -66,7 +66,7 @@ def events(world: World, queue_url: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_each_appointment_has_exactly_one_outcome(world: World, tmp_path: Path) -> None:
+def test_each_appointment_has_exactly_one_outcome(world: LocalEnvironment, tmp_path: Path) -> None:
     own, witness = deploy(world, "clinic"), deploy(world, "witness")
     appointments, said, known = tmp_path / "appointments.json", tmp_path / "said", tmp_path / "outcomes.db"
     appointments.write_text(
@@ -113,17 +113,17 @@ def test_each_appointment_has_exactly_one_outcome(world: World, tmp_path: Path) 
     assert len(heard) >= 8
     for event in heard:
         validator("call-outcome-event").validate(event)
-    assert not waiting(world, own["UnheardQueueUrl"])
+    assert not waiting(world, own["UndeliveredQueueUrl"])
 
 
-def report_late(world: World, request_id: str) -> None:
+def report_late(world: LocalEnvironment, request_id: str) -> None:
     """AlloMia's webhook, after all."""
     (url,) = (url for url in world.allomia.dials().accepted if f"/{request_id}/" in url)
     outcome = {"outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234", "status": "completed"}
     assert httpx.post(url, json=outcome, trust_env=False, timeout=30).status_code == 200
 
 
-def publish_again(world: World, heard: list[dict[str, Any]]) -> None:
+def publish_again(world: LocalEnvironment, heard: list[dict[str, Any]]) -> None:
     """Publish these events once more, as may happen."""
     answer = world.cloud.client("events").put_events(
         Entries=[
@@ -139,7 +139,7 @@ def publish_again(world: World, heard: list[dict[str, Any]]) -> None:
     assert answer["FailedEntryCount"] == 0
 
 
-def waiting(world: World, queue_url: str) -> int:
+def waiting(world: LocalEnvironment, queue_url: str) -> int:
     """How many messages are in a queue, in flight included."""
     found = world.cloud.client("sqs").get_queue_attributes(
         QueueUrl=queue_url,

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from local.environment import LocalEnvironment
 from local.simulator import MAGIC_NUMBERS
 from local.simulator.magic_numbers import MagicNumber
-from local.world import World
 from tests.stack.conftest import bring_forward, every, wait_until
 
 TERMINAL = {"completed", "failed", "busy", "no-answer", "rejected", "unknown"}
@@ -47,7 +47,7 @@ class Ended:
 
 
 @pytest.fixture(scope="module")
-def ended(world: World) -> Ended:
+def ended(world: LocalEnvironment) -> Ended:
     # Given a request for each number, every one of them sent twice; not all at the same moment, for a webhook whose
     # function cannot start in time is lost, and that is not what these numbers are about
     for rows in batched(mixed(), 6, strict=False):
@@ -83,12 +83,12 @@ def ended(world: World) -> Ended:
     outcomes = sum(row.status in TERMINAL for row in MAGIC_NUMBERS.values())
 
     def all_heard() -> bool:
-        heard.extend(world.heard())
+        heard.extend(world.outcome_events())
         return len({event["requestId"] for event in heard if event["requestId"].startswith("number-")}) >= outcomes
 
     with contextlib.suppress(pytest.fail.Exception):
         wait_until(all_heard, 30)
-    heard.extend(world.heard())
+    heard.extend(world.outcome_events())
     reads = {call.callback_url.split("/")[-3]: call.status_reads for call in world.allomia.calls()}
     calls = {name: call for name, call in world.calls().items() if name.startswith("number-")}
     return Ended(calls, world.dials(), reads, [event for event in heard if event["requestId"] in calls])
@@ -165,7 +165,7 @@ def test_only_an_unknown_is_followed_by_another_outcome(ended: Ended) -> None:
     assert all(len(statuses) == 1 for statuses in said.values())
 
 
-def test_nothing_personal_is_logged_published_or_left(world: World, ended: Ended) -> None:
+def test_nothing_personal_is_logged_published_or_left(world: LocalEnvironment, ended: Ended) -> None:
     # Given what may not be found anywhere
     personal = {NAME, VARIABLE, *(row.number.lstrip("+") for row in MAGIC_NUMBERS.values())}
     signatures = {url.rsplit("/", 1)[-1] for url in world.allomia.dials().attempted}
@@ -187,7 +187,7 @@ def test_nothing_personal_is_logged_published_or_left(world: World, ended: Ended
     assert not [value for value in personal | signatures if value in everything]
 
 
-def test_what_is_logged_names_the_request_and_the_attempt(world: World, ended: Ended) -> None:
+def test_what_is_logged_names_the_request_and_the_attempt(world: LocalEnvironment, ended: Ended) -> None:
     logs = world.cloud.client("logs")
     page = logs.filter_log_events(logGroupName=f"/aws/lambda/{world.stack.name}/receive-webhook")
     lines = [json.loads(event["message"]) for event in page["events"] if "webhook: recorded" in event["message"]]
@@ -196,5 +196,5 @@ def test_what_is_logged_names_the_request_and_the_attempt(world: World, ended: E
     assert all({"requestId", "attempt"} <= line.keys() for line in lines)
 
 
-def test_the_dead_letter_queue_stays_empty(world: World, ended: Ended) -> None:
+def test_the_dead_letter_queue_stays_empty(world: LocalEnvironment, ended: Ended) -> None:
     assert world.dead_letters() == []

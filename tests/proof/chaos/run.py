@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from local.simulator.behaviour import Post, Status, Webhook
-from local.world import World
+from local.environment import LocalEnvironment
+from local.simulator.behaviours import OVER_HTTP, STATUS_ANSWERS, WEBHOOKS
 from tests.proof.chaos.saboteurs import (
     Forger,
     Killer,
@@ -27,9 +27,11 @@ TERMINAL = {"completed", "failed", "busy", "no-answer", "rejected", "unknown"}
 NUMBERS = ("+15005550100", "+15005550101", "+15005550102", "+15005550103", "+14155550199")
 """Answered, busy, not answered, failed; any other is answered as well."""
 
-POSTS = [post for post in Post if post not in {Post.OK, Post.HUGE_AFTER_ACCEPT}]
-WEBHOOKS = [webhook for webhook in Webhook if webhook is not Webhook.NORMAL]
-STATUSES = [status for status in Status if status is not Status.NORMAL]
+FAULTS = {
+    "post": [name for name in OVER_HTTP if name not in {"ok", "huge-after-accept"}],
+    "webhooks": [name for name in WEBHOOKS if name != "normal"],
+    "status": [name for name in STATUS_ANSWERS if name != "normal"],
+}
 
 HASTY_VISIBILITY_SECONDS = 5
 """While this stack's own faults last: so short that what is still worked on is handed out again, too."""
@@ -95,13 +97,13 @@ class Ended:
         )
 
 
-def run(world: World, size: Size, seed: int) -> Ended:
+def run(world: LocalEnvironment, size: Size, seed: int) -> Ended:
     """The phases one after the other."""
     return _Run(world, size, seed).play()
 
 
 class _Run:
-    def __init__(self, world: World, size: Size, seed: int) -> None:
+    def __init__(self, world: LocalEnvironment, size: Size, seed: int) -> None:
         self._world, self._size, self._seed = world, size, seed
         self._dice = Random(seed)  # noqa: S311
         self._requests = [f"chaos-{number}" for number in range(size.requests)]
@@ -171,7 +173,7 @@ class _Run:
             calls=world.calls(),
             dials=after,
             taken=self._taken(),
-            rejected=len(world.rejected()),
+            rejected=len(world.invalid_messages()),
             dead_by_allomia=dead_by_allomia,
             dead=dead,
             dialled_by_redrive={
@@ -215,12 +217,8 @@ class _Run:
                 time.sleep(max(0.0, until - time.monotonic()) / left)
 
     def _misbehave(self) -> None:
-        faults = {
-            "post": self._dice.choice(POSTS),
-            "webhooks": self._dice.choice(WEBHOOKS),
-            "status": self._dice.choice(STATUSES),
-        }
-        self._faults.update(fault.value for fault in faults.values())
+        faults = {name: self._dice.choice(names) for name, names in FAULTS.items()}
+        self._faults.update(faults.values())
         self._world.allomia.configure(**faults, latency_seconds=self._dice.choice((0.3, 0.6, 1.5)))
 
     def _behave(self) -> None:
@@ -287,7 +285,7 @@ class _Run:
         )
 
     def _all_heard(self, heard: list[dict[str, Any]]) -> bool:
-        heard += self._world.heard()
+        heard += self._world.outcome_events()
         return {event["requestId"] for event in heard} >= set(self._requests)
 
     def _taken(self) -> dict[str, frozenset[str]]:

@@ -17,9 +17,9 @@ from typing import Any, Self
 from uuid import UUID
 
 import httpx
-
-from local.world import SIGNING_KEY, World
 from outbound_calls.callbacks import sign
+
+from local.environment import SIGNING_KEY, LocalEnvironment
 from outbound_calls.contracts import AttemptKey
 
 NO_ANSWER = 0
@@ -28,7 +28,7 @@ NO_ANSWER = 0
 ROLES = ("PlaceCallRole", "PollCallsRole", "ReceiveWebhookRole")
 
 
-def function_workers(world: World, function: str) -> list[int]:
+def function_workers(world: LocalEnvironment, function: str) -> list[int]:
     """The ids of the processes in which a function of this very cloud runs."""
     wanted = {f"AWS_LAMBDA_FUNCTION_NAME={function}".encode(), f"AWS_ENDPOINT_URL={world.cloud.endpoint_url}".encode()}
     found = []
@@ -82,7 +82,7 @@ class Meanwhile:
 class Killer:
     """Kills workers: of place_call all at once when a POST has just come to AlloMia, of the others one at random."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: LocalEnvironment, seed: int) -> None:
         self._world = world
         self._dice = Random(seed)  # noqa: S311
         self.kills: Counter[str] = Counter()
@@ -122,7 +122,7 @@ class Killer:
 class Forger:
     """Posts outcomes that are not AlloMia's, over URLs that this stack did not sign for that attempt."""
 
-    def __init__(self, world: World, request_ids: list[str], seed: int) -> None:
+    def __init__(self, world: LocalEnvironment, request_ids: list[str], seed: int) -> None:
         self._world, self._request_ids = world, request_ids
         self._dice = Random(seed)  # noqa: S311
         self.answers: Counter[int] = Counter()
@@ -152,7 +152,7 @@ class Forger:
 
 
 @contextlib.contextmanager
-def table_refuses_writes(world: World) -> Iterator[None]:
+def table_refuses_writes(world: LocalEnvironment) -> Iterator[None]:
     """Every function's role is denied the table meanwhile: its writes really get AccessDenied."""
     deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}]}
     iam = _client(world, "iam")
@@ -167,7 +167,7 @@ def table_refuses_writes(world: World) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def poller_stopped(world: World) -> Iterator[None]:
+def poller_stopped(world: LocalEnvironment) -> Iterator[None]:
     """The schedule that starts the poller is disabled meanwhile."""
     scheduler = _client(world, "scheduler")
     _switch(scheduler, "DISABLED")
@@ -184,7 +184,7 @@ def _switch(scheduler: Any, state: str) -> None:
         scheduler.update_schedule(**{name: schedule[name] for name in kept}, State=state)
 
 
-def _client(world: World, service: str) -> Any:
+def _client(world: LocalEnvironment, service: str) -> Any:
     client: Any = world.cloud.client
     return client(service)
 

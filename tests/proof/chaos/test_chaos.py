@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from local.world import running
+from local.environment import running
 from tests.proof.chaos.run import TERMINAL, Ended, Size, run
 from tests.proof.chaos.saboteurs import NO_ANSWER
 

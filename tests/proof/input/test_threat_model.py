@@ -1,4 +1,4 @@
-"""docs/explain/threat-model.md names a test for each protection: all of them are there, and no protection is without."""
+"""docs/explain/threat-model.md names a test for each protection, and each of these tests exists."""
 
 import ast
 import re

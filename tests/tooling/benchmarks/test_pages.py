@@ -10,8 +10,6 @@ from benchmarks.figures import Figures
 from benchmarks.money import Line, Region, Shape
 from benchmarks.recovery import most_within
 
-DOCS = figures.FILE.parent
-
 
 @pytest.fixture(scope="module")
 def taken() -> Figures:
@@ -20,8 +18,8 @@ def taken() -> Figures:
 
 def test_the_pages_are_made_of_the_figures(taken: Figures) -> None:
     # When this fails, `make cost` writes them anew.
-    assert (DOCS / "performance.md").read_text() == pages.performance(taken)
-    assert (DOCS / "cost.md").read_text() == pages.cost(taken)
+    assert pages.PERFORMANCE.read_text() == pages.performance(taken)
+    assert pages.COST.read_text() == pages.cost(taken)
 
 
 def test_the_pictures_are_drawn_of_the_figures(taken: Figures, tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
-"""Just enough Markdown to hold the documentation against the code."""
+"""Just enough Markdown to compare the documentation with the code."""
 
 import re
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[3]
-PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("benchmarks/results/*.md")])
 
 type Row = list[str]
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -30,7 +30,7 @@ def prose(page: str) -> str:
 
 
 def links(page: str) -> list[str]:
-    """Where the page's links lead."""
+    """The targets of the page's links."""
     return _LINK.findall(prose(page))
 
 
@@ -40,12 +40,12 @@ def anchors(page: str) -> set[str]:
 
 
 def code(page: str) -> list[str]:
-    """What stands between single backticks."""
+    """The text between single backticks."""
     return _CODE.findall(prose(page))
 
 
 def table(page: str, *head: str) -> list[Row]:
-    """The rows of the one table whose first columns are named so."""
+    """The rows of the one table whose first columns have these names."""
     lines = page.splitlines()
     start = f"| {' | '.join(head)} |"
     (first,) = (number for number, line in enumerate(lines) if line.startswith(start))

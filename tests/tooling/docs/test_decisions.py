@@ -1,4 +1,4 @@
-"""The records of decisions are numbered, listed and of one form."""
+"""The decision records are numbered, listed and have the same sections."""
 
 import re
 
@@ -10,11 +10,11 @@ FOLDER = PROJECT / "docs/explain/decisions"
 RECORDS = sorted(FOLDER.glob("[0-9]*.md"))
 
 
-def test_they_are_numbered_without_a_gap() -> None:
+def test_the_numbers_have_no_gap() -> None:
     assert [int(path.name[:4]) for path in RECORDS] == list(range(1, len(RECORDS) + 1))
 
 
-def test_every_record_is_listed_in_order() -> None:
+def test_the_index_lists_every_record_in_order() -> None:
     rows = table((FOLDER / "README.md").read_text(), "record")
 
     assert [row[0] for row in rows] == [f"[{path.name[:4]}]({path.name})" for path in RECORDS]
@@ -22,14 +22,14 @@ def test_every_record_is_listed_in_order() -> None:
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_a_record_says_what_was_chosen_why_and_until_when(path: object) -> None:
+def test_a_record_has_its_sections(path: object) -> None:
     text = (FOLDER / str(path)).read_text()
 
     assert re.findall(r"^#+ .+$", text, re.MULTILINE)[1:] == [
         "## Context",
         "## Decision",
         "## Consequences",
-        "## What would make us look again",
+        "## When to revisit",
     ]
     # Short enough to be read
     assert len(text.split()) < 400

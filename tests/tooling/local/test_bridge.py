@@ -10,7 +10,7 @@ import pytest
 from local.bridge import Bridge
 
 ANOTHER_ADDRESS_OF_THIS_MACHINE = "127.0.0.2"
-NOBODYS_ADDRESS = "192.0.2.1"
+NO_ADDRESS_OF_THIS_MACHINE = "192.0.2.1"
 
 
 class Inner(BaseHTTPRequestHandler):
@@ -31,15 +31,16 @@ def port() -> Iterator[int]:
         thread.start()
         yield server.server_port
         server.shutdown()
-        thread.join()
+        thread.join(10)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
-def test_what_listens_on_this_machine_only_is_reached_over_the_bridge(port: int) -> None:
+def test_a_service_on_localhost_is_reachable_over_the_bridge(port: int) -> None:
     with Bridge(port, address=ANOTHER_ADDRESS_OF_THIS_MACHINE) as bridge:
         url = f"http://{bridge.host}:{port}"
         answer = httpx.post(url, content=b"x" * 100_000, trust_env=False).content
 
+    assert bridge.found
     assert bridge.host == ANOTHER_ADDRESS_OF_THIS_MACHINE
     assert answer == b"127.0.0.1 " + b"x" * 100_000
     with pytest.raises(httpx.ConnectError):
@@ -60,6 +61,7 @@ def test_a_connection_that_is_still_open_ends_with_the_bridge(port: int) -> None
     assert ended
 
 
-def test_without_a_bridge_everything_stays_where_it_is() -> None:
-    with Bridge(8070, address=NOBODYS_ADDRESS) as bridge:
+def test_without_a_bridge_the_address_is_localhost() -> None:
+    with Bridge(8070, address=NO_ADDRESS_OF_THIS_MACHINE) as bridge:
+        assert not bridge.found
         assert bridge.host == "127.0.0.1"

@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.cloud import LocalCloud, LocalCloudError
+from local.cloud import LocalCloud, LocalCloudError, scratch_folder
 
+ROOT = Path(__file__).parents[3]
 OWNER = """
 import time
 from local.cloud import LocalCloud
@@ -57,7 +58,7 @@ def test_it_answers_only_on_this_machine(cloud: LocalCloud) -> None:
     assert addresses == {f"0100007F:{int(port):04X}"}
 
 
-def test_a_setting_is_applied_and_an_unknown_one_refused(cloud: LocalCloud) -> None:
+def test_a_setting_is_applied_and_an_unknown_one_rejected(cloud: LocalCloud) -> None:
     cloud.configure({"stepfunctions._SFN_WAIT_SCALE": 1})
 
     with pytest.raises(LocalCloudError, match="no_such_setting"):
@@ -77,7 +78,9 @@ def test_nothing_is_left_when_the_context_closes() -> None:
 def test_it_ends_even_when_its_owner_is_killed(tmp_path: Path) -> None:
     # Its files are the one thing that a killed owner leaves behind.
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen([sys.executable, "-c", OWNER], env=environment, stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as owner:
         assert owner.stdout is not None
         endpoint = owner.stdout.readline().strip()
         assert answers(endpoint)
@@ -88,6 +91,28 @@ def test_it_ends_even_when_its_owner_is_killed(tmp_path: Path) -> None:
     while answers(endpoint) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not answers(endpoint)
+
+
+def test_memory_is_used_only_where_there_is_plenty(tmp_path: Path) -> None:
+    assert scratch_folder({}, memory=tmp_path, free_bytes=1) == tmp_path
+    assert scratch_folder({}, memory=tmp_path, free_bytes=2**60) is None
+    assert scratch_folder({"TMPDIR": "/elsewhere"}, memory=tmp_path, free_bytes=1) is None
+
+
+def test_a_profile_that_does_not_exist_does_no_harm() -> None:
+    program = "from local.cloud import LocalCloud; print(LocalCloud().client('sqs').meta.region_name)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "AWS_PROFILE": "missing"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("ca-central-1\n", "")
 
 
 def answers(endpoint: str) -> bool:

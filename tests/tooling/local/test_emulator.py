@@ -1,10 +1,13 @@
+import json
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from local.emulator import BuiltFunction, Emulator, EmulatorError, environment_file
-from local.sam import build
+from local.sam import ROOT, build
 
 HANDLER = """
 import os, time
@@ -106,6 +109,36 @@ def test_an_unknown_function_is_named_beside_those_that_are_there() -> None:
 
     with pytest.raises(EmulatorError, match=r"no function Nobody\. There are: .*PlaceCallFunction"):
         Emulator("Nobody")
+
+
+def test_without_a_local_environment_one_line_says_what_to_do(tmp_path: Path) -> None:
+    file, event = tmp_path / "env.json", tmp_path / "event.json"
+    event.write_text("{}")
+
+    missing = emulate("PlaceCallFunction", event, "--env-vars", file)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        names = BuiltFunction.load("PlaceCallFunction").variables
+        file.write_text(json.dumps({"PlaceCallFunction": dict.fromkeys(names, "x") | {"AWS_ENDPOINT_URL": address}}))
+        stopped = emulate("PlaceCallFunction", event, "--env-vars", file)
+
+    assert missing == f"{file} does not exist. Run `make local` in another terminal first: it writes that file.\n"
+    assert stopped == f"Nothing listens at {address}. Is `make local` still running in another terminal?\n"
+
+
+def emulate(*arguments: str | Path) -> str:
+    """What the command prints to standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "local.emulator", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    return done.stderr
 
 
 def test_a_file_for_sam_gives_each_function_its_variables(tmp_path: Path) -> None:

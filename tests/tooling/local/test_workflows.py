@@ -1,4 +1,4 @@
-"""GitHub's workflows: what they use is pinned, what they run exists, and they may do no more than they must."""
+"""GitHub's workflows: actions are pinned, commands exist, and permissions are minimal."""
 
 import json
 import re
@@ -14,6 +14,8 @@ ROOT: Final = Path(__file__).parents[3]
 FILES: Final = sorted((ROOT / ".github/workflows").glob("*.yml"))
 PINNED: Final = re.compile(r"^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 ENVIRONMENTS: Final = ("staging", "prod")
+DEPLOY: Final = {"contents": "read", "id-token": "write"}
+RIGHTS: Final = {"staging": DEPLOY, "prod": DEPLOY, "release": {"contents": "write"}}
 
 type Workflow = dict[Any, Any]
 
@@ -29,8 +31,8 @@ def commands(path: Path) -> list[str]:
     return [step["run"] for job in read(path)["jobs"].values() for step in job.get("steps", []) if "run" in step]
 
 
-def test_there_are_two() -> None:
-    assert [path.name for path in FILES] == ["ci.yml", "deploy.yml"]
+def test_there_are_three() -> None:
+    assert [path.name for path in FILES] == ["ci.yml", "deploy.yml", "release.yml"]
 
 
 @workflow
@@ -55,7 +57,7 @@ def test_what_is_run_exists(path: Path) -> None:
         if program == "make":
             assert set(arguments) <= targets
         else:
-            assert program == ".venv/bin/sam"
+            assert program in {".venv/bin/sam", "gh"} or command.startswith("python -m local.release ")
 
 
 @workflow
@@ -64,7 +66,7 @@ def test_nothing_is_allowed_that_is_not_needed(path: Path) -> None:
 
     assert content["permissions"] == {}
     for name, job in content["jobs"].items():
-        assert job["permissions"] == {"contents": "read"} | ({"id-token": "write"} if name in ENVIRONMENTS else {})
+        assert job["permissions"] == RIGHTS.get(name, {"contents": "read"})
         # One that calls another workflow has its limit there.
         assert "uses" in job or 0 < job["timeout-minutes"] <= 60
         for step in job.get("steps", []):
@@ -75,14 +77,26 @@ def test_nothing_is_allowed_that_is_not_needed(path: Path) -> None:
 
 
 def test_pull_requests_and_main_are_checked_and_pull_requests_get_no_credentials() -> None:
-    ci, deploy = (read(path) for path in FILES)
+    ci, deploy, release = (read(path) for path in FILES)
 
     # YAML takes `on` for true.
     assert ci[True].keys() == {"pull_request", "workflow_call"}
     assert deploy[True] == {"push": {"branches": ["main"], "tags": ["v*"]}}
-    assert deploy["jobs"]["check"]["uses"] == "./.github/workflows/ci.yml"
+    assert release[True] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
+    for caller in (deploy, release):
+        assert caller["jobs"]["check"]["uses"] == "./.github/workflows/ci.yml"
+    assert release["jobs"]["release"]["needs"] == "check"
     assert "configure-aws-credentials" not in FILES[0].read_text()
-    assert commands(FILES[0]) == ["make lint", "make build", "make test"]
+    # Linting is part of it, and runs once.
+    assert commands(FILES[0]) == ["make setup", "make test"]
+
+
+def test_every_commit_of_main_is_checked() -> None:
+    concurrency = read(FILES[0])["concurrency"]
+
+    # GitHub drops a run that waits in its group when another one comes.
+    assert "github.sha" in concurrency["group"]
+    assert concurrency["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +130,7 @@ def test_aws_trusts_the_jobs_of_one_environment_and_hands_on_one_role() -> None:
         }
     }
     assert template["Parameters"]["Environment"]["AllowedValues"] == list(ENVIRONMENTS)
-    assert rights["LetCloudFormationDoIt"]["Resource"] == {"Ref": "ExecutionRoleArn"}
+    assert rights["PassExecutionRole"]["Resource"] == {"Ref": "ExecutionRoleArn"}
     everywhere = {name for name, each in rights.items() if each["Resource"] == "*"}
     # Which reads a template that it is given, and nothing of the account.
     assert everywhere == {"ReadTheTemplatesParameters"}

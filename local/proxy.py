@@ -1,4 +1,4 @@
-"""A wire between clients and a cloud's endpoint, at which somebody may stand: to count what passes, or to lose it."""
+"""An HTTP proxy between AWS clients and an endpoint. Subclasses count, drop or change what passes."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,16 +7,16 @@ from typing import Self, override
 
 import httpx
 
-# Said anew for this side's connection.
+# These describe one connection, so each side sets its own.
 _HOP_BY_HOP = {"connection", "content-length", "content-encoding", "transfer-encoding", "keep-alive", "date", "server"}
 
 
-class Wire:
-    """Passes every request on as it came, while the context is open. Point the clients at `url`."""
+class Proxy:
+    """Forwards every POST to the endpoint while the context is open. Point the clients at `url`."""
 
     def __init__(self, endpoint_url: str) -> None:
         self._http = httpx.Client(base_url=endpoint_url, trust_env=False, limits=httpx.Limits(max_connections=64))
-        wire = self
+        proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -24,7 +24,7 @@ class Wire:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = wire.carry(self.path, dict(self.headers), body)
+                answer = proxy.forward(self.path, dict(self.headers), body)
                 if answer is None:
                     self.close_connection = True
                     return
@@ -61,6 +61,6 @@ class Wire:
         """The endpoint for the clients."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def carry(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
-        """What becomes of a request: its answer, or None for a connection that ends without one. From any thread."""
+    def forward(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
+        """Send one request on and return its response; None closes the connection without one. Thread-safe."""
         return self._http.post(path, content=body, headers=headers)

@@ -1,7 +1,7 @@
-"""Everything at once: the local cloud, AlloMia's simulator, and the real stack deployed between them.
+"""The local environment: the local cloud, the AlloMia simulator, and the real stack deployed between them.
 
-The demo, `make local` and the stack's tests all work on this, as the three kinds of people around the stack do: they
-send messages to the queue, read the table and the queues, listen to the outcome bus and start the poller.
+The demo, `make local` and the stack tests use it the way the stack's users do: they send messages to the queue, read
+the table and the queues, listen to the outcome bus and start the poller.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ from local.simulator import Simulator
 from local.stack import Stack, deploy
 
 API_KEY = "test-key"
-"""The key that the simulator accepts."""
+"""The API key that the simulator accepts."""
 
 SIGNING_KEY = "local-signing-key"
-"""Signs the callback URLs of local stacks, so that the sample events can hold signatures that are good here."""
+"""Signs the callback URLs of local stacks. It is fixed, so that the sample events can hold valid signatures."""
 
 QUICK: Mapping[str, str | int] = {
     "WebhookGraceSeconds": 3,
@@ -29,37 +29,37 @@ QUICK: Mapping[str, str | int] = {
     "DefaultAssistantId": "0b54d0f1-7f2a-4c53-9c0e-5a6d1f5b8a01",
     "DefaultPhoneNumberId": "7c1e3d52-4b1f-4b8e-8f4d-2a9c6e0d7b02",
 }
-"""Parameters under which minutes become seconds: the simulator's calls last a second."""
+"""Template parameters that turn minutes into seconds: the simulator's calls last one second."""
 
 _deserialize = TypeDeserializer().deserialize
 
 
 @dataclass(frozen=True)
-class RejectedMessage:
-    """A message in the rejected or the dead-letter queue, with its attributes."""
+class KeptMessage:
+    """A message from the invalid-message or the dead-letter queue."""
 
     body: str
     attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class World:
-    """A running stack and all that it talks to."""
+class LocalEnvironment:
+    """A running stack and the services around it."""
 
     cloud: LocalCloud
     allomia: Simulator
     stack: Stack
     events_queue_url: str
-    """A queue behind a rule for every event of the outcome bus: what an upstream system would hear."""
+    """A queue that receives every event of the outcome bus, as an upstream system would."""
 
     def send(self, body: str | Mapping[str, Any]) -> str:
-        """Put a message on the call queue; returns its id."""
+        """Send a message to the call queue; returns its message id."""
         text = body if isinstance(body, str) else json.dumps(body)
         answer = self.cloud.client("sqs").send_message(QueueUrl=self.stack.call_queue_url, MessageBody=text)
         return answer["MessageId"]
 
     def calls(self) -> dict[str, dict[str, Any]]:
-        """The items of the calls table as plain values, by request id (that of the last attempt)."""
+        """The last attempt of every request in the calls table, as plain values, by request id."""
         pages = (
             self.cloud.client("dynamodb")
             .get_paginator("scan")
@@ -69,28 +69,28 @@ class World:
         return {item["requestId"]: item for item in sorted(items, key=lambda item: int(item["attempt"]))}
 
     def sweep(self) -> None:
-        """Start the poller now, as its schedule does every minute."""
+        """Start the poller now. Its own schedule starts it every minute."""
         self.cloud.client("stepfunctions").start_execution(stateMachineArn=self.stack.poller_arn, input="{}")
 
     def dials(self) -> dict[str, tuple[int, int]]:
-        """How many POSTs arrived at AlloMia, and how many it accepted, by request id."""
+        """How many POSTs AlloMia received, and how many it accepted, by request id."""
         dials = self.allomia.dials()
         urls = dials.attempted.keys() | dials.accepted.keys()
         return {url.split("/")[-3]: (dials.attempted.get(url, 0), dials.accepted.get(url, 0)) for url in urls}
 
-    def rejected(self) -> list[RejectedMessage]:
-        """The messages in the rejected queue; they are taken out of it."""
+    def invalid_messages(self) -> list[KeptMessage]:
+        """Remove and return the messages of the invalid-message queue."""
         return list(self._drain(self.stack.invalid_messages_queue_url))
 
-    def dead_letters(self) -> list[RejectedMessage]:
-        """The messages in the dead-letter queue; they are taken out of it."""
+    def dead_letters(self) -> list[KeptMessage]:
+        """Remove and return the messages of the dead-letter queue."""
         return list(self._drain(self.stack.dead_letter_queue_url))
 
-    def heard(self) -> list[dict[str, Any]]:
-        """The details of the events that came over the outcome bus since the last time."""
+    def outcome_events(self) -> list[dict[str, Any]]:
+        """The details of the outcome events since the last call of this method."""
         return [json.loads(message.body)["detail"] for message in self._drain(self.events_queue_url)]
 
-    def _drain(self, queue_url: str) -> Iterator[RejectedMessage]:
+    def _drain(self, queue_url: str) -> Iterator[KeptMessage]:
         sqs = self.cloud.client("sqs")
         while messages := sqs.receive_message(
             QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
@@ -98,20 +98,18 @@ class World:
             for message in messages:
                 sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
                 attributes = message.get("MessageAttributes", {})
-                yield RejectedMessage(
-                    message["Body"], {name: value["StringValue"] for name, value in attributes.items()}
-                )
+                yield KeptMessage(message["Body"], {name: value["StringValue"] for name, value in attributes.items()})
 
 
 @contextlib.contextmanager
 def running(
     parameters: Mapping[str, str | int] | None = None, stack_name: str = "allomia-outbound-calls-local"
-) -> Iterator[World]:
-    """Start everything on free ports, and stop all of it in the end.
+) -> Iterator[LocalEnvironment]:
+    """Start everything on free ports, and stop all of it at the end.
 
     Args:
-        parameters: The template's, over those of `QUICK`.
-        stack_name: Of the stack.
+        parameters: Template parameters, which override those in `QUICK`.
+        stack_name: The name of the stack.
     """
     with LocalCloud() as cloud, Simulator(gateway=cloud.endpoint_url, accepted_keys=(API_KEY,)) as allomia:
         yield deploy_into(cloud, allomia, parameters, stack_name)
@@ -119,22 +117,22 @@ def running(
 
 def deploy_into(
     cloud: LocalCloud, allomia: Simulator, parameters: Mapping[str, str | int] | None, stack_name: str
-) -> World:
-    """Deploy the stack where the cloud and the simulator run already."""
+) -> LocalEnvironment:
+    """Deploy the stack into a running cloud, beside a running simulator."""
     stack = deploy(cloud, stack_name, {**QUICK, "AllomiaBaseUrl": allomia.url, **(parameters or {})}, api_key=API_KEY)
     cloud.client("secretsmanager").put_secret_value(SecretId=stack.resources["SigningSecret"], SecretString=SIGNING_KEY)
-    return World(cloud, allomia, stack, _listen(cloud, stack))
+    return LocalEnvironment(cloud, allomia, stack, _subscribe(cloud, stack))
 
 
-def _listen(cloud: LocalCloud, stack: Stack) -> str:
-    """A queue that hears every event of the outcome bus."""
+def _subscribe(cloud: LocalCloud, stack: Stack) -> str:
+    """Create a queue that receives every event of the outcome bus; returns its URL."""
     sqs, events = cloud.client("sqs"), cloud.client("events")
-    name = f"{stack.name}-heard"
+    name = f"{stack.name}-events"
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = json.dumps({"source": ["allomia.outbound-calls"]})
     events.put_rule(Name=name, EventBusName=stack.outcome_bus_name, EventPattern=pattern)
-    events.put_targets(Rule=name, EventBusName=stack.outcome_bus_name, Targets=[{"Id": "heard", "Arn": arn}])
+    events.put_targets(Rule=name, EventBusName=stack.outcome_bus_name, Targets=[{"Id": "events", "Arn": arn}])
     return url
 
 

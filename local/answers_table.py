@@ -1,0 +1,128 @@
+"""The table of AlloMia's answers in docs/explain/architecture.md, made by the real client from each answer.
+
+python -m local.answers_table    writes it
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+
+from outbound_calls.adapters.allomia import (
+    Accepted,
+    AllomiaClient,
+    Ambiguous,
+    Declined,
+    Failed,
+    KeyUnusable,
+    NotAccepted,
+    PlaceAnswer,
+    Throttled,
+    http_client,
+)
+from outbound_calls.adapters.secrets import Secret
+from outbound_calls.contracts.vocabulary import ReasonCode
+from outbound_calls.domain.attempts import CallRequest
+from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+PAGE = Path(__file__).resolve().parent.parent / "docs/explain/architecture.md"
+_BLOCK = re.compile(r"(?<=<!-- generated: allomia-answers -->\n).*?(?=<!-- end generated -->)", re.DOTALL)
+_REQUEST = CallRequest("+15005550100", "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-9999-aaaaaaaaaaaa")
+_STATE = {"outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234", "status": "calling"}
+
+
+def _answer(code: int, body: object = None, **headers: str) -> Callable[[httpx.Request], httpx.Response]:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda _request: httpx.Response(code, json=body, headers=names)
+
+
+def _raise(error: type[httpx.RequestError]) -> Callable[[httpx.Request], httpx.Response]:
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise error("", request=request)
+
+    return answer
+
+
+ANSWERS: dict[str, Callable[[httpx.Request], httpx.Response]] = {
+    "connect error or TLS failure": _raise(httpx.ConnectError),
+    "connect timeout": _raise(httpx.ConnectTimeout),
+    "no free connection": _raise(httpx.PoolTimeout),
+    "429": _answer(429),
+    "503 with `Retry-After`": _answer(503, Retry_After="60"),
+    "401": _answer(401),
+    "403": _answer(403),
+    "400": _answer(400),
+    "404": _answer(404),
+    "422": _answer(422),
+    "any other 4xx": _answer(418),
+    "2xx with `failed`": _answer(200, _STATE | {"status": "failed"}),
+    "2xx with `failed` and no id": _answer(200, {"status": "failed"}),
+    "2xx with `calling`": _answer(200, _STATE),
+    "2xx that can't be read": _answer(200),
+    "read timeout": _raise(httpx.ReadTimeout),
+    "write timeout": _raise(httpx.WriteTimeout),
+    "dropped connection": _raise(httpx.RemoteProtocolError),
+    "408": _answer(408),
+    "500": _answer(500),
+    "503 without `Retry-After`": _answer(503),
+    "any other 5xx": _answer(599),
+    "a redirect": _answer(307),
+}
+
+
+class _NoSecretsManager:
+    """Holds one key, so that the client needs no AWS."""
+
+    def get_secret_value(self, **_asked: str) -> dict[str, str]:
+        return {"SecretString": "key"}
+
+
+def _ask(answer: Callable[[httpx.Request], httpx.Response]) -> PlaceAnswer:
+    key = Secret(cast("SecretsManagerClient", cast("Any", _NoSecretsManager())), "", lambda: 0.0)
+    with http_client("https://allomia.invalid", httpx.MockTransport(answer)) as http:
+        return AllomiaClient(http, key).place_call(_REQUEST, "https://hooks.invalid/a/1/s")
+
+
+def _meaning(answer: PlaceAnswer) -> tuple[str, str]:
+    """Whether a call may have been placed, and what follows."""
+    match answer:
+        case Accepted(outcome=None):
+            return "yes", "`calling`"
+        case Accepted() | Failed():
+            return "it failed", "`failed`"
+        case Declined():
+            return "no", f"`rejected`, with AlloMia's redacted words (`{ReasonCode.REFUSED_BY_ALLOMIA}`)"
+        case Throttled(reason):
+            return "no", f"`scheduled`, at least for `Retry-After` (`{reason}`)"
+        case KeyUnusable(reason):
+            minutes = round(KEY_DECLINED_BACKOFF_SECONDS / 60)
+            return "no", f"`scheduled` for at least {minutes} minutes; the key is read again (`{reason}`)"
+        case NotAccepted(reason):
+            return "no", f"`scheduled` with backoff (`{reason}`)"
+        case Ambiguous():
+            return "maybe", "stays `dispatching`: never posted again"
+
+
+def rows() -> Iterator[tuple[str, str, str]]:
+    """The table's rows, answers with the same meaning in one."""
+    meanings = [(name, *_meaning(_ask(answer))) for name, answer in ANSWERS.items()]
+    for (placed, follows), alike in groupby(meanings, key=lambda row: row[1:]):
+        yield ", ".join(name for name, *_ in alike), placed, follows
+    yield "the function is killed between claim and settle", "maybe", "stays `dispatching`: never posted again"
+
+
+def page() -> str:
+    """The page with the table as it should be."""
+    table = ["| what happened | may a call have been placed? | what follows |", "| --- | --- | --- |"]
+    table += [f"| {' | '.join(row)} |" for row in rows()]
+    return _BLOCK.sub(lambda _old: "\n".join(table) + "\n", PAGE.read_text())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,55 @@
+"""The pages give commands of `calls` that exist, with options that exist."""
+
+import re
+import shlex
+
+import pytest
+from typer.main import get_command
+
+from calls.app import app
+from calls.output import Exit
+from calls.requests_file import COLUMNS
+from tests.tooling.docs.markdown import code, fences, read, table
+
+COMMANDS = dict(get_command(app).commands)  # type: ignore[attr-defined]
+PAGE = "docs/operate/command.md"
+
+
+def lines(page: str) -> list[list[str]]:
+    """The commands on a page, in its blocks and in its sentences, each without `calls` itself."""
+    found = [line for block in fences(page, "sh") for line in block.splitlines()] + code(page)
+    words = [shlex.split(line, comments=True) for line in found if re.match(r"(\S*/)?calls [a-z]", line)]
+    return [each[1:] for each in words]
+
+
+def options_of(name: str) -> set[str]:
+    return {option for parameter in COMMANDS[name].params for option in parameter.opts if option.startswith("--")}
+
+
+@pytest.mark.parametrize("page", [PAGE, "docs/operate/runbook.md", "docs/operate/troubleshooting.md", "README.md"])
+def test_the_commands_that_are_given_exist_with_their_options(page: str) -> None:
+    given = lines(read(page))
+
+    assert given
+    for name, *rest in given:
+        assert name in COMMANDS, name
+        assert {word for word in rest if word.startswith("--")} <= options_of(name) | {"--help"}, rest
+
+
+@pytest.mark.parametrize("line", lines(read(PAGE)), ids=" ".join)
+def test_an_example_is_a_valid_command_line(line: list[str]) -> None:
+    name, *arguments = line
+
+    COMMANDS[name].make_context(name, [*arguments, "--stack", "any"])
+
+
+def test_every_command_has_an_example() -> None:
+    assert {line[0] for line in lines(read(PAGE))} == COMMANDS.keys()
+
+
+def test_the_exit_codes_are_those_of_the_command() -> None:
+    assert [name for name, _ in table(read(PAGE), "exit code")] == [f"`{each.value}`" for each in Exit]
+
+
+def test_the_columns_are_those_of_a_file() -> None:
+    assert set(COLUMNS) <= set(code(read(PAGE)))

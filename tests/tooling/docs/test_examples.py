@@ -1,0 +1,34 @@
+"""The programs in examples/ do what docs/integrate says."""
+
+import json
+import subprocess
+import sys
+
+from examples.upstream import NEXT_STEP, request_for
+from local.cloud import LocalCloud
+from outbound_calls.contracts.messages import CallRequestMessage, read_message
+from outbound_calls.domain.transitions import TERMINAL
+from tests.tooling.docs.markdown import PROJECT, read
+
+
+def test_the_producer_sends_a_valid_request() -> None:
+    with LocalCloud() as cloud:
+        sqs = cloud.client("sqs")
+        url = sqs.create_queue(QueueName="calls")["QueueUrl"]
+        program = [sys.executable, PROJECT / "examples/producer.py", url]
+
+        subprocess.run(program, env=cloud.environment(), check=True, timeout=30)
+
+        (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    request = read_message(message["Body"])
+    assert isinstance(request, CallRequestMessage)
+    assert request.request_id == "reminder-A-1001"
+
+
+def test_the_upstream_system_sends_valid_requests() -> None:
+    for appointment in json.loads(read("examples/appointments.json")):
+        assert isinstance(read_message(json.dumps(request_for(appointment))), CallRequestMessage)
+
+
+def test_the_upstream_system_has_a_next_step_for_every_outcome() -> None:
+    assert NEXT_STEP.keys() >= TERMINAL - {"cancelled"}

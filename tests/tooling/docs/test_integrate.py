@@ -1,0 +1,72 @@
+"""docs/integrate has the fields, codes and answers of the contracts, and its examples are valid."""
+
+import json
+import re
+from http import HTTPStatus
+
+from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE, OutcomeEvent
+from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMessage, read_message
+from outbound_calls.contracts.status_api import AttemptReport, RequestReport
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.domain.transitions import TERMINAL
+from tests.tooling.docs.markdown import code, fences, prose, read, table
+from tests.tooling.template.rendering import read_template
+
+REQUESTS, OUTCOMES, STATUS_API = (read(f"docs/integrate/{name}.md") for name in ("requests", "outcomes", "status-api"))
+
+
+def first_column(page: str, *head: str) -> list[str]:
+    return [name for row in table(page, *head) for name in code(row[0])]
+
+
+def test_the_fields_of_a_request_and_their_rules() -> None:
+    written = {name: rule for name, rule, _ in table(REQUESTS, "field", "rule")}
+
+    assert written == {f"`{field.alias}`": field.description for field in CallRequestMessage.model_fields.values()}
+    assert f"up to {MAX_MESSAGE_BYTES:,} bytes" in prose(REQUESTS)
+
+
+def test_the_requests_that_are_shown_are_valid() -> None:
+    shown = [block for block in fences(REQUESTS, "json") if "phoneNumber" in block]
+    shown += [body for page in (REQUESTS, read("README.md")) for body in re.findall(r"--message-body '([^']+)'", page)]
+
+    assert len(shown) == 3
+    for body in shown:
+        assert isinstance(read_message(body), CallRequestMessage)
+
+
+def test_the_event_that_is_shown_is_one_that_is_published() -> None:
+    (shown,) = (json.loads(block) for block in fences(OUTCOMES, "json"))
+
+    assert (shown["source"], shown["detail-type"]) == (SOURCE, DETAIL_TYPE)
+    assert json.loads(OutcomeEvent.model_validate(shown["detail"]).model_dump_json()) == shown["detail"]
+    assert first_column(OUTCOMES, "detail field") == list(shown["detail"])
+
+
+def test_every_code_is_explained_once() -> None:
+    statuses = first_column(OUTCOMES, "status", "meaning")
+
+    assert sorted(statuses) == sorted(Status)
+    assert set(statuses[:3]) == set(Status) - TERMINAL  # "The first three"
+    assert sorted(first_column(OUTCOMES, "`reasonCode`", "status")) == sorted(ReasonCode)
+    assert sorted(first_column(OUTCOMES, "`outcomeSource`", "meaning")) == sorted(OutcomeSource)
+    assert sorted(first_column(STATUS_API, "`parkReason`", "meaning")) == sorted(ParkReason)
+
+
+def test_the_report_that_is_shown_is_one_that_is_returned() -> None:
+    (shown,) = (json.loads(block) for block in fences(STATUS_API, "json") if '"attempts"' in block)
+
+    assert RequestReport.model_validate(shown).wire() == shown
+    attempt_fields = {f"attempts[].{field.alias}" for field in AttemptReport.model_fields.values()}
+    request_fields = {field.alias for field in RequestReport.model_fields.values()}
+    assert set(first_column(STATUS_API, "report field")) <= attempt_fields | request_fields
+
+
+def test_every_answer_of_the_status_api_is_explained() -> None:
+    explained = {int(number) for row in table(STATUS_API, "answer") for number in row[0].split(", ")}
+
+    own = {HTTPStatus[name].value for name in re.findall(r"HTTPStatus\.([A-Z_]+)", read("functions/get_call/app.py"))}
+    assert explained == own | {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+    route = read_template()["Resources"]["GetCallFunction"]["Properties"]["Events"]["Read"]["Properties"]
+    rate, burst = (route["RouteSettings"][f"Throttling{name}Limit"] for name in ("Rate", "Burst"))
+    assert f"More than {rate} reads a second (bursts of {burst})" in STATUS_API
