@@ -112,7 +112,7 @@ def test_an_environment_is_deployed_from_its_own_ref_after_the_checks_one_at_a_t
     steps = [step.get("run", step.get("uses", "")).split("@")[0] for step in job["steps"]]
     assert steps.index("make build") < steps.index("aws-actions/configure-aws-credentials")
     assert f"sam deploy --config-env {environment} " in steps[-1]
-    # Nobody is there to be asked
+    # There is no one to confirm.
     assert ("--no-confirm-changeset" in steps[-1]) is (environment == "prod")
 
 
