@@ -108,7 +108,7 @@ test: lint build ## Everything: `make lint`, then every test (PYTEST_FLAGS="-k n
 
 proof: TEST_SECONDS := 7200
 proof: build ## The long proofs of the guarantees, with their figures (PROOF_SEED=7 for other random schedules)
-	@$(PYTEST) $(TWO_WORKERS) -o faulthandler_timeout=3600 -rP -m proof $(PYTEST_FLAGS)
+	@$(PYTEST) $(TWO_WORKERS) -o test_seconds=3600 -rP -m proof $(PYTEST_FLAGS)
 
 mutation: setup ## Check that a test notices each small mistake in what the guarantees rest on (MUTATION_ONLY=ledger)
 	@nice -n 19 $(PYTHON) -m tests.tooling.mutation.run $(MUTATION_ONLY)
