@@ -1,6 +1,7 @@
-"""AlloMia, and where noise must be kept out also AWS, as a server that answers the same to everybody.
+"""AlloMia, and AWS where its noise must be kept out, as a fast server with fixed answers.
 
-It does so little that what is measured is the functions. What arrives is written down: `GET /_figures`.
+It answers in the shapes of the simulator, but validates and remembers nothing, so that only the functions are measured.
+`GET /_figures` returns what arrived.
 
     python -m benchmarks.other_side '{"answer_seconds": 0.5}'
 """
@@ -11,20 +12,29 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, override
+from typing import Any, Self, cast, override
 from uuid import uuid4
 
 import httpx
 from pydantic import TypeAdapter
 
-CONTACT_ID = "d4e5f6a7-b8c9-0123-defa-456789012345"
-CALL_DETAILS = {
-    "startedAt": "2026-04-01T14:30:00Z",
-    "endedAt": "2026-04-01T14:32:30Z",
-    "duration": 150,
-    "endedReason": "customer-ended-call",
-}
+from local.simulator.calls import Call, contact_id
+
+_STARTED_AT = datetime(2026, 4, 1, 14, 30, tzinfo=UTC)
+_CALL = Call(
+    outbound_call_id="",
+    contact_id=contact_id("+14155550123"),
+    callback_url="",
+    organization="own",
+    accepted_at=_STARTED_AT,
+    ends_at=_STARTED_AT + timedelta(seconds=150),
+    outcome="completed",
+    status_answer="normal",
+)
+CONTACT_ID = _CALL.contact_id
+CALL_DETAILS = cast("dict[str, str | int]", _CALL.body("completed")["callDetails"])
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class Behaviour:
 
 @dataclass
 class Arrived:
-    """What arrived. Times are seconds of a clock that never goes back."""
+    """What arrived. Times are `time.monotonic()` seconds."""
 
     connections: int = 0
     open_connections: int = 0
@@ -52,7 +62,7 @@ class Arrived:
 
 
 class OtherSide:
-    """The server as a process of its own, from `with` to its end."""
+    """The server as a separate process, for the length of a `with` block."""
 
     def __init__(self, behaviour: Behaviour | None = None) -> None:
         command = [sys.executable, "-m", "benchmarks.other_side", json.dumps(asdict(behaviour or Behaviour()))]
@@ -70,7 +80,7 @@ class OtherSide:
         self._process.communicate()
 
     def arrived(self) -> Arrived:
-        """What arrived until now. The asking itself is a connection, and is not counted."""
+        """What arrived so far. The connection of this request isn't counted."""
         answer = httpx.get(f"{self.url}/_figures", trust_env=False, timeout=30, headers={"Connection": "close"})
         return TypeAdapter(Arrived).validate_json(answer.content)
 
@@ -123,9 +133,7 @@ class _Connection(asyncio.Protocol):
         else:
             self._arrived.allomia_at.append(time.monotonic())
             call_id = str(uuid4()) if method == "POST" else path.split("/")[-2]
-            state: dict[str, Any] = {"outboundCallId": call_id, "contactId": CONTACT_ID, "status": "calling"}
-            if method == "GET":
-                state |= {"status": "completed", "callDetails": CALL_DETAILS}
+            state = _CALL.body("completed" if method == "GET" else "calling") | {"outboundCallId": call_id}
             loop = asyncio.get_running_loop()
             loop.call_later(self._behaviour.answer_seconds, self._send, state)
 
@@ -140,7 +148,7 @@ async def _serve(behaviour: Behaviour) -> None:
     loop, arrived = asyncio.get_running_loop(), Arrived()
     server = await loop.create_server(lambda: _Connection(behaviour, arrived), "127.0.0.1", 0, backlog=256)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
-    # Whoever started it holds the other end of standard input: when that closes, this ends.
+    # Standard input ends when the parent process does.
     await loop.run_in_executor(None, sys.stdin.read)
 
 

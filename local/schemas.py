@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from outbound_calls.items import plain
+from outbound_calls.lifecycle import ALLOMIA_OUTCOMES, TERMINAL, Status
+from outbound_calls.publish import DETAIL_TYPE, SOURCE
+from outbound_calls.reports import CallReport, attempt_report, outcome_event
 from pydantic import BaseModel
 
 from outbound_calls.contracts import (
@@ -21,10 +25,6 @@ from outbound_calls.contracts import (
     OutcomeEvent,
     read_message,
 )
-from outbound_calls.items import plain
-from outbound_calls.lifecycle import ALLOMIA_OUTCOMES, TERMINAL, Status
-from outbound_calls.publish import DETAIL_TYPE, SOURCE
-from outbound_calls.reports import CallReport, attempt_report, outcome_event
 
 PROJECT = Path(__file__).parents[1]
 SCHEMAS = PROJECT / "docs/integrate/schemas"
@@ -323,7 +323,7 @@ def _delivered(name: str) -> Json:
 
 
 def _rejection() -> Json:
-    body = json.dumps(_event("requests/bad-message.json"))
+    body = json.dumps(_event("requests/invalid-message.json"))
     try:
         read_message(body)
     except InvalidInput as refusal:

@@ -1,35 +1,31 @@
-"""What is set for every number at once: the faults, the times and the accepted keys."""
+"""The settings for all numbers at once: faults, times and accepted keys."""
 
+import json
+from collections.abc import Container
 from random import Random
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from local.simulator.behaviour import Behaviour, Post, Status, Webhook
+from local.simulator.behaviours import OVER_HTTP, STATUS_ANSWERS, WEBHOOKS, Behaviour
 
 type Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
+def _one_of(names: Container[str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"no such behaviour: {name}")
+        return name
+
+    return AfterValidator(check)
+
+
 class Faults(BaseModel):
-    """What `PATCH /_control` sets; every field is also an option of `python -m local.simulator`.
+    """What `PATCH /_control` sets; each field is also an option of `python -m local.simulator`.
 
-    A fault that is set goes over what the dialled number asks for; `ok` and `normal` leave it to the number.
-
-    Attributes:
-        post: What the POST does.
-        webhooks: What becomes of the webhooks of calls accepted from now on.
-        status: What the status answers, from now on.
-        probability: How likely each of these three is to strike, thrown anew each time.
-        seed: Makes those throws repeatable.
-        latency_seconds: Added before every answer, after AlloMia has acted.
-        ring_seconds: From the acceptance to the terminal status.
-        webhook_delay_seconds: From the terminal status to the webhook, and between two webhooks.
-        late_seconds: What a late webhook adds to that.
-        hang_seconds: How long a hanging connection stays open, and how long a trickling body takes.
-        retry_after_seconds: The `Retry-After` of a 429 or 503.
-        accepted_keys: The keys of the organization that the stack belongs to.
-        other_organization_keys: Valid keys of another organization, which cannot see this one's calls.
+    `post`, `webhooks` and `status` replace what the dialled number asks for; `ok` and `normal` leave it to the number.
     """
 
     model_config = ConfigDict(
@@ -41,36 +37,64 @@ class Faults(BaseModel):
         serialize_by_alias=True,
     )
 
-    post: Post = Post.OK
-    webhooks: Webhook = Webhook.NORMAL
-    status: Status = Status.NORMAL
-    probability: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
-    seed: int | None = None
-    latency_seconds: Seconds = 0.0
-    ring_seconds: Seconds = 1.0
-    webhook_delay_seconds: Seconds = 0.1
-    late_seconds: Seconds = 120.0
-    hang_seconds: Seconds = 60.0
-    retry_after_seconds: Annotated[int, Field(ge=0, le=86_400)] = 1
-    accepted_keys: tuple[str, ...] = ("test-key",)
-    other_organization_keys: tuple[str, ...] = ("other-organization-key",)
+    post: Annotated[str, _one_of(OVER_HTTP)] = Field(
+        "ok", description="The answer to a POST (`ok` leaves it to the number)"
+    )
+    webhooks: Annotated[str, _one_of(WEBHOOKS)] = Field(
+        "normal", description="The webhooks of calls accepted from now on (`normal` leaves them to the number)"
+    )
+    status: Annotated[str, _one_of(STATUS_ANSWERS)] = Field(
+        "normal", description="The answer to a status request (`normal` leaves it to the number)"
+    )
+    probability: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        1.0, description="How likely each of these three takes effect, drawn again for each request"
+    )
+    seed: int | None = Field(None, description="Makes those draws repeatable")
+    latency_seconds: Seconds = Field(0.0, description="Added before every answer, after AlloMia has acted")
+    ring_seconds: Seconds = Field(1.0, description="From acceptance to the terminal status")
+    webhook_delay_seconds: Seconds = Field(
+        0.1, description="From the terminal status to the webhook, and between two webhooks"
+    )
+    late_seconds: Seconds = Field(120.0, description="What a late webhook adds to that")
+    hang_seconds: Seconds = Field(
+        60.0, description="How long a hanging connection stays open, and how long a trickling body takes"
+    )
+    retry_after_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        1, description="The `Retry-After` of a 429 or 503"
+    )
+    accepted_keys: tuple[str, ...] = Field(("test-key",), description="The keys of the stack's organization")
+    other_organization_keys: tuple[str, ...] = Field(
+        ("other-organization-key",), description="Valid keys of another organization, which cannot see these calls"
+    )
 
     def changed_by(self, patch: Self) -> Self:
         """These faults with the fields that were given in `patch`."""
         return self.model_copy(update={name: getattr(patch, name) for name in patch.model_fields_set})
 
-    def post_and_webhook_over(self, own: Behaviour, dice: Random) -> Behaviour:
-        """The number's own behaviour, with the faults that strike a POST over it."""
+    def applied_to(self, own: Behaviour, random: Random) -> Behaviour:
+        """What a POST to a number with behaviour `own` leads to."""
         return Behaviour(
             outcome=own.outcome,
-            post=self.post if self.post is not Post.OK and self._strikes(dice) else own.post,
-            webhook=self.webhooks if self.webhooks is not Webhook.NORMAL and self._strikes(dice) else own.webhook,
+            post=self.post if self.post != "ok" and self._takes_effect(random) else own.post,
+            webhooks=self.webhooks if self.webhooks != "normal" and self._takes_effect(random) else own.webhooks,
             status=own.status,
         )
 
-    def status_over(self, own: Status, dice: Random) -> Status:
-        """The same for one read of a call's status."""
-        return self.status if self.status is not Status.NORMAL and self._strikes(dice) else own
+    def status_for(self, own: str, random: Random) -> str:
+        """The same for one status request."""
+        return self.status if self.status != "normal" and self._takes_effect(random) else own
 
-    def _strikes(self, dice: Random) -> bool:
-        return dice.random() < self.probability
+    def _takes_effect(self, random: Random) -> bool:
+        return random.random() < self.probability
+
+
+def settings_as_markdown() -> str:
+    """The table of the settings, for the documentation."""
+    choices = {"post": OVER_HTTP, "webhooks": tuple(WEBHOOKS), "status": tuple(STATUS_ANSWERS)}
+    fields = {to_camel(name): field for name, field in Faults.model_fields.items()}
+    rows = [["setting", "default", "meaning"], ["---"] * 3]
+    for name, value in Faults().model_dump(mode="json").items():
+        values = ", ".join(f"`{choice}`" for choice in choices.get(name, ()))
+        default = value if isinstance(value, str) else json.dumps(value)
+        rows.append([f"`{name}`", f"`{default}`", f"{fields[name].description}{': ' if values else ''}{values}."])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)

@@ -1,4 +1,4 @@
-"""Does for the local cloud what DNS does on the internet: finds an API Gateway by its public host name."""
+"""Sends requests for an API Gateway's public host name to the local cloud, which DNS can't do."""
 
 import re
 
@@ -8,7 +8,7 @@ _API_GATEWAY_HOST = re.compile(r"(?P<api>[a-z0-9]+)\.execute-api\.[a-z0-9-]+\.am
 
 
 def to_local_cloud(url: httpx.URL, gateway: httpx.URL) -> httpx.URL:
-    """Where the local cloud at `gateway` serves `url`; any URL but an API Gateway's is left as it is."""
+    """Where the local cloud at `gateway` serves `url`; only an API Gateway's URL changes."""
     match = _API_GATEWAY_HOST.fullmatch(url.host)
     if match is None:
         return url
@@ -17,21 +17,21 @@ def to_local_cloud(url: httpx.URL, gateway: httpx.URL) -> httpx.URL:
 
 
 class GatewayTransport(httpx.AsyncBaseTransport):
-    """Sends requests for an API Gateway to the local cloud, and all others where they want to go."""
+    """Sends requests for an API Gateway to the local cloud, and others unchanged."""
 
     def __init__(self, gateway: str, inner: httpx.AsyncBaseTransport) -> None:
         self._gateway = httpx.URL(gateway)
         self._inner = inner
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send `request` to where its URL really is."""
+        """Send `request`, redirected where necessary."""
         url = to_local_cloud(request.url, self._gateway)
         if url != request.url:
             request.url = url
-            # The local cloud also routes by host name, and knows this API under none of AWS's.
+            # The local cloud also routes by host name, and does not know the public one.
             request.headers["Host"] = url.netloc.decode()
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Close the transport beneath."""
+        """Close the inner transport."""
         await self._inner.aclose()

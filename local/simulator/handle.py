@@ -1,4 +1,4 @@
-"""A handle on a simulator that runs as a process of its own, for tests and the demo."""
+"""Runs the simulator as a separate process, for tests and the demo."""
 
 import json
 import select
@@ -24,20 +24,20 @@ _CALLS = TypeAdapter(list[CallReport])
 
 
 class SimulatorError(Exception):
-    """The simulator could not be started, or is not running."""
+    """The simulator did not start, or is not running."""
 
 
 class Simulator:
-    """AlloMia on this machine, from `with` to its end.
+    """AlloMia on localhost, for the length of a `with` block.
 
-    `stop()` and `start()` play an outage in which connections are refused: the address stays the same, and no
-    call, dial, fault or webhook to come is forgotten.
+    `stop()` and `start()` simulate an outage in which connections are refused: the address stays the same, and calls,
+    dials, faults and planned webhooks are kept.
 
     Args:
         gateway: The local cloud's URL, which gets the webhooks for an API Gateway.
         port: The port to listen on; 0 lets the system choose.
         start_seconds: How long a start may take.
-        faults: Fields of `Faults`: how the simulator behaves at first and after a `reset()`.
+        faults: Fields of `Faults`: how it behaves at first and after a `reset()`.
     """
 
     def __init__(
@@ -62,19 +62,19 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """Where AlloMia is, or was before `stop()`: the value of the stack's `AllomiaBaseUrl`."""
+        """The base URL, also after `stop()`: the value of the stack's `AllomiaBaseUrl`."""
         if self._port == 0:
             raise SimulatorError("the simulator has not been started")
         return f"http://{_HOST}:{self._port}"
 
     def start(self) -> None:
-        """Start the process, and return when it answers.
+        """Start the process, and return when it listens.
 
         Raises:
-            SimulatorError: It ended, or said nothing in time; its standard error is in the message.
+            SimulatorError: It exited, or did not listen in time; the message contains its standard error.
         """
         if self._process is not None:
-            raise SimulatorError("the simulator is running already")
+            raise SimulatorError("the simulator is already running")
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="allomia-simulator-")
         try:
@@ -86,7 +86,7 @@ class Simulator:
             raise
 
     def stop(self) -> None:
-        """End the process: from now on, connections are refused. Does nothing when it is not running."""
+        """Stop the process: connections are refused from now on. Does nothing when it is not running."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -105,21 +105,21 @@ class Simulator:
                     pipe.close()
 
     def close(self) -> None:
-        """End the process and forget everything. Does nothing the second time."""
+        """Stop the process and forget everything. Can be called more than once."""
         self.stop()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
     def faults(self) -> Faults:
-        """The faults as they are set now."""
+        """The faults as they are now."""
         return Faults.model_validate_json(self._control("GET", ""))
 
     def configure(self, **faults: object) -> Faults:
-        """Set fields of `Faults` by their Python names, leave the others, and return them all.
+        """Set fields of `Faults` by their Python names, and return all of them.
 
         Raises:
-            pydantic.ValidationError: There is no such field, or no such value of it.
+            pydantic.ValidationError: A field or its value does not exist.
         """
         patch = _patch(faults)
         body = patch.model_dump(mode="json", exclude_unset=True)
@@ -130,11 +130,11 @@ class Simulator:
         self._control("POST", "/reset")
 
     def calls(self) -> list[CallReport]:
-        """The accepted calls, in the order of their acceptance."""
+        """The accepted calls, in the order of acceptance."""
         return _CALLS.validate_json(self._control("GET", "/calls"))
 
     def dials(self) -> Dials:
-        """How many POSTs arrived, and how many were accepted, for each callback URL."""
+        """How many POSTs arrived and how many were accepted, for each callback URL."""
         return Dials.model_validate_json(self._control("GET", "/dials"))
 
     def _control(self, method: str, path: str, body: Mapping[str, object] | None = None) -> bytes:
@@ -172,7 +172,7 @@ class Simulator:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=error_log,
-                # Ctrl-C on the terminal is for the one who holds this handle.
+                # Ctrl-C in the terminal is for this process, which then stops that one.
                 start_new_session=True,
             )
 
@@ -182,9 +182,9 @@ class Simulator:
         ready, _, _ = select.select([process.stdout], [], [], self._start_seconds)
         line = process.stdout.readline() if ready else b""
         if not line:
-            said = self._error_log.read_text(errors="replace").strip()
-            problem = "ended" if ready else f"said nothing in {self._start_seconds} seconds"
-            raise SimulatorError(f"the simulator {problem} before it listened: {said or 'no error output'}")
+            errors = self._error_log.read_text(errors="replace").strip()
+            problem = "exited before it listened" if ready else f"did not listen within {self._start_seconds} seconds"
+            raise SimulatorError(f"the simulator {problem}: {errors or 'no error output'}")
         return httpx.URL(json.loads(line)["url"]).port or 80
 
 

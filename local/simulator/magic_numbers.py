@@ -1,16 +1,15 @@
-"""The magic numbers: a phone number that is dialled chooses how AlloMia behaves, as telephony sandboxes do.
+"""The magic numbers: the number dialled chooses how AlloMia behaves, as in telephony sandboxes.
 
-This table is the only place where they are written; `python -m local.simulator --numbers` prints it.
-The last four digits are grouped: 01xx outcomes, 02xx webhooks, 03xx the POST's answer (030x refused, 031x not
-accepted but nobody can tell, 032x accepted but nobody can tell), 04xx the status answer.
-Any other number is answered and completed.
+`python -m local.simulator --numbers` prints this table for the documentation. The last four digits are grouped: 01xx
+outcomes, 02xx webhooks, 03xx the POST's answer (030x proves that no call was placed; 031x, not accepted, and 032x,
+accepted, look the same to the client), 04xx the status answer. Any other number is answered and completed.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from local.simulator.behaviour import Behaviour, Outcome, Post, Status, Webhook
+from local.simulator.behaviours import ANSWERS, Behaviour
 
 _PREFIX = "+1500555"
 
@@ -21,191 +20,124 @@ class MagicNumber:
 
     Attributes:
         number: The phone number to dial.
-        what: What AlloMia does.
-        behaviour: The same, as the simulator plays it.
-        dials: How many POSTs AlloMia accepts when the stack keeps its promises.
-        status: The stack's own status in the end (`scheduled`: it goes on waiting for a key that works).
-        source: The outcome's source (`webhook`, `poll`, `dispatch`, `deadline`); empty where there is none.
+        what: What AlloMia does, in words.
+        behaviour: What AlloMia does.
+        status: The stack's final status (`scheduled`: it waits for a key that works).
+        source: The outcome's source (`webhook`, `poll`, `dispatch`, `deadline`); empty without an outcome.
     """
 
     number: str
     what: str
     behaviour: Behaviour
-    dials: int
     status: str
     source: str
 
-
-def _row(
-    digits: str, what: str, behaviour: Behaviour, status: str, source: str = "webhook", *, dials: int = 1
-) -> MagicNumber:
-    return MagicNumber(_PREFIX + digits, what, behaviour, dials, status, source)
-
-
-def _post(post: Post, webhook: Webhook = Webhook.NORMAL) -> Behaviour:
-    return Behaviour(post=post, webhook=webhook)
+    @property
+    def dials(self) -> int:
+        """How many POSTs AlloMia accepts when the stack keeps its guarantees."""
+        answer = ANSWERS[self.behaviour.post]
+        return int(answer.accepted or answer.once)
 
 
-def _polled(status: Status) -> Behaviour:
+def _webhooks(webhooks: str, outcome: str = "completed") -> Behaviour:
+    return Behaviour(outcome, webhooks=webhooks)
+
+
+def _post(post: str, webhooks: str = "normal") -> Behaviour:
+    return Behaviour(post=post, webhooks=webhooks)
+
+
+def _polled(status: str) -> Behaviour:
     """The status answer only matters to a call whose webhook is lost."""
-    return Behaviour(webhook=Webhook.LOST, status=status)
+    return Behaviour(webhooks="lost", status=status)
 
 
-_ROWS = (
-    _row("0100", "the person answers", Behaviour(), "completed"),
-    _row("0101", "busy", Behaviour(Outcome.BUSY), "busy"),
-    _row("0102", "nobody answers", Behaviour(Outcome.NO_ANSWER), "no-answer"),
-    _row("0103", "the call fails", Behaviour(Outcome.FAILED), "failed"),
-    _row(
-        "0104",
-        "the POST's answer says `failed` at once; so does a webhook after it",
-        Behaviour(Outcome.FAILED, Post.FAILED),
-        "failed",
-        "dispatch",
-    ),
+_UNKNOWN = ("unknown", "deadline")
+_COMPLETED = ("completed", "webhook")
+_REJECTED = ("rejected", "dispatch")
+_WAITING = ("scheduled", "")
+
+_ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
+    ("0100", "the person answers", Behaviour(), _COMPLETED),
+    ("0101", "busy", Behaviour("busy"), ("busy", "webhook")),
+    ("0102", "no answer", Behaviour("no-answer"), ("no-answer", "webhook")),
+    ("0103", "the call fails", Behaviour("failed"), ("failed", "webhook")),
+    ("0104", "the POST's answer is already `failed`; a webhook repeats it", _post("failed"), ("failed", "dispatch")),
     #
-    _row("0200", "the webhook is never sent", Behaviour(webhook=Webhook.LOST), "completed", "poll"),
-    _row("0201", "the webhook comes before the POST's answer", Behaviour(webhook=Webhook.EARLY), "completed"),
-    _row("0202", "the webhook comes twice", Behaviour(webhook=Webhook.DUPLICATED), "completed"),
-    _row(
+    ("0200", "the webhook is never sent", _webhooks("lost"), ("completed", "poll")),
+    ("0201", "the webhook arrives before the POST's answer", _webhooks("early"), _COMPLETED),
+    ("0202", "the webhook is sent twice", _webhooks("duplicated"), _COMPLETED),
+    (
         "0203",
         "a second webhook contradicts the first: `completed`, then `failed`",
-        Behaviour(webhook=Webhook.CONTRADICTORY),
-        "completed",
+        _webhooks("contradictory"),
+        _COMPLETED,
     ),
-    _row("0204", "the webhook comes very late", Behaviour(webhook=Webhook.LATE), "completed", "poll"),
-    _row(
+    ("0204", "the webhook is very late", _webhooks("late"), ("completed", "poll")),
+    (
         "0205",
-        "a webhook with a status nobody knows, then the real one",
-        Behaviour(webhook=Webhook.UNKNOWN_STATUS_FIRST),
-        "completed",
+        "a webhook with an undocumented status, then the real one",
+        _webhooks("unknown-status-first"),
+        _COMPLETED,
     ),
-    _row(
+    (
         "0206",
-        "the person does not answer, and the webhook is never sent",
-        Behaviour(Outcome.NO_ANSWER, webhook=Webhook.LOST),
-        "no-answer",
-        "poll",
+        "no answer, and the webhook is never sent",
+        _webhooks("lost", "no-answer"),
+        ("no-answer", "poll"),
     ),
     #
-    _row(
-        "0300",
-        "400 whose words repeat the phone number",
-        _post(Post.REFUSE_400),
-        "rejected",
-        "dispatch",
-        dials=0,
-    ),
-    _row("0301", "422", _post(Post.REFUSE_422), "rejected", "dispatch", dials=0),
-    _row("0302", "404", _post(Post.REFUSE_404), "rejected", "dispatch", dials=0),
-    _row("0303", "409", _post(Post.REFUSE_409), "rejected", "dispatch", dials=0),
-    _row("0304", "401, whatever the key", _post(Post.REFUSE_401), "scheduled", "", dials=0),
-    _row("0305", "403, whatever the key", _post(Post.REFUSE_403), "scheduled", "", dials=0),
-    _row("0306", "429 with `Retry-After` once, then accepted", _post(Post.REFUSE_429_ONCE), "completed"),
-    _row("0307", "503 with `Retry-After` once, then accepted", _post(Post.REFUSE_503_ONCE), "completed"),
+    ("0300", "400, and its error repeats the phone number", _post("decline-400"), _REJECTED),
+    ("0301", "422", _post("decline-422"), _REJECTED),
+    ("0302", "404", _post("decline-404"), _REJECTED),
+    ("0303", "409", _post("decline-409"), _REJECTED),
+    ("0304", "401 for any key", _post("decline-401"), _WAITING),
+    ("0305", "403 for any key", _post("decline-403"), _WAITING),
+    ("0306", "429 with `Retry-After` once, then accepted", _post("decline-429-once"), _COMPLETED),
+    ("0307", "503 with `Retry-After` once, then accepted", _post("decline-503-once"), _COMPLETED),
     #
-    _row("0310", "500, not accepted", _post(Post.FAIL_500), "unknown", "deadline", dials=0),
-    _row("0311", "502, not accepted", _post(Post.FAIL_502), "unknown", "deadline", dials=0),
-    _row(
-        "0312",
-        "503 without `Retry-After`, not accepted",
-        _post(Post.FAIL_503),
-        "unknown",
-        "deadline",
-        dials=0,
-    ),
-    _row("0313", "504, not accepted", _post(Post.FAIL_504), "unknown", "deadline", dials=0),
-    _row("0314", "408, not accepted", _post(Post.FAIL_408), "unknown", "deadline", dials=0),
-    _row(
-        "0315",
-        "the connection is dropped, not accepted",
-        _post(Post.DROP_BEFORE_ACCEPT),
-        "unknown",
-        "deadline",
-        dials=0,
-    ),
-    _row(
-        "0316",
-        "no answer for a long time, not accepted",
-        _post(Post.HANG_BEFORE_ACCEPT),
-        "unknown",
-        "deadline",
-        dials=0,
-    ),
+    ("0310", "not accepted: 500", _post("fail-500"), _UNKNOWN),
+    ("0311", "not accepted: 502", _post("fail-502"), _UNKNOWN),
+    ("0312", "not accepted: 503 without `Retry-After`", _post("fail-503"), _UNKNOWN),
+    ("0313", "not accepted: 504", _post("fail-504"), _UNKNOWN),
+    ("0314", "not accepted: 408", _post("fail-408"), _UNKNOWN),
+    ("0315", "not accepted: the connection is dropped", _post("drop-before-accept"), _UNKNOWN),
+    ("0316", "not accepted: no answer for a long time", _post("hang-before-accept"), _UNKNOWN),
     #
-    _row("0320", "accepted, then 500", _post(Post.FAIL_500_AFTER_ACCEPT), "completed"),
-    _row("0321", "accepted, then the connection is dropped", _post(Post.DROP_AFTER_ACCEPT), "completed"),
-    _row(
+    ("0320", "accepted, then 500", _post("fail-500-after-accept"), _COMPLETED),
+    ("0321", "accepted, then the connection is dropped", _post("drop-after-accept"), _COMPLETED),
+    (
         "0322",
         "accepted, then the connection is dropped, and the webhook is never sent",
-        _post(Post.DROP_AFTER_ACCEPT, Webhook.LOST),
-        "unknown",
-        "deadline",
+        _post("drop-after-accept", "lost"),
+        _UNKNOWN,
     ),
-    _row(
+    (
         "0323",
-        "accepted, then the connection is dropped, and the webhook comes very late",
-        _post(Post.DROP_AFTER_ACCEPT, Webhook.LATE),
-        "completed",
+        "accepted, then the connection is dropped, and the webhook is very late",
+        _post("drop-after-accept", "late"),
+        _COMPLETED,
     ),
-    _row("0324", "accepted, then no answer for a long time", _post(Post.HANG_AFTER_ACCEPT), "completed"),
-    _row("0325", "accepted, then 200 with HTML", _post(Post.GARBAGE_AFTER_ACCEPT), "completed"),
-    _row(
-        "0326",
-        "accepted, then 200 with a status nobody knows",
-        _post(Post.UNKNOWN_STATUS_AFTER_ACCEPT),
-        "completed",
-    ),
-    _row("0327", "accepted, then 200 without ids", _post(Post.NO_IDS_AFTER_ACCEPT), "completed"),
-    _row("0328", "accepted, then 200 with a body of 16 MiB", _post(Post.HUGE_AFTER_ACCEPT), "completed"),
-    _row(
-        "0329",
-        "accepted, then 200 with a body that trickles in byte by byte",
-        _post(Post.TRICKLE_AFTER_ACCEPT),
-        "completed",
-    ),
+    ("0324", "accepted, then no answer for a long time", _post("hang-after-accept"), _COMPLETED),
+    ("0325", "accepted, then 200 with HTML", _post("garbage-after-accept"), _COMPLETED),
+    ("0326", "accepted, then 200 with an undocumented status", _post("unknown-status-after-accept"), _COMPLETED),
+    ("0327", "accepted, then 200 without ids", _post("no-ids-after-accept"), _COMPLETED),
+    ("0328", "accepted, then 200 with a body of 16 MiB", _post("huge-after-accept"), _COMPLETED),
+    ("0329", "accepted, then 200 with a body that trickles in byte by byte", _post("trickle-after-accept"), _COMPLETED),
     #
-    _row(
-        "0400",
-        "no webhook; the status stays `calling` for ever",
-        _polled(Status.STUCK),
-        "unknown",
-        "deadline",
-    ),
-    _row("0401", "no webhook; the status answers 404", _polled(Status.NOT_FOUND), "unknown", "deadline"),
-    _row(
-        "0402",
-        "no webhook; the status answers 500 once, then well",
-        _polled(Status.FAIL_500_ONCE),
-        "completed",
-        "poll",
-    ),
-    _row("0403", "no webhook; the status answers 200 with HTML", _polled(Status.GARBAGE), "unknown", "deadline"),
-    _row(
-        "0404",
-        "no webhook; the status is one that nobody knows",
-        _polled(Status.UNKNOWN_STATUS),
-        "unknown",
-        "deadline",
-    ),
-    _row(
-        "0405",
-        "no webhook; the status answers 401, whatever the key",
-        _polled(Status.REFUSE_401),
-        "unknown",
-        "deadline",
-    ),
-    _row(
-        "0406",
-        "no webhook; the status gives no answer for a long time",
-        _polled(Status.HANG),
-        "unknown",
-        "deadline",
-    ),
-    _row("0407", "no webhook; the status drops the connection", _polled(Status.DROP), "unknown", "deadline"),
+    ("0400", "no webhook; the status stays `calling`", _polled("stuck"), _UNKNOWN),
+    ("0401", "no webhook; the status request gets 404", _polled("not-found"), _UNKNOWN),
+    ("0402", "no webhook; the status request gets 500 once", _polled("fail-500-once"), ("completed", "poll")),
+    ("0403", "no webhook; the status request gets 200 with HTML", _polled("garbage"), _UNKNOWN),
+    ("0404", "no webhook; the status is undocumented", _polled("unknown-status"), _UNKNOWN),
+    ("0405", "no webhook; the status request gets 401 for any key", _polled("decline-401"), _UNKNOWN),
+    ("0406", "no webhook; the status request gets no answer for a long time", _polled("hang"), _UNKNOWN),
+    ("0407", "no webhook; the status request's connection is dropped", _polled("drop"), _UNKNOWN),
 )
 
-MAGIC_NUMBERS: Mapping[str, MagicNumber] = MappingProxyType({row.number: row for row in _ROWS})
+MAGIC_NUMBERS: Mapping[str, MagicNumber] = MappingProxyType(
+    {_PREFIX + digits: MagicNumber(_PREFIX + digits, what, behaviour, *ends) for digits, what, behaviour, ends in _ROWS}
+)
 
 
 def behaviour_of(phone_number: str) -> Behaviour:
@@ -216,7 +148,7 @@ def behaviour_of(phone_number: str) -> Behaviour:
 
 def as_markdown() -> str:
     """The table, for the documentation."""
-    head = ["number", "what AlloMia does", "times rung", "where the stack ends", "by"]
+    head = ["number", "what AlloMia does", "times rung", "final status", "source"]
     rows = [
         [f"`{row.number}`", row.what, str(row.dials), f"`{row.status}`", row.source] for row in MAGIC_NUMBERS.values()
     ]

@@ -20,7 +20,7 @@ def _web_address(text: str) -> str:
 
 
 class Order(BaseModel):
-    """A call to be placed. Optional fields may be left out, not null; unknown ones are ignored."""
+    """A call to place. Optional fields may be absent but not null; unknown ones are ignored."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, strict=True, extra="ignore"
@@ -33,9 +33,14 @@ class Order(BaseModel):
     dynamic_variables: dict[str, str] = {}
     callback_url: Annotated[str, AfterValidator(_web_address)] = ""
 
+    @property
+    def subject(self) -> str:
+        """Names the order among others: its callback URL, or its phone number where it has none."""
+        return self.callback_url or self.phone_number
 
-def words_of(invalid: ValidationError) -> str:
-    """Which fields are wrong and why, in a line, without their values."""
+
+def explain(invalid: ValidationError) -> str:
+    """Which fields are invalid and why, on one line, without their values."""
     return "; ".join(
         f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
         for problem in invalid.errors(include_url=False, include_input=False, include_context=False)

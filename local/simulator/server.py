@@ -1,4 +1,4 @@
-"""The simulator as a process of its own: uvicorn, and the one thing that ASGI cannot say."""
+"""The simulator as a process: uvicorn, with a way for the application to close a connection."""
 
 import asyncio
 import contextlib
@@ -12,14 +12,14 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _OPEN_REQUESTS_SECONDS = 1
-"""How long open requests (some hang on purpose) may hold up the end of the process."""
+"""How long open requests (some hang on purpose) may delay the exit."""
 
 _KEEP_ALIVE_SECONDS = 75
-"""Longer than httpx keeps an idle connection (5 s), so that no request meets one that is closing."""
+"""Longer than httpx keeps an idle connection (5 s), so that no request is sent on one that is closing."""
 
 
 class _CloseableConnection(H11Protocol):
-    """Lends the application `close_connection`, by which it can drop the connection a request came on."""
+    """Gives the application `close_connection`, which closes the connection of a request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -27,7 +27,7 @@ class _CloseableConnection(H11Protocol):
 
 
 class _AnnouncedServer(uvicorn.Server):
-    """Says on standard output where it listens, once it does: `{"url": "http://127.0.0.1:12345"}`."""
+    """Prints where it listens, once it does: `{"url": "http://127.0.0.1:12345"}`."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -43,8 +43,7 @@ def serve(app: ASGIApp, host: str, port: int, *, stop_at_end_of_input: bool) -> 
         app: The application.
         host: The address to listen on.
         port: The port to listen on; 0 lets the system choose.
-        stop_at_end_of_input: Also stop when standard input ends, as it does when the process at its other end
-            is gone, however it went.
+        stop_at_end_of_input: Also stop when standard input ends, as it does when the parent process ends or dies.
     """
     server = _AnnouncedServer(
         uvicorn.Config(
@@ -55,7 +54,7 @@ def serve(app: ASGIApp, host: str, port: int, *, stop_at_end_of_input: bool) -> 
             ws="none",
             lifespan="on",
             log_level="warning",
-            # Paths hold ids, and callback URLs hold signatures: what happened is read from /_control instead.
+            # Paths contain ids, and callback URLs signatures; /_control shows what happened.
             access_log=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_OPEN_REQUESTS_SECONDS,

@@ -189,7 +189,7 @@ def test_two_calls_for_one_attempt(watch: Watch) -> None:
 def test_a_key_that_is_refused(watch: Watch) -> None:
     watch.world.send({"requestId": "refused", "phoneNumber": KEY_REFUSED})
 
-    watch.fire("AllomiaKeyRefusedAlarm", watch.soon_printed("place-call", "AllomiaKeyRefused"))
+    watch.fire("AllomiaKeyDeclinedAlarm", watch.soon_printed("place-call", "AllomiaKeyDeclined"))
 
 
 def test_calls_that_are_parked(watch: Watch) -> None:

@@ -45,6 +45,7 @@ def operator(world: LocalEnvironment) -> dict[str, str]:
         policy = policy.replace(f'"{right}"', f'"{right}", "{as_the_emulator_has_it}"')
     for placeholder, value in {
         "ARN-OF-THE-SECRET-WITH-THE-ALLOMIA-KEY": secret,
+        "PARTITION": "aws",
         "REGION": region,
         "ACCOUNT": account,
         "STACK": world.stack.name,

@@ -113,7 +113,7 @@ def test_each_appointment_has_exactly_one_outcome(world: LocalEnvironment, tmp_p
     assert len(heard) >= 8
     for event in heard:
         validator("call-outcome-event").validate(event)
-    assert not waiting(world, own["UnheardQueueUrl"])
+    assert not waiting(world, own["UndeliveredQueueUrl"])
 
 
 def report_late(world: LocalEnvironment, request_id: str) -> None:

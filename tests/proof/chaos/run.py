@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from local.environment import LocalEnvironment
-from local.simulator.behaviour import Post, Status, Webhook
+from local.simulator.behaviours import OVER_HTTP, STATUS_ANSWERS, WEBHOOKS
 from tests.proof.chaos.saboteurs import (
     Forger,
     Killer,
@@ -27,9 +27,11 @@ TERMINAL = {"completed", "failed", "busy", "no-answer", "rejected", "unknown"}
 NUMBERS = ("+15005550100", "+15005550101", "+15005550102", "+15005550103", "+14155550199")
 """Answered, busy, not answered, failed; any other is answered as well."""
 
-POSTS = [post for post in Post if post not in {Post.OK, Post.HUGE_AFTER_ACCEPT}]
-WEBHOOKS = [webhook for webhook in Webhook if webhook is not Webhook.NORMAL]
-STATUSES = [status for status in Status if status is not Status.NORMAL]
+FAULTS = {
+    "post": [name for name in OVER_HTTP if name not in {"ok", "huge-after-accept"}],
+    "webhooks": [name for name in WEBHOOKS if name != "normal"],
+    "status": [name for name in STATUS_ANSWERS if name != "normal"],
+}
 
 HASTY_VISIBILITY_SECONDS = 5
 """While this stack's own faults last: so short that what is still worked on is handed out again, too."""
@@ -215,12 +217,8 @@ class _Run:
                 time.sleep(max(0.0, until - time.monotonic()) / left)
 
     def _misbehave(self) -> None:
-        faults = {
-            "post": self._dice.choice(POSTS),
-            "webhooks": self._dice.choice(WEBHOOKS),
-            "status": self._dice.choice(STATUSES),
-        }
-        self._faults.update(fault.value for fault in faults.values())
+        faults = {name: self._dice.choice(names) for name, names in FAULTS.items()}
+        self._faults.update(faults.values())
         self._world.allomia.configure(**faults, latency_seconds=self._dice.choice((0.3, 0.6, 1.5)))
 
     def _behave(self) -> None:

@@ -17,9 +17,9 @@ from typing import Any, Self
 from uuid import UUID
 
 import httpx
+from outbound_calls.callbacks import sign
 
 from local.environment import SIGNING_KEY, LocalEnvironment
-from outbound_calls.callbacks import sign
 from outbound_calls.contracts import AttemptKey
 
 NO_ANSWER = 0

@@ -1,105 +1,76 @@
-"""AlloMia with an outage: an HTTP transport on virtual time that counts what rings."""
+"""AlloMia with an outage, on virtual time."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
-from uuid import UUID
+from typing import override
 
 import httpx
 
-from outbound_calls.allomia import CONNECT_SECONDS, READ_SECONDS
+from local.simulator import ANSWERS, Means, ScriptedAllomia, Webhook
 from tests.proof.outage.virtual_time import VirtualTime
-
-RING_SECONDS = 45.0
-ANSWER_SECONDS = 0.4
-RETRY_AFTER_SECONDS = 60
+from tests.unit.parts import API_KEY
 
 
 class Kind(StrEnum):
-    """How AlloMia fails."""
+    """How AlloMia fails: names of `ANSWERS`."""
 
-    CONNECTION_REFUSED = "connection refused"
-    UNREACHABLE = "no connection: timeout"
-    THROTTLED_429 = "429 with Retry-After"
-    DOWN_503 = "503 with Retry-After"
-    KEY_REFUSED_401 = "401"
-    FAILED_500 = "500 after accepting"
-    HANG = "hang after accepting"
-
-
-AMBIGUOUS = frozenset({Kind.FAILED_500, Kind.HANG})
-"""Kinds in which nobody can tell whether the person was rung."""
+    CONNECTION_REFUSED = "connect-error"
+    UNREACHABLE = "connect-timeout"
+    THROTTLED_429 = "decline-429"
+    DOWN_503 = "decline-503"
+    KEY_DECLINED_401 = "decline-401"
+    FAILED_500 = "fail-500-after-accept"
+    HANG = "hang-after-accept"
 
 
-@dataclass
-class Allomia(httpx.BaseTransport):
-    """Healthy but from `fails_from` to `fails_until`, when webhooks get lost as well."""
+AMBIGUOUS = frozenset(kind for kind in Kind if ANSWERS[kind].means is Means.AMBIGUOUS)
+"""Kinds in which the client can't know whether the person was rung."""
 
-    time: VirtualTime
-    kind: Kind
-    fails_from: float
-    fails_until: float
-    send_webhook: Callable[[str, str], None]
-    posts: Counter[str] = field(default_factory=Counter)
-    posts_in_outage: int = 0
-    gets: int = 0
-    accepted_at: dict[str, list[float]] = field(default_factory=dict)
-    ends: dict[str, float] = field(default_factory=dict)
+
+class AllomiaWithOutage(ScriptedAllomia):
+    """Healthy except from `fails_from` to `fails_until`. No webhook is sent then, nor for a call accepted then."""
+
+    def __init__(
+        self,
+        time: VirtualTime,
+        kind: Kind,
+        fails_from: float,
+        fails_until: float,
+        send_webhook: Callable[[str, str], None],
+    ) -> None:
+        super().__init__(
+            time.clock,
+            sleep=time.sleep,
+            on_webhook=self._send_later,
+            connect_attempts=2,  # as the client's own transport
+            accepted_keys=(API_KEY,),
+            ring_seconds=45,
+            webhook_delay_seconds=0,
+            latency_seconds=0.4,
+            hang_seconds=3600,
+            retry_after_seconds=60,
+        )
+        self.fails_until = fails_until
+        self.posts_in_outage = 0
+        self._time, self._failure, self._fails_from = time, ANSWERS[kind], fails_from
+        self._send_webhook = send_webhook
 
     @property
     def down(self) -> bool:
-        return self.fails_from <= self.time.now < self.fails_until
+        return self._fails_from <= self._time.now < self.fails_until
 
+    @override
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method == "GET":
-            self.gets += 1
-            return self._fail() if self.down else self._status(request.url.path.split("/")[-2])
-        url = json.loads(request.read())["callbackUrl"]
-        self.posts[url] += 1
-        if self.down:
-            self.posts_in_outage += 1
-            if self.kind in AMBIGUOUS:
-                self._accept(url)
-            return self._fail()
-        call_id = self._accept(url)
-        self.time.after(RING_SECONDS, lambda: None if self.down else self.send_webhook(url, call_id))
-        self.time.sleep(ANSWER_SECONDS)
-        return httpx.Response(200, json={"outboundCallId": call_id, "status": "calling"})
+        self.posts_in_outage += self.down and request.method == "POST"
+        self.post = self.status = self._failure if self.down else None
+        return super().handle_request(request)
 
-    def _accept(self, url: str) -> str:
-        self.accepted_at.setdefault(url, []).append(self.time.now)
-        call_id = str(UUID(int=len(self.ends) + 1))
-        self.ends[call_id] = self.time.now + RING_SECONDS
-        return call_id
+    def _send_later(self, webhook: Webhook) -> None:
+        def send() -> None:
+            if not self.down:
+                self._send_webhook(webhook.url, str(webhook.body["outboundCallId"]))
 
-    def _status(self, call_id: str) -> httpx.Response:
-        self.time.sleep(ANSWER_SECONDS)
-        status = "completed" if self.time.now >= self.ends[call_id] else "calling"
-        return httpx.Response(200, json={"outboundCallId": call_id, "status": status})
-
-    def _fail(self) -> httpx.Response:
-        later = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        match self.kind:
-            case Kind.CONNECTION_REFUSED:
-                self.time.sleep(0.002)
-                raise httpx.ConnectError("refused")
-            case Kind.UNREACHABLE:
-                self.time.sleep(2 * CONNECT_SECONDS)
-                raise httpx.ConnectTimeout("no answer")
-            case Kind.HANG:
-                self.time.sleep(READ_SECONDS)
-                raise httpx.ReadTimeout("no answer")
-        self.time.sleep(ANSWER_SECONDS)
-        match self.kind:
-            case Kind.THROTTLED_429:
-                return httpx.Response(429, headers=later)
-            case Kind.DOWN_503:
-                return httpx.Response(503, headers=later)
-            case Kind.KEY_REFUSED_401:
-                return httpx.Response(401, json={"error": "Unauthorized"})
-            case _:
-                return httpx.Response(500, json={"error": "Internal server error"})
+        if not self.down:
+            self._time.after(webhook.at - self._time.now, send)

@@ -25,7 +25,7 @@ from outbound_calls.poll import CallQueue, PollCalls
 from outbound_calls.receive import ReceiveWebhooks, Webhook
 from outbound_calls.workers import WORKERS
 from tests.proof.explorer.table import TableInMemory
-from tests.proof.outage.allomia import Allomia, Kind
+from tests.proof.outage.allomia import AllomiaWithOutage, Kind
 from tests.proof.outage.virtual_time import VirtualTime
 from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID, SecretsInMemory, a_secret
 
@@ -149,7 +149,7 @@ class StackOnVirtualTime:
         self.table = TableInMemory()
         self._client = cast("DynamoDBClient", _Table(self.table, time))
         fails_from = time.now + SECONDS_BEFORE
-        self.allomia = Allomia(time, kind, fails_from, fails_from + outage, self._webhook)
+        self.allomia = AllomiaWithOutage(time, kind, fails_from, fails_from + outage, self._webhook)
         self._queue = _Queue(self._arrived)
         self._idle: list[_Environment] = []
         self._busy = 0
@@ -303,9 +303,8 @@ def play(kind: Kind, queued: int, seed: int = 1, outage: float = 3600.0) -> Figu
         time.run(lambda: stack.ended(UNDER_WAY + queued) or time.now > _STARTED_AT + 30 * 3600)
         recovered = stack.allomia.fails_until
         statuses = stack.statuses()
-        placed = [
-            moment - recovered for at in stack.allomia.accepted_at.values() for moment in at if moment >= recovered
-        ]
+        accepted_at = [call.accepted_at.timestamp() for call in stack.allomia.calls()]
+        placed = [moment - recovered for moment in accepted_at if moment >= recovered]
         outcomes = [
             float(Decimal(item["recordedAt"]["N"])) - recovered
             for item in stack.table.items.values()
@@ -316,7 +315,7 @@ def play(kind: Kind, queued: int, seed: int = 1, outage: float = 3600.0) -> Figu
             queued=queued,
             tried=stack.allomia.posts_in_outage,
             unknown=sum(status == "unknown" for status in statuses.values()),
-            rung_twice=sum(len(at) > 1 for at in stack.allomia.accepted_at.values()),
+            rung_twice=sum(count > 1 for count in stack.allomia.dials().accepted.values()),
             dead_letters=len(stack.dead_letters),
             longest_batch=stack.longest_batch,
             first_call=min(placed, default=0.0),

@@ -38,7 +38,7 @@ def test_its_rule_is_that_of_the_contract() -> None:
 def test_its_queues_take_messages_of_its_rule_only() -> None:
     resources = yaml_parse(TEMPLATE.read_text())["Resources"]
 
-    policy = resources["FromThisRuleOnly"]["Properties"]
+    policy = resources["OnlyThisRule"]["Properties"]
     assert policy["Queues"] == [{"Ref": name} for name, each in resources.items() if each["Type"] == "AWS::SQS::Queue"]
     (statement,) = policy["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}

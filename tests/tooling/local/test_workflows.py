@@ -130,10 +130,10 @@ def test_aws_trusts_the_jobs_of_one_environment_and_hands_on_one_role() -> None:
         }
     }
     assert template["Parameters"]["Environment"]["AllowedValues"] == list(ENVIRONMENTS)
-    assert rights["LetCloudFormationDoIt"]["Resource"] == {"Ref": "ExecutionRoleArn"}
+    assert rights["PassExecutionRole"]["Resource"] == {"Ref": "ExecutionRoleArn"}
     everywhere = {name for name, each in rights.items() if each["Resource"] == "*"}
-    # Which reads a template that it is given, and nothing of the account.
-    assert everywhere == {"ReadTheTemplatesParameters"}
+    # It reads a template that it is given, and nothing of the account.
+    assert everywhere == {"ReadTemplateParameters"}
     assert not [each for each in rights.values() if "*" in str(each["Action"])]
 
 

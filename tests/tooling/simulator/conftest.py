@@ -1,33 +1,32 @@
-"""One simulator for all these tests, and a real HTTP receiver for its webhooks."""
+"""One simulator for all these tests, a real HTTP receiver for its webhooks, and one interface for both faces."""
 
 import json
-import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, override
 
 import httpx
 import pytest
 
-from local.simulator import Simulator
+from local.simulator import ScriptedAllomia, Simulator
 
 PATIENCE_SECONDS = 10.0
-"""How long a test waits for what must come; reached only when it fails."""
-
-TLS = ssl.create_default_context()
-"""Not used over HTTP, but slow to make anew for each client."""
+"""How long a test waits for something that must happen; reached only when it fails."""
 
 KEY = {"Authorization": "Bearer test-key"}
-ASSISTANT_ID = "11111111-2222-4333-8444-555555555555"
-PHONE_NUMBER_ID = "66666666-7777-4888-9999-aaaaaaaaaaaa"
+ORDER = {
+    "phoneNumber": "+33612345678",
+    "assistantId": "11111111-2222-4333-8444-555555555555",
+    "phoneNumberId": "66666666-7777-4888-9999-aaaaaaaaaaaa",
+}
+FAULTS: dict[str, Any] = {"ring_seconds": 0.02, "webhook_delay_seconds": 0.01, "late_seconds": 0.2, "hang_seconds": 0.4}
 
 
 def eventually[Thing](look: Callable[[], Thing]) -> Thing:
-    """What `look` sees, as soon as it is something."""
+    """What `look` returns, as soon as it is true."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (seen := look()):
         assert time.monotonic() < deadline, f"still {seen!r}"
@@ -35,28 +34,19 @@ def eventually[Thing](look: Callable[[], Thing]) -> Thing:
     return seen
 
 
-@dataclass(frozen=True)
-class Received:
-    """A webhook as it came over the wire."""
-
-    path: str
-    headers: Mapping[str, str]
-    body: dict[str, Any]
-
-
 class Receiver:
-    """A real HTTP server that keeps what is posted to it, and answers `answer`."""
+    """A real HTTP server that keeps what is posted to it and answers `answer`."""
 
     def __init__(self) -> None:
         self.answer = 204
-        self._received: list[Received] = []
-        self._news = threading.Condition()
+        self._received: list[tuple[str, dict[str, Any]]] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.keep(Received(self.path, dict(self.headers), json.loads(body)))
+                assert self.headers["Content-Type"] == "application/json"
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                receiver._received.append((receiver.url + self.path, body))
                 self.send_response(receiver.answer)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -70,22 +60,13 @@ class Receiver:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 
-    def keep(self, received: Received) -> None:
-        with self._news:
-            self._received.append(received)
-            self._news.notify_all()
+    def received(self, url: str) -> list[dict[str, Any]]:
+        """The bodies posted to `url` so far."""
+        return [body for at, body in self._received if at == url]
 
-    def at(self, url: str) -> list[Received]:
-        """What has come to `url` so far."""
-        with self._news:
-            return [received for received in self._received if self.url + received.path == url]
-
-    def wait_for(self, url: str, count: int = 1) -> list[Received]:
-        """What has come to `url`, as soon as there are `count` of them."""
-        with self._news:
-            came = self._news.wait_for(lambda: len(self.at(url)) >= count, PATIENCE_SECONDS)
-        assert came, f"{len(self.at(url))} of {count} webhooks came"
-        return self.at(url)
+    def wait_for(self, url: str) -> dict[str, Any]:
+        """The first body posted to `url`."""
+        return eventually(lambda: self.received(url))[0]
 
     def close(self) -> None:
         self._server.shutdown()
@@ -93,36 +74,82 @@ class Receiver:
         self._thread.join()
 
 
-class Caller:
-    """A client of AlloMia's API with a key, and with orders that differ in what a test is about."""
+class Face:
+    """AlloMia as its client sees it. `allomia` is the face itself."""
 
-    def __init__(self, url: str, receiver: Receiver) -> None:
-        self.http = httpx.Client(base_url=url, headers=KEY, timeout=PATIENCE_SECONDS, trust_env=False, verify=TLS)
-        self._receiver = receiver
+    allomia: Simulator | ScriptedAllomia
+    http: httpx.Client
 
     def callback(self) -> str:
-        """A callback URL that nobody has used."""
-        return f"{self._receiver.url}/webhooks/{uuid.uuid4()}"
+        """A new callback URL."""
+        return f"https://hooks.example/{uuid.uuid4()}"
 
-    def order(self, phone_number: str = "+33612345678", **more: object) -> dict[str, object]:
-        """A valid order."""
-        return {
-            "phoneNumber": phone_number,
-            "assistantId": ASSISTANT_ID,
-            "phoneNumberId": PHONE_NUMBER_ID,
-            **more,
-        }
-
-    def post(self, order: object, *, timeout: float = PATIENCE_SECONDS) -> httpx.Response:
-        return self.http.post("/api/outbound", json=order, timeout=timeout)
+    def post(
+        self, phone_number: str = ORDER["phoneNumber"], *, timeout: float = PATIENCE_SECONDS, **more: object
+    ) -> httpx.Response:
+        return self.http.post("/api/outbound", json=ORDER | {"phoneNumber": phone_number} | more, timeout=timeout)
 
     def status(self, call_id: str, *, timeout: float = PATIENCE_SECONDS) -> httpx.Response:
         return self.http.get(f"/api/outbound/{call_id}/status", timeout=timeout)
 
+    def webhooks(self, url: str, count: int) -> list[dict[str, Any]]:
+        """The webhooks sent to `url`, once there are `count`."""
+        raise NotImplementedError
+
+    def wait_until_over(self) -> None:
+        """Until the first call has its terminal status."""
+        raise NotImplementedError
+
+
+class HttpFace(Face):
+    allomia: Simulator
+
+    def __init__(self, simulator: Simulator, receiver: Receiver) -> None:
+        self.allomia = simulator
+        self.http = httpx.Client(base_url=simulator.url, headers=KEY, trust_env=False)
+        self._receiver = receiver
+
+    @override
+    def callback(self) -> str:
+        return f"{self._receiver.url}/{uuid.uuid4()}"
+
+    @override
+    def webhooks(self, url: str, count: int) -> list[dict[str, Any]]:
+        eventually(lambda: len(self._receiver.received(url)) >= count)
+        # A surplus webhook would arrive before the one of a later call.
+        later = self.callback()
+        self.post(callbackUrl=later)
+        self._receiver.wait_for(later)
+        return self._receiver.received(url)
+
+    @override
+    def wait_until_over(self) -> None:
+        eventually(lambda: self.allomia.calls()[0].status != "calling")
+
+
+class TransportFace(Face):
+    allomia: ScriptedAllomia
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+        self.allomia = ScriptedAllomia(lambda: self.now, sleep=self.sleep, **FAULTS)
+        self.http = httpx.Client(base_url="https://allomia.example", headers=KEY, transport=self.allomia)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    @override
+    def webhooks(self, url: str, count: int) -> list[dict[str, Any]]:
+        return [dict(hook.body) for hook in sorted(self.allomia.webhooks, key=lambda hook: hook.at) if hook.url == url]
+
+    @override
+    def wait_until_over(self) -> None:
+        self.sleep(60)
+
 
 @pytest.fixture(scope="session")
 def running_simulator() -> Iterator[Simulator]:
-    with Simulator(ring_seconds=0.02, webhook_delay_seconds=0.01, late_seconds=0.2, hang_seconds=0.4) as simulator:
+    with Simulator(**FAULTS) as simulator:
         yield simulator
 
 
@@ -140,18 +167,20 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def answering(receiver: Receiver) -> Iterator[Callable[[int], None]]:
-    """Lets a test choose what the receiver answers."""
-
-    def answer(code: int) -> None:
-        receiver.answer = code
-
-    yield answer
-    receiver.answer = 204
+def http_face(simulator: Simulator, receiver: Receiver) -> Iterator[HttpFace]:
+    face = HttpFace(simulator, receiver)
+    with face.http:
+        yield face
 
 
 @pytest.fixture
-def caller(simulator: Simulator, receiver: Receiver) -> Iterator[Caller]:
-    caller = Caller(simulator.url, receiver)
-    yield caller
-    caller.http.close()
+def transport_face() -> Iterator[TransportFace]:
+    face = TransportFace()
+    with face.http:
+        yield face
+
+
+@pytest.fixture(params=["http_face", "transport_face"])
+def face(request: pytest.FixtureRequest) -> Face:
+    face: Face = request.getfixturevalue(request.param)
+    return face

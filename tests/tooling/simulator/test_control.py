@@ -1,196 +1,62 @@
-"""The control endpoint: faults for all numbers at once, and what the simulator remembers."""
+"""What only the HTTP face has: the control endpoint, and webhooks that are really sent."""
 
-import httpx
 import pytest
 from pydantic import ValidationError
 
-from local.simulator import Faults, Simulator
-from local.simulator.answers import POST_RULES, STATUS_RULES
-from local.simulator.behaviour import Post, Status
-from tests.tooling.simulator.conftest import Caller, Receiver, eventually
-
-BUSY = "+15005550101"
+from local.simulator import ANSWERS, Faults, Simulator
+from local.simulator.faults import settings_as_markdown
+from tests.tooling.simulator.conftest import FAULTS, HttpFace, Receiver, eventually
 
 
-@pytest.mark.parametrize(
-    ("mode", "code", "rings"),
-    [
-        ("ok", 200, True),
-        ("refuse-429", 429, False),
-        ("refuse-503", 503, False),
-        ("refuse-401", 401, False),
-        ("fail-500", 500, False),
-        ("fail-500-after-accept", 500, True),
-        ("garbage-after-accept", 200, True),
-    ],
-)
-def test_the_post_misbehaves_for_every_number(
-    simulator: Simulator, caller: Caller, mode: str, code: int, rings: bool
-) -> None:
-    simulator.configure(post=mode)
-
-    codes = [caller.post(caller.order(phone)).status_code for phone in (BUSY, "+33612345678", BUSY)]
-
-    assert codes == [code] * 3
-    assert simulator.dials().attempted == {"": 3}
-    assert simulator.dials().accepted == ({"": 3} if rings else {})
-
-
-@pytest.mark.parametrize(
-    ("mode", "rings"),
-    [
-        ("drop-before-accept", False),
-        ("drop-after-accept", True),
-        ("hang-before-accept", False),
-        ("hang-after-accept", True),
-    ],
-)
-def test_the_connection_is_lost_before_or_after_acceptance(
-    simulator: Simulator, caller: Caller, mode: str, rings: bool
-) -> None:
-    simulator.configure(post=mode, hang_seconds=0.05)
-
-    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
-        caller.post(caller.order())
-
-    assert len(simulator.calls()) == rings
-
-
-def test_a_fault_keeps_the_outcome_of_the_number(simulator: Simulator, receiver: Receiver, caller: Caller) -> None:
-    simulator.configure(post="fail-500-after-accept")
-    callback = caller.callback()
-
-    caller.post(caller.order(BUSY, callbackUrl=callback))
-
-    assert receiver.wait_for(callback)[0].body["status"] == "busy"
-
-
-@pytest.mark.parametrize("mode", list(Post))
-def test_every_mode_of_the_post_has_its_rule(mode: Post) -> None:
-    assert mode in POST_RULES
-
-
-@pytest.mark.parametrize("mode", list(Status))
-def test_every_mode_of_the_status_has_its_rule(mode: Status) -> None:
-    assert mode in STATUS_RULES
-
-
-@pytest.mark.parametrize(
-    ("mode", "sent"),
-    [("normal", 1), ("lost", 0), ("duplicated", 2), ("early", 1), ("late", 1)],
-)
-def test_webhooks_misbehave_for_every_number(
-    simulator: Simulator, receiver: Receiver, caller: Caller, mode: str, sent: int
-) -> None:
-    simulator.configure(webhooks=mode, late_seconds=0.05)
-    callback, afterwards = caller.callback(), caller.callback()
-
-    caller.post(caller.order(callbackUrl=callback))
-    receiver.wait_for(callback, sent)
-    simulator.configure(webhooks="normal")
-    caller.post(caller.order(callbackUrl=afterwards))
-    receiver.wait_for(afterwards)
-
-    assert len(receiver.at(callback)) == sent
-
-
-@pytest.mark.parametrize(
-    ("mode", "code"),
-    [("not-found", 404), ("refuse-401", 401), ("refuse-429", 429), ("fail-500", 500), ("fail-503", 503)],
-)
-def test_the_status_misbehaves_for_every_call(simulator: Simulator, caller: Caller, mode: str, code: int) -> None:
-    call_id = caller.post(caller.order()).json()["outboundCallId"]
-    simulator.configure(status=mode)
-
-    assert [caller.status(call_id).status_code for _ in range(2)] == [code, code]
-    simulator.configure(status="normal")
-    assert caller.status(call_id).status_code == 200
-    assert simulator.calls()[0].status_reads == 3
-
-
-def test_retry_after_is_what_was_set(simulator: Simulator, caller: Caller) -> None:
-    for mode in ("refuse-429", "refuse-503"):
-        simulator.configure(post=mode, retry_after_seconds=17)
-        assert caller.post(caller.order()).headers["Retry-After"] == "17"
-
-
-def test_latency_delays_the_answer_but_not_the_call(simulator: Simulator, caller: Caller) -> None:
-    simulator.configure(latency_seconds=0.2)
-
-    with pytest.raises(httpx.ReadTimeout):
-        caller.post(caller.order(), timeout=0.05)
-    eventually(lambda: len(simulator.calls()) == 1)
-    assert caller.post(caller.order()).elapsed.total_seconds() >= 0.2
-
-
-def test_a_fault_can_be_a_matter_of_seeded_chance(simulator: Simulator, caller: Caller) -> None:
-    def play() -> list[int]:
-        simulator.configure(post="refuse-503", probability=0.5, seed=7)
-        return [caller.post(caller.order()).status_code for _ in range(16)]
-
-    first, second = play(), play()
-
-    assert set(first) == {200, 503}
-    assert first == second
-
-
-def test_a_probability_of_zero_never_strikes(simulator: Simulator, caller: Caller) -> None:
-    simulator.configure(post="refuse-503", probability=0)
-
-    assert caller.post(caller.order()).status_code == 200
-
-
-def test_keys_can_be_replaced(simulator: Simulator, caller: Caller) -> None:
-    call_id = caller.post(caller.order()).json()["outboundCallId"]
-    simulator.configure(accepted_keys=["new-key"])
-    assert caller.post(caller.order()).status_code == 401
-
-    caller.http.headers["Authorization"] = "Bearer new-key"
-    assert caller.status(call_id).status_code == 200
-
-
-def test_a_patch_leaves_what_it_does_not_name(simulator: Simulator) -> None:
+def test_a_patch_changes_only_what_it_names(simulator: Simulator) -> None:
     before = simulator.faults()
 
     simulator.configure(post="fail-500")
     after = simulator.configure(ring_seconds=9)
 
-    assert after == before.model_copy(update={"post": Post.FAIL_500, "ring_seconds": 9.0}) == simulator.faults()
+    assert after == before.model_copy(update={"post": "fail-500", "ring_seconds": 9.0}) == simulator.faults()
 
 
-def test_the_wire_speaks_camel_case(caller: Caller) -> None:
-    patched = caller.http.patch("/_control", json={"ringSeconds": 3, "webhooks": "lost"})
+def test_the_names_on_the_wire_are_in_camel_case(http_face: HttpFace) -> None:
+    patched = http_face.http.patch("/_control", json={"ringSeconds": 3, "webhooks": "lost"})
 
     assert patched.status_code == 200
-    assert patched.json() == caller.http.get("/_control").json()
-    assert patched.json()["ringSeconds"] == 3
-    assert patched.json()["acceptedKeys"] == ["test-key"]
+    assert patched.json() == http_face.http.get("/_control").json()
+    assert (patched.json()["ringSeconds"], patched.json()["acceptedKeys"]) == (3, ["test-key"])
 
 
 @pytest.mark.parametrize(
     "patch",
-    [{"mode": "ok"}, {"post": "explode"}, {"probability": 2}, {"ringSeconds": -1}, {"latencySeconds": "soon"}, []],
+    [
+        {"mode": "ok"},
+        {"post": "explode"},
+        {"post": "connect-error"},
+        {"probability": 2},
+        {"ringSeconds": -1},
+        {"latencySeconds": "soon"},
+        [],
+    ],
 )
-def test_a_patch_that_makes_no_sense_is_refused(simulator: Simulator, caller: Caller, patch: object) -> None:
+def test_an_invalid_patch_changes_nothing(http_face: HttpFace, simulator: Simulator, patch: object) -> None:
     before = simulator.faults()
 
-    answer = caller.http.patch("/_control", json=patch)
+    answer = http_face.http.patch("/_control", json=patch)
 
     assert answer.status_code == 400
     assert answer.json().keys() == {"error"}
     assert simulator.faults() == before
 
 
-def test_the_handle_refuses_unknown_faults(simulator: Simulator) -> None:
+def test_an_unknown_fault_is_not_even_sent(simulator: Simulator) -> None:
     with pytest.raises(ValidationError):
         simulator.configure(colour="red")
 
 
-def test_reset_forgets_everything(simulator: Simulator, receiver: Receiver, caller: Caller) -> None:
+def test_reset_forgets_everything(http_face: HttpFace, simulator: Simulator, receiver: Receiver) -> None:
     at_first = simulator.faults()
-    cancelled, afterwards = caller.callback(), caller.callback()
+    cancelled, afterwards = http_face.callback(), http_face.callback()
     simulator.configure(ring_seconds=0.3, status="not-found", post="fail-500-after-accept")
-    caller.post(caller.order(callbackUrl=cancelled))
+    http_face.post(callbackUrl=cancelled)
 
     simulator.reset()
 
@@ -198,45 +64,67 @@ def test_reset_forgets_everything(simulator: Simulator, receiver: Receiver, call
     assert simulator.calls() == []
     assert simulator.dials().attempted == simulator.dials().accepted == {}
     simulator.configure(ring_seconds=0.3)
-    caller.post(caller.order(callbackUrl=afterwards))
+    http_face.post(callbackUrl=afterwards)
     receiver.wait_for(afterwards)
-    assert receiver.at(cancelled) == []
+    assert receiver.received(cancelled) == []
 
 
-def test_a_double_dial_cannot_hide(simulator: Simulator, caller: Caller) -> None:
-    once, twice, never = (caller.callback() for _ in range(3))
-    for callback in (once, twice, twice):
-        caller.post(caller.order(callbackUrl=callback))
-    caller.post(caller.order("+15005550310", callbackUrl=never))
-    caller.post(caller.order("not a number", callbackUrl=never))
-
-    dials = simulator.dials()
-
-    assert dials.accepted == {once: 1, twice: 2}
-    assert dials.attempted == {once: 1, twice: 2, never: 2}
-
-
-def test_accepted_calls_are_listed(simulator: Simulator, receiver: Receiver, caller: Caller) -> None:
-    callback = caller.callback()
-    placed = caller.post(caller.order(callbackUrl=callback)).json()
-    receiver.wait_for(callback)
-    caller.status(placed["outboundCallId"])
+def test_accepted_calls_are_listed(http_face: HttpFace, simulator: Simulator) -> None:
+    callback = http_face.callback()
+    placed = http_face.post(callbackUrl=callback).json()
+    http_face.status(placed["outboundCallId"])
 
     (call,) = eventually(lambda: [call for call in simulator.calls() if call.webhooks_sent])
 
-    assert call.outbound_call_id == placed["outboundCallId"]
-    assert call.contact_id == placed["contactId"]
-    assert call.callback_url == callback
-    assert call.status == "completed"
-    assert call.status_reads == 1
+    assert (call.outbound_call_id, call.contact_id) == (placed["outboundCallId"], placed["contactId"])
+    assert (call.callback_url, call.status, call.status_reads) == (callback, "completed", 1)
     assert [(sent.status, sent.answer) for sent in call.webhooks_sent] == [("completed", 204)]
     assert call.accepted_at < call.webhooks_sent[0].at
-    (wire,) = caller.http.get("/_control/calls").json()
+    (wire,) = http_face.http.get("/_control/calls").json()
     assert {"outboundCallId", "callbackUrl", "acceptedAt", "status", "webhooksSent", "statusReads"} <= wire.keys()
 
 
-def test_defaults_are_those_of_the_documentation() -> None:
-    faults = Faults()
+def test_an_early_webhook_arrives_before_the_answer(http_face: HttpFace, receiver: Receiver) -> None:
+    callback = http_face.callback()
 
-    assert (faults.ring_seconds, faults.webhook_delay_seconds, faults.hang_seconds) == (1.0, 0.1, 60.0)
-    assert faults.accepted_keys == ("test-key",)
+    http_face.post("+15005550201", callbackUrl=callback)
+
+    assert [body["status"] for body in receiver.received(callback)] == ["completed"]
+
+
+def test_a_late_webhook_is_sent_long_after_the_end(http_face: HttpFace, simulator: Simulator) -> None:
+    http_face.post("+15005550204", callbackUrl=http_face.callback())
+
+    (call,) = eventually(lambda: [call for call in simulator.calls() if call.webhooks_sent])
+
+    waited = (call.webhooks_sent[0].at - call.accepted_at).total_seconds()
+    assert waited >= FAULTS["ring_seconds"] + FAULTS["webhook_delay_seconds"] + FAULTS["late_seconds"]
+
+
+def test_a_webhook_is_sent_once_whatever_its_answer(
+    http_face: HttpFace, simulator: Simulator, receiver: Receiver
+) -> None:
+    callback = http_face.callback()
+    receiver.answer = 500
+    try:
+        http_face.post(callbackUrl=callback)
+        assert len(http_face.webhooks(callback, 1)) == 1
+    finally:
+        receiver.answer = 204
+
+    assert [sent.answer for sent in simulator.calls()[0].webhooks_sent] == [500]
+
+
+def test_a_webhook_that_cannot_be_delivered_is_recorded(http_face: HttpFace, simulator: Simulator) -> None:
+    http_face.post(callbackUrl="http://127.0.0.1:1/closed")
+
+    sent = eventually(lambda: simulator.calls()[0].webhooks_sent)
+
+    assert [(each.status, each.answer, each.error) for each in sent] == [("completed", None, "ConnectError")]
+
+
+def test_the_printed_settings_are_complete() -> None:
+    table = settings_as_markdown()
+
+    assert [line.split("`")[1] for line in table.splitlines()[2:]] == [*Faults().model_dump(mode="json")]
+    assert all((f"`{name}`" in table) == answer.over_http for name, answer in ANSWERS.items())

@@ -1,0 +1,230 @@
+"""AlloMia without I/O: a request goes in; an answer and planned webhooks come out. The clock is passed in.
+
+Two faces share it: `local.simulator.app` speaks HTTP, `local.simulator.transport` is an httpx transport.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from random import Random
+
+from pydantic import BaseModel, ValidationError
+
+from local.simulator.behaviours import (
+    ANSWERS,
+    NOT_FOUND,
+    NOTHING_SENT,
+    STATUS_ANSWERS,
+    WEBHOOKS,
+    Answer,
+    Body,
+    PostAnswer,
+)
+from local.simulator.calls import Call, CallReport, Dials, Organization, call_id, contact_id
+from local.simulator.faults import Faults
+from local.simulator.magic_numbers import behaviour_of
+from local.simulator.orders import Order, explain
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer to send.
+
+    Attributes:
+        answer: How it is sent.
+        content: Its body.
+        headers: Its headers beside the content type.
+        latency_seconds: The wait before it.
+        hang_seconds: How long it hangs, or trickles.
+        accepted: The call that the POST placed; its planned webhooks are to be sent.
+        webhooks_first: Whether they are to be sent before the answer.
+    """
+
+    answer: Answer
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    latency_seconds: float = 0.0
+    hang_seconds: float = 60.0
+    accepted: Call | None = None
+    webhooks_first: bool = False
+
+
+class Memory(BaseModel):
+    """Everything that AlloMia remembers; it can be kept in a file while a process is down."""
+
+    faults: Faults
+    calls: dict[str, Call] = {}
+    attempted: Counter[str] = Counter()
+    accepted: Counter[str] = Counter()
+    answered_once: set[str] = set()
+
+
+class Allomia:
+    """AlloMia behind its API.
+
+    Args:
+        faults: How it behaves at first and after a reset.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(self, faults: Faults | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._first_faults = faults or Faults()
+        self._clock = clock
+        self._random = Random()  # noqa: S311 - repeatable on purpose
+        self.memory = Memory(faults=self._first_faults)
+        self.restore(self.memory)
+
+    @property
+    def faults(self) -> Faults:
+        """The faults as they are now."""
+        return self.memory.faults
+
+    def configure(self, patch: Faults) -> None:
+        """Set the fields that `patch` was given; a seed restarts the draws."""
+        self.memory.faults = self.faults.changed_by(patch)
+        if "seed" in patch.model_fields_set:
+            self._random.seed(patch.seed)
+
+    def reset(self) -> None:
+        """Forget all calls, and behave as at the start."""
+        self.restore(Memory(faults=self._first_faults))
+
+    def restore(self, memory: Memory) -> None:
+        """Continue from `memory`."""
+        self.memory = memory
+        self._random.seed(memory.faults.seed)
+
+    def handle(
+        self,
+        method: str,
+        path: str,
+        authorization: str,
+        body: bytes,
+        *,
+        post: PostAnswer | None = None,
+        status: Answer | None = None,
+    ) -> Reply:
+        """Act on a request and answer it.
+
+        Args:
+            method: `POST` or `GET`.
+            path: The path of the URL.
+            authorization: The header's value; empty where it is missing.
+            body: The content.
+            post: Answers a valid POST instead of the faults and the magic numbers.
+            status: The same for a status request.
+        """
+        match method, path.strip("/").split("/"):
+            case "POST", ["api", "outbound"]:
+                return self._post(authorization, body, post)
+            case "GET", ["api", "outbound", outbound_call_id, "status"]:
+                return self._status(authorization, outbound_call_id.lower(), status)
+            case _, ["api", "outbound"] | ["api", "outbound", _, "status"]:
+                return error(HTTPStatus.METHOD_NOT_ALLOWED)
+            case _:
+                return error(HTTPStatus.NOT_FOUND)
+
+    def reports(self) -> list[CallReport]:
+        """The accepted calls, in the order of acceptance."""
+        return [call.report(self._now()) for call in self.memory.calls.values()]
+
+    def dials(self) -> Dials:
+        """How many POSTs arrived and how many were accepted, for each callback URL."""
+        return Dials(attempted=dict(self.memory.attempted), accepted=dict(self.memory.accepted))
+
+    def _post(self, authorization: str, body: bytes, answer: PostAnswer | None) -> Reply:
+        if answer is not None and answer.error in NOTHING_SENT:
+            return reply(answer, {}, self.faults)
+        # An order that is invalid otherwise is an attempt all the same.
+        self.memory.attempted[str(read_order(body).get("callbackUrl", ""))] += 1
+        organization = self._organization(authorization)
+        if organization is None:
+            return error(HTTPStatus.UNAUTHORIZED)
+        try:
+            order = Order.model_validate_json(body)
+        except ValidationError as invalid:
+            return error(HTTPStatus.BAD_REQUEST, explain(invalid))
+        behaviour = self.faults.applied_to(behaviour_of(order.phone_number), self._random)
+        if answer is None:
+            answer = self._unless_answered(ANSWERS[behaviour.post], ANSWERS["ok"], order.subject)
+        if not answer.accepted:
+            return reply(answer, order.model_dump(by_alias=True), self.faults)
+        early = WEBHOOKS[behaviour.webhooks].early
+        now = self._now()
+        rung_at = now if early else now + timedelta(seconds=self.faults.ring_seconds)
+        self.memory.accepted[order.callback_url] += 1
+        call = Call(
+            outbound_call_id=call_id(order.callback_url, self.memory.accepted[order.callback_url]),
+            contact_id=contact_id(order.phone_number),
+            callback_url=order.callback_url,
+            organization=organization,
+            accepted_at=now,
+            ends_at=now if answer.call_fails else rung_at,
+            outcome="failed" if answer.call_fails else behaviour.outcome,
+            status_answer=behaviour.status,
+        )
+        if order.callback_url:
+            call.plan_webhooks(behaviour, self.faults, rung_at)
+        self.memory.calls[call.outbound_call_id] = call
+        calling = call.body("calling") | {"message": "Outbound call initiated"}
+        return replace(reply(answer, calling, self.faults), accepted=call, webhooks_first=early)
+
+    def _status(self, authorization: str, outbound_call_id: str, answer: Answer | None) -> Reply:
+        organization = self._organization(authorization)
+        if organization is None:
+            return error(HTTPStatus.UNAUTHORIZED)
+        call = self.memory.calls.get(outbound_call_id)
+        if call is None or call.organization != organization:
+            return reply(answer or NOT_FOUND, {}, self.faults)
+        call.status_reads += 1
+        if answer is None:
+            name = self.faults.status_for(call.status_answer, self._random)
+            answer = self._unless_answered(STATUS_ANSWERS[name], STATUS_ANSWERS["normal"], outbound_call_id)
+        return reply(answer, call.body(call.status_at(self._now())), self.faults)
+
+    def _unless_answered[Kind: Answer](self, answer: Kind, healthy: Kind, subject: str) -> Kind:
+        """`answer`, unless it is for one request only and `subject` had it already."""
+        if not answer.once:
+            return answer
+        if subject in self.memory.answered_once:
+            return healthy
+        self.memory.answered_once.add(subject)
+        return answer
+
+    def _organization(self, authorization: str) -> Organization | None:
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        if key in self.faults.accepted_keys:
+            return "own"
+        return "other" if key in self.faults.other_organization_keys else None
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def error(code: HTTPStatus, words: str = "") -> Reply:
+    """An error as AlloMia words it."""
+    return Reply(Answer(code=code), json.dumps({"error": words or code.phrase}).encode())
+
+
+def reply(answer: Answer, healthy: Body, faults: Faults | None = None) -> Reply:
+    """`answer` where a healthy AlloMia would answer `healthy`."""
+    faults = faults or Faults()
+    wait = {"Retry-After": str(faults.retry_after_seconds)} if answer.retry_after else {}
+    return Reply(
+        answer, answer.content(healthy), {**answer.headers, **wait}, faults.latency_seconds, faults.hang_seconds
+    )
+
+
+def read_order(body: bytes) -> dict[str, object]:
+    """An order as it arrived, valid or not; empty where it is not even an object."""
+    try:
+        order = json.loads(body)
+    except ValueError:
+        return {}
+    return order if isinstance(order, dict) else {}
