@@ -133,7 +133,7 @@ def test_aws_trusts_the_jobs_of_one_environment_and_hands_on_one_role() -> None:
     assert rights["PassExecutionRole"]["Resource"] == {"Ref": "ExecutionRoleArn"}
     everywhere = {name for name, each in rights.items() if each["Resource"] == "*"}
     # Which reads a template that it is given, and nothing of the account.
-    assert everywhere == {"ReadTheTemplatesParameters"}
+    assert everywhere == {"ReadTemplateParameters"}
     assert not [each for each in rights.values() if "*" in str(each["Action"])]
 
 
