@@ -1,4 +1,4 @@
-"""What AlloMia, and the network on the way to it, may answer; and whether a call was placed, which no answer proves."""
+"""What AlloMia and the network may answer to a POST, and whether a call was placed, which no answer proves."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from uuid import UUID
 import httpx
 
 
-class Word(NamedTuple):
-    """One way a POST can go."""
+class PostAnswer(NamedTuple):
+    """One result of a POST."""
 
     accepted: bool
     """Whether AlloMia placed the call."""
 
     means: str
-    """What the stack may conclude: `accepted`, `refused` for good, `not accepted` now, or `ambiguous`."""
+    """What the stack may conclude: `accepted`, `failed without an id`, `declined`, `not accepted` or `ambiguous`."""
 
     status: int = 0
     body: str = ""
     retry_after: str = ""
     error: type[httpx.RequestError] | None = None
     cut: bool = False
-    """The body ends in the middle."""
+    """The connection breaks in the middle of the body."""
 
     def response(self, call_id: str) -> httpx.Response:
         if self.error and not self.cut:
-            raise self.error("told so")
+            raise self.error("simulated")
         headers = {"Retry-After": self.retry_after} if self.retry_after else {}
         content = self.body.replace("CALL", call_id).encode()
         return httpx.Response(self.status, headers=headers, stream=_Stream(content, self.cut))
@@ -41,14 +41,14 @@ class _Stream(httpx.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         yield self._content
         if self._cut:
-            raise httpx.ReadError("told so")
+            raise httpx.ReadError("simulated")
 
 
-def _both(name: str, **word: object) -> dict[str, Word]:
-    """An ambiguous answer, with a call placed and without."""
+def _both(name: str, **answer: object) -> dict[str, PostAnswer]:
+    """An ambiguous answer, with and without a call placed."""
     return {
-        f"{name}, call placed": Word(True, "ambiguous", **word),  # type: ignore[arg-type]
-        f"{name}, no call": Word(False, "ambiguous", **word),  # type: ignore[arg-type]
+        f"{name}, call placed": PostAnswer(True, "ambiguous", **answer),  # type: ignore[arg-type]
+        f"{name}, no call": PostAnswer(False, "ambiguous", **answer),  # type: ignore[arg-type]
     }
 
 
@@ -57,23 +57,23 @@ _FAILED = '{"outboundCallId": "CALL", "status": "failed"}'
 
 HEALTHY = "200 calling"
 
-ANSWERS: dict[str, Word] = {
-    HEALTHY: Word(True, "accepted", 200, _CALLING),
-    "200 failed": Word(True, "accepted", 200, _FAILED),
-    "200 failed, no id": Word(True, "failed without an id", 200, '{"status": "failed"}'),
-    "200 unreadable": Word(True, "ambiguous", 200, "<html>"),
-    "200 cut off": Word(True, "ambiguous", 200, _CALLING[:20], error=httpx.ReadError, cut=True),
-    "connect error": Word(False, "not accepted", error=httpx.ConnectError),
-    "connect timeout": Word(False, "not accepted", error=httpx.ConnectTimeout),
-    "pool timeout": Word(False, "not accepted", error=httpx.PoolTimeout),
-    "429": Word(False, "not accepted", 429),
-    "429 with Retry-After": Word(False, "not accepted", 429, retry_after="45"),
-    "503 with Retry-After": Word(False, "not accepted", 503, retry_after="45"),
-    "401": Word(False, "not accepted", 401),
-    "403": Word(False, "not accepted", 403),
-    "400": Word(False, "refused", 400, '{"error": "assistantId: no such assistant"}'),
-    "404": Word(False, "refused", 404),
-    "422": Word(False, "refused", 422),
+ANSWERS: dict[str, PostAnswer] = {
+    HEALTHY: PostAnswer(True, "accepted", 200, _CALLING),
+    "200 failed": PostAnswer(True, "accepted", 200, _FAILED),
+    "200 failed, no id": PostAnswer(True, "failed without an id", 200, '{"status": "failed"}'),
+    "200 unreadable": PostAnswer(True, "ambiguous", 200, "<html>"),
+    "200 cut off": PostAnswer(True, "ambiguous", 200, _CALLING[:20], error=httpx.ReadError, cut=True),
+    "connect error": PostAnswer(False, "not accepted", error=httpx.ConnectError),
+    "connect timeout": PostAnswer(False, "not accepted", error=httpx.ConnectTimeout),
+    "pool timeout": PostAnswer(False, "not accepted", error=httpx.PoolTimeout),
+    "429": PostAnswer(False, "not accepted", 429),
+    "429 with Retry-After": PostAnswer(False, "not accepted", 429, retry_after="45"),
+    "503 with Retry-After": PostAnswer(False, "not accepted", 503, retry_after="45"),
+    "401": PostAnswer(False, "not accepted", 401),
+    "403": PostAnswer(False, "not accepted", 403),
+    "400": PostAnswer(False, "declined", 400, '{"error": "assistantId: no such assistant"}'),
+    "404": PostAnswer(False, "declined", 404),
+    "422": PostAnswer(False, "declined", 422),
     **_both("read timeout", error=httpx.ReadTimeout),
     **_both("read error", error=httpx.ReadError),
     **_both("write timeout", error=httpx.WriteTimeout),
@@ -99,16 +99,16 @@ ONE_OF_EACH = (
     "500, call placed",
     "500, no call",
 )
-"""Answers that lead the code along each of its ways: enough where the number of schedules matters."""
+"""One answer for each path through the code. Enough for scenarios with many schedules."""
 
-TIMEOUT, NOT_FOUND, BROKEN, ANOTHER = "timeout", "404", "500", "another call"
+TIMEOUT, NOT_FOUND, BROKEN, OTHER_CALL = "timeout", "404", "500", "other call"
 
 
 def status_response(answer: str) -> httpx.Response:
-    """The status answer: `STATUS CALL-ID`, or one of the first three words above."""
+    """The status answer for `STATUS CALL-ID`, or for one of `TIMEOUT`, `NOT_FOUND`, `BROKEN`."""
     match answer:
         case "timeout":
-            raise httpx.ReadTimeout("told so")
+            raise httpx.ReadTimeout("simulated")
         case "404" | "500":
             return httpx.Response(int(answer))
     status, call_id = answer.split(" ")
@@ -116,5 +116,5 @@ def status_response(answer: str) -> httpx.Response:
 
 
 def call_id(request_id: str, attempt: int, dial: int) -> str:
-    """The id that AlloMia gives to the call of this dial."""
+    """The id that AlloMia gives the call of this dial."""
     return str(UUID(bytes=f"{request_id[-8:]:>8}".encode() + attempt.to_bytes(4) + dial.to_bytes(4)))

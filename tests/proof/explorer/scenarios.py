@@ -1,80 +1,153 @@
-"""The scenarios that are explored: quickly with every `make test`, deeply by `make proof`."""
+"""The scenarios that are explored: the quick ones in `make test`, the deep ones in `make proof`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from tests.proof.explorer.allomia import ANSWERS, HEALTHY
-from tests.proof.explorer.world import Scenario
+from tests.proof.explorer.allomia import ANSWERS, BROKEN, HEALTHY, NOT_FOUND, ONE_OF_EACH, OTHER_CALL, TIMEOUT
+from tests.proof.explorer.guarantees import Key
+
+UNREADABLE = "?"
+"""Stands for the request of a message that can't be read."""
+
+ALL_MISHAPS = frozenset({"killed", "failed", "lost", "resent", "poll resent", "repeated", "blocked", "answered"})
+"""A worker is killed. A read, write or queue send fails; or it succeeds and its answer is lost; or the SDK therefore
+sends it again (from place_call or receive_webhook; from a poll). A message or a poll is delivered twice. A worker may
+not dial now. AlloMia gives an unhealthy answer.
+"""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Where schedules start, and the bounds within which every schedule is tried."""
+
+    name: str
+    messages: Mapping[str, str]
+    """The messages on the queue at the start, and the request in each."""
+
+    parked: tuple[Key, ...] = ()
+    """The attempts that are parked at the start."""
+
+    mishaps: int = 1
+    """How many of `kinds` may happen in one schedule."""
+
+    kinds: frozenset[str] = ALL_MISHAPS
+    webhooks: int = 1
+    """How many webhooks AlloMia may send for each call. Each may be missing, and have any of `outcomes`."""
+
+    outcomes: tuple[str, ...] = ("completed", "busy")
+    forgeries: int = 0
+    """How many webhooks for one attempt are sent to another attempt's URL."""
+
+    answers: tuple[str, ...] = ONE_OF_EACH
+    unhealthy_statuses: tuple[str, ...] = (TIMEOUT, BROKEN, NOT_FOUND, OTHER_CALL)
+    """Unhealthy answers when AlloMia is asked for a call's status."""
+
+    workers: int = 2
+    """How many run at once. Time stands still while there are more workers and waiting messages than this."""
+
+    receives: int = 5
+    """After this many failed deliveries a message becomes a dead letter."""
+
+    worker_seconds: int = 30
+    """When Lambda ends a worker. Here longer than the deadline, although it is far shorter in a deployed stack: so a
+    worker may still wait for the answer to its POST when the attempt is given up."""
+
+    poll_seconds: int = 0
+    """The same for polls, where it differs."""
+
+    redrives: int = 1
+    expiry: bool = False
+    """Whether a day may pass."""
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        first_attempts = {(request, 1) for request in self.messages.values() if request != UNREADABLE}
+        return tuple(sorted(first_attempts | set(self.parked)))
+
 
 PROMPT = 5
-"""Seconds that a worker lives: less than the first poll is away, as it is deployed."""
+"""Seconds of a worker's life: the first poll comes later, as in a deployed stack."""
 
 _ONE = {"m": "a"}
 _PARKING = (HEALTHY, "connect error")
 _ALL = tuple(ANSWERS)
 _ANSWERED = frozenset({"answered"})
-_PARKED = frozenset({"answered", "resent", "hindered"})
-_OUR_FAULTS = frozenset({"killed", "failed", "lost", "repeated"})
+_PARKED = frozenset({"answered", "resent", "blocked"})
+_OWN_FAULTS = frozenset({"killed", "failed", "lost", "repeated"})
 _EACH_MEANING = (HEALTHY, "connect error", "400", "read timeout, call placed")
 
 QUICK = {
     scenario.name: scenario
     for scenario in (
-        Scenario("an unreadable message", {"m": "?"}, mishaps=3, receives=2),
-        Scenario("one request", _ONE, mishaps=1, lifetime=PROMPT),
+        Scenario("an unreadable message", {"m": UNREADABLE}, mishaps=3, receives=2),
+        Scenario("one request", _ONE, mishaps=1, worker_seconds=PROMPT),
         Scenario(
             "every answer",
             _ONE,
             mishaps=1,
-            hooks=0,
-            looks=(),
-            lifetime=PROMPT,
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
             kinds=_ANSWERED,
             answers=_ALL,
         ),
-        Scenario("parked more than once", _ONE, mishaps=2, kinds=_PARKED, hooks=0, lifetime=PROMPT, answers=_PARKING),
-        Scenario("sent twice", {"m": "a", "n": "a"}, mishaps=1, hooks=0, lifetime=PROMPT, answers=_EACH_MEANING),
-        Scenario("dead letters", _ONE, mishaps=2, kinds=_OUR_FAULTS, hooks=0, lifetime=PROMPT, receives=1),
-        Scenario("a day passes", _ONE, mishaps=1, hooks=0, lifetime=PROMPT, answers=_PARKING, expiry=True),
         Scenario(
-            "a redial", {"m": "a"}, parked=(("a", 2),), mishaps=0, hooks=0, lifetime=PROMPT, forgeries=1, workers=1
+            "parked more than once",
+            _ONE,
+            mishaps=2,
+            kinds=_PARKED,
+            webhooks=0,
+            worker_seconds=PROMPT,
+            answers=_PARKING,
         ),
-        Scenario("two requests", {"m": "a", "n": "b"}, mishaps=0, hooks=0, lifetime=PROMPT, forgeries=1),
+        Scenario("sent twice", {"m": "a", "n": "a"}, webhooks=0, worker_seconds=PROMPT, answers=_EACH_MEANING),
+        Scenario("dead letters", _ONE, mishaps=2, kinds=_OWN_FAULTS, webhooks=0, worker_seconds=PROMPT, receives=1),
+        Scenario("a day passes", _ONE, mishaps=1, webhooks=0, worker_seconds=PROMPT, answers=_PARKING, expiry=True),
+        Scenario(
+            "a redial", _ONE, parked=(("a", 2),), mishaps=0, webhooks=0, worker_seconds=PROMPT, forgeries=1, workers=1
+        ),
+        Scenario("two requests", {"m": "a", "n": "b"}, mishaps=0, webhooks=0, worker_seconds=PROMPT, forgeries=1),
     )
 }
 """Every schedule of these in less than half a minute."""
 
-_ANYTHING = Scenario.kinds
-_SLOW = Scenario("slow workers", _ONE, mishaps=1, kinds=_ANSWERED, hooks=0, looks=(), answers=_PARKING)
+_SLOW = Scenario("slow workers", _ONE, mishaps=1, kinds=_ANSWERED, webhooks=0, unhealthy_statuses=(), answers=_PARKING)
 DEEP = (
     _SLOW,
-    replace(QUICK["one request"], name="one request, two webhooks", hooks=2),
+    replace(QUICK["one request"], name="one request, two webhooks", webhooks=2),
     replace(QUICK["one request"], name="one request, two mishaps", mishaps=2),
     replace(QUICK["one request"], name="one request, three workers", workers=3),
-    replace(QUICK["every answer"], name="every answer, any mishaps", mishaps=2, looks=Scenario.looks, kinds=_ANYTHING),
+    replace(
+        QUICK["every answer"],
+        name="every answer, any mishaps",
+        mishaps=2,
+        unhealthy_statuses=Scenario.unhealthy_statuses,
+        kinds=ALL_MISHAPS,
+    ),
     replace(
         _SLOW,
         name="slow workers, any mishap",
-        hooks=1,
-        looks=Scenario.looks,
+        webhooks=1,
+        unhealthy_statuses=Scenario.unhealthy_statuses,
         answers=_EACH_MEANING,
-        kinds=_ANYTHING,
+        kinds=ALL_MISHAPS,
     ),
-    replace(QUICK["parked more than once"], name="parked more than once, any mishaps", hooks=1, kinds=_ANYTHING),
+    replace(QUICK["parked more than once"], name="parked more than once, any mishaps", webhooks=1, kinds=ALL_MISHAPS),
     replace(QUICK["parked more than once"], name="parked more than once, three mishaps", mishaps=3),
     replace(
         QUICK["parked more than once"],
         name="writes sent twice",
         kinds=frozenset({"resent", "answered"}),
-        looks=(),
-        polls_live=PROMPT,
-        lifetime=Scenario.lifetime,
+        unhealthy_statuses=(),
+        poll_seconds=PROMPT,
+        worker_seconds=Scenario.worker_seconds,
     ),
-    replace(QUICK["sent twice"], name="sent twice, with webhooks", hooks=2),
-    replace(QUICK["dead letters"], name="dead letters, with a webhook", hooks=1, kinds=_ANYTHING, redrives=2),
+    replace(QUICK["sent twice"], name="sent twice, with webhooks", webhooks=2),
+    replace(QUICK["dead letters"], name="dead letters, with a webhook", webhooks=1, kinds=ALL_MISHAPS, redrives=2),
     replace(QUICK["a redial"], name="a redial, two workers", workers=2),
-    replace(QUICK["two requests"], name="two requests, with webhooks", hooks=1, outcomes=("busy",)),
+    replace(QUICK["two requests"], name="two requests, with webhooks", webhooks=1, outcomes=("busy",)),
     replace(QUICK["two requests"], name="two requests, one mishap", mishaps=1, answers=_PARKING),
 )
 """Every schedule of these in about ten minutes, on two cores."""
@@ -82,17 +155,17 @@ DEEP = (
 SCENARIOS = {scenario.name: scenario for scenario in (*QUICK.values(), *DEEP)}
 
 RANDOM = (
-    Scenario("two requests at random", {"m": "a", "n": "b"}, mishaps=5, hooks=2, workers=4, forgeries=2),
+    Scenario("two requests at random", {"m": "a", "n": "b"}, mishaps=5, webhooks=2, workers=4, forgeries=2),
     Scenario(
         "a request sent twice, and redialled, at random",
         {"m": "a", "n": "a"},
         parked=(("a", 2),),
         mishaps=5,
-        hooks=2,
+        webhooks=2,
         workers=4,
         forgeries=2,
         answers=_ALL,
         receives=2,
     ),
 )
-"""Too many schedules to follow all."""
+"""These have too many schedules to try all."""

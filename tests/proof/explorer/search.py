@@ -1,4 +1,4 @@
-"""Depth-first through everything that can happen, each state once."""
+"""Depth-first search through all schedules of a scenario. Each state is visited once."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.proof.explorer.promises import Broken
+from tests.proof.explorer.guarantees import Guarantee, GuaranteeBroken
+from tests.proof.explorer.scenarios import Scenario
+from tests.proof.explorer.schedules import Schedules
+from tests.proof.explorer.state import ExplorerState, Step
 from tests.proof.explorer.workers import runs
-from tests.proof.explorer.world import Scenario, State, Step, World
 
 LONGEST = 150
-"""Steps of a schedule, far beyond any that ends."""
+"""Steps of a schedule; far more than any that ends has."""
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What an exploration came to."""
+class Exploration:
+    """The figures of an exploration."""
 
     scenario: str
     states: int
@@ -36,36 +38,36 @@ class Figures:
 
 
 class Violation(Exception):
-    """A schedule that breaks a promise."""
+    """A schedule that breaks a guarantee."""
 
-    def __init__(self, scenario: str, broken: Broken, schedule: list[str]) -> None:
+    def __init__(self, scenario: str, broken: GuaranteeBroken, schedule: list[str]) -> None:
         lines = "\n".join(f"  {number:2} {line}" for number, line in enumerate(schedule, 1))
         super().__init__(f"{scenario}: {broken}\n{lines}")
-        self.promise = broken.promise
+        self.guarantee = broken.guarantee
         self.schedule = schedule
 
 
 class _Visit:
-    """A state on the path that is being followed."""
+    """A state on the current path."""
 
     __slots__ = ("ahead", "ends_here", "height", "label", "schedules", "state")
 
-    def __init__(self, label: tuple[object, ...], state: State, ahead: Iterator[Step]) -> None:
+    def __init__(self, label: tuple[object, ...], state: ExplorerState, ahead: Iterator[Step]) -> None:
         self.label, self.state, self.ahead = label, state, ahead
         self.schedules, self.height = 0, 0
         self.ends_here = True
 
 
-def explore(scenario: Scenario) -> Figures:
-    """Follow every schedule of a scenario.
+def explore(scenario: Scenario) -> Exploration:
+    """Try every schedule of a scenario.
 
     Raises:
-        Violation: with the first schedule found that breaks a promise.
+        Violation: The first schedule found that breaks a guarantee.
     """
-    world, began, before = World(scenario), time.monotonic(), runs()
-    start = world.start()
-    finished: dict[State, tuple[int, int]] = {}
-    path = [_Visit((), start, world.steps(start))]
+    schedules, began, before = Schedules(scenario), time.monotonic(), runs()
+    start = schedules.start()
+    finished: dict[ExplorerState, tuple[int, int]] = {}
+    path = [_Visit((), start, schedules.steps(start))]
     open_states = {start}
     steps = ends = 0
     try:
@@ -74,7 +76,7 @@ def explore(scenario: Scenario) -> Figures:
             step = next(visit.ahead, None)
             if step is None:
                 if visit.ends_here:
-                    world.check_end(visit.state)
+                    schedules.check_end(visit.state)
                     visit.schedules += 1
                     ends += 1
                 path.pop()
@@ -92,14 +94,14 @@ def explore(scenario: Scenario) -> Figures:
                 visit.height = max(visit.height, known[1] + 1)
             elif step.state in open_states or len(path) > LONGEST:
                 path.append(_Visit(step.label, step.state, iter(())))
-                raise Broken("an end", "this goes on for ever")
+                raise GuaranteeBroken(Guarantee.AN_END, "this goes on forever")
             else:
-                path.append(_Visit(step.label, step.state, world.steps(step.state)))
+                path.append(_Visit(step.label, step.state, schedules.steps(step.state)))
                 open_states.add(step.state)
-    except Broken as broken:
+    except GuaranteeBroken as broken:
         schedule = [_readable(visit.label) for visit in path[1:]]
         raise Violation(scenario.name, broken, schedule + getattr(broken, "__notes__", [])) from None
-    return Figures(
+    return Exploration(
         scenario.name,
         len(finished),
         steps,
@@ -111,42 +113,42 @@ def explore(scenario: Scenario) -> Figures:
     )
 
 
-def wander(scenario: Scenario, seed: int, walks: int) -> Figures:
-    """Follow `walks` schedules drawn at random, where there are too many to follow all.
+def wander(scenario: Scenario, seed: int, walks: int) -> Exploration:
+    """Try `walks` random schedules, for a scenario that has too many to try all.
 
     Raises:
-        Violation: with the first schedule found that breaks a promise.
+        Violation: The first schedule found that breaks a guarantee.
     """
-    # Not a secret: the same seed must draw the same schedules.
+    # Not for a secret: the same seed must draw the same schedules.
     draw = random.Random(seed)  # noqa: S311
-    world, began, before = World(scenario), time.monotonic(), runs()
-    seen: set[State] = set()
+    schedules, began, before = Schedules(scenario), time.monotonic(), runs()
+    seen: set[ExplorerState] = set()
     steps = longest = 0
     for _ in range(walks):
-        state, schedule = world.start(), list[str]()
-        # Each walk has its own liking for mishaps and webhooks, so that they come early in one and late in another.
-        liking = draw.choice((0.05, 0.2, 0.5))
+        state, schedule = schedules.start(), list[str]()
+        # Mishaps and webhooks are more likely in some walks than in others, so that they come early or late.
+        likelihood = draw.choice((0.05, 0.2, 0.5))
         try:
             while True:
-                ahead = list(world.steps(state))
+                ahead = list(schedules.steps(state))
                 needed = [step for step in ahead if step.needed]
                 optional = [step for step in ahead if not step.needed]
                 if not needed:
-                    world.check_end(state)
-                    if not optional or draw.random() > liking:
+                    schedules.check_end(state)
+                    if not optional or draw.random() > likelihood:
                         break
-                step = draw.choice(optional if optional and (not needed or draw.random() < liking) else needed)
+                step = draw.choice(optional if optional and (not needed or draw.random() < likelihood) else needed)
                 schedule.append(_readable(step.label))
                 state = step.state
                 seen.add(state)
                 if len(schedule) > LONGEST:
-                    raise Broken("an end", "this goes on for ever")
-        except Broken as broken:
+                    raise GuaranteeBroken(Guarantee.AN_END, "this goes on forever")
+        except GuaranteeBroken as broken:
             lines = schedule + getattr(broken, "__notes__", [])
             raise Violation(f"{scenario.name}, seed {seed}", broken, lines) from None
         steps += len(schedule)
         longest = max(longest, len(schedule))
-    return Figures(
+    return Exploration(
         f"{scenario.name}, seed {seed}",
         len(seen),
         steps,

@@ -1,7 +1,7 @@
-# ruff: noqa: N803 - the arguments have the names that boto3 gives them
-"""A DynamoDB table in memory: as much of DynamoDB as the ledger uses, and a loud refusal of everything else.
+# ruff: noqa: N803 - the arguments have boto3's names
+"""A DynamoDB table in memory. It has what `CallsTable` uses of DynamoDB, and raises `Unsupported` for the rest.
 
-It is one table with one index. `test_table.py` holds it against the local cloud's DynamoDB, operation by operation.
+One table with one index. `test_table.py` compares it with the local cloud's DynamoDB, operation by operation.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any, ClassVar
 from botocore.exceptions import ClientError
 
 type Value = dict[str, Any]
-"""A typed value as it goes over the wire, e.g. ``{"N": "1"}``."""
+"""A value in DynamoDB's types, such as ``{"N": "1"}``."""
 
 type Item = dict[str, Value]
 type Key = tuple[str, int]
 
 
 class ConditionalCheckFailed(ClientError):
-    """The condition of a write did not hold."""
+    """The condition of a write is false."""
 
 
-class Beyond(NotImplementedError):
-    """An expression or option that this table does not know."""
+class Unsupported(NotImplementedError):
+    """An expression or option that this table doesn't implement."""
 
 
 def client_error(kind: type[ClientError], code: str, operation: str, item: Item | None = None) -> ClientError:
@@ -38,11 +38,18 @@ def client_error(kind: type[ClientError], code: str, operation: str, item: Item 
 class TableInMemory:
     """Answers as a boto3 DynamoDB client does."""
 
-    class exceptions:  # noqa: N801 - the name that boto3's clients give it
+    class exceptions:  # noqa: N801 - boto3's name
         ConditionalCheckFailedException: ClassVar = ConditionalCheckFailed
 
     def __init__(self, items: Mapping[Key, Item] | None = None) -> None:
         self.items: dict[Key, Item] = dict(items or {})
+
+    def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False) -> dict[str, Any]:
+        del TableName
+        if not ConsistentRead:
+            raise Unsupported("an eventually consistent read may return anything that was there before")
+        item = self.items.get(_key(Key))
+        return {"Item": copy.deepcopy(item)} if item else {}
 
     def put_item(
         self,
@@ -55,8 +62,8 @@ class TableInMemory:
         del TableName
         key = _key(Item)
         old = self.items.get(key)
-        if ConditionExpression and not _condition(ConditionExpression)(old or {}, _Names({}, {})):
-            raise _refused(old, ReturnValuesOnConditionCheckFailure, "PutItem")
+        if ConditionExpression and not _condition(ConditionExpression)(old or {}, _Placeholders({}, {})):
+            raise _condition_failed(old, ReturnValuesOnConditionCheckFailure, "PutItem")
         self.items[key] = _canonical(Item)
         return {}
 
@@ -73,7 +80,7 @@ class TableInMemory:
         ReturnValuesOnConditionCheckFailure: str = "NONE",
     ) -> dict[str, Any]:
         del TableName
-        names = _Names(ExpressionAttributeNames, ExpressionAttributeValues)
+        names = _Placeholders(ExpressionAttributeNames, ExpressionAttributeValues)
         condition, change = _condition(ConditionExpression), _change(UpdateExpression)
         used = set(re.findall(r"[#:]\w+", f"{UpdateExpression} {ConditionExpression}"))
         if used != ExpressionAttributeNames.keys() | ExpressionAttributeValues.keys():
@@ -81,7 +88,7 @@ class TableInMemory:
             raise client_error(ClientError, "ValidationException", "UpdateItem")
         old = self.items.get(_key(Key))
         if not condition(old or {}, names):
-            raise _refused(old, ReturnValuesOnConditionCheckFailure, "UpdateItem")
+            raise _condition_failed(old, ReturnValuesOnConditionCheckFailure, "UpdateItem")
         new = change(old or dict(Key), names)
         self.items[_key(Key)] = new
         return {"Attributes": copy.deepcopy(new)} if ReturnValues == "ALL_NEW" else {}
@@ -97,7 +104,7 @@ class TableInMemory:
     ) -> dict[str, Any]:
         del TableName
         if (IndexName, KeyConditionExpression) != ("due", "dueShard = :shard AND dueAt <= :sweptAt"):
-            raise Beyond(KeyConditionExpression)
+            raise Unsupported(KeyConditionExpression)
         shard, until = (Decimal(ExpressionAttributeValues[name]["N"]) for name in (":shard", ":sweptAt"))
         found = [
             {name: item[name] for name in ("requestId", "attempt", "dueShard", "dueAt")}
@@ -109,8 +116,8 @@ class TableInMemory:
         return {"Items": copy.deepcopy(found[:Limit])}
 
 
-class _Names:
-    """What the placeholders of one request stand for."""
+class _Placeholders:
+    """The names and values of one request's placeholders."""
 
     def __init__(self, names: Mapping[str, str], values: Mapping[str, Value]) -> None:
         self.names, self.values = names, values
@@ -122,8 +129,8 @@ class _Names:
         return self.values[token] if token.startswith(":") else item.get(self.path(token))
 
 
-type _Condition = Callable[[Item, _Names], bool]
-type _Change = Callable[[Item, _Names], Item]
+type _Condition = Callable[[Item, _Placeholders], bool]
+type _Change = Callable[[Item, _Placeholders], Item]
 
 _TOKEN = re.compile(r"\s*([#:]?\w+|[(),=+-])")
 
@@ -138,7 +145,7 @@ class _Tokens:
         while place < len(text):
             match = _TOKEN.match(text, place)
             if not match:
-                raise Beyond(text)
+                raise Unsupported(text)
             yield match[1]
             place = match.end()
 
@@ -147,7 +154,7 @@ class _Tokens:
 
     def take(self, *expected: str) -> str:
         if not self._left or (expected and self._left[0] not in expected):
-            raise Beyond(self._text)
+            raise Unsupported(self._text)
         return self._left.pop(0)
 
     def accept(self, token: str) -> bool:
@@ -159,7 +166,7 @@ class _Tokens:
     def operand(self) -> str:
         token = self.take()
         if not re.fullmatch(r"[#:]?[A-Za-z_]\w*", token):
-            raise Beyond(self._text)
+            raise Unsupported(self._text)
         return token
 
 
@@ -170,7 +177,7 @@ def _condition(text: str) -> _Condition:
     tokens = _Tokens(text)
     condition = _any_of(tokens)
     if tokens.peek():
-        raise Beyond(text)
+        raise Unsupported(text)
     return condition
 
 
@@ -194,11 +201,11 @@ def _single(tokens: _Tokens) -> _Condition:
         tokens.take(")")
         return inner
     if tokens.peek() in {"attribute_not_exists", "attribute_exists"}:
-        wanted = tokens.take() == "attribute_exists"
+        exists = tokens.take() == "attribute_exists"
         tokens.take("(")
         path = tokens.operand()
         tokens.take(")")
-        return lambda item, names: (names.path(path) in item) is wanted
+        return lambda item, names: (names.path(path) in item) is exists
     left = tokens.operand()
     if tokens.take("=", "IN") == "=":
         right = [tokens.operand()]
@@ -232,7 +239,7 @@ def _change(text: str) -> _Change:
             if not tokens.accept(","):
                 break
 
-    def change(item: Item, names: _Names) -> Item:
+    def change(item: Item, names: _Placeholders) -> Item:
         paths = [names.path(path) for path in [*(path for path, *_ in sets), *removes, *(path for path, _ in adds)]]
         if len(set(paths)) < len(paths) or {"requestId", "attempt"} & set(paths):
             raise client_error(ClientError, "ValidationException", "UpdateItem")
@@ -269,7 +276,7 @@ def _equal(left: Value | None, right: Value | None) -> bool:
 
 
 def _canonical(item: Item) -> Item:
-    """The item with its numbers as DynamoDB gives them back: no exponent, no trailing zeros."""
+    """The item with its numbers as DynamoDB returns them: no exponent, no trailing zeros."""
     return {name: _canonical_value(value) for name, value in item.items()}
 
 
@@ -283,13 +290,13 @@ def _canonical_value(value: Value) -> Value:
         case "S" | "BOOL" | "NULL":
             return dict(value)
         case _:
-            raise Beyond(kind)
+            raise Unsupported(kind)
 
 
 def _key(item: Item) -> Key:
     return item["requestId"]["S"], int(item["attempt"]["N"])
 
 
-def _refused(old: Item | None, wanted: str, operation: str) -> ClientError:
-    item = copy.deepcopy(old) if wanted == "ALL_OLD" else None
+def _condition_failed(old: Item | None, returned: str, operation: str) -> ClientError:
+    item = copy.deepcopy(old) if returned == "ALL_OLD" else None
     return client_error(ConditionalCheckFailed, "ConditionalCheckFailedException", operation, item)

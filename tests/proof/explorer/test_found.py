@@ -1,39 +1,39 @@
-"""Schedules in which the explorer once found a promise broken, retold for a reader."""
+"""Schedules in which the explorer once found a guarantee broken, written out as tests."""
 
 from __future__ import annotations
 
-from outbound_calls.contracts import AttemptKey, CallRequest, Outcome
-from outbound_calls.ledger import DueItem, Recorded
-from outbound_calls.lifecycle import OutcomeSource, Status
-from tests.proof.explorer.promises import Key, status_of
+from outbound_calls.adapters.calls_table import DueEntry
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
+from outbound_calls.domain.attempts import Attempt, Outcome
+from tests.proof.explorer.guarantees import Key, status_of
+from tests.proof.explorer.schedules import REQUEST
+from tests.proof.explorer.state import dump
 from tests.proof.explorer.table import TableInMemory
-from tests.proof.explorer.workers import ledger
-from tests.proof.explorer.world import REQUEST, dump
+from tests.proof.explorer.workers import attempt_key, calls_table
 
-GRACE = 10
+GRACE_SECONDS = 10
 
 
 def test_a_poll_of_one_claim_does_not_give_up_the_next_claim_that_is_due_at_the_same_second() -> None:
     # Given a claim whose worker is slow, and a poll that finds the deadline passed and leases the attempt until 1040
-    table = TableInMemory()
-    calls = ledger(table)
+    memory = TableInMemory()
+    table = calls_table(memory)
     key: Key = ("a", 1)
-    attempt = AttemptKey(request_id="a", attempt=1)
-    slow = calls.claim_new(attempt, CallRequest.model_validate(REQUEST), "slow", 1000, GRACE)
+    slow = table.claim(Attempt(attempt_key(*key), 1000, request=REQUEST), "slow", 1000, GRACE_SECONDS)
     assert slow
-    first_look = calls.lease(DueItem(attempt, 1010), 1010, GRACE)
-    assert first_look
-    leased = calls.lease(DueItem(attempt, 1020), 1020, GRACE)
+    assert table.lease(DueEntry(slow.key, 1010), 1010, GRACE_SECONDS)
+    leased = table.lease(DueEntry(slow.key, 1020), 1020, GRACE_SECONDS)
     assert leased
     assert leased.due_at == 1040
-    # And that worker then learns that AlloMia took nothing; and the attempt is claimed anew, due at 1040 as well
-    assert calls.unclaim(slow, 1030, "connect error")
-    anew = calls.claim_scheduled(attempt, "anew", 1030, GRACE)
-    assert anew
-    assert anew.due_at == leased.due_at
+    # And the slow worker then learns that AlloMia accepted nothing, and the attempt is claimed again, due at 1040 too
+    assert table.park(slow, 1030, ParkReason.ALLOMIA_UNREACHABLE)
+    parked = table.read(slow.key)
+    assert parked
+    claimed_again = table.claim(parked, "again", 1030, GRACE_SECONDS)
+    assert claimed_again
+    assert claimed_again.due_at == leased.due_at
     # When the poll gives up what it leased
-    unknown = Outcome(status=Status.UNKNOWN, source=OutcomeSource.DEADLINE, reason="no outcome")
-    record = calls.record(attempt, unknown, 1030, unless_moved=leased)
-    # Then the new claim stands
-    assert record.result is not Recorded.STORED
-    assert status_of(dump(table.items[key])) == "dispatching"
+    recording = table.give_up(leased, Outcome(Status.UNKNOWN, OutcomeSource.DEADLINE), 1030)
+    # Then the new claim stays
+    assert not recording.stored
+    assert status_of(dump(memory.items[key])) == "dispatching"

@@ -11,11 +11,11 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from outbound_calls.ledger import Call, DueItem, Ledger
+from outbound_calls.lifecycle import OutcomeSource, Status
 
 from local.cloud import LocalCloud
 from outbound_calls.contracts import AttemptKey, CallDetails, CallRequest, Outcome
-from outbound_calls.ledger import Call, DueItem, Ledger
-from outbound_calls.lifecycle import OutcomeSource, Status
 from tests.cloud.parts import create_calls_table
 from tests.proof.explorer.table import Beyond, ConditionalCheckFailed, TableInMemory
 from tests.proof.explorer.workers import ledger

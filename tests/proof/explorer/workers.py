@@ -1,64 +1,86 @@
-"""The real use cases, run one outside effect at a time.
+"""The real use cases, run one effect at a time.
 
-A worker is one run of a use case: placing a message, receiving a webhook, polling an attempt. The DynamoDB client, the
-HTTP transport, the SQS client and the clock that it is given do nothing themselves: at each use they hand the worker's
-wish over as an `Effect` and wait for an answer. So a worker's whole position is its task and the answers it had so far,
-which can be kept, compared and hashed; to take it one step further, the real code is run again from its start with the
-answers it had, up to its next wish. A run depends on nothing else, so each is made once and remembered, however many
-schedules lead through it; that it wishes for the same again when it is repeated is checked each time.
+A worker is one run of a use case: it places a message, receives a webhook or polls an attempt. Its AWS clients, HTTP
+transport and clock do nothing themselves. At each use they pause the use case and return an `Effect`, which waits for
+an answer. So a worker's position consists of its task and the answers that it has received, which can be stored,
+compared and hashed. To take a worker one step further, the real code runs again from the start with the answers it had,
+up to its next effect. A run depends on nothing else, so each is done once and remembered, however many schedules
+contain it. Every run also checks that the code repeats the effects of the runs before it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import httpx
 from botocore.exceptions import ClientError
 
-from outbound_calls.allomia import AllomiaClient, http_client
-from outbound_calls.breaker import Breaker
-from outbound_calls.callbacks import CallbackUrls, sign
-from outbound_calls.contracts import AttemptKey
-from outbound_calls.ledger import DueItem, Ledger
-from outbound_calls.lifecycle import PollSchedule
-from outbound_calls.place import InvalidMessages, Message, PlaceCalls
-from outbound_calls.poll import CallQueue, PollCalls
-from outbound_calls.receive import ReceiveWebhooks, Webhook
-from outbound_calls.secrets import Secret
+from outbound_calls.adapters.callback_urls import sign
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.runtime.assembly import Assembly
+from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
+from outbound_calls.use_cases.place import Message
+from outbound_calls.use_cases.receive import Webhook
 from tests.proof.explorer.allomia import ANSWERS, status_response
+from tests.proof.explorer.guarantees import DEADLINE_SECONDS, GRACE_SECONDS
 from tests.proof.explorer.table import ConditionalCheckFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_secretsmanager import SecretsManagerClient
-    from mypy_boto3_sqs import SQSClient
 
-GRACE, DEADLINE = 10, 15
-"""Seconds; short, so that a call's life has few polls. Nothing depends on them but the number of steps."""
-
-CALL_QUEUE, INVALID_MESSAGES_QUEUE = "call-queue", "rejected-queue"
+CALL_QUEUE_URL, INVALID_MESSAGES_QUEUE_URL = "https://sqs.invalid/calls", "https://sqs.invalid/invalid-messages"
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
-_SIGNING_KEY = "signing-key"
+SIGNING_KEY = "signing-key"
+TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", 1, 2
+PLENTY_OF_SECONDS = 900.0
+CIRCUIT_OPEN, SHORT_OF_TIME = "circuit-open", "short-of-time"
+
+_COMMON: dict[str, Any] = {"powertools_service_name": "explorer", "powertools_metrics_namespace": "explorer"}
+_TABLE: dict[str, Any] = {"calls_table_name": TABLE_NAME, "retention_days": RETENTION_DAYS}
+# `_SecretsManager` returns a secret's ARN as its value.
+_ALLOMIA: dict[str, Any] = {"allomia_api_key_secret_arn": "api-key", "allomia_base_url": "https://allomia.invalid"}
+_PLACE_CALL = PlaceCallSettings(
+    **_COMMON,
+    **_TABLE,
+    **_ALLOMIA,
+    invalid_messages_queue_url=INVALID_MESSAGES_QUEUE_URL,
+    signing_secret_arn=SIGNING_KEY,
+    webhook_url=WEBHOOK_URL,
+    webhook_grace_seconds=GRACE_SECONDS,
+    due_shards=DUE_SHARDS,
+)
+_RECEIVE_WEBHOOK = ReceiveWebhookSettings(**_COMMON, **_TABLE, signing_secret_arn=SIGNING_KEY)
+_POLL_CALLS = PollCallsSettings(
+    **_COMMON,
+    **_TABLE,
+    **_ALLOMIA,
+    call_queue_url=CALL_QUEUE_URL,
+    webhook_grace_seconds=GRACE_SECONDS,
+    call_deadline_seconds=DEADLINE_SECONDS,
+    due_shards=DUE_SHARDS,
+    max_polls_per_second=1000,
+)
 
 
-class Placing(NamedTuple):
+class PlaceTask(NamedTuple):
     """A delivery of a queue message."""
 
     message: str
     delivery: int
     body: str
-    hindrance: str = ""
-    """`circuit-open` or `short-of-time`: the worker may not dial now."""
+    sent_at: int
+    blocked: str = ""
+    """`CIRCUIT_OPEN` or `SHORT_OF_TIME`: the worker may not dial now."""
 
     def __str__(self) -> str:
         return f"place {self.message}.{self.delivery}"
 
 
-class Hook(NamedTuple):
-    """A webhook: the path of the callback URL it came over, and its body."""
+class WebhookTask(NamedTuple):
+    """A webhook: the path of the callback URL that it was sent to, and its content."""
 
     request_id: str
     attempt: str
@@ -66,10 +88,10 @@ class Hook(NamedTuple):
     call_id: str
     status: str
     about: tuple[str, int]
-    """The attempt whose outcome it truly tells."""
+    """The attempt whose outcome it reports."""
 
     def __str__(self) -> str:
-        forged = f" over the URL of {self.request_id}/{self.attempt}" if self.about != self.path else ""
+        forged = f" to the URL of {self.request_id}/{self.attempt}" if self.about != self.path else ""
         return f"webhook {self.about[0]}/{self.about[1]} {self.status}{forged}"
 
     @property
@@ -77,8 +99,8 @@ class Hook(NamedTuple):
         return self.request_id, int(self.attempt)
 
 
-class Polling(NamedTuple):
-    """A look at an attempt that was due at `due_at` when the index was read."""
+class PollTask(NamedTuple):
+    """A poll of an attempt that was due at `due_at` when the index was read."""
 
     request_id: str
     attempt: int
@@ -89,20 +111,20 @@ class Polling(NamedTuple):
         return f"poll {self.request_id}/{self.attempt} due {self.due_at}{"'" * self.copy}"
 
 
-type Task = Placing | Hook | Polling
+type Task = PlaceTask | WebhookTask | PollTask
 
 
 class Effect(NamedTuple):
-    """What a worker wants done: `kind` is one of clock, put, update, send, post, get."""
+    """What a worker asks for: `kind` is one of clock, read, put, update, send, post, get."""
 
     kind: str
-    wish: str
+    arguments: str
 
 
 class Done(NamedTuple):
     """A worker has ended: with a result, or (`raised`) with an exception."""
 
-    words: str
+    result: str
     raised: bool = False
 
 
@@ -117,21 +139,21 @@ class _Pause(BaseException):
 
 
 class NotDeterministic(AssertionError):
-    """A use case wished for something else when it was run again with the same answers."""
+    """A use case asked for a different effect when it ran again with the same answers."""
 
 
-class _Tape:
-    """The answers a worker had, and the wish for which there is none yet."""
+class _Replay:
+    """Gives a worker the answers that it had, then pauses it."""
 
     def __init__(self, history: History, expected: Callable[[int], Effect | None]) -> None:
         self._history, self._expected = history, expected
         self._place = 0
-        self.wish: Effect | None = None
+        self.next_effect: Effect | None = None
 
-    def ask(self, kind: str, wish: Any = None) -> Answer:
-        effect = Effect(kind, json.dumps(wish, sort_keys=True))
-        if self.wish is not None or self._place == len(self._history):
-            self.wish = self.wish or effect
+    def ask(self, kind: str, arguments: Any = None) -> Answer:
+        effect = Effect(kind, json.dumps(arguments, sort_keys=True))
+        if self.next_effect is not None or self._place == len(self._history):
+            self.next_effect = self.next_effect or effect
             raise _Pause
         if self._expected(self._place) not in {None, effect}:
             raise NotDeterministic(f"{effect} instead of {self._expected(self._place)}")
@@ -139,161 +161,154 @@ class _Tape:
         return self._history[self._place - 1]
 
 
-class _OutOfReach(ClientError):
-    """A service of AWS failed, or its answer was lost: nobody can tell."""
+class _ServiceFailed(ClientError):
+    """An AWS service failed, or its answer was lost: the caller can't tell which."""
 
     def __init__(self, operation: str) -> None:
         super().__init__({"Error": {"Code": "InternalServerError"}}, operation)
 
 
-class _Dynamo:
-    class exceptions:  # noqa: N801 - the name that boto3's clients give it
+class _DynamoDB:
+    class exceptions:  # noqa: N801 - boto3's name
         ConditionalCheckFailedException: ClassVar = ConditionalCheckFailed
 
-    def __init__(self, tape: _Tape) -> None:
-        self._tape = tape
+    def __init__(self, replay: _Replay) -> None:
+        self._replay = replay
 
-    def put_item(self, **wish: Any) -> Any:
-        return self._write("put", "PutItem", wish)
+    def get_item(self, **arguments: Any) -> Any:
+        item = self._ask("read", "GetItem", arguments)
+        return {"Item": item} if item else {}
 
-    def update_item(self, **wish: Any) -> Any:
-        return self._write("update", "UpdateItem", wish)
+    def put_item(self, **arguments: Any) -> Any:
+        self._ask("put", "PutItem", arguments)
+        return {}
 
-    def _write(self, kind: str, operation: str, wish: Any) -> Any:
-        answer, _, item = str(self._tape.ask(kind, wish)).partition("\n")
+    def update_item(self, **arguments: Any) -> Any:
+        return {"Attributes": self._ask("update", "UpdateItem", arguments)}
+
+    def _ask(self, kind: str, operation: str, arguments: Any) -> Any:
+        """The item in the answer."""
+        answer, _, item = str(self._replay.ask(kind, arguments)).partition("\n")
         if answer == OK:
-            return {"Attributes": json.loads(item)}
+            return json.loads(item)
         if answer == CONDITION:
             found: Any = {"Item": json.loads(item)} if item else {}
             raise ConditionalCheckFailed({"Error": {"Code": "ConditionalCheckFailedException"}} | found, operation)
         if answer == INVALID:
             raise ClientError({"Error": {"Code": "ValidationException"}}, operation)
-        raise _OutOfReach(operation)
+        raise _ServiceFailed(operation)
 
 
 class _Sqs:
-    def __init__(self, tape: _Tape) -> None:
-        self._tape = tape
+    def __init__(self, replay: _Replay) -> None:
+        self._replay = replay
 
-    def send_message(self, **wish: Any) -> Any:
-        if self._tape.ask("send", wish) != OK:
-            raise _OutOfReach("SendMessage")
+    def send_message(self, **arguments: Any) -> Any:
+        if self._replay.ask("send", arguments) != OK:
+            raise _ServiceFailed("SendMessage")
         return {"MessageId": "m"}
 
 
-class _Transport(httpx.BaseTransport):
-    def __init__(self, tape: _Tape) -> None:
-        self._tape = tape
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method == "POST":
-            asked = json.loads(request.read())
-            answer = str(self._tape.ask("post", asked))
-            name, _, call_id = answer.partition("\n")
-            return ANSWERS[name].response(call_id)
-        return status_response(str(self._tape.ask("get", request.url.path.split("/")[-2])))
-
-
-class _Secrets:
-    class exceptions:  # noqa: N801
+class _SecretsManager:
+    class exceptions:  # noqa: N801 - boto3's name
         ResourceNotFoundException: ClassVar = KeyError
 
-    def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, str]:  # noqa: N803
+    def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, str]:  # noqa: N803 - boto3's names
         if VersionStage == "AWSPREVIOUS":
             raise KeyError(SecretId)
         return {"SecretString": SecretId}
 
 
-def _secret(text: str) -> Secret:
-    return Secret(cast("SecretsManagerClient", _Secrets()), text, _stopped_clock)
+class _Transport(httpx.BaseTransport):
+    def __init__(self, replay: _Replay) -> None:
+        self._replay = replay
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            name, _, call_id = str(self._replay.ask("post", json.loads(request.read()))).partition("\n")
+            return ANSWERS[name].response(call_id)
+        return status_response(str(self._replay.ask("get", request.url.path.split("/")[-2])))
 
 
 def _stopped_clock() -> float:
     return 0.0
 
 
+def attempt_key(request_id: str, number: int) -> AttemptKey:
+    return AttemptKey(RequestKey(request_id), number)
+
+
 def callback_path(request_id: str, attempt: int) -> tuple[str, str, str]:
     """The path parameters of an attempt's callback URL."""
-    return request_id, str(attempt), sign(_SIGNING_KEY, AttemptKey(request_id=request_id, attempt=attempt))
+    return request_id, str(attempt), sign(SIGNING_KEY, attempt_key(request_id, attempt))
 
 
-def ledger(client: object) -> Ledger:
-    return Ledger(cast("DynamoDBClient", client), "calls", retention_days=1, due_shards=2)
+def calls_table(client: object) -> CallsTable:
+    return CallsTable(cast("DynamoDBClient", client), TABLE_NAME, RETENTION_DAYS, DUE_SHARDS)
 
 
-def _perform(task: Task, tape: _Tape) -> Done:
-    table = ledger(_Dynamo(tape))
-    sqs = cast("SQSClient", _Sqs(tape))
-    callbacks = CallbackUrls(_secret(_SIGNING_KEY), WEBHOOK_URL)
-
-    def clock() -> float:
-        return float(tape.ask("clock"))
-
-    http = http_client("https://allomia.invalid", _Transport(tape))
-    allomia = AllomiaClient(http, _secret("api-key"), _stopped_clock)
+def _perform(task: Task, replay: _Replay) -> Done:
+    services = {"dynamodb": _DynamoDB(replay), "sqs": _Sqs(replay), "secretsmanager": _SecretsManager()}
+    assembly = Assembly(
+        client=lambda service, _connections: services[service],
+        transport=_Transport(replay),
+        clock=lambda: float(replay.ask("clock")),
+        monotonic=_stopped_clock,
+        jitter=lambda least, _most: least,
+        new_claim_id=lambda: f"claim {task.message}.{task.delivery}" if isinstance(task, PlaceTask) else "",
+    )
     match task:
-        case Placing():
-            breaker = Breaker(_stopped_clock, threshold=1)
-            if task.hindrance == "circuit-open" and (permit := breaker.admit()):
-                permit.report(healthy=False)
-            use_case = PlaceCalls(
-                ledger=table,
-                allomia=allomia,
-                callbacks=callbacks,
-                rejected=InvalidMessages(sqs, INVALID_MESSAGES_QUEUE),
-                breaker=breaker,
-                grace=GRACE,
-                clock=clock,
-                jitter=lambda least, _most: least,
-                new_claim_id=lambda: f"claim {task.message}.{task.delivery}",
-            )
-            seconds_left = 0.0 if task.hindrance == "short-of-time" else 900.0
-            placement = use_case.place(Message(task.message, task.body, lambda: seconds_left))
-            return Done(placement.result.value)
-        case Hook():
-            body = {"outboundCallId": task.call_id, "status": task.status}
-            webhook = Webhook(task.request_id, task.attempt, task.signature, json.dumps(body))
-            receipt = ReceiveWebhooks(table, callbacks, clock).receive(webhook)
-            return Done("200" if receipt.status is HTTPStatus.OK else str(receipt.status.value))
-        case Polling():
-            poll = PollCalls(table, allomia, CallQueue(sqs, CALL_QUEUE), PollSchedule(GRACE, DEADLINE), clock)
-            entry = {
-                "requestId": {"S": task.request_id},
-                "attempt": {"N": str(task.attempt)},
-                "dueAt": {"N": str(task.due_at)},
-            }
-            return Done(poll.poll(DueItem.from_index(entry), lambda: 900.0).result.value)
+        case PlaceTask():
+            return _place(task, assembly)
+        case WebhookTask():
+            body = json.dumps({"outboundCallId": task.call_id, "status": task.status})
+            webhook = Webhook(task.request_id, task.attempt, task.signature, body)
+            return Done(str(assembly.receive_webhooks(_RECEIVE_WEBHOOK).receive(webhook).status.value))
+        case PollTask():
+            number, due_at = {"N": str(task.attempt)}, {"N": str(task.due_at)}
+            due = DueEntry.from_index({"requestId": {"S": task.request_id}, "attempt": number, "dueAt": due_at})
+            return Done(assembly.poll_calls(_POLL_CALLS).poll(due, lambda: PLENTY_OF_SECONDS).result.value)
 
 
-_seen: dict[tuple[Task, History], Effect | Done] = {}
+def _place(task: PlaceTask, assembly: Assembly) -> Done:
+    place_calls = assembly.place_calls(_PLACE_CALL)
+    if task.blocked == CIRCUIT_OPEN:
+        while permit := place_calls.circuit_breaker.acquire():
+            permit.report(healthy=False)
+    seconds_left = 0.0 if task.blocked == SHORT_OF_TIME else PLENTY_OF_SECONDS
+    message = Message(task.message, task.body, lambda: seconds_left, task.sent_at)
+    return Done(place_calls.place(message).result.value)
+
+
+_runs: dict[tuple[Task, History], Effect | Done] = {}
 
 
 def runs() -> int:
-    """How often real code was run so far."""
-    return len(_seen)
+    """How often real code has run so far."""
+    return len(_runs)
 
 
 def next_of(task: Task, history: History) -> Effect | Done:
-    """What a worker with these answers wants next, or how it ended."""
+    """What a worker with these answers asks for next, or how it ended."""
     key = (task, history)
-    if key not in _seen:
-        _seen[key] = _run(task, history)
-    return _seen[key]
+    if key not in _runs:
+        _runs[key] = _run(task, history)
+    return _runs[key]
 
 
 def _run(task: Task, history: History) -> Effect | Done:
     def expected(place: int) -> Effect | None:
-        known = _seen.get((task, history[:place]))
+        known = _runs.get((task, history[:place]))
         return known if isinstance(known, Effect) else None
 
-    tape = _Tape(history, expected)
+    replay = _Replay(history, expected)
     done = Done("")
     try:
-        done = _perform(task, tape)
+        done = _perform(task, replay)
     except _Pause:
         pass
     except Exception as error:  # noqa: BLE001 - as the handlers do
         done = Done(type(error).__name__, raised=True)
-    if tape.wish is not None:
-        return tape.wish
+    if replay.next_effect is not None:
+        return replay.next_effect
     return done

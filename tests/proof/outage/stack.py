@@ -1,8 +1,8 @@
-"""The stack on virtual time: the real use cases, breakers and ledger, between a queue and a table in memory.
+"""The stack on virtual time: the real use cases and circuit breakers between a queue and a table in memory.
 
-What AWS does is played as its documentation has it: batches of ten, a maximum concurrency, execution environments that
-are kept for a while and each have a breaker of their own, a sweep every minute in pages of 50, redelivery when a
-message's visibility timeout ends, and a dead-letter queue after five receives.
+It simulates AWS as its documentation describes it: batches of ten; a maximum concurrency; execution environments that
+are kept for some time, each with a circuit breaker of its own; a sweep every minute in pages of 50; redelivery when a
+message's visibility timeout ends; and a dead-letter queue after five receives.
 """
 
 from __future__ import annotations
@@ -13,27 +13,21 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from http import HTTPStatus
 from random import Random
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, NamedTuple
 
-from outbound_calls.allomia import AllomiaClient, http_client
-from outbound_calls.breaker import Breaker
-from outbound_calls.callbacks import CallbackUrls
-from outbound_calls.ledger import DueItem, Ledger
-from outbound_calls.lifecycle import TERMINAL, PollSchedule
-from outbound_calls.place import InvalidMessages, Message, PlaceCalls
-from outbound_calls.poll import CallQueue, PollCalls
-from outbound_calls.receive import ReceiveWebhooks, Webhook
-from outbound_calls.workers import WORKERS
+from outbound_calls.adapters.calls_table import DueEntry
+from outbound_calls.domain.transitions import TERMINAL
+from outbound_calls.runtime.assembly import Assembly
+from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
+from outbound_calls.runtime.workers import WORKERS
+from outbound_calls.use_cases.place import Message, PlaceCalls
+from outbound_calls.use_cases.receive import Webhook
 from tests.proof.explorer.table import TableInMemory
 from tests.proof.outage.allomia import AllomiaWithOutage, Kind
 from tests.proof.outage.virtual_time import VirtualTime
-from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID, SecretsInMemory, a_secret
+from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID, SecretsInMemory
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_sqs import SQSClient
-
-# The template's values and defaults; test_outage.py holds them against it.
+# The template's values and defaults; test_outage.py compares them with it.
 BATCH_SIZE = 10
 MAX_WORKERS = 5
 PLACE_CALL_TIMEOUT = 45.0
@@ -42,31 +36,62 @@ VISIBILITY_TIMEOUT = 270.0
 MAX_RECEIVES = 5
 PAGE_SIZE = 50
 DUE_SHARDS = 4
-GRACE = 180
-DEADLINE = 7200
+GRACE_SECONDS = 180
+DEADLINE_SECONDS = 7200
+RETENTION_DAYS = 90
 SWEEP_EVERY = 60.0
 
-WRITE_SECONDS = 0.008
-"""What a conditional write takes."""
+READ_SECONDS, WRITE_SECONDS = 0.004, 0.008
+"""What a consistent read and a conditional write take."""
 
 BATCHING_SECONDS = 0.02
 IDLE_SECONDS = 420.0
-"""An execution environment that had nothing to do for this long is gone, and its breaker with it."""
+"""An execution environment that was idle for this long is removed, and its circuit breaker with it."""
 
 LIFE_SECONDS = (1500.0, 2700.0)
-"""Busy ones are replaced as well; on AWS rather every two hours, so this is the harder case."""
+"""Busy ones are replaced too. On AWS that happens about every two hours, so this is the harder case."""
 
 UNDER_WAY = 50
 SECONDS_BEFORE = 30.0
-"""From the calls that are under way when the outage begins to its beginning: shorter than they ring."""
+"""How long before the outage the calls start that are under way when it begins. They ring for longer."""
 
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
+CALL_QUEUE_URL = "https://sqs.invalid/calls"
 _STARTED_AT = 1_800_000_000.0
+
+_COMMON: dict[str, Any] = {
+    "powertools_service_name": "outage",
+    "powertools_metrics_namespace": "outage",
+    "calls_table_name": "calls",
+    "retention_days": RETENTION_DAYS,
+}
+_ALLOMIA: dict[str, Any] = {"allomia_api_key_secret_arn": "key", "allomia_base_url": "https://allomia.invalid"}
+_PLACE_CALL = PlaceCallSettings(
+    **_COMMON,
+    **_ALLOMIA,
+    invalid_messages_queue_url="https://sqs.invalid/invalid-messages",
+    signing_secret_arn="signing",
+    webhook_url=WEBHOOK_URL,
+    default_assistant_id=ASSISTANT_ID,
+    default_phone_number_id=PHONE_NUMBER_ID,
+    webhook_grace_seconds=GRACE_SECONDS,
+    due_shards=DUE_SHARDS,
+)
+_RECEIVE_WEBHOOK = ReceiveWebhookSettings(**_COMMON, signing_secret_arn="signing")
+_POLL_CALLS = PollCallsSettings(
+    **_COMMON,
+    **_ALLOMIA,
+    call_queue_url=CALL_QUEUE_URL,
+    webhook_grace_seconds=GRACE_SECONDS,
+    call_deadline_seconds=DEADLINE_SECONDS,
+    due_shards=DUE_SHARDS,
+    max_polls_per_second=1000,
+)
 
 
 @dataclass
-class _Table:
-    """The table in memory, whose writes take time."""
+class _SlowTable:
+    """The table in memory. Reads and writes take time."""
 
     inner: TableInMemory
     time: VirtualTime
@@ -74,6 +99,10 @@ class _Table:
     @property
     def exceptions(self) -> Any:
         return self.inner.exceptions
+
+    def get_item(self, **arguments: Any) -> Any:
+        self.time.sleep(READ_SECONDS)
+        return self.inner.get_item(**arguments)
 
     def put_item(self, **arguments: Any) -> Any:
         self.time.sleep(WRITE_SECONDS)
@@ -84,18 +113,28 @@ class _Table:
         return self.inner.update_item(**arguments)
 
 
+class _Queued(NamedTuple):
+    body: str
+    sent_at: float
+    receives: int = 0
+
+
 @dataclass
-class _Queue:
-    """Answers as an SQS client does; whatever is sent waits in `bodies`."""
+class _CallQueue:
+    """Answers as an SQS client does. Messages wait in `waiting`."""
 
+    clock: Callable[[], float]
     arrived: Callable[[], None]
-    bodies: list[tuple[str, int]] = field(default_factory=list)
+    waiting: list[_Queued] = field(default_factory=list)
 
-    def send_message(self, *, QueueUrl: str, MessageBody: str, **_: Any) -> dict[str, str]:  # noqa: N803 - AWS's names
-        del QueueUrl
-        self.bodies.append((MessageBody, 0))
-        self.arrived()
+    def send_message(self, *, QueueUrl: str, MessageBody: str) -> dict[str, str]:  # noqa: N803 - boto3's names
+        assert QueueUrl == CALL_QUEUE_URL
+        self.deliver(_Queued(MessageBody, self.clock()))
         return {"MessageId": "m"}
+
+    def deliver(self, message: _Queued) -> None:
+        self.waiting.append(message)
+        self.arrived()
 
 
 @dataclass
@@ -103,14 +142,14 @@ class _Environment:
     """An execution environment of place_call."""
 
     place_calls: PlaceCalls
-    born_at: float
-    lives: float
+    created_at: float
+    life_seconds: float
     used_at: float
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What one outage came to. Seconds are virtual."""
+class OutageFigures:
+    """The results of one outage. Seconds are virtual."""
 
     kind: str
     queued: int
@@ -124,9 +163,9 @@ class Figures:
     """From the recovery to the first call placed."""
     last_call: float
     settled: float
-    """From the recovery until all that is not unknown has its outcome."""
+    """From the recovery until every attempt that isn't `unknown` has its outcome."""
     polled: int
-    """Calls under way when it began, whose webhook it lost, and whose outcome the poller brought."""
+    """Calls under way when the outage began, whose webhook was lost and whose outcome the poller found."""
     statuses: Mapping[str, int]
     environments: int
 
@@ -141,44 +180,48 @@ class Figures:
 
 
 class StackOnVirtualTime:
-    """See the module. `seed` draws the jitter, and which environment gets a batch."""
+    """See the module. `seed` decides the jitter, and which environment gets a batch."""
 
     def __init__(self, time: VirtualTime, kind: Kind, outage: float, seed: int) -> None:
         self.time = time
         self._dice = Random(seed)  # noqa: S311
         self.table = TableInMemory()
-        self._client = cast("DynamoDBClient", _Table(self.table, time))
         fails_from = time.now + SECONDS_BEFORE
         self.allomia = AllomiaWithOutage(time, kind, fails_from, fails_from + outage, self._webhook)
-        self._queue = _Queue(self._arrived)
+        self._queue = _CallQueue(time.clock, self._arrived)
+        services = {
+            "dynamodb": _SlowTable(self.table, time),
+            "sqs": self._queue,
+            # One text for both secrets.
+            "secretsmanager": SecretsInMemory({"AWSCURRENT": API_KEY}),
+        }
+        self._assembly = Assembly(
+            client=lambda service, _connections: services[service],
+            transport=self.allomia,
+            clock=time.clock,
+            monotonic=time.clock,
+            jitter=self._dice.uniform,
+        )
+        self._receive_webhooks = self._assembly.receive_webhooks(_RECEIVE_WEBHOOK)
+        self._poll_calls = self._assembly.poll_calls(_POLL_CALLS)
         self._idle: list[_Environment] = []
         self._busy = 0
         self.environments = 0
         self.dead_letters: list[str] = []
         self.longest_batch = 0.0
-        self.events: list[tuple[float, str]] = []
-        self._callbacks = CallbackUrls(self._secret("signing-key"), WEBHOOK_URL)
-        self._receive = ReceiveWebhooks(self._ledger(), self._callbacks, time.clock)
-        self._poll = PollCalls(
-            self._ledger(),
-            self._allomia_client(),
-            CallQueue(cast("SQSClient", self._queue), "calls"),
-            PollSchedule(GRACE, DEADLINE),
-            time.clock,
-        )
         time.after(SWEEP_EVERY * self._dice.random(), self._sweep)
 
     def send(self, request_id: str) -> None:
-        """Ask for a call."""
+        """Send a request for a call."""
         body = {"requestId": request_id, "phoneNumber": PHONE_NUMBER}
-        self._queue.send_message(QueueUrl="calls", MessageBody=json.dumps(body))
+        self._queue.send_message(QueueUrl=CALL_QUEUE_URL, MessageBody=json.dumps(body))
 
     def statuses(self) -> dict[str, str]:
         """The status of each request."""
         return {request_id: item["status"]["S"] for (request_id, _), item in self.table.items.items()}
 
     def ended(self, requests: int) -> bool:
-        """Whether so many requests have all come to their end."""
+        """Whether this many requests exist and all have an outcome."""
         items = self.table.items.values()
         return len(items) == requests and all(item["status"]["S"] in TERMINAL for item in items)
 
@@ -186,59 +229,50 @@ class StackOnVirtualTime:
 
     def _environment(self) -> _Environment:
         self.environments += 1
-        place_calls = PlaceCalls(
-            ledger=self._ledger(),
-            allomia=self._allomia_client(),
-            callbacks=self._callbacks,
-            rejected=InvalidMessages(cast("SQSClient", _Queue(lambda: None)), "rejected"),
-            breaker=Breaker(self.time.clock),
-            grace=GRACE,
-            default_assistant_id=ASSISTANT_ID,
-            default_phone_number_id=PHONE_NUMBER_ID,
-            clock=self.time.clock,
-            jitter=self._dice.uniform,
-        )
+        place_calls = self._assembly.place_calls(_PLACE_CALL)
         return _Environment(place_calls, self.time.now, self._dice.uniform(*LIFE_SECONDS), self.time.now)
 
     def _arrived(self) -> None:
-        if len(self._queue.bodies) == 1:
+        if len(self._queue.waiting) == 1:
             self.time.after(BATCHING_SECONDS, self._hand_out)
 
     def _hand_out(self) -> None:
-        while self._queue.bodies and self._busy < MAX_WORKERS:
-            batch, self._queue.bodies[:] = self._queue.bodies[:BATCH_SIZE], self._queue.bodies[BATCH_SIZE:]
+        while (waiting := self._queue.waiting) and self._busy < MAX_WORKERS:
+            batch, waiting[:] = waiting[:BATCH_SIZE], waiting[BATCH_SIZE:]
             now = self.time.now
             self._idle = [
-                each for each in self._idle if now - each.used_at < IDLE_SECONDS and now - each.born_at < each.lives
+                each
+                for each in self._idle
+                if now - each.used_at < IDLE_SECONDS and now - each.created_at < each.life_seconds
             ]
             self._busy += 1
             environment = self._idle.pop(self._dice.randrange(len(self._idle))) if self._idle else self._environment()
             self.time.after(0.0, lambda e=environment, b=batch: self._invoke(e, b))  # type: ignore[misc]
 
-    def _invoke(self, environment: _Environment, batch: list[tuple[str, int]]) -> None:
-        began = self.time.now
+    def _invoke(self, environment: _Environment, batch: list[_Queued]) -> None:
+        started_at = self.time.now
 
-        def place(body: str, receives: int) -> None:
-            message = Message(f"m-{began}", body, lambda: began + PLACE_CALL_TIMEOUT - self.time.now)
+        def seconds_left() -> float:
+            return started_at + PLACE_CALL_TIMEOUT - self.time.now
+
+        def place(queued: _Queued) -> None:
+            message = Message(f"m-{started_at}", queued.body, seconds_left, queued.sent_at)
             try:
                 environment.place_calls.place(message)
             except Exception:  # noqa: BLE001 - as the handler does
-                if receives + 1 >= MAX_RECEIVES:
-                    self.dead_letters.append(body)
+                received = queued._replace(receives=queued.receives + 1)
+                if received.receives >= MAX_RECEIVES:
+                    self.dead_letters.append(queued.body)
                 else:
-                    self.time.after(VISIBILITY_TIMEOUT, lambda: self._again(body, receives + 1))
+                    self.time.after(VISIBILITY_TIMEOUT, lambda: self._queue.deliver(received))
 
         assert len(batch) <= WORKERS
-        self.time.side_by_side([lambda m=message: place(*m) for message in batch])  # type: ignore[misc]
-        self.longest_batch = max(self.longest_batch, self.time.now - began)
+        self.time.side_by_side([lambda m=message: place(m) for message in batch])  # type: ignore[misc]
+        self.longest_batch = max(self.longest_batch, self.time.now - started_at)
         environment.used_at = self.time.now
         self._idle.append(environment)
         self._busy -= 1
         self._hand_out()
-
-    def _again(self, body: str, receives: int) -> None:
-        self._queue.bodies.append((body, receives))
-        self._arrived()
 
     # poll_calls
 
@@ -256,14 +290,14 @@ class StackOnVirtualTime:
             Limit=len(self.table.items) + 1,
         )["Items"]
         for first in range(0, len(due), PAGE_SIZE):
-            self._poll_page([DueItem.from_index(item) for item in due[first : first + PAGE_SIZE]])
+            self._poll_page([DueEntry.from_index(item) for item in due[first : first + PAGE_SIZE]])
 
-    def _poll_page(self, page: list[DueItem]) -> None:
-        began = self.time.now
+    def _poll_page(self, page: list[DueEntry]) -> None:
+        started_at = self.time.now
 
         def thread() -> None:
             while page:
-                self._poll.poll(page.pop(0), lambda: began + POLL_CALLS_TIMEOUT - self.time.now)
+                self._poll_calls.poll(page.pop(0), lambda: started_at + POLL_CALLS_TIMEOUT - self.time.now)
 
         self.time.side_by_side([thread] * WORKERS)
 
@@ -272,25 +306,12 @@ class StackOnVirtualTime:
     def _webhook(self, url: str, call_id: str) -> None:
         request_id, attempt, signature = url.removeprefix(f"{WEBHOOK_URL}/").split("/")
         body = json.dumps({"outboundCallId": call_id, "status": "completed"})
-        receipt = self._receive.receive(Webhook(request_id, attempt, signature, body))
+        receipt = self._receive_webhooks.receive(Webhook(request_id, attempt, signature, body))
         assert receipt.status is HTTPStatus.OK
 
-    # parts
 
-    def _ledger(self) -> Ledger:
-        return Ledger(self._client, "calls", retention_days=90, due_shards=DUE_SHARDS)
-
-    def _secret(self, text: str) -> Any:
-        return a_secret(SecretsInMemory({"AWSCURRENT": text}), self.time.clock)
-
-    def _allomia_client(self) -> AllomiaClient:
-        return AllomiaClient(
-            http_client("https://allomia.invalid", self.allomia), self._secret(API_KEY), self.time.clock
-        )
-
-
-def play(kind: Kind, queued: int, seed: int = 1, outage: float = 3600.0) -> Figures:
-    """One outage, with so many calls queued and some under way when it begins, until all of them have ended."""
+def play(kind: Kind, queued: int, seed: int = 1, outage: float = 3600.0) -> OutageFigures:
+    """Simulate one outage, with calls queued and under way when it begins, until all of them have ended."""
     with VirtualTime(_STARTED_AT) as time:
         stack = StackOnVirtualTime(time, kind, outage, seed)
 
@@ -310,7 +331,7 @@ def play(kind: Kind, queued: int, seed: int = 1, outage: float = 3600.0) -> Figu
             for item in stack.table.items.values()
             if item["status"]["S"] != "unknown" and "recordedAt" in item
         ]
-        return Figures(
+        return OutageFigures(
             kind=kind.value,
             queued=queued,
             tried=stack.allomia.posts_in_outage,

@@ -1,6 +1,6 @@
-"""An outage of AlloMia has a budget: how many people may end `unknown`, and how soon the others are called after it.
+"""An AlloMia outage has a budget: how many calls may end `unknown`, and how soon the others are placed after it.
 
-One hour of each kind of outage, on virtual time, with calls queued when it begins; run with `-s` to see the figures.
+One hour of each kind of outage, on virtual time, with calls queued when it begins. `-s` shows the figures.
 """
 
 import functools
@@ -9,27 +9,27 @@ from pathlib import Path
 import pytest
 import yaml
 
-from outbound_calls.workers import WORKERS
+from outbound_calls.runtime.workers import WORKERS
 from tests.proof.outage import stack
 from tests.proof.outage.allomia import AMBIGUOUS, Kind
-from tests.proof.outage.stack import MAX_WORKERS, Figures, play
+from tests.proof.outage.stack import MAX_WORKERS, OutageFigures, play
 
 SEED = 1
 FEW, MANY = 300, 900
 FULL, THRICE = 1000, 3000
 
 PROBES = 4 + 3600 // 300
-"""Calls that one environment's breaker lets try in an hour: after 30, 60, 120 and 240 s, then every 300 s."""
+"""Probes of one environment's circuit breaker in an hour: after 30, 60, 120 and 240 s, then every 300 s."""
 
 FIRST_CALL_SECONDS = 300 + 60 + 45
-"""The longest time for which a breaker stays open, a sweep, and the shortest backoff with its jitter."""
+"""The longest time that a circuit breaker stays open, a sweep, and the shortest backoff with its jitter."""
 
 LAST_CALL_SECONDS = 2 * 300 + 60
-"""A breaker may have let its last try fail just before the recovery, and what it parks then waits as long again."""
+"""A circuit breaker's last probe may fail just before the recovery. What it parks then waits for as long again."""
 
 
 @functools.cache
-def played(kind: Kind, queued: int) -> Figures:
+def played(kind: Kind, queued: int) -> OutageFigures:
     figures = play(kind, queued, SEED)
     print(f"\nseed {SEED}: {figures}")  # noqa: T201 - figures are for people
     return figures
@@ -43,7 +43,7 @@ def test_an_hour_of_outage_stays_within_its_budget(kind: Kind, queued: int) -> N
     # When AlloMia fails for an hour, with calls queued
     figures = played(kind, queued)
 
-    # Then nobody is rung twice, nothing is lost, and every call ends
+    # Then no one is rung twice, nothing is lost, and every call ends
     assert figures.rung_twice == 0
     assert figures.dead_letters == 0
     assert sum(figures.statuses.values()) == stack.UNDER_WAY + queued
@@ -52,12 +52,12 @@ def test_an_hour_of_outage_stays_within_its_budget(kind: Kind, queued: int) -> N
     # And the poller found the outcomes of the calls that were under way
     assert figures.polled >= stack.UNDER_WAY
 
-    # And what was dialled into the outage is bounded by the breakers, whatever the queue holds
+    # And the circuit breakers bound what was dialled into the outage, whatever the queue holds
     budget = figures.environments * WORKERS + MAX_WORKERS * PROBES
     assert 0 < figures.tried <= budget
     assert figures.unknown == (figures.tried if kind in AMBIGUOUS else 0)
 
-    # And after it the calls are placed within minutes
+    # And afterwards the calls are placed within minutes
     assert 0 <= figures.first_call <= FIRST_CALL_SECONDS
     assert figures.last_call <= LAST_CALL_SECONDS
 
@@ -68,7 +68,7 @@ def test_an_hour_of_outage_stays_within_its_budget(kind: Kind, queued: int) -> N
 @pytest.mark.parametrize(("queued", "more"), [(FEW, MANY), pytest.param(FULL, THRICE, marks=pytest.mark.proof)])
 @pytest.mark.parametrize("kind", sorted(AMBIGUOUS))
 def test_three_times_as_many_calls_do_not_leave_more_unknown(kind: Kind, queued: int, more: int) -> None:
-    # A breaker's tries need somebody who comes to be dialled: with few in the queue there may be fewer of them
+    # A probe needs a call to be placed: with few in the queue there may be fewer probes
     assert played(kind, more).unknown <= 1.1 * played(kind, queued).unknown
 
 
@@ -77,13 +77,13 @@ def test_the_same_seed_gives_the_same_hour() -> None:
 
 
 class _Template(yaml.SafeLoader):
-    """Reads the template and takes CloudFormation's tags for their content."""
+    """Reads the template, without the values that CloudFormation's functions would compute."""
 
 
 _Template.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
 
 
-def test_the_stack_that_is_played_is_the_one_that_is_deployed() -> None:
+def test_the_simulated_stack_is_the_deployed_one() -> None:
     template = yaml.load(Path("template.yaml").read_text(), _Template)  # noqa: S506 - a safe loader
     defaults = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
     resources = {name: resource.get("Properties", {}) for name, resource in template["Resources"].items()}
@@ -91,8 +91,8 @@ def test_the_stack_that_is_played_is_the_one_that_is_deployed() -> None:
 
     assert defaults["MaxWorkers"] == stack.MAX_WORKERS
     assert defaults["DueShards"] == stack.DUE_SHARDS
-    assert defaults["WebhookGraceSeconds"] == stack.GRACE
-    assert defaults["CallDeadlineSeconds"] == stack.DEADLINE
+    assert defaults["WebhookGraceSeconds"] == stack.GRACE_SECONDS
+    assert defaults["CallDeadlineSeconds"] == stack.DEADLINE_SECONDS
     assert source["BatchSize"] == stack.BATCH_SIZE
     assert resources["PlaceCallFunction"]["Timeout"] == stack.PLACE_CALL_TIMEOUT
     assert resources["PollCallsFunction"]["Timeout"] == stack.POLL_CALLS_TIMEOUT

@@ -1,6 +1,6 @@
-"""A file of requests: CSV or JSON lines, read row by row into messages of the queue.
+"""Read a file of requests, CSV or JSON lines, row by row into queue messages.
 
-What a field may hold, the contract says and nobody else: here a row only becomes the JSON that would be sent.
+Only the contract knows what a field may hold: here a row becomes the JSON that would be sent, and nothing is checked.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from outbound_calls.contracts import CallRequest, InvalidInput
+from outbound_calls.contracts.messages import CallRequestMessage
+from outbound_calls.contracts.wire import InvalidInput
 
-_FIELDS = {str(field.alias) for field in CallRequest.model_fields.values()}
+_FIELDS = {str(field.alias) for field in CallRequestMessage.model_fields.values()}
 _OBJECTS = ("dynamicVariables", "metadata")
 _PLAIN = sorted(_FIELDS - {*_OBJECTS})
 COLUMNS = (*_PLAIN, *(f"{name}.NAME" for name in _OBJECTS))
@@ -24,38 +25,38 @@ _DELIMITERS = ",;\t"
 
 
 class UnreadableFile(Exception):
-    """Nothing of this file can be used. Says why, without a word of its content."""
+    """Nothing in this file can be used. Says why, without any of its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: the message that it asks to send, or why it is none.
+    """One row: the message to send, or the error that makes it unreadable.
 
-    `number` is a spreadsheet's, where the head is row 1; of JSON lines, the line's.
+    `number` counts as spreadsheets do: the header is row 1. For JSON lines it is the line number.
     """
 
     number: int
     message: str
-    fault: InvalidInput | None = None
+    error: InvalidInput | None = None
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a file by its ending: .csv, or .jsonl for JSON lines.
+    """Read a file: .csv, or .jsonl for JSON lines.
 
     Raises:
-        UnreadableFile: when it is neither, is not UTF-8, or has columns that no field has.
+        UnreadableFile: When it is neither, isn't UTF-8, or has columns that the contract doesn't know.
     """
     readers = {".csv": _csv_rows, ".jsonl": _json_rows}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise UnreadableFile(f"the file must end in one of {', '.join(readers)}")
+        raise UnreadableFile(f"the file name must end in one of {', '.join(readers)}")
     try:
-        # As spreadsheets write it, with or without a byte order mark; newlines within quotes stay as they are.
+        # Spreadsheets write UTF-8 with or without a byte order mark. Newlines inside quotes stay as they are.
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableFile(f"the file is not UTF-8: see byte {error.start}") from None
+        raise UnreadableFile(f"the file isn't UTF-8: see byte {error.start}") from None
     except OSError as error:
-        raise UnreadableFile(f"the file cannot be read: {error.strerror}") from None
+        raise UnreadableFile(f"the file can't be read: {error.strerror}") from None
     return list(reader(text))
 
 
@@ -66,7 +67,7 @@ def _json_rows(text: str) -> Iterator[Row]:
 
 
 def _csv_rows(text: str) -> Iterator[Row]:
-    # Spreadsheets of many countries write semicolons; no column's name holds any of these.
+    # In many countries spreadsheets separate cells by semicolons. No column name holds any of the delimiters.
     delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
@@ -78,25 +79,25 @@ def _csv_rows(text: str) -> Iterator[Row]:
             if len(cells) == len(columns):
                 yield Row(number, json.dumps(_fields(columns, cells), ensure_ascii=False))
             else:
-                yield Row(number, "", InvalidInput("row", f"as many cells as the head has: {len(columns)}"))
+                yield Row(number, "", InvalidInput("row", f"as many cells as the header: {len(columns)}"))
     except csv.Error as error:
-        raise UnreadableFile(f"the quotes do not match, at line {rows.line_num} or before: {error}") from None
+        raise UnreadableFile(f"the quotes don't match, at line {rows.line_num} or before: {error}") from None
 
 
 def _check_columns(columns: Sequence[str]) -> None:
-    """Refuse a head that is none. Its words are not repeated: without a head they are somebody's name and number."""
+    """Check the header. Errors don't repeat its words: in a file without a header they are a person's data."""
     for number, column in enumerate(columns, start=1):
         name, dot, inner = column.partition(".")
         if not (column in _PLAIN or (dot and inner and name in _OBJECTS)):
-            raise UnreadableFile(f"column {number} is none of {', '.join(COLUMNS)}")
+            raise UnreadableFile(f"column {number} isn't one of {', '.join(COLUMNS)}")
         if column in columns[: number - 1]:
-            raise UnreadableFile(f"column {number} stands there twice")
+            raise UnreadableFile(f"column {number} is a duplicate")
     if "phoneNumber" not in columns:
         raise UnreadableFile("there is no column phoneNumber")
 
 
 def _fields(columns: Sequence[str], cells: Sequence[str]) -> dict[str, object]:
-    """The fields of one row; an empty cell is a field that is not there."""
+    """The fields of one row. An empty cell is an absent field."""
     fields: dict[str, object] = {}
     inner: dict[str, dict[str, str]] = {}
     for column, cell in zip(columns, cells, strict=True):

@@ -1,4 +1,4 @@
-"""Put many messages on a queue, and know of each whether it is there."""
+"""Send many messages to a queue, and know for each whether SQS confirmed it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-_MOST_MESSAGES = 10
-_MOST_BYTES = 256 * 1024
+_MAX_MESSAGES = 10
+_MAX_BYTES = 256 * 1024
 _PAUSES_SECONDS = (0.5, 1.0, 2.0)
-"""Before each try after the first."""
+"""Before each retry."""
 
-NOT_TRIED = "not tried, since another request failed"
+NOT_TRIED = "not tried, because another request failed"
 
-type Told = Callable[[int], None]
+type OnSent = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +30,38 @@ class Sender:
     queue_url: str
     sleep: Callable[[float], None] = time.sleep
 
-    def send(self, bodies: Sequence[str], sent: Told = lambda _number: None) -> dict[int, str]:
-        """Send all of these; `sent` is told the place of each that SQS has taken.
+    def send(self, bodies: Sequence[str], on_sent: OnSent = lambda _position: None) -> dict[int, str]:
+        """Send all of these, and call `on_sent` with the position of each that SQS confirms.
 
         Returns:
-            The places of those that SQS has not confirmed, each with the reason. One of them may be on the queue all
-            the same, so that sending it again must be harmless: the request's id makes it so.
+            The positions that SQS did not confirm, each with the reason. Such a message may be on the queue all the
+            same, so sending it again must be harmless: the request's id makes it so.
         """
         unsent: dict[int, str] = dict.fromkeys(range(len(bodies)), NOT_TRIED)
         left: Mapping[int, str] = dict(enumerate(bodies))
         for pause in (0.0, *_PAUSES_SECONDS):
             self.sleep(pause)
-            again: list[int] = []
+            retry: list[int] = []
             for batch in _batches(left):
                 try:
-                    again += self._send(batch, unsent, sent)
+                    retry += self._send(batch, unsent, on_sent)
                 except (ClientError, BotoCoreError) as error:
-                    # The SDK has tried it several times by now: the next batch would fare no better.
+                    # The SDK has already retried, so the next batch would fail as well.
                     return unsent | dict.fromkeys(batch, _code(error))
-            left = {number: left[number] for number in again}
+            left = {position: left[position] for position in retry}
             if not left:
                 break
         return unsent
 
-    def _send(self, batch: Mapping[int, str], unsent: dict[int, str], sent: Told) -> list[int]:
-        """Send one batch, and strike out what was taken; returns the places that are worth another try."""
+    def _send(self, batch: Mapping[int, str], unsent: dict[int, str], on_sent: OnSent) -> list[int]:
+        """Send one batch and remove what was confirmed from `unsent`; returns the positions worth a retry."""
         answer = self.client.send_message_batch(
             QueueUrl=self.queue_url,
-            Entries=[{"Id": str(number), "MessageBody": body} for number, body in batch.items()],
+            Entries=[{"Id": str(position), "MessageBody": body} for position, body in batch.items()],
         )
-        for taken in answer.get("Successful", []):
-            del unsent[int(taken["Id"])]
-            sent(int(taken["Id"]))
+        for confirmed in answer.get("Successful", []):
+            del unsent[int(confirmed["Id"])]
+            on_sent(int(confirmed["Id"]))
         failed = answer.get("Failed", [])
         for entry in failed:
             unsent[int(entry["Id"])] = entry["Code"]
@@ -69,15 +69,15 @@ class Sender:
 
 
 def _batches(bodies: Mapping[int, str]) -> Iterator[dict[int, str]]:
-    """As much at a time as SendMessageBatch takes."""
+    """As much at a time as SendMessageBatch accepts."""
     batch: dict[int, str] = {}
     size = 0
-    for number, body in bodies.items():
+    for position, body in bodies.items():
         length = len(body.encode())
-        if batch and (len(batch) == _MOST_MESSAGES or size + length > _MOST_BYTES):
+        if batch and (len(batch) == _MAX_MESSAGES or size + length > _MAX_BYTES):
             yield batch
             batch, size = {}, 0
-        batch[number] = body
+        batch[position] = body
         size += length
     if batch:
         yield batch

@@ -1,6 +1,6 @@
-"""Is a deployed stack in order? Each check looks at one thing and says what to do about it.
+"""Check whether a deployed stack is healthy. Each check looks at one thing and says what to do about it.
 
-Nothing is changed and nobody is called. What a check cannot see, it says.
+Nothing is changed and no one is called.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
-from calls.stack import Deployed, NoSuchStack
-from calls.watching import depth
-from outbound_calls.allomia import KEY_REFUSED, NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
-from outbound_calls.contracts import Wire
-from outbound_calls.secrets import Secret, SecretUnusable, api_key
+from calls.operations.stack import DeployedStack, NoSuchStack
+from calls.operations.watching import queue_depth
+from outbound_calls.adapters.allomia import KEY_UNUSABLE, NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
+from outbound_calls.adapters.secrets import Secret, SecretUnusable, api_key
+from outbound_calls.contracts.wire import WireModel
 
 OVERDUE_SECONDS = 300
-"""A sweep comes every minute; what has been due for longer than this, no sweep has looked at."""
+"""A sweep runs every minute, so an attempt that has been due for longer than this was missed by several."""
 
 
 class Verdict(StrEnum):
-    """How one thing stands."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -36,8 +36,8 @@ class Verdict(StrEnum):
     SKIPPED = "skipped"
 
 
-class Check(Wire):
-    """One thing that was looked at."""
+class Check(WireModel):
+    """One check."""
 
     name: str
     verdict: Verdict
@@ -45,10 +45,10 @@ class Check(Wire):
     advice: str | None = Field(None, description="what to do about it")
 
 
-class Diagnosis(Wire):
-    """All that was looked at."""
+class Diagnosis(WireModel):
+    """All checks."""
 
-    in_order: bool = Field(description="false when a check failed")
+    healthy: bool = Field(description="false when a check failed")
     checks: list[Check]
 
 
@@ -70,14 +70,14 @@ def _failed(name: str, found: str, advice: str) -> Check:
 
 @dataclass(frozen=True, slots=True)
 class Doctor:
-    """Looks at one stack; `clock` is epoch seconds, `transport` stands in for the internet in tests."""
+    """Checks one stack. `clock` is epoch seconds; `transport` replaces the internet in tests."""
 
-    stack: Deployed
+    stack: DeployedStack
     clock: Callable[[], float] = time.time
     transport: httpx.BaseTransport | None = None
 
-    def examine(self, tell: Callable[[Check], None] = lambda _check: None) -> Diagnosis:
-        """Make every check; `tell` hears of each when it is made."""
+    def examine(self, on_check: Callable[[Check], None] = lambda _check: None) -> Diagnosis:
+        """Make every check; `on_check` gets each one as soon as it is made."""
         checks: list[Check] = []
         for examine in (
             self.deployment,
@@ -94,173 +94,157 @@ class Doctor:
             self.subscriptions,
         ):
             for check in self._safely(examine):
-                tell(check)
+                on_check(check)
                 checks.append(check)
-        return Diagnosis(in_order=all(check.verdict is not Verdict.FAILED for check in checks), checks=checks)
+        return Diagnosis(healthy=all(check.verdict is not Verdict.FAILED for check in checks), checks=checks)
 
     def _safely(self, examine: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-        """One thing that cannot be looked at must not hide the others."""
+        """A check that can't be made must not hide the others."""
         name = examine.__name__.replace("_", " ")
         try:
             yield from examine()
         except ClientError as error:
             code = str(error.response["Error"].get("Code"))
-            yield _failed(
-                name, f"{error.operation_name}: {code}", "See which rights this needs: docs/operate/command.md."
-            )
+            yield _failed(name, f"{error.operation_name}: {code}", "Check the permissions: docs/operate/command.md.")
         except BotoCoreError as error:
-            yield _failed(name, type(error).__name__, "AWS could not be reached.")
+            yield _failed(name, type(error).__name__, "AWS can't be reached.")
         except (NoSuchStack, KeyError) as error:
-            yield _failed(name, f"not found: {error}", "Is the stack of another version than this command?")
+            yield _failed(name, f"not found: {error}", "Does the stack have the version of this command?")
 
     def deployment(self) -> Iterator[Check]:
-        """The stack's own state."""
+        """The status of the last deployment."""
         status = self.stack.status
         if status in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}:
             yield _ok("deployment", status)
         elif status.endswith("_IN_PROGRESS"):
             yield _warning("deployment", status, "Wait until it is complete.")
         else:
-            yield _failed("deployment", status, "The last deployment did not succeed: look at the stack's events.")
+            yield _failed("deployment", status, "The last deployment failed: look at the stack's events.")
 
     def parameters(self) -> Iterator[Check]:
-        """Parameters that contradict each other, or that leave something out."""
+        """Parameters that contradict each other, and missing defaults."""
         parameters = self.stack.parameters
         grace, deadline = int(parameters["WebhookGraceSeconds"]), int(parameters["CallDeadlineSeconds"])
-        said = f"grace {grace} s, deadline {deadline} s, records kept for {parameters['RetentionDays']} days"
+        found = f"grace {grace} s, deadline {deadline} s, records kept for {parameters['RetentionDays']} days"
         if deadline <= grace:
-            yield _failed("parameters", said, "CallDeadlineSeconds must be more than WebhookGraceSeconds.")
+            yield _failed("parameters", found, "CallDeadlineSeconds must be more than WebhookGraceSeconds.")
         else:
-            yield _ok("parameters", said)
+            yield _ok("parameters", found)
         missing = [name for name in ("DefaultAssistantId", "DefaultPhoneNumberId") if not parameters.get(name)]
         if missing:
             yield _warning("defaults", f"no {' and no '.join(missing)}", "Every request must name its own.")
         else:
-            yield _ok("defaults", "an assistant and a number to call from")
+            yield _ok("defaults", "an assistant and a phone number")
 
     def key(self) -> Iterator[Check]:
-        """The AlloMia key, read as the functions read it, and shown to AlloMia without placing a call."""
-        client = self.stack.aws.client("secretsmanager")
+        """The AlloMia key, read as the functions read it, and tried without placing a call."""
+        client = self.stack.client("secretsmanager")
         secret = Secret(client, self.stack.parameters["AllomiaApiKeySecretArn"], time.monotonic)
         try:
             api_key(secret.current())
         except SecretUnusable as error:
             yield _failed("AlloMia key", str(error), "Put the key into the secret AllomiaApiKeySecretArn.")
             return
-        yield _ok("AlloMia key", "the secret holds one")
+        yield _ok("AlloMia key", "the secret holds a key")
         with http_client(self.stack.parameters["AllomiaBaseUrl"], self.transport) as http:
             answer = AllomiaClient(http, secret).call_status(str(uuid4()))
         match answer:
             case StatusUnavailable(reason) if reason == NOT_FOUND:
                 yield _ok("AlloMia", "accepts the key: no such call (404)")
-            case StatusUnavailable(reason) if reason == KEY_REFUSED:
-                yield _failed("AlloMia", "refuses the key", "Put the right key into the secret; calls are parked.")
+            case StatusUnavailable(reason) if reason == KEY_UNUSABLE:
+                yield _failed("AlloMia", "declines the key", "Put a valid key into the secret. Calls wait for it.")
             case StatusUnavailable(reason):
-                yield _failed("AlloMia", reason, "AlloMia could not be asked from here: look at its status, and retry.")
+                yield _failed("AlloMia", reason, "AlloMia can't be reached from here: check its status, and retry.")
             case _:
-                yield _failed("AlloMia", "knows a call that nobody made", "Is AllomiaBaseUrl AlloMia's?")
+                yield _failed("AlloMia", "reports a call that was never made", "Check AllomiaBaseUrl: is it AlloMia's?")
 
     def webhook(self) -> Iterator[Check]:
-        """The way of AlloMia's webhooks into the stack, tried with a signature that is none."""
+        """The path of AlloMia's webhooks into the stack, tried with an invalid signature."""
         url = f"{self.stack.outputs['WebhookUrl']}/doctor/1/not-a-signature"
         try:
             with httpx.Client(transport=self.transport, timeout=15, trust_env=False) as http:
                 code = http.post(url, json={}).status_code
         except httpx.RequestError as error:
             yield _failed(
-                "webhook", type(error).__name__, "AlloMia must reach WebhookUrl: look at the API or the domain."
+                "webhook", type(error).__name__, "AlloMia must reach WebhookUrl: check the API and the domain."
             )
             return
         if code == httpx.codes.FORBIDDEN:
-            yield _ok("webhook", "reached, and refuses what the stack has not signed (403)")
+            yield _ok("webhook", "reachable, and answers an invalid signature with 403")
         else:
-            yield _failed(
-                "webhook", f"HTTP {code} instead of 403", "Look at the API's route and ReceiveWebhookFunction."
-            )
+            yield _failed("webhook", f"HTTP {code} instead of 403", "Check the API's route and ReceiveWebhookFunction.")
 
     def event_sources(self) -> Iterator[Check]:
-        """What starts the functions that read the queue and the stream."""
-        functions = self.stack.aws.client("lambda")
+        """The event sources of the functions that read the queue and the stream."""
+        functions = self.stack.client("lambda")
         for mapping in self.stack.of_type("AWS::Lambda::EventSourceMapping"):
             state = functions.get_event_source_mapping(UUID=mapping.id)["State"]
             if state == "Enabled":
                 yield _ok(mapping.name, state)
             else:
-                yield _failed(mapping.name, state, "Nothing starts its function: enable the event source mapping.")
+                yield _failed(mapping.name, state, "Its function never runs: enable the event source mapping.")
 
     def schedule(self) -> Iterator[Check]:
-        """What starts the poller."""
-        scheduler = self.stack.aws.client("scheduler")
+        """The poller's schedule."""
+        scheduler = self.stack.client("scheduler")
         schedules = self.stack.of_type("AWS::Scheduler::Schedule")
         for schedule in schedules:
             found = scheduler.get_schedule(Name=schedule.id.rpartition("|")[2])
-            said = f"{found['ScheduleExpression']}, {found['State']}"
+            state = f"{found['ScheduleExpression']}, {found['State']}"
             if found["State"] == "ENABLED":
-                yield _ok("schedule", said)
+                yield _ok("schedule", state)
             else:
-                yield _failed("schedule", said, "Nobody looks at calls that are due: enable the schedule.")
+                yield _failed("schedule", state, "The poller never runs: enable the schedule.")
 
     def sweeps(self) -> Iterator[Check]:
-        """The poller's last executions. Express workflows keep no history, so their metrics have to tell."""
+        """The poller's last executions, from its metrics: Express workflows keep no history."""
         succeeded, failed = (
             self._metric("AWS/States", name, "StateMachineArn", self.stack.outputs["PollerArn"])
             for name in ("ExecutionsSucceeded", "ExecutionsFailed")
         )
         if succeeded is None and self.stack.environment == "local":
-            yield _skipped("sweeps", "the local cloud keeps no metrics of executions")
+            yield _skipped("sweeps", "the local cloud has no metrics of executions")
         elif not succeeded:
-            yield _failed(
-                "sweeps", "none succeeded in ten minutes", "Look at the log of the poller, and at its schedule."
-            )
+            yield _failed("sweeps", "none succeeded in ten minutes", "Check the poller's log and schedule.")
         elif failed:
-            yield _warning(
-                "sweeps", f"{succeeded:.0f} succeeded, {failed:.0f} failed", "Look at the log of the poller."
-            )
+            yield _warning("sweeps", f"{succeeded:.0f} succeeded, {failed:.0f} failed", "Check the poller's log.")
         else:
             yield _ok("sweeps", f"{succeeded:.0f} succeeded in ten minutes")
 
     def overdue(self) -> Iterator[Check]:
-        """What the poller should have looked at by now."""
-        waited = self.stack.records.overdue_since(self.clock())
-        if waited is None or waited <= OVERDUE_SECONDS:
-            yield _ok("due calls", "none that was passed over")
+        """Attempts that the poller should have looked at by now."""
+        overdue = self.stack.records.seconds_overdue(self.clock())
+        if overdue is None or overdue <= OVERDUE_SECONDS:
+            yield _ok("overdue calls", "none")
         else:
-            yield _failed("due calls", f"one is due for {waited} s", "The poller does not get to it: look at its log.")
+            yield _failed("overdue calls", f"one has been due for {overdue} s", "Check the poller's log.")
 
     def queues(self) -> Iterator[Check]:
-        """The queues in which messages wait for a person, and the one in which they wait for their call."""
-        sqs, outputs = self.stack.sqs, self.stack.outputs
+        """The queues in which messages wait for a person."""
+        stack = self.stack
         for name, url, advice in (
-            ("dead letters", outputs["DeadLetterQueueUrl"], "Mend the fault, then: calls redrive --dead-letters"),
-            ("rejected messages", outputs["InvalidMessagesQueueUrl"], "See why: calls rejected"),
-            (
-                "failed outcomes",
-                self.stack.resource("FailedOutcomesQueue"),
-                "Recorded, but never published: see README.",
-            ),
+            ("dead letters", stack.dead_letter_queue_url, "Fix the fault, then run: calls redrive --dead-letters"),
+            ("invalid messages", stack.invalid_messages_queue_url, "See why with: calls rejected"),
+            ("failed outcomes", stack.failed_outcomes_queue_url, "Recorded but not published: see the runbook."),
         ):
-            found = depth(sqs, name, url)
-            if found.waiting or found.held:
-                yield _failed(name, f"{found.waiting + found.held} messages", advice)
-            else:
-                yield _ok(name, "none")
+            depth = queue_depth(stack.sqs, name, url)
+            count = depth.waiting + depth.held
+            yield _failed(name, f"{count} messages", advice) if count else _ok(name, "none")
 
     def oldest_request(self) -> Iterator[Check]:
-        """How long a request waits for a worker."""
+        """How long the oldest request has waited for a worker."""
         name = self.stack.call_queue_url.rpartition("/")[2]
         seconds = self._metric("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", name, statistic="Maximum")
         if seconds is None:
-            yield _skipped("oldest request", "no metric: the queue has been empty, or it is a local one")
+            yield _skipped("oldest request", "no metric: the queue was empty, or the stack is local")
         elif seconds > OVERDUE_SECONDS:
-            yield _warning(
-                "oldest request", f"waited {seconds:.0f} s", "Raise MaxWorkers, or look at place_call's log."
-            )
+            yield _warning("oldest request", f"waited {seconds:.0f} s", "Raise MaxWorkers, or check place_call's log.")
         else:
             yield _ok("oldest request", f"waited {seconds:.0f} s")
 
     def alarms(self) -> Iterator[Check]:
         """The stack's alarms."""
-        cloudwatch = self.stack.aws.client("cloudwatch")
+        cloudwatch = self.stack.client("cloudwatch")
         names = [each.id for each in self.stack.resources if each.type.endswith("Alarm") and each.id]
         pages = cloudwatch.get_paginator("describe_alarms").paginate(
             AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
@@ -268,30 +252,31 @@ class Doctor:
         found = [
             alarm for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for alarm in page.get(kind, [])
         ]
-        ringing = [alarm for alarm in found if alarm["StateValue"] == "ALARM"]
-        for alarm in ringing:
+        in_alarm = [alarm for alarm in found if alarm["StateValue"] == "ALARM"]
+        for alarm in in_alarm:
             yield _failed(alarm["AlarmName"], "in alarm", str(alarm.get("AlarmDescription", "")))
-        if not ringing:
-            yield _ok("alarms", f"{len(found)}, none of which rings")
+        if not in_alarm:
+            ok = sum(alarm["StateValue"] == "OK" for alarm in found)
+            states = "all OK" if ok == len(found) else f"{ok} OK, {len(found) - ok} without data"
+            yield _ok("alarms", f"{len(found)} alarms, {states}")
 
     def subscriptions(self) -> Iterator[Check]:
-        """Whether anybody hears the alarms."""
-        sns = self.stack.aws.client("sns")
+        """The subscribers of the alarms."""
+        sns = self.stack.client("sns")
         found = sns.list_subscriptions_by_topic(TopicArn=self.stack.resource("AlarmTopic"))["Subscriptions"]
         confirmed = [each for each in found if each["SubscriptionArn"].startswith("arn:")]
+        name = "alarm subscribers"
         if confirmed:
-            yield _ok("who hears the alarms", f"{len(confirmed)} confirmed")
+            yield _ok(name, f"{len(confirmed)} confirmed")
         elif found:
-            yield _failed(
-                "who hears the alarms", "nobody has confirmed", "Follow the link in the e-mail that AWS has sent."
-            )
+            yield _failed(name, "none is confirmed", "Follow the link in the e-mail from AWS.")
         else:
-            yield _warning("who hears the alarms", "nobody", "Set AlarmEmail, or subscribe to AlarmTopic.")
+            yield _warning(name, "none", "Set AlarmEmail, or subscribe to AlarmTopic.")
 
     def _metric(self, namespace: str, metric: str, dimension: str, value: str, statistic: str = "Sum") -> float | None:
-        """What a metric says of the last ten minutes; None when it says nothing."""
+        """A metric over the last ten minutes; None without data."""
         now = datetime.fromtimestamp(self.clock(), UTC)
-        points: Sequence[Any] = self.stack.aws.client("cloudwatch").get_metric_statistics(
+        points: Sequence[Any] = self.stack.client("cloudwatch").get_metric_statistics(
             Namespace=namespace,
             MetricName=metric,
             Dimensions=[{"Name": dimension, "Value": value}],

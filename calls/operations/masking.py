@@ -9,7 +9,7 @@ _NUMBER = re.compile(r"\+[1-9][0-9]{6,}")
 
 
 def masked(phone_number: str) -> str:
-    """A number with its middle left out, such as ``+1514•••••99``; whatever is not E.164 is left out whole."""
+    """A number with its middle masked, such as ``+1514•••••99``; anything that isn't E.164 is masked completely."""
     if not _NUMBER.fullmatch(phone_number):
         return "•••"
     shown = 5 if len(phone_number) >= 12 else 3
@@ -17,7 +17,7 @@ def masked(phone_number: str) -> str:
 
 
 def unmasked(phone_number: str) -> str:
-    """The number as it is, for whoever asked for it with --show-numbers."""
+    """The number as it is."""
     return phone_number
 
 

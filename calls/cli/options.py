@@ -1,4 +1,4 @@
-"""What several commands take, and how it is read from words."""
+"""The options that several commands share, and how their text is read."""
 
 import json
 import re
@@ -9,36 +9,37 @@ from typing import Annotated, Any
 
 import typer
 
-from outbound_calls.contracts import CallRequest
+from outbound_calls.contracts.messages import CallRequestMessage
 
 
 def _rule(field: str) -> str:
-    return str(CallRequest.model_fields[field].description)
+    return str(CallRequestMessage.model_fields[field].description)
 
 
-RequestIdOption = Annotated[str | None, typer.Option(help=f"Your name for the request: {_rule('request_id')}.")]
-PhoneNumber = Annotated[str | None, typer.Option(help=f"Whom to call: {_rule('phone_number')}.")]
-AssistantId = Annotated[str | None, typer.Option(help=f"AlloMia's assistant: {_rule('assistant_id')}.")]
-PhoneNumberId = Annotated[str | None, typer.Option(help=f"The number to call from: {_rule('phone_number_id')}.")]
-CustomerName = Annotated[str | None, typer.Option(help=f"For the assistant: {_rule('customer_name')}.")]
+RequestIdOption = Annotated[str | None, typer.Option(help=f"The request's id: {_rule('request_id')}.")]
+PhoneNumber = Annotated[str | None, typer.Option(help=f"The number to call, {_rule('phone_number')}.")]
+AssistantId = Annotated[str | None, typer.Option(help=f"AlloMia's id of the assistant: {_rule('assistant_id')}.")]
+PhoneNumberId = Annotated[str | None, typer.Option(help=f"AlloMia's id of your number: {_rule('phone_number_id')}.")]
+CustomerName = Annotated[str | None, typer.Option(help=f"The person's name: {_rule('customer_name')}.")]
 Variables = Annotated[list[str] | None, typer.Option("--variable", metavar="NAME=VALUE", help="For the assistant.")]
 Metadata = Annotated[
-    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Comes back with the outcome: no personal data.")
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Returned with the outcome. No personal data.")
 ]
 Batch = Annotated[
-    str, typer.Option(help="For rows without a requestId: part of the id, so that the same row may be called again.")
+    str,
+    typer.Option(help="Part of the id derived for a row without a requestId: the same row can be called again."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-ShowNumbers = Annotated[bool, typer.Option("--show-numbers", help="Show phone numbers as they are.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+ShowNumbers = Annotated[bool, typer.Option("--show-numbers", help="Show phone numbers unmasked.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the calls until each has its outcome.")]
-Timeout = Annotated[float, typer.Option(min=0, help="With --wait: for how many seconds at most.")]
-Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
-RequestFile = Annotated[Path | None, typer.Option("--file", help="A file as of `place`: its row for this request.")]
+Timeout = Annotated[float, typer.Option(min=0, help="With --wait: the timeout in seconds.")]
+Limit = Annotated[int, typer.Option(min=1, help="The maximum number of results.")]
+RequestFile = Annotated[Path | None, typer.Option("--file", help="A file as for `place`, with a row for this request.")]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def message_of(
+def message_from_options(
     request_id: str | None,
     phone_number: str | None,
     assistant_id: str | None,
@@ -47,7 +48,7 @@ def message_of(
     variables: Iterable[str] | None,
     metadata: Iterable[str] | None,
 ) -> str | None:
-    """The message that the options ask to send; None when none of them was given."""
+    """The queue message that the options describe; None when none of them was given."""
     fields: dict[str, Any] = {
         "requestId": request_id,
         "phoneNumber": phone_number,

@@ -1,0 +1,196 @@
+"""What must hold after every step, and at the end, of every schedule.
+
+Written from the design and independent of the layer, so that a mistake in the layer's own tables can't hide itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from tests.proof.explorer.allomia import call_id
+
+GRACE_SECONDS, DEADLINE_SECONDS = 10, 15
+"""Short, so that a call needs few polls. They change nothing but the number of steps."""
+
+EXPIRE_AFTER_SECONDS = 24 * 3600
+
+ALLOMIA_OUTCOMES = frozenset({"completed", "failed", "busy", "no-answer"})
+TERMINAL = ALLOMIA_OUTCOMES | {"rejected", "cancelled", "unknown"}
+NOT_IN_FINISHED_RECORDS = ("request", "dueShard", "dueAt", "pollDelay", "claimId", "parkReason")
+
+type Key = tuple[str, int]
+"""A request's id and an attempt number."""
+
+
+class Guarantee(StrEnum):
+    """The guarantees, by the names under which the output reports them."""
+
+    ONE_DIAL = "one dial"
+    CLAIMED_BEFORE_DIALLED = "claimed before dialled"
+    BACKOFF = "backoff"
+    EXPIRY = "expiry"
+    OUTCOME_STAYS = "outcome stays"
+    TRUE_OUTCOME = "true outcome"
+    ARMED = "armed"
+    NOTHING_KEPT = "nothing kept"
+    DEADLINE = "deadline"
+    ONE_LEASE = "one lease"
+    ACKNOWLEDGED_WHEN_RECORDED = "acknowledged when recorded"
+    OWN_FAULTS_ONLY = "own faults only"
+    RIGHT_END = "right end"
+    AN_END = "an end"
+
+
+class GuaranteeBroken(Exception):
+    """A guarantee doesn't hold. `detail` says how."""
+
+    def __init__(self, guarantee: Guarantee, detail: str) -> None:
+        super().__init__(f"{guarantee}: {detail}")
+        self.guarantee = guarantee
+        self.detail = detail
+
+
+class Facts(NamedTuple):
+    """What is true of an attempt, whatever its record says."""
+
+    dials: int = 0
+    """POSTs that AlloMia accepted."""
+
+    answer: str = ""
+    """What AlloMia's last answer to a POST means."""
+
+    reported: tuple[str, ...] = ()
+    """The outcomes that AlloMia has reported, by webhook, in a status answer or in the answer to the POST."""
+
+    webhooks_left: int = 0
+    """How many webhooks AlloMia may still send."""
+
+    parked_until: int = 0
+    """While it is parked: before this time it must not be dialled."""
+
+
+@functools.lru_cache(200_000)
+def plain(item: str) -> dict[str, Any]:
+    """An item without DynamoDB's types; numbers as int."""
+    return {name: _plain(value) for name, value in json.loads(item).items()} if item else {}
+
+
+def _plain(value: dict[str, Any]) -> Any:
+    ((kind, content),) = value.items()
+    return int(content) if kind == "N" else content
+
+
+def status_of(item: str) -> str:
+    return str(plain(item).get("status", ""))
+
+
+def parked_until(old_item: str, item: str, old_until: int) -> int:
+    """Until when an attempt must not be dialled, after its record changed. A lease moves the due time, and not this."""
+    before, after = plain(old_item), plain(item)
+    if after.get("status") != "scheduled":
+        return 0
+    return int(after["dueAt"]) if before.get("timesParked", 0) != after["timesParked"] else old_until
+
+
+@functools.lru_cache(200_000)
+def check_attempt(key: Key, old_item: str, item: str, old: Facts, facts: Facts, now: int) -> None:
+    """Check one attempt after a step, given its record and facts before and after it."""
+    name = f"{key[0]}/{key[1]}"
+    old_status, status = status_of(old_item), status_of(item)
+    _check_dial(name, old_item, old, facts)
+    if old_item and not item:
+        raise GuaranteeBroken(Guarantee.OUTCOME_STAYS, f"the record of {name} is gone")
+    replaces_unknown = old_status == "unknown" and status in ALLOMIA_OUTCOMES
+    if old_status in TERMINAL and item != old_item and not replaces_unknown:
+        raise GuaranteeBroken(Guarantee.OUTCOME_STAYS, f"{name} was {old_status} and its record changed to {status}")
+    if item:
+        _check_left(name, status, plain(item))
+        _check_parking(name, old_status, status, old, facts, now)
+        _check_truth(name, status, plain(item), facts, call_id(*key, 1))
+
+
+def _check_dial(name: str, old_item: str, old: Facts, facts: Facts) -> None:
+    if facts.dials > 1:
+        raise GuaranteeBroken(Guarantee.ONE_DIAL, f"AlloMia accepted {facts.dials} POSTs for {name}")
+    if facts.dials > old.dials:
+        if not old_item:
+            raise GuaranteeBroken(Guarantee.CLAIMED_BEFORE_DIALLED, f"{name} was dialled without a record")
+        if (status := status_of(old_item)) in TERMINAL - {"unknown"}:
+            raise GuaranteeBroken(Guarantee.ONE_DIAL, f"{name} was dialled after it had ended as {status}")
+
+
+def _check_left(name: str, status: str, item: dict[str, Any]) -> None:
+    """Check that a finished record keeps nothing, and that an open one has all it needs to go on."""
+    if status in TERMINAL:
+        if left := [field for field in NOT_IN_FINISHED_RECORDS if field in item]:
+            raise GuaranteeBroken(Guarantee.NOTHING_KEPT, f"{name} is {status} and keeps {', '.join(left)}")
+        return
+    if "dueShard" not in item or "dueAt" not in item:
+        raise GuaranteeBroken(Guarantee.ARMED, f"{name} is {status} and not in the index of due attempts")
+    if status != "calling" and "request" not in item:
+        raise GuaranteeBroken(Guarantee.ARMED, f"{name} is {status} and its request is gone")
+
+
+def _check_parking(name: str, old_status: str, status: str, old: Facts, facts: Facts, now: int) -> None:
+    if old_status != "scheduled":
+        return
+    if status == "dispatching" and now < old.parked_until:
+        early = old.parked_until - now
+        raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} is to be dialled {early} s before its backoff has passed")
+    if status == "scheduled" and facts.parked_until < old.parked_until:
+        raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} was parked again, and its backoff became shorter")
+
+
+def _check_truth(name: str, status: str, item: dict[str, Any], facts: Facts, its_call: str) -> None:
+    names_call = item.get("outboundCallId") == its_call
+    if status == "failed" and facts.answer == "failed without an id":
+        names_call = item.get("outboundCallId") in {None, its_call}
+    if status in ALLOMIA_OUTCOMES and (status not in facts.reported or not names_call):
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is {status}, which AlloMia did not report for it")
+    if status == "calling" and (not facts.dials or not names_call):
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is calling, and AlloMia has no such call")
+    if status == "rejected":
+        _check_rejection(name, item, facts)
+    if status == "scheduled" and facts.dials:
+        raise GuaranteeBroken(Guarantee.ONE_DIAL, f"{name} waits to be dialled, and AlloMia has called already")
+    if ("parkReason" in item) != (status == "scheduled"):
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is {status}, parkReason: {item.get('parkReason')}")
+    if status == "unknown" and item["recordedAt"] < item["dispatchedAt"] + DEADLINE_SECONDS:
+        raise GuaranteeBroken(Guarantee.DEADLINE, f"{name} was given up before its deadline")
+
+
+def _check_rejection(name: str, item: dict[str, Any], facts: Facts) -> None:
+    code = item.get("reasonCode")
+    if facts.dials:
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected, and AlloMia called")
+    if code == "refused-by-allomia" and facts.answer != "declined":
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected as {code}, and AlloMia did not decline it")
+    if code == "expired" and item["recordedAt"] <= item["createdAt"] + EXPIRE_AFTER_SECONDS:
+        raise GuaranteeBroken(Guarantee.EXPIRY, f"{name} is rejected as {code} within its time")
+
+
+def check_end(key: Key, item: str, facts: Facts, *, faultless: bool, healthy: bool, in_time: bool) -> None:
+    """Check an attempt at the end of a schedule, when nothing is left that would move it on.
+
+    `faultless`: no part of this stack was killed or out of reach. `healthy`: nothing went wrong at all. `in_time`: no
+    worker was slower than the deadline.
+    """
+    name, status = f"{key[0]}/{key[1]}", status_of(item)
+    expired = status == "rejected" and plain(item).get("reasonCode") == "expired"
+    if status not in TERMINAL:
+        raise GuaranteeBroken(Guarantee.AN_END, f"{name} stays {status or 'without a record'}")
+    if not faultless:
+        return
+    if in_time and facts.answer == "declined" and status != "rejected":
+        raise GuaranteeBroken(Guarantee.RIGHT_END, f"AlloMia declined {name}, and it ended as {status}")
+    if facts.reported and status not in ALLOMIA_OUTCOMES:
+        reported = ", ".join(facts.reported)
+        raise GuaranteeBroken(Guarantee.RIGHT_END, f"AlloMia reported {reported}, and {name} ended as {status}")
+    if in_time and status == "unknown" and facts.answer in {"", "not accepted"}:
+        detail = f"{name} ended as unknown, though it is certain that no one was called"
+        raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
+    if healthy and facts.dials != 1 and not expired:
+        raise GuaranteeBroken(Guarantee.RIGHT_END, f"nothing went wrong, and {name} was not dialled")

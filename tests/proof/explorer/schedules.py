@@ -1,0 +1,510 @@
+"""Everything that can happen next: to the workers, and to the table, queue, AlloMia and clock around them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from outbound_calls.contracts.vocabulary import ParkReason
+from outbound_calls.domain.attempts import Attempt, CallRequest
+from tests.proof.explorer.allomia import ANSWERS, HEALTHY, OTHER_CALL, call_id
+from tests.proof.explorer.guarantees import (
+    ALLOMIA_OUTCOMES,
+    DEADLINE_SECONDS,
+    EXPIRE_AFTER_SECONDS,
+    Facts,
+    Guarantee,
+    GuaranteeBroken,
+    Key,
+    check_attempt,
+    check_end,
+    parked_until,
+    plain,
+    status_of,
+)
+from tests.proof.explorer.scenarios import UNREADABLE, Scenario
+from tests.proof.explorer.state import (
+    ACKNOWLEDGED,
+    DEAD,
+    IN_FLIGHT,
+    WAITING,
+    ExplorerState,
+    QueuedMessage,
+    Step,
+    Worker,
+    due,
+    dump,
+    instants,
+    item_read,
+    item_written,
+    last_moments,
+    target,
+    with_,
+    with_workers,
+)
+from tests.proof.explorer.table import TableInMemory, Unsupported
+from tests.proof.explorer.workers import (
+    CALL_QUEUE_URL,
+    CIRCUIT_OPEN,
+    ERROR,
+    OK,
+    SHORT_OF_TIME,
+    Answer,
+    Done,
+    Effect,
+    History,
+    PlaceTask,
+    PollTask,
+    Task,
+    WebhookTask,
+    attempt_key,
+    callback_path,
+    calls_table,
+    next_of,
+)
+
+START = 1000
+
+REQUEST = CallRequest("+14155550123", "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-9999-aaaaaaaaaaaa")
+
+type Label = tuple[object, ...]
+
+
+def request_message(request_id: str) -> str:
+    return json.dumps(
+        {
+            "requestId": request_id,
+            "phoneNumber": REQUEST.phone_number,
+            "assistantId": REQUEST.assistant_id,
+            "phoneNumberId": REQUEST.phone_number_id,
+        }
+    )
+
+
+@dataclass
+class Schedules:
+    """All schedules of a scenario."""
+
+    scenario: Scenario
+    keys: tuple[Key, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys = self.scenario.keys
+        self._calls = {call_id(*key, dial): key for key in self.keys for dial in range(1, 9)}
+
+    def start(self) -> ExplorerState:
+        scenario, table = self.scenario, TableInMemory()
+        for request_id, number in scenario.parked:
+            attempt = Attempt(attempt_key(request_id, number), START, request=REQUEST)
+            calls_table(table).park(attempt, START + 1, ParkReason.DIAL_AGAIN)
+        messages = []
+        for name, request_id in sorted(scenario.messages.items()):
+            readable = request_id != UNREADABLE
+            body = request_message(request_id) if readable else '{"phoneNumber": 7}'
+            messages.append(QueuedMessage(name, body, (request_id, 1) if readable else None, START))
+        items = tuple(dump(table.items.get(key)) for key in self.keys)
+        return ExplorerState(
+            now=START,
+            items=items,
+            facts=tuple(
+                Facts(webhooks_left=scenario.webhooks, parked_until=parked_until("", item, 0)) for item in items
+            ),
+            messages=tuple(messages),
+            workers=(),
+            kept=(),
+            mishaps=scenario.mishaps,
+            faultless=True,
+            redrives=scenario.redrives,
+            forgeries=scenario.forgeries,
+        )
+
+    def steps(self, state: ExplorerState) -> Iterator[Step]:
+        """Every step that can come next. Raises GuaranteeBroken where one breaks a guarantee.
+
+        Unhealthy answers come before healthy ones, and steps of late workers before those of early ones: this finds a
+        broken guarantee sooner.
+        """
+        for place, worker in reversed(list(enumerate(state.workers))):
+            yield from self._worker_steps(state, place, worker)
+        yield from self._time_passes(state)
+        for place, message in enumerate(state.messages):
+            yield from self._message_steps(state, place, message)
+        if len(state.workers) < self.scenario.workers:
+            yield from self._sweeps(state)
+            yield from self._webhooks(state)
+
+    def check_end(self, state: ExplorerState) -> None:
+        """Check a state in which nothing more has to happen."""
+        for key, item, facts in zip(self.keys, state.items, state.facts, strict=True):
+            waits_for_redrive = any(message.where == DEAD and message.about == key for message in state.messages)
+            if not item and waits_for_redrive and not state.faultless:
+                continue
+            healthy = state.mishaps == self.scenario.mishaps
+            in_time = self.scenario.worker_seconds < DEADLINE_SECONDS
+            check_end(key, item, facts, faultless=state.faultless, healthy=healthy, in_time=in_time)
+
+    def check(self, before: ExplorerState, after: ExplorerState) -> None:
+        """Check a step."""
+        for place, key in enumerate(self.keys):
+            old, new = before.items[place], after.items[place]
+            facts = after.facts[place]
+            if old != new or facts is not before.facts[place]:
+                check_attempt(key, old, new, before.facts[place], facts, after.now)
+        if before.messages is not after.messages:
+            for message in after.messages:
+                self._check_message(after, message)
+
+    def _check_message(self, state: ExplorerState, message: QueuedMessage) -> None:
+        if message.where == ACKNOWLEDGED:
+            left = state.items[self.keys.index(message.about)] if message.about else message.body in state.kept
+            if not left:
+                detail = f"message {message.name} is acknowledged, and nothing else is left of it"
+                raise GuaranteeBroken(Guarantee.ARMED, detail)
+        if message.where == DEAD and state.faultless:
+            detail = f"message {message.name} is a dead letter, and nothing of this stack failed"
+            raise GuaranteeBroken(Guarantee.OWN_FAULTS_ONLY, detail)
+
+    def _may(self, state: ExplorerState, kind: str) -> bool:
+        return state.mishaps > 0 and kind in self.scenario.kinds
+
+    # Workers.
+
+    def _worker_steps(self, state: ExplorerState, place: int, worker: Worker) -> Iterator[Step]:
+        if worker.result:
+            yield self._step(state, (worker.task, "is acknowledged"), self._ended(state, place, ACKNOWLEDGED))
+        else:
+            for history, upcoming in _after_the_clock(worker, state.now):
+                if isinstance(upcoming, Done):
+                    yield self._step(state, (worker.task, "ends"), self._done(state, place, worker, history, upcoming))
+                else:
+                    yield from self._effects(state, place, worker._replace(history=history), upcoming)
+        if self._may(state, "killed"):
+            killed = self._ended(_mishap(state, fault=True), place, WAITING)
+            yield self._step(state, (worker.task, "is killed"), killed, needed=False)
+
+    def _effects(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        match effect.kind:
+            case "read":
+                yield from self._read(state, place, worker, effect)
+            case "put" | "update":
+                yield from self._write(state, place, worker, effect)
+            case "send":
+                yield from self._send(state, place, worker, effect)
+            case "post":
+                yield from self._post(state, place, worker, effect)
+            case "get":
+                yield from self._get(state, place, worker, effect)
+            case _:
+                raise Unsupported(effect.kind)
+
+    def _place_of(self, worker: Worker, key: Key) -> int:
+        if key not in self.keys:
+            detail = f"{worker.task} reads or writes {key}, which no message asked for"
+            raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, detail)
+        return self.keys.index(key)
+
+    def _read(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        key, words = target(effect)
+        item = state.items[self._place_of(worker, key)]
+        answer = item_read(item, effect)
+        yield self._answered(state, state, place, worker, answer, (worker.task, words, status_of(item) or "no record"))
+        if self._may(state, "failed"):
+            failed = _mishap(state, fault=True)
+            yield self._answered(state, failed, place, worker, ERROR, (worker.task, words, "fails"), needed=False)
+
+    def _write(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        key, words = target(effect)
+        at = self._place_of(worker, key)
+        old = state.items[at]
+        new, answer = item_written(old, effect)
+        self._check_write(worker, key, old, new)
+        written = state
+        if new != old:
+            facts = state.facts[at]
+            until = parked_until(old, new, facts.parked_until)
+            # As it was where nothing changed: `check` compares identities.
+            facts = facts._replace(parked_until=until) if until != facts.parked_until else facts
+            written = state._replace(items=with_(state.items, at, new), facts=with_(state.facts, at, facts))
+        label = (worker.task, words, answer.partition("\n")[0])
+        yield self._answered(state, written, place, worker, answer, label)
+        yield from self._unheard(state, written, place, worker, label[:2])
+
+    def _check_write(self, worker: Worker, key: Key, old: str, new: str) -> None:
+        task = worker.task
+        if isinstance(task, PollTask) and new != old and OK not in _kinds(worker.history):
+            found = plain(old).get("dueAt")
+            if found != task.due_at:
+                detail = f"{task} takes {key[0]}/{key[1]}, which is due at {found}"
+                raise GuaranteeBroken(Guarantee.ONE_LEASE, detail)
+        if isinstance(task, PlaceTask) and new and not old:
+            created_at = plain(new)["createdAt"]
+            if created_at != task.sent_at:
+                detail = f"the age of {key[0]}/{key[1]} counts from {created_at}, and it was sent at {task.sent_at}"
+                raise GuaranteeBroken(Guarantee.EXPIRY, detail)
+
+    def _unheard(
+        self, state: ExplorerState, written: ExplorerState, place: int, worker: Worker, label: Label
+    ) -> Iterator[Step]:
+        """A write or send that fails, or whose answer is lost."""
+        if self._may(state, "failed"):
+            failed = _mishap(state, fault=True)
+            yield self._answered(state, failed, place, worker, ERROR, (*label, "fails"), needed=False)
+        if written is not state and self._may(state, "lost"):
+            lost = _mishap(written, fault=True)
+            words = "ok, but its answer is lost"
+            yield self._answered(state, lost, place, worker, ERROR, (*label, words), needed=False)
+        resent = "poll resent" if isinstance(worker.task, PollTask) else "resent"
+        if written is not state and self._may(state, resent):
+            # The worker still has no answer: it asks for the same again.
+            yield self._step(state, (*label, "ok, and the SDK will send it again"), _mishap(written), needed=False)
+
+    def _send(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        arguments = json.loads(effect.arguments)
+        body = arguments["MessageBody"]
+        if arguments["QueueUrl"] == CALL_QUEUE_URL:
+            message = self._dispatch_message(state, worker, body)
+            sent = state._replace(messages=tuple(sorted((*state.messages, message))))
+        else:
+            sent = state._replace(kept=tuple(sorted({*state.kept, body})))
+        label = (worker.task, "send")
+        yield self._answered(state, sent, place, worker, OK, (*label, "ok"))
+        yield from self._unheard(state, sent, place, worker, label)
+
+    def _dispatch_message(self, state: ExplorerState, worker: Worker, body: str) -> QueuedMessage:
+        dispatched = json.loads(body)["dispatch"]
+        name = f"dispatch@{getattr(worker.task, 'due_at', 0)}"
+        while any(message.name == name for message in state.messages):
+            name += "'"
+        # Nothing depends on when a dispatch message was sent, so it makes no difference between states.
+        return QueuedMessage(name, body, (dispatched["requestId"], dispatched["attempt"]), sent_at=0)
+
+    def _post(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        request, number, signature = json.loads(effect.arguments)["callbackUrl"].split("/")[-3:]
+        key = (request, int(number))
+        if key not in self.keys or (request, number, signature) != callback_path(*key):
+            detail = f"{worker.task} POSTs a callback URL that is not its attempt's"
+            raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, detail)
+        at = self.keys.index(key)
+        facts = state.facts[at]
+        self._check_age(state, key, state.items[at])
+        for name in reversed(self.scenario.answers) if self._may(state, "answered") else (HEALTHY,):
+            answer = ANSWERS[name]
+            dials = facts.dials + answer.accepted
+            reported = {*facts.reported, "failed"} if name.startswith("200 failed") else facts.reported
+            told = facts._replace(dials=dials, answer=answer.means, reported=tuple(sorted(reported)))
+            answered = state._replace(facts=with_(state.facts, at, told))
+            if name != HEALTHY:
+                answered = _mishap(answered)
+            response = f"{name}\n{call_id(*key, dials)}" if answer.accepted else name
+            label = (worker.task, "POST", name)
+            yield self._answered(state, answered, place, worker, response, label, needed=name == HEALTHY)
+
+    def _check_age(self, state: ExplorerState, key: Key, item: str) -> None:
+        """Check that a request isn't dialled a day after it was sent; a worker's life may pass after its decision."""
+        latest = plain(item).get("createdAt", state.now) + EXPIRE_AFTER_SECONDS + self.scenario.worker_seconds
+        if state.now > latest:
+            raise GuaranteeBroken(Guarantee.EXPIRY, f"{key[0]}/{key[1]} is dialled {state.now - latest} s too late")
+
+    def _get(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        its_call = json.loads(effect.arguments)
+        at = self.keys.index(self._calls[its_call])
+        facts = state.facts[at]
+        calling, ended = f"calling {its_call}", f"no-answer {its_call}"
+        for status in (calling, ended, *self.scenario.unhealthy_statuses):
+            answer = f"completed {call_id('another', 1, 1)}" if status == OTHER_CALL else status
+            answered, healthy = state, answer in {calling, ended}
+            if answer == ended:
+                told = facts._replace(reported=tuple(sorted({*facts.reported, "no-answer"})))
+                answered = state._replace(facts=with_(state.facts, at, told))
+            if not healthy:
+                if not self._may(state, "answered"):
+                    break
+                answered = _mishap(answered)
+            label = (worker.task, "GET", answer.partition(" ")[0])
+            yield self._answered(state, answered, place, worker, answer, label, needed=healthy)
+
+    def _answered(
+        self,
+        before: ExplorerState,
+        state: ExplorerState,
+        place: int,
+        worker: Worker,
+        answer: Answer,
+        label: Label,
+        *,
+        needed: bool = True,
+    ) -> Step:
+        """The worker receives its answer and goes on to its next effect."""
+        history = (*worker.history, answer)
+        upcoming = next_of(worker.task, history)
+        if isinstance(upcoming, Done):
+            after = self._done(state, place, worker, history, upcoming)
+        else:
+            since = state.now if upcoming.kind == "clock" else 0
+            going_on = worker._replace(history=history, since=since)
+            after = state._replace(workers=with_workers(state.workers, place, going_on))
+        return self._step(before, label, after, needed=needed)
+
+    def _done(self, state: ExplorerState, place: int, worker: Worker, history: History, done: Done) -> ExplorerState:
+        if done.raised and ERROR not in history:
+            detail = f"{worker.task} raised {done.result}, and nothing of this stack failed"
+            raise GuaranteeBroken(Guarantee.OWN_FAULTS_ONLY, detail)
+        match worker.task:
+            case PlaceTask() if not done.raised:
+                acknowledging = worker._replace(history=(), since=0, result=done.result)
+                return state._replace(workers=with_workers(state.workers, place, acknowledging))
+            case WebhookTask() as webhook:
+                self._check_receipt(state, webhook, done)
+        return self._ended(state, place, WAITING)
+
+    def _check_receipt(self, state: ExplorerState, webhook: WebhookTask, done: Done) -> None:
+        if done.raised:
+            return
+        if webhook.path != webhook.about:
+            if done.result == "200":
+                raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{webhook} was answered with 200")
+            return
+        status = status_of(state.items[self.keys.index(webhook.about)])
+        if done.result == "200" and status not in ALLOMIA_OUTCOMES:
+            detail = f"{webhook} was answered with 200, and the attempt is {status}"
+            raise GuaranteeBroken(Guarantee.ACKNOWLEDGED_WHEN_RECORDED, detail)
+        if done.result != "200":
+            raise GuaranteeBroken(Guarantee.RIGHT_END, f"{webhook} was answered with {done.result}")
+
+    def _ended(self, state: ExplorerState, place: int, where: str) -> ExplorerState:
+        """The worker is gone. Its message, if it had one, is ACKNOWLEDGED or WAITING to be delivered again."""
+        task = state.workers[place].task
+        state = state._replace(workers=with_workers(state.workers, place))
+        if not isinstance(task, PlaceTask):
+            return state
+        at = next((at for at, message in enumerate(state.messages) if message.name == task.message), None)
+        if at is None:
+            return state
+        message = state.messages[at]
+        if message.where in {ACKNOWLEDGED, DEAD} and where != ACKNOWLEDGED:
+            return state
+        if where == WAITING and message.receives >= self.scenario.receives:
+            where = DEAD
+        return state._replace(messages=with_(state.messages, at, message._replace(where=where)))
+
+    # What comes from outside.
+
+    def _time_passes(self, state: ExplorerState) -> Iterator[Step]:
+        busy = len(state.workers) + sum(message.where == WAITING for message in state.messages)
+        if busy > self.scenario.workers:
+            return
+        coming = [at for item in state.items for at in instants(item, self.scenario.expiry)]
+        if self.scenario.expiry:
+            waiting = [message for message in state.messages if message.where == WAITING and message.sent_at]
+            coming += [at for message in waiting for at in last_moments(message.sent_at)]
+        now = min((at for at in coming if at > state.now), default=state.now)
+        if now > state.now and all(now <= worker.until for worker in state.workers):
+            yield self._step(state, ("clock", now - START), state._replace(now=now))
+
+    def _message_steps(self, state: ExplorerState, place: int, message: QueuedMessage) -> Iterator[Step]:
+        if message.where == DEAD and state.redrives:
+            waiting = message._replace(where=WAITING, receives=0, sent_at=state.now)
+            redriven = state._replace(messages=with_(state.messages, place, waiting), redrives=state.redrives - 1)
+            yield self._step(state, (message.name, "is redriven"), redriven, needed=False)
+        if len(state.workers) >= self.scenario.workers or message.where == DEAD:
+            return
+        first = message.where == WAITING
+        for blocked in ("", CIRCUIT_OPEN, SHORT_OF_TIME):
+            if blocked and not (first and self._may(state, "blocked")):
+                break
+            if not first and not self._may(state, "repeated"):
+                break
+            count = message.deliveries + 1
+            where = IN_FLIGHT if first else message.where
+            delivered = message._replace(deliveries=count, receives=message.receives + 1, where=where)
+            after = state._replace(messages=with_(state.messages, place, delivered))
+            if blocked or not first:
+                after = _mishap(after)
+            task = PlaceTask(message.name, count, message.body, message.sent_at, blocked)
+            label = (message.name, "is delivered" if first else "is delivered again", blocked)
+            yield self._spawned(state, after, task, label, needed=first and not blocked)
+
+    def _sweeps(self, state: ExplorerState) -> Iterator[Step]:
+        for request, attempt, due_at in due(self.keys, state.items, state.now):
+            same = [
+                worker.task.copy
+                for worker in state.workers
+                if isinstance(worker.task, PollTask) and worker.task[:3] == (request, attempt, due_at)
+            ]
+            if same and not self._may(state, "repeated"):
+                continue
+            task = PollTask(request, attempt, due_at, max(same) + 1 if same else 0)
+            yield self._spawned(state, _mishap(state) if same else state, task, (task, "starts"), needed=not same)
+
+    def _webhooks(self, state: ExplorerState) -> Iterator[Step]:
+        for at, (key, facts) in enumerate(zip(self.keys, state.facts, strict=True)):
+            if not facts.dials:
+                continue
+            for status in self.scenario.outcomes if facts.webhooks_left else ():
+                reported = tuple(sorted({*facts.reported, status}))
+                told = facts._replace(webhooks_left=facts.webhooks_left - 1, reported=reported)
+                after = state._replace(facts=with_(state.facts, at, told))
+                webhook = WebhookTask(*callback_path(*key), call_id(*key, 1), status, key)
+                if not any(worker.task == webhook for worker in state.workers):
+                    yield self._spawned(state, after, webhook, (webhook, "arrives"), needed=False)
+            if state.forgeries:
+                yield from self._forgeries(state, key)
+
+    def _forgeries(self, state: ExplorerState, key: Key) -> Iterator[Step]:
+        """Webhooks for `key`, sent to the URLs of others."""
+        after = state._replace(forgeries=state.forgeries - 1)
+        for other, item in zip(self.keys, state.items, strict=True):
+            if other == key:
+                continue
+            request, number, right = callback_path(*other)
+            known = "outboundCallId" in plain(item)
+            # With the other's own signature it is AlloMia's mistake. It shows only where the other's call is known.
+            for signature in sorted({callback_path(*key)[2], *({right} if known else ())}):
+                webhook = WebhookTask(request, number, signature, call_id(*key, 1), "failed", key)
+                yield self._spawned(state, after, webhook, (webhook, "arrives"), needed=False)
+
+    def _spawned(self, before: ExplorerState, state: ExplorerState, task: Task, label: Label, *, needed: bool) -> Step:
+        seconds = self.scenario.worker_seconds
+        if isinstance(task, PollTask):
+            seconds = self.scenario.poll_seconds or seconds
+        worker = Worker(task, (), 0, state.now + seconds)
+        workers = (*state.workers, worker)
+        upcoming = next_of(task, ())
+        if isinstance(upcoming, Done):
+            after = self._done(state._replace(workers=workers), len(workers) - 1, worker, (), upcoming)
+            return self._step(before, label, after, needed=needed)
+        since = state.now if upcoming.kind == "clock" else 0
+        after = state._replace(workers=with_workers(workers, len(workers) - 1, worker._replace(since=since)))
+        return self._step(before, label, after, needed=needed)
+
+    def _step(self, before: ExplorerState, label: Label, after: ExplorerState, *, needed: bool = True) -> Step:
+        try:
+            self.check(before, after)
+        except GuaranteeBroken as broken:
+            broken.add_note(" ".join(map(str, label)))
+            raise
+        if not after.mishaps and any(message.where == ACKNOWLEDGED for message in after.messages):
+            # They can't be delivered again.
+            left = tuple(message for message in after.messages if message.where != ACKNOWLEDGED)
+            after = after._replace(messages=left)
+        return Step(label, after, needed)
+
+
+def _after_the_clock(worker: Worker, now: int) -> Iterator[tuple[History, Effect | Done]]:
+    """The worker's next effect apart from the clock. It may have read the clock long ago, or only now."""
+    upcoming = next_of(worker.task, worker.history)
+    if not (isinstance(upcoming, Effect) and upcoming.kind == "clock"):
+        yield worker.history, upcoming
+        return
+    for seen in sorted({worker.since, now}):
+        yield from _after_the_clock(worker._replace(history=(*worker.history, seen), since=seen), now)
+
+
+def _kinds(history: History) -> set[str]:
+    """The kinds of answers in a history."""
+    return {str(answer).partition("\n")[0] for answer in history}
+
+
+def _mishap(state: ExplorerState, *, fault: bool = False) -> ExplorerState:
+    return state._replace(mishaps=state.mishaps - 1, faultless=state.faultless and not fault)

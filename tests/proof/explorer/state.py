@@ -1,0 +1,158 @@
+"""What a schedule is at any moment, and what the table answers to an effect."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from tests.proof.explorer.guarantees import DEADLINE_SECONDS, EXPIRE_AFTER_SECONDS, TERMINAL, Facts, Key, plain
+from tests.proof.explorer.table import ConditionalCheckFailed, Item, TableInMemory
+from tests.proof.explorer.workers import CONDITION, DUE_SHARDS, INVALID, OK, TABLE_NAME, Effect, History, Task
+
+WAITING, IN_FLIGHT, ACKNOWLEDGED, DEAD = "waiting", "in flight", "acknowledged", "dead"
+
+
+class QueuedMessage(NamedTuple):
+    """A message of the call queue, or of its dead-letter queue."""
+
+    name: str
+    body: str
+    about: Key | None
+    sent_at: int
+    deliveries: int = 0
+    receives: int = 0
+    where: str = WAITING
+
+
+class Worker(NamedTuple):
+    task: Task
+    history: History
+    since: int
+    """When it received its last answer, if it reads the clock next; else 0."""
+
+    until: int
+    """When Lambda ends it at the latest."""
+
+    result: str = ""
+    """Its result, until its message is acknowledged."""
+
+
+class ExplorerState(NamedTuple):
+    """All that decides what can happen next."""
+
+    now: int
+    items: tuple[str, ...]
+    facts: tuple[Facts, ...]
+    messages: tuple[QueuedMessage, ...]
+    workers: tuple[Worker, ...]
+    kept: tuple[str, ...]
+    """The messages on the invalid-message queue."""
+
+    mishaps: int
+    """How many may still happen."""
+
+    faultless: bool
+    """Whether no part of this stack was killed or out of reach so far."""
+
+    redrives: int
+    forgeries: int
+
+
+class Step(NamedTuple):
+    label: tuple[object, ...]
+    state: ExplorerState
+    needed: bool
+    """Whether it happens sooner or later. A mishap or a webhook may never happen."""
+
+
+def with_[T](values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
+    return (*values[:place], value, *values[place + 1 :])
+
+
+def with_workers(workers: tuple[Worker, ...], place: int, *instead: Worker) -> tuple[Worker, ...]:
+    """The workers with one replaced. Their order doesn't depend on which came first."""
+    return tuple(sorted((*workers[:place], *instead, *workers[place + 1 :]), key=_rank))
+
+
+@functools.lru_cache(500_000)
+def _rank(worker: Worker) -> str:
+    return repr(worker)
+
+
+def dump(item: Item | None) -> str:
+    return json.dumps(item, sort_keys=True) if item else ""
+
+
+@functools.cache
+def target(effect: Effect) -> tuple[Key, str]:
+    """The attempt that an effect on the table is for, and what it does to it, for the reader."""
+    arguments = json.loads(effect.arguments)
+    key = arguments.get("Key") or arguments["Item"]
+    status = arguments.get("ExpressionAttributeValues", {}).get(":status") or arguments.get("Item", {}).get("status")
+    words = effect.kind if effect.kind == "read" else f"{effect.kind} {status['S'] if status else 'due time'}"
+    return (key["requestId"]["S"], int(key["attempt"]["N"])), words
+
+
+@functools.cache
+def item_read(item: str, effect: Effect) -> str:
+    """The answer to a read of an item."""
+    key, _ = target(effect)
+    table = TableInMemory({key: json.loads(item)} if item else {})
+    found = table.get_item(**json.loads(effect.arguments)).get("Item")
+    return f"{OK}\n{dump(found) or '{}'}"
+
+
+@functools.cache
+def item_written(item: str, effect: Effect) -> tuple[str, str]:
+    """The item after a write, and the answer to the write."""
+    arguments = json.loads(effect.arguments)
+    key, _ = target(effect)
+    table = TableInMemory({key: json.loads(item)} if item else {})
+    try:
+        answer = table.put_item(**arguments) if effect.kind == "put" else table.update_item(**arguments)
+    except ConditionalCheckFailed as error:
+        found: Any = error.response
+        return item, f"{CONDITION}\n{dump(found.get('Item'))}"
+    except ClientError:
+        return item, INVALID
+    return dump(table.items[key]), f"{OK}\n{dump(answer.get('Attributes')) or '{}'}"
+
+
+@functools.cache
+def instants(item: str, expiry: bool) -> tuple[int, ...]:
+    """The times at which something changes for an attempt by the clock alone."""
+    values = plain(item)
+    if not values or values["status"] in TERMINAL:
+        return ()
+    found = {int(values["dueAt"])} if "dueAt" in values else set()
+    if "dispatchedAt" in values:
+        found.add(values["dispatchedAt"] + DEADLINE_SECONDS)
+    if expiry and values["status"] == "scheduled":
+        found |= set(last_moments(values["createdAt"]))
+    return tuple(found)
+
+
+def last_moments(created_at: int) -> tuple[int, int]:
+    """The last second in which a request may be dialled, and the one after."""
+    return created_at + EXPIRE_AFTER_SECONDS, created_at + EXPIRE_AFTER_SECONDS + 1
+
+
+@functools.lru_cache(100_000)
+def due(keys: tuple[Key, ...], items: tuple[str, ...], now: int) -> tuple[tuple[str, int, int], ...]:
+    """What a sweep finds in the index of due attempts."""
+    table = TableInMemory({key: json.loads(item) for key, item in zip(keys, items, strict=True) if item})
+    found = []
+    for shard in range(DUE_SHARDS):
+        page = table.query(
+            TableName=TABLE_NAME,
+            IndexName="due",
+            KeyConditionExpression="dueShard = :shard AND dueAt <= :sweptAt",
+            ExpressionAttributeValues={":shard": {"N": str(shard)}, ":sweptAt": {"N": str(now)}},
+        )
+        found += [
+            (item["requestId"]["S"], int(item["attempt"]["N"]), int(item["dueAt"]["N"])) for item in page["Items"]
+        ]
+    return tuple(found)
