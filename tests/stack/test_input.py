@@ -98,7 +98,7 @@ class Gateway:
         kind = "application/octet-stream" if case.is_base64 else "application/json"
         parts = "/".join(quote(part, safe="") for part in (case.request_id, case.attempt, case.signature))
         target = self._base + (case.target or f"/webhooks/allomia/{parts}")
-        headers = case.headers if case.target else {"Content-Type": kind}
+        headers = dict(case.headers) if case.target else {"Content-Type": kind}
         self._connection.putrequest(case.method, target, skip_accept_encoding=True)
         for name, value in ({"Content-Length": str(len(body))} | headers).items():
             self._connection.putheader(name, value)
