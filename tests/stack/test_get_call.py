@@ -218,9 +218,8 @@ def environment(world: LocalEnvironment) -> dict[str, str]:
     role = iam.create_role(
         RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     )["Role"]["Arn"]
-    (policy,) = (
-        block for block in fences(read("docs/integrate/status-api.md"), "json") if "execute-api:Invoke" in block
-    )
+    shown = fences(read("docs/integrate/status-api.md"), "json")
+    (policy,) = (block for block in shown if "execute-api:Invoke" in block)
     policy = policy.replace("the output StatusApiArn", world.stack.outputs["StatusApiArn"])
     iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policy)
     given = sts.assume_role(RoleArn=role, RoleSessionName=name)["Credentials"]
