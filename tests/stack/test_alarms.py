@@ -64,7 +64,11 @@ class Watch:
         """See the alarm go off by a metric that the local cloud's Lambda has reported."""
         alarm = self._quiet(logical_id)
         assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
-        assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": self.world.stack.resources[function]}]
+        name = self.world.stack.resources[function]
+        assert alarm["Dimensions"] == [
+            {"Name": "FunctionName", "Value": name},
+            {"Name": "Resource", "Value": f"{name}:live"},
+        ]
         self.report({"Namespace": "Tests", "MetricName": "Anything", "Values": [0]})  # alarms are looked at with each
         self._hear(alarm)
 
