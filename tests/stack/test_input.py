@@ -20,7 +20,7 @@ from tests.stack.conftest import wait_until
 TURNED_AWAY = {400, 403, 404, 405, 414, 431}
 """What the gateway may say by itself to a path or a header that the function never sees."""
 
-LOGGED = {"level", "message", "timestamp", "service", "requestId", "attempt", "status"}
+LOGGED = {"level", "message", "timestamp", "service", "organization", "requestId", "attempt", "status"}
 
 _serialize = TypeSerializer().serialize
 
