@@ -69,7 +69,7 @@ class Facts(NamedTuple):
     """How many webhooks AlloMia may still send."""
 
     parked_until: int = 0
-    """While it is parked: before this time it must not be dialled."""
+    """Before this time it must not be dialled: it was parked, or AlloMia sent `Retry-After`."""
 
 
 @functools.lru_cache(200_000)
@@ -91,7 +91,7 @@ def parked_until(old_item: str, item: str, old_until: int) -> int:
     """Until when an attempt must not be dialled, after its record changed. A lease moves the due time, and not this."""
     before, after = plain(old_item), plain(item)
     if after.get("status") != "scheduled":
-        return 0
+        return old_until if before.get("status") == after.get("status") == "dispatching" else 0
     return int(after["dueAt"]) if before.get("timesParked", 0) != after["timesParked"] else old_until
 
 
@@ -135,13 +135,11 @@ def _check_left(name: str, status: str, item: dict[str, Any]) -> None:
 
 
 def _check_parking(name: str, old_status: str, status: str, old: Facts, facts: Facts, now: int) -> None:
-    if old_status != "scheduled":
-        return
-    if status == "dispatching" and now < old.parked_until:
+    if old_status == "scheduled" and status == "dispatching" and now < old.parked_until:
         early = old.parked_until - now
         raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} is to be dialled {early} s before its backoff has passed")
     if status == "scheduled" and facts.parked_until < old.parked_until:
-        raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} was parked again, and its backoff became shorter")
+        raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} is parked for less time than it had to wait")
 
 
 def _check_truth(name: str, status: str, item: dict[str, Any], facts: Facts, its_call: str) -> None:

@@ -1,8 +1,8 @@
 """Runs the explorer on mutated copies of the layer: `python -m tests.proof.explorer.mutants [NAME…]`.
 
-Each copy is explored in a process of its own, which imports the copy in the layer's place. These processes are forked
-from one that has imported only what the layer needs of others, since that is what takes the time. One line of JSON for
-each mutation comes out, as soon as it is known.
+Each copy is explored in a process of its own, which imports the copy instead of the layer. These processes are forked
+from one that has imported the layer's dependencies, since importing them takes longest. It prints one line of JSON for
+each mutation, as soon as its result is known.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import httpx  # noqa: F401
 import pydantic  # noqa: F401
 
 from tests.proof.explorer.mutations import MUTATIONS, Mutation
+from tests.proof.explorer.operators import apply
 
 ROOT = Path(__file__).resolve().parents[3]
 LAYER = ROOT / "layers/outbound_calls/outbound_calls"
@@ -29,28 +30,28 @@ AT_ONCE = 2
 
 
 class Catch(NamedTuple):
-    """What the explorer said of one mutation."""
+    """The explorer's result for one mutation: the guarantee that it found broken, if any, and how."""
 
     name: str
-    promise: str | None
-    words: str
+    guarantee: str | None
+    detail: str
     seconds: float
 
 
 def mutate(mutation: Mutation, folder: Path) -> None:
-    """Copy the layer into a folder, with the mistake in it."""
+    """Copy the layer into a folder, with the mistake in it.
+
+    Raises:
+        DoesNotApply: The layer has no place, or more than one, for one of the changes.
+    """
     copy = folder / LAYER.name
     shutil.copytree(LAYER, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, old, new in ((mutation.module, mutation.old, mutation.new), *mutation.also):
-        module = copy / name
-        source = module.read_text()
-        if (found := source.count(old)) != 1:
-            raise ValueError(f"{mutation.name}: its text is in {name} {found} times, and not once: {old}")
-        module.write_text(source.replace(old, new))
+    for change in mutation.changes:
+        apply(change.operator, change.target, copy)
 
 
 def hunt(mutation: Mutation) -> Catch:
-    """Explore the scenario in which the mutation shows. For a process that has not imported the layer."""
+    """Explore the scenario in which the mutation shows. For a process that has not imported the layer yet."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         mutate(mutation, Path(folder))
@@ -60,12 +61,12 @@ def hunt(mutation: Mutation) -> Catch:
         from tests.proof.explorer.search import Violation, explore
 
         assert sys.modules["outbound_calls"].__file__ == f"{folder}/outbound_calls/__init__.py"
-        promise, words = None, "not caught"
+        guarantee, detail = None, "not caught"
         try:
             explore(SCENARIOS[mutation.scenario])
         except Violation as violation:
-            promise, words = violation.promise, str(violation)
-    return Catch(mutation.name, promise, words, time.monotonic() - began)
+            guarantee, detail = violation.guarantee, str(violation)
+    return Catch(mutation.name, guarantee, detail, time.monotonic() - began)
 
 
 def _in_a_fork(mutation: Mutation) -> int:
@@ -74,10 +75,10 @@ def _in_a_fork(mutation: Mutation) -> int:
         return child
     try:
         catch = hunt(mutation)
-    except BaseException:  # noqa: BLE001 - told to the parent
+    except BaseException:  # noqa: BLE001 - the parent reports it
         catch = Catch(mutation.name, None, traceback.format_exc(), 0.0)
-    # One write of less than a pipe's buffer, so that two processes' lines do not mix.
-    os.write(sys.stdout.fileno(), (json.dumps(catch._replace(words=catch.words[:3000])) + "\n").encode())
+    # One write of less than a pipe's buffer, so that the lines of two processes don't mix.
+    os.write(sys.stdout.fileno(), (json.dumps(catch._replace(detail=catch.detail[:3000])) + "\n").encode())
     os._exit(0)
 
 

@@ -1,405 +1,457 @@
-"""Deliberate mistakes, each a small change to the layer's source, that the explorer must catch.
-
-`old` must be found exactly once in the module, so that this list cannot rot unnoticed.
-"""
+"""Deliberate mistakes that the explorer must catch. Each names functions of the layer, and what to change in them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from tests.proof.explorer.guarantees import Guarantee
+from tests.proof.explorer.operators import (
+    Change,
+    Operator,
+    add_argument,
+    add_element,
+    allow_transition,
+    always,
+    default_result,
+    drop_argument,
+    drop_call,
+    drop_case,
+    drop_condition,
+    drop_element,
+    drop_if,
+    drop_key,
+    drop_placeholder,
+    forbid_transition,
+    in_case,
+    in_handler,
+    move_call_before,
+    negate_test,
+    replace_argument,
+    replace_call,
+    replace_constant,
+    replace_name,
+    swallow_exceptions,
+)
+
 
 class Mutation(NamedTuple):
     name: str
-    module: str
-    old: str
-    new: str
+    changes: tuple[Change, ...]
     scenario: str
-    """Where it shows."""
+    """The scenario in which it shows."""
 
-    promise: str
-    """Which promise it breaks there."""
-
-    also: tuple[tuple[str, str, str], ...] = ()
-    """Further changes (module, old, new), where the layer guards a promise twice."""
+    guarantee: Guarantee
+    """The guarantee that it breaks there."""
 
 
-MUTATIONS = (
-    Mutation(
+def _mutation(name: str, scenario: str, guarantee: Guarantee, *changes: tuple[str, Operator]) -> Mutation:
+    return Mutation(name, tuple(Change(*change) for change in changes), scenario, guarantee)
+
+
+_TABLE = "adapters.calls_table.CallsTable"
+_ALLOMIA = "adapters.allomia.AllomiaClient"
+_PLACE = "use_cases.place.PlaceCalls"
+_RECEIVE = "use_cases.receive.ReceiveWebhooks"
+_POLL = "use_cases.sweep.PollCalls"
+_TRANSITIONS = "domain.transitions.TRANSITIONS"
+
+_CLAIM = (
+    _mutation(
         "the claim is written after the POST",
-        "place.py",
-        "            now, claim_id = self.clock(), self.new_claim_id()\n",
-        "            answer = self._post(request, callback_url) if request else None\n"
-        "            now, claim_id = self.clock(), self.new_claim_id()\n",
         "one request",
-        "claimed before dialled",
-        (
-            (
-                "place.py",
-                "            answer = self._post(call.request, callback_url)\n",
-                "            answer = answer or self._post(call.request, callback_url)\n",
-            ),
-        ),
+        Guarantee.CLAIMED_BEFORE_DIALLED,
+        (f"{_PLACE}._dial", replace_call("_post", "self._post(attempt.request, callback_url)")),
+        (f"{_PLACE}._dial", move_call_before("_post", "claim")),
     ),
-    Mutation(
+    _mutation(
         "a new attempt is claimed although it has a record",
-        "ledger.py",
-        'ConditionExpression="attribute_not_exists(requestId)",\n',
-        'ConditionExpression="attribute_not_exists(nothing)",\n',
         "one request",
-        "one dial",
+        Guarantee.ONE_DIAL,
+        (f"{_TABLE}._put", drop_argument("put_item", "ConditionExpression")),
     ),
-    Mutation(
-        "a claim that stands is taken for one's own",
-        "ledger.py",
-        'return item.get("claimId") == claim_id and item.get("status") == Status.DISPATCHING.value',
-        'return item.get("status") == Status.DISPATCHING.value',
+    _mutation(
+        "another worker's claim counts as one's own",
         "one request",
-        "one dial",
+        Guarantee.ONE_DIAL,
+        ("adapters.calls_table._is_claim", drop_condition("claimId")),
     ),
-    Mutation(
-        "one's own claim is not known again when the SDK sent it twice",
-        "ledger.py",
-        "return owner is not None and _is_claim(_found(error), owner)",
-        "return False",
+    _mutation(
+        "a new attempt's claim that the SDK sent twice doesn't count as one's own",
         "one request",
-        "right end",
+        Guarantee.RIGHT_END,
+        (f"{_TABLE}._put", replace_call("_is_claim", "False")),
     ),
-    Mutation(
-        "a parked attempt's claim is not known again when the SDK sent it twice",
-        "ledger.py",
-        "if item is None or not (written or _is_claim(item, claim_id)):",
-        "if item is None or not written:",
+    _mutation(
+        "a parked attempt's claim that the SDK sent twice doesn't count as one's own",
         "parked more than once",
-        "right end",
+        Guarantee.RIGHT_END,
+        (f"{_TABLE}.claim", drop_condition("_is_claim")),
     ),
-    Mutation(
+    _mutation(
         "a claimed attempt may be claimed",
-        "lifecycle.py",
-        "Status.DISPATCHING: frozenset({Status.SCHEDULED, ",
-        "Status.DISPATCHING: frozenset({Status.DISPATCHING, Status.SCHEDULED, ",
         "parked more than once",
-        "one dial",
+        Guarantee.ONE_DIAL,
+        (_TRANSITIONS, allow_transition("DISPATCHING", "DISPATCHING")),
     ),
-    Mutation(
-        "the claim arms no poll",
-        "ledger.py",
-        '"dueAt": math.ceil(due_at),\n            "pollDelay": poll_delay,',
-        '**({"dueAt": math.ceil(due_at)} if status is Status.SCHEDULED else {}),\n            "pollDelay": poll_delay,',
-        "one request",
-        "armed",
-    ),
-    Mutation(
-        "settle has no condition",
-        "ledger.py",
-        "Status.CALLING, sets, where=_Where(claim_id=call.claim_id))",
-        "Status.CALLING, sets)",
-        "one request",
-        "outcome stays",
-        (
-            (
-                "lifecycle.py",
-                "ALLOMIA_OUTCOMES | {Status.REJECTED}, frozenset[Status]()),",
-                "ALLOMIA_OUTCOMES | {Status.REJECTED}, frozenset({Status.CALLING})),",
-            ),
-        ),
-    ),
-    Mutation(
-        "settle drops the due time",
-        "ledger.py",
-        "Status.CALLING, sets, where=_Where(claim_id=call.claim_id))",
-        'Status.CALLING, sets, removes=("dueAt",), where=_Where(claim_id=call.claim_id))',
-        "one request",
-        "armed",
-    ),
-    Mutation(
-        "settle forgets the call's id",
-        "ledger.py",
-        'sets = {"outboundCallId": outbound_call_id, "contactId": contact_id}',
-        'sets = {"contactId": contact_id}',
-        "one request",
-        "true outcome",
-    ),
-    Mutation(
-        "a read timeout counts as nothing sent",
-        "allomia.py",
-        "(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)",
-        "(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ReadTimeout)",
-        "every answer",
-        "one dial",
-    ),
-    Mutation(
-        "the POST is sent again after a read timeout",
-        "allomia.py",
-        "        except httpx.RequestError as error:\n            return Ambiguous(type(error).__name__)",
-        "        except httpx.ReadTimeout:\n            return self.place_call(request, callback_url)\n"
-        "        except httpx.RequestError as error:\n            return Ambiguous(type(error).__name__)",
-        "every answer",
-        "one dial",
-    ),
-    Mutation(
-        "a 500 counts as nothing accepted",
-        "allomia.py",
-        "            case _:\n                return Ambiguous(said)",
-        "            case _:\n                return NotAccepted(said)",
-        "every answer",
-        "one dial",
-    ),
-    Mutation(
-        "a 503 without Retry-After counts as nothing accepted",
-        "allomia.py",
-        "if (wait := _retry_after(response)) is not None:",
-        "if (wait := _retry_after(response) or 0.0) is not None:",
-        "every answer",
-        "one dial",
-    ),
-    Mutation(
-        "a 408 counts as refused for good",
-        "allomia.py",
-        "            case HTTPStatus.REQUEST_TIMEOUT:\n                return Ambiguous(said)\n",
-        "",
-        "every answer",
-        "true outcome",
-    ),
-    Mutation(
-        "an answer that cannot be read counts as refused",
-        "allomia.py",
-        'return Ambiguous(f"{said}, unreadable: {refusal.field}")',
-        'return Refused(f"{said}, unreadable: {refusal.field}")',
-        "every answer",
-        "true outcome",
-    ),
-    Mutation(
-        "an ambiguous answer parks the attempt",
-        "place.py",
-        "            case Ambiguous(reason):\n",
-        "            case Ambiguous(reason):\n                self.ledger.unclaim(call, self.clock() + 30, reason)\n",
-        "every answer",
-        "one dial",
-    ),
-    Mutation(
-        "parking asks for no claim id",
-        "ledger.py",
-        "_Where(status=Status.DISPATCHING, claim_id=call.claim_id)",
-        "_Where(status=Status.DISPATCHING)",
-        "writes sent twice",
-        "one dial",
-    ),
-    Mutation(
-        "parking again takes a claimed attempt as well",
-        "ledger.py",
-        "return self._park(key, due_at, reason, _Where(status=Status.SCHEDULED, times_parked=times_parked))",
-        "return self._park(key, due_at, reason, _Where(times_parked=times_parked))",
+    _mutation(
+        "a claim isn't bound to how often the attempt was parked",
         "parked more than once",
-        "one dial",
+        Guarantee.BACKOFF,
+        (f"{_TABLE}.claim", drop_condition("times_parked")),
     ),
-    Mutation(
-        "parking loses the request",
-        "ledger.py",
-        'removes=("claimId", "dispatchedAt"),',
-        'removes=("claimId", "dispatchedAt", "request"),',
+    _mutation(
+        "the claim sets no due time",
         "one request",
-        "armed",
+        Guarantee.ARMED,
+        (f"{_TABLE}.claim", drop_key("dueAt")),
     ),
-    Mutation(
-        "a refusal is acknowledged and not recorded",
-        "place.py",
-        "            case Refused(words):\n                return self._reject(call, words)",
-        "            case Refused(words):\n                return Placement(Placed.REJECTED, key, words)",
-        "every answer",
-        "right end",
-    ),
-    Mutation(
-        "a call that was put off is acknowledged and not recorded",
-        "place.py",
-        "            self.ledger.schedule(key, request, now, due_at, reason)\n            if request",
-        "            True\n            if request",
-        "one request",
-        "armed",
-    ),
-    Mutation(
-        "an unreadable message is acknowledged and not kept",
-        "place.py",
-        "            self.rejected.keep(message, refusal)\n",
-        "",
-        "an unreadable message",
-        "armed",
-    ),
-    Mutation(
-        "a message is acknowledged although the table is out of reach",
-        "place.py",
-        "            return Placement(Placed.REFUSED, None, str(refusal))\n",
-        "            return Placement(Placed.REFUSED, None, str(refusal))\n"
-        "        except Exception:\n            return Placement(Placed.DUPLICATE, None)\n",
-        "one request",
-        "armed",
-    ),
-    Mutation(
-        "a webhook is answered before it is recorded",
-        "receive.py",
-        "        record = self.ledger.record(key, outcome, self.clock())\n",
-        "        from outbound_calls.ledger import Record\n        record = Record(Recorded.STORED, None)\n",
-        "one request",
-        "acknowledged when recorded",
-    ),
-    Mutation(
-        "the webhook's signature is not checked",
-        "receive.py",
-        "return key if self.callbacks.verify(key, webhook.signature) else None",
-        "return key",
-        "two requests",
-        "true outcome",
-    ),
-    Mutation(
-        "the webhook ignores the attempt",
-        "receive.py",
-        "request_id=webhook.request_id, attempt=int(webhook.attempt))",
-        "request_id=webhook.request_id, attempt=1)",
-        "a redial",
-        "true outcome",
-    ),
-    Mutation(
-        "the signature leaves the attempt out",
-        "callbacks.py",
-        'signed = f"{_VERSION}\\n{key.request_id}\\n{key.attempt}".encode()',
-        'signed = f"{_VERSION}\\n{key.request_id}".encode()',
-        "a redial",
-        "true outcome",
-    ),
-    Mutation(
-        "an outcome that names another call is recorded",
-        "ledger.py",
-        "        if where.outbound_call_id:\n",
-        "        if where.outbound_call_id and where.due_at:\n",
-        "two requests",
-        "true outcome",
-    ),
-    Mutation(
-        "an outcome is written over an outcome",
-        "lifecycle.py",
-        "**dict.fromkeys(ALLOMIA_OUTCOMES | {Status.REJECTED}, frozenset[Status]()),",
-        "**dict.fromkeys(ALLOMIA_OUTCOMES | {Status.REJECTED}, ALLOMIA_OUTCOMES),",
-        "one request",
-        "outcome stays",
-    ),
-    Mutation(
-        "unknown is written over an outcome",
-        "lifecycle.py",
-        "**dict.fromkeys(ALLOMIA_OUTCOMES | {Status.REJECTED}, frozenset[Status]()),",
-        "**dict.fromkeys(ALLOMIA_OUTCOMES | {Status.REJECTED}, frozenset({Status.UNKNOWN})),",
-        "one request",
-        "outcome stays",
-        (("poll.py", "return self._record(call, outcome, unless_moved=call)", "return self._record(call, outcome)"),),
-    ),
-    Mutation(
-        "unknown is never replaced by the outcome",
-        "lifecycle.py",
-        "    Status.UNKNOWN: ALLOMIA_OUTCOMES,\n",
-        "    Status.UNKNOWN: frozenset(),\n",
-        "one request",
-        "acknowledged when recorded",
-    ),
-    Mutation(
-        "the request is kept when the attempt has ended",
-        "ledger.py",
-        '"pollDelay", "request", "claimId"',
-        '"pollDelay", "claimId"',
-        "one request",
-        "nothing kept",
-    ),
-    Mutation(
-        "the due time is kept when the attempt has ended",
-        "ledger.py",
-        '_WORK_LEFT = ("dueShard", "dueAt", ',
-        "_WORK_LEFT = (",
-        "one request",
-        "nothing kept",
-    ),
-    Mutation(
-        "an early webhook is refused while the POST is under way",
-        "lifecycle.py",
-        "Status.REJECTED, Status.UNKNOWN})\n    | ALLOMIA_OUTCOMES,",
-        "Status.REJECTED, Status.UNKNOWN}),",
-        "one request",
-        "acknowledged when recorded",
-    ),
-    Mutation(
-        "the lease has no condition",
-        "ledger.py",
-        '            "#dueAt = :seen",\n            {"now": int(now), "step": step, "seen": due.due_at},',
-        '            "",\n            {"now": int(now), "step": step},',
-        "one request",
-        "own faults only",
-    ),
-    Mutation(
-        "the lease asks only that there is work left",
-        "ledger.py",
-        '            "#dueAt = :seen",\n            {"now": int(now), "step": step, "seen": due.due_at},',
-        '            "attribute_exists(#dueAt)",\n            {"now": int(now), "step": step},',
-        "one request",
-        "one lease",
-    ),
-    Mutation(
-        "the lease takes the attempt out of the index",
-        "ledger.py",
-        '"SET #dueAt = :now + #pollDelay, #pollDelay = #pollDelay + :step",',
-        '"SET #wasDueAt = :now + #pollDelay, #pollDelay = #pollDelay + :step REMOVE #dueAt",',
-        "one request",
-        "armed",
-    ),
-    Mutation(
-        "bringing a look forward has no condition",
-        "ledger.py",
-        '"SET #dueAt = :due", "#dueAt = :seen", {"due": due_at, "seen": call.due_at})',
-        '"SET #dueAt = :due", "", {"due": due_at})',
-        "one request",
-        "outcome stays",
-    ),
-    Mutation(
-        "giving up is not bound to the lease",
-        "poll.py",
-        "return self._record(call, outcome, unless_moved=call)",
-        "return self._record(call, outcome)",
-        "slow workers",
-        "deadline",
-    ),
-    Mutation(
-        "giving up is bound to the due time alone",
-        "ledger.py",
-        "claim_id=unless_moved.claim_id if unless_moved else None,",
-        "claim_id=None,",
-        "slow workers",
-        "deadline",
-    ),
-    Mutation(
-        "the deadline is never reached",
-        "poll.py",
-        "if now >= deadline_at:",
-        "if now >= deadline_at and call.outbound_call_id:",
-        "one request",
-        "an end",
-    ),
-    Mutation(
-        "the deadline is counted from the request",
-        "poll.py",
-        "self.schedule.deadline_at(call.dispatched_at or call.created_at)",
-        "self.schedule.deadline_at(call.created_at)",
+    _mutation(
+        "the claim keeps the park reason",
         "parked more than once",
-        "deadline",
-    ),
-    Mutation(
-        "a parked attempt is never released",
-        "poll.py",
-        "            self.queue.release(call)\n",
-        "",
-        "parked more than once",
-        "an end",
-    ),
-    Mutation(
-        "what a poll learned is not recorded",
-        "poll.py",
-        "                return self._record(call, outcome)\n",
-        "                return waiting\n",
-        "one request",
-        "right end",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_TABLE}.claim", drop_argument("_move", "removes")),
     ),
 )
+
+_SETTLE = (
+    _mutation(
+        "settling has no condition",
+        "one request",
+        Guarantee.OUTCOME_STAYS,
+        (f"{_TABLE}.settle", drop_condition("claim_id")),
+        (_TRANSITIONS, allow_transition("COMPLETED", "CALLING")),
+    ),
+    _mutation(
+        "settling drops the due time",
+        "one request",
+        Guarantee.ARMED,
+        (f"{_TABLE}.settle", add_argument("_move", "removes", "('dueAt',)")),
+    ),
+    _mutation(
+        "settling loses the call's id",
+        "one request",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_TABLE}.settle", drop_key("outboundCallId")),
+    ),
+)
+
+_ANSWERS = (
+    _mutation(
+        "a read timeout counts as nothing sent",
+        "every answer",
+        Guarantee.ONE_DIAL,
+        ("adapters.allomia._NOTHING_SENT", add_element("httpx.ReadTimeout", beside="ConnectTimeout")),
+    ),
+    _mutation(
+        "the POST is sent again after a lost answer",
+        "every answer",
+        Guarantee.ONE_DIAL,
+        (
+            f"{_ALLOMIA}.place_call",
+            in_handler("httpx.RequestError", replace_call("Ambiguous", "self.place_call(request, callback_url)")),
+        ),
+    ),
+    _mutation(
+        "a 500 counts as nothing accepted",
+        "every answer",
+        Guarantee.ONE_DIAL,
+        (
+            f"{_ALLOMIA}._place_answer",
+            in_case("_", replace_call("Ambiguous", "NotAccepted(ParkReason.RATE_LIMITED, status)")),
+        ),
+    ),
+    _mutation(
+        "a 503 without Retry-After counts as nothing accepted",
+        "every answer",
+        Guarantee.ONE_DIAL,
+        (f"{_ALLOMIA}._place_answer", in_case("HTTPStatus.SERVICE_UNAVAILABLE", default_result("_retry_after", 0.0))),
+    ),
+    _mutation(
+        "a 408 counts as declined",
+        "every answer",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_ALLOMIA}._place_answer", drop_case("HTTPStatus.REQUEST_TIMEOUT")),
+    ),
+    _mutation(
+        "an unreadable answer counts as declined",
+        "every answer",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_name("Ambiguous", "Declined"))),
+    ),
+    _mutation(
+        "an ambiguous answer parks the attempt",
+        "every answer",
+        Guarantee.ONE_DIAL,
+        (
+            f"{_PLACE}._settle",
+            in_case("Ambiguous", replace_call("Placement", "self._park(attempt, ParkReason.ALLOMIA_UNREACHABLE)")),
+        ),
+    ),
+    _mutation(
+        "a declined request is acknowledged and not recorded",
+        "every answer",
+        Guarantee.RIGHT_END,
+        (
+            f"{_PLACE}._settle",
+            in_case("Declined", replace_call("_rejection", "Placement(PlaceResult.REJECTED, attempt.key)")),
+        ),
+    ),
+    _mutation(
+        "the backoff ignores what AlloMia asked for",
+        "every answer",
+        Guarantee.BACKOFF,
+        (f"{_PLACE}._settle", in_case("NotAccepted", replace_call("_min_wait_seconds", "0.0"))),
+    ),
+)
+
+_PARK = (
+    _mutation(
+        "parking a claimed attempt doesn't ask for its claim",
+        "writes sent twice",
+        Guarantee.ONE_DIAL,
+        (f"{_TABLE}.park", drop_condition("claim_id")),
+    ),
+    _mutation(
+        "parking a parked attempt takes a claimed one as well",
+        "parked more than once",
+        Guarantee.ONE_DIAL,
+        (f"{_TABLE}.park", drop_condition("status", beside="times_parked")),
+    ),
+    _mutation(
+        "parking a parked attempt isn't bound to how often it was parked",
+        "parked at the start",
+        Guarantee.BACKOFF,
+        (f"{_TABLE}.park", drop_condition("times_parked", beside="status")),
+    ),
+    _mutation(
+        "parking isn't counted",
+        "parked more than once",
+        Guarantee.OWN_FAULTS_ONLY,
+        (f"{_TABLE}.park", drop_argument("_move", "increments")),
+    ),
+    _mutation(
+        "parking loses the request",
+        "one request",
+        Guarantee.ARMED,
+        (f"{_TABLE}.park", add_element("'request'", beside="claimId")),
+    ),
+    _mutation(
+        "an attempt that can't be dialled now is acknowledged and not parked",
+        "one request",
+        Guarantee.RIGHT_END,
+        (f"{_PLACE}._park", replace_call("table.park", "True")),
+    ),
+    _mutation(
+        "a dispatch message is tried however often the attempt was parked since",
+        "parked more than once",
+        Guarantee.BACKOFF,
+        (f"{_PLACE}._dispatch", drop_condition("times_parked")),
+    ),
+    _mutation(
+        "a parked attempt is never dispatched",
+        "parked more than once",
+        Guarantee.AN_END,
+        (f"{_POLL}.poll", drop_call("send_dispatch")),
+    ),
+)
+
+_POLICY = (
+    _mutation(
+        "a request never expires",
+        "a day passes",
+        Guarantee.EXPIRY,
+        ("policy.decision.decide", drop_if("expires_at")),
+    ),
+    _mutation(
+        "a request expires at once",
+        "one request",
+        Guarantee.EXPIRY,
+        ("policy.decision.decide", negate_test("expires_at")),
+    ),
+    _mutation(
+        "a request's age counts from its delivery",
+        "a day passes",
+        Guarantee.EXPIRY,
+        (f"{_PLACE}._new_attempt", always("sent_at")),
+    ),
+    _mutation(
+        "a rejection takes a claimed attempt as well",
+        "a day passes",
+        Guarantee.ONE_DIAL,
+        (f"{_TABLE}.reject", drop_condition("status")),
+    ),
+    _mutation(
+        "a rejected request is kept",
+        "a day passes",
+        Guarantee.NOTHING_KEPT,
+        (f"{_TABLE}.reject", drop_call("item.pop")),
+    ),
+    _mutation(
+        "an expired request is acknowledged and not recorded",
+        "a day passes",
+        Guarantee.ARMED,
+        (f"{_PLACE}._reject", replace_call("table.reject", "self.table.record(attempt.key, outcome, self.clock())")),
+    ),
+)
+
+_MESSAGES = (
+    _mutation(
+        "an unreadable message is acknowledged and not kept",
+        "an unreadable message",
+        Guarantee.ARMED,
+        (f"{_PLACE}.place", drop_call("invalid_messages.keep")),
+    ),
+    _mutation(
+        "a message is acknowledged although the table is out of reach",
+        "one request",
+        Guarantee.ARMED,
+        (f"{_PLACE}.place", swallow_exceptions("Placement(PlaceResult.DUPLICATE, None)")),
+    ),
+)
+
+_WEBHOOKS = (
+    _mutation(
+        "a webhook is answered and not recorded",
+        "one request",
+        Guarantee.ACKNOWLEDGED_WHEN_RECORDED,
+        (
+            f"{_RECEIVE}.receive",
+            replace_call("table.record", "type('Recording', (), {'result': RecordResult.STORED, 'attempt': None})()"),
+        ),
+    ),
+    _mutation(
+        "the webhook's signature isn't checked",
+        "two requests",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_RECEIVE}._verified", replace_call("callbacks.verify", "True")),
+    ),
+    _mutation(
+        "the webhook's attempt number is ignored",
+        "a redial",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_RECEIVE}._verified", replace_argument("AttemptKey", 1, "1")),
+    ),
+    _mutation(
+        "the signature doesn't cover the attempt number",
+        "a redial",
+        Guarantee.TRUE_OUTCOME,
+        ("adapters.callback_urls.sign", drop_placeholder("number")),
+    ),
+    _mutation(
+        "an outcome of another call is recorded",
+        "two requests",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_TABLE}.record", drop_condition("outbound_call_id")),
+    ),
+)
+
+_OUTCOMES = (
+    _mutation(
+        "an outcome replaces an outcome",
+        "one request",
+        Guarantee.OUTCOME_STAYS,
+        (_TRANSITIONS, allow_transition("COMPLETED", "NO_ANSWER")),
+    ),
+    _mutation(
+        "unknown replaces an outcome",
+        "one request",
+        Guarantee.OUTCOME_STAYS,
+        (_TRANSITIONS, allow_transition("COMPLETED", "UNKNOWN")),
+        (f"{_TABLE}.give_up", drop_condition("claim_id")),
+        (f"{_TABLE}.give_up", drop_condition("due_at")),
+    ),
+    _mutation(
+        "an outcome never replaces unknown",
+        "one request",
+        Guarantee.ACKNOWLEDGED_WHEN_RECORDED,
+        (_TRANSITIONS, forbid_transition("UNKNOWN", "COMPLETED")),
+    ),
+    _mutation(
+        "an outcome that comes before the answer to the POST is not recorded",
+        "one request",
+        Guarantee.ACKNOWLEDGED_WHEN_RECORDED,
+        (_TRANSITIONS, forbid_transition("DISPATCHING", "COMPLETED")),
+    ),
+    _mutation(
+        "the request is kept when the attempt has ended",
+        "one request",
+        Guarantee.NOTHING_KEPT,
+        ("adapters.calls_table._REMOVED_AT_THE_END", drop_element("request")),
+    ),
+    _mutation(
+        "the due time is kept when the attempt has ended",
+        "one request",
+        Guarantee.NOTHING_KEPT,
+        ("adapters.calls_table._REMOVED_AT_THE_END", drop_element("dueAt")),
+    ),
+)
+
+_POLLS = (
+    _mutation(
+        "the lease has no condition",
+        "one request",
+        Guarantee.OWN_FAULTS_ONLY,
+        (f"{_TABLE}.lease", replace_constant("#dueAt = :seen", "")),
+        (f"{_TABLE}.lease", drop_key("seen")),
+    ),
+    _mutation(
+        "the lease takes any open attempt",
+        "one request",
+        Guarantee.ONE_LEASE,
+        (f"{_TABLE}.lease", replace_constant("#dueAt = :seen", "attribute_exists(#dueAt)")),
+        (f"{_TABLE}.lease", drop_key("seen")),
+    ),
+    _mutation(
+        "the lease takes the attempt out of the index",
+        "one request",
+        Guarantee.ARMED,
+        (
+            f"{_TABLE}.lease",
+            replace_constant(
+                "SET #dueAt = :now + #pollDelay, #pollDelay = #pollDelay + :step",
+                "SET #pollDelay = #pollDelay + :step REMOVE #dueAt",
+            ),
+        ),
+        (f"{_TABLE}.lease", drop_key("now")),
+    ),
+    _mutation(
+        "bringing a poll forward has no condition",
+        "one request",
+        Guarantee.OUTCOME_STAYS,
+        (f"{_TABLE}.set_due", replace_constant("#dueAt = :seen", "")),
+        (f"{_TABLE}.set_due", drop_key("seen")),
+    ),
+    _mutation(
+        "giving up isn't bound to the lease",
+        "slow workers",
+        Guarantee.DEADLINE,
+        (f"{_TABLE}.give_up", drop_condition("claim_id")),
+        (f"{_TABLE}.give_up", drop_condition("due_at")),
+    ),
+    _mutation(
+        "giving up is bound to the due time alone",
+        "slow workers",
+        Guarantee.DEADLINE,
+        (f"{_TABLE}.give_up", drop_condition("claim_id")),
+    ),
+    _mutation(
+        "the deadline is never reached",
+        "one request",
+        Guarantee.AN_END,
+        (f"{_POLL}._ask", drop_if("now")),
+    ),
+    _mutation(
+        "the deadline counts from the request",
+        "parked more than once",
+        Guarantee.DEADLINE,
+        (f"{_POLL}._ask", drop_condition("dispatched_at")),
+    ),
+    _mutation(
+        "what a poll found is not recorded",
+        "one request",
+        Guarantee.RIGHT_END,
+        (f"{_POLL}._ask", drop_if("outcome")),
+    ),
+)
+
+MUTATIONS = (*_CLAIM, *_SETTLE, *_ANSWERS, *_PARK, *_POLICY, *_MESSAGES, *_WEBHOOKS, *_OUTCOMES, *_POLLS)

@@ -293,6 +293,8 @@ class Schedules:
             dials = facts.dials + answer.accepted
             reported = {*facts.reported, "failed"} if name.startswith("200 failed") else facts.reported
             told = facts._replace(dials=dials, answer=answer.means, reported=tuple(sorted(reported)))
+            if answer.retry_after:
+                told = told._replace(parked_until=state.now + int(answer.retry_after))
             answered = state._replace(facts=with_(state.facts, at, told))
             if name != HEALTHY:
                 answered = _mishap(answered)

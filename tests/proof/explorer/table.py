@@ -6,7 +6,6 @@ One table with one index. `test_table.py` compares it with the local cloud's Dyn
 
 from __future__ import annotations
 
-import copy
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +35,7 @@ def client_error(kind: type[ClientError], code: str, operation: str, item: Item 
 
 
 class TableInMemory:
-    """Answers as a boto3 DynamoDB client does."""
+    """Answers as a boto3 DynamoDB client does. Items share their values with what was passed in: don't change them."""
 
     class exceptions:  # noqa: N801 - boto3's name
         ConditionalCheckFailedException: ClassVar = ConditionalCheckFailed
@@ -49,7 +48,7 @@ class TableInMemory:
         if not ConsistentRead:
             raise Unsupported("an eventually consistent read may return anything that was there before")
         item = self.items.get(_key(Key))
-        return {"Item": copy.deepcopy(item)} if item else {}
+        return {"Item": dict(item)} if item else {}
 
     def put_item(
         self,
@@ -82,8 +81,10 @@ class TableInMemory:
         del TableName
         names = _Placeholders(ExpressionAttributeNames, ExpressionAttributeValues)
         condition, change = _condition(ConditionExpression), _change(UpdateExpression)
-        used = set(re.findall(r"[#:]\w+", f"{UpdateExpression} {ConditionExpression}"))
-        if used != ExpressionAttributeNames.keys() | ExpressionAttributeValues.keys():
+        if (
+            _placeholders(UpdateExpression, ConditionExpression)
+            != ExpressionAttributeNames.keys() | ExpressionAttributeValues.keys()
+        ):
             # A placeholder without a value, or a value that no expression uses.
             raise client_error(ClientError, "ValidationException", "UpdateItem")
         old = self.items.get(_key(Key))
@@ -91,7 +92,7 @@ class TableInMemory:
             raise _condition_failed(old, ReturnValuesOnConditionCheckFailure, "UpdateItem")
         new = change(old or dict(Key), names)
         self.items[_key(Key)] = new
-        return {"Attributes": copy.deepcopy(new)} if ReturnValues == "ALL_NEW" else {}
+        return {"Attributes": dict(new)} if ReturnValues == "ALL_NEW" else {}
 
     def query(
         self,
@@ -113,7 +114,7 @@ class TableInMemory:
             if Decimal(item["dueShard"]["N"]) == shard and Decimal(item["dueAt"]["N"]) <= until
         ]
         found.sort(key=lambda item: Decimal(item["dueAt"]["N"]))
-        return {"Items": copy.deepcopy(found[:Limit])}
+        return {"Items": found[:Limit]}
 
 
 class _Placeholders:
@@ -127,6 +128,11 @@ class _Placeholders:
 
     def value(self, token: str, item: Item) -> Value | None:
         return self.values[token] if token.startswith(":") else item.get(self.path(token))
+
+
+@functools.cache
+def _placeholders(*expressions: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[#:]\w+", " ".join(expressions)))
 
 
 type _Condition = Callable[[Item, _Placeholders], bool]
@@ -284,7 +290,7 @@ def _canonical_value(value: Value) -> Value:
     ((kind, content),) = value.items()
     match kind:
         case "N":
-            return {kind: format(Decimal(content).normalize(), "f")}
+            return {kind: _canonical_number(content)}
         case "M":
             return {kind: _canonical(content)}
         case "S" | "BOOL" | "NULL":
@@ -293,10 +299,15 @@ def _canonical_value(value: Value) -> Value:
             raise Unsupported(kind)
 
 
+@functools.lru_cache(100_000)
+def _canonical_number(text: str) -> str:
+    return format(Decimal(text).normalize(), "f")
+
+
 def _key(item: Item) -> Key:
     return item["requestId"]["S"], int(item["attempt"]["N"])
 
 
 def _condition_failed(old: Item | None, returned: str, operation: str) -> ClientError:
-    item = copy.deepcopy(old) if returned == "ALL_OLD" else None
+    item = dict(old) if old and returned == "ALL_OLD" else None
     return client_error(ConditionalCheckFailed, "ConditionalCheckFailedException", operation, item)
