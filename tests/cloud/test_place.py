@@ -428,7 +428,7 @@ def test_an_attempt_begins_when_the_queue_gets_its_request(world: CloudWorld) ->
 
 
 @pytest.mark.parametrize("kind", ["new", "parked"])
-def test_a_request_that_was_not_dialled_within_a_day_is_rejected_unclaimed(world: CloudWorld, kind: str) -> None:
+def test_a_request_that_was_not_dialled_within_a_day_is_rejected_without_a_claim(world: CloudWorld, kind: str) -> None:
     request = world.request()
     key, message = key_of(request), json.dumps(request)
     if kind == "parked":

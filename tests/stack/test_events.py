@@ -93,7 +93,7 @@ def test_receive_webhook(world: LocalEnvironment, functions: Functions) -> None:
 
 
 def test_poll_calls(functions: Functions) -> None:
-    # Entries of an index read long ago are nobody's lease any more
+    # Entries of an index read long ago are no lease any more
     assert functions.invoke("poll_calls/page.json").answer["skipped"] == 2
     assert functions.invoke("poll_calls/empty.json").answer["polled"] == 0
 

@@ -42,7 +42,7 @@ def own_lines(lines: list[str]) -> Iterator[dict[str, Any]]:
             yield {name: fact for name, fact in told.items() if name not in counted}
 
 
-def test_every_bad_message_is_kept_with_its_reason_and_rings_nobody(world: LocalEnvironment) -> None:
+def test_every_invalid_message_is_kept_with_its_reason_and_places_no_call(world: LocalEnvironment) -> None:
     began = time.time()
     cases = [case for case in message_cases() if case.field and case.from_a_queue]
     world.invalid_messages()

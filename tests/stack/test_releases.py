@@ -101,7 +101,7 @@ def version_told_otherwise(world: LocalEnvironment, function: str, variables: di
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_version_that_is_live_passes_and_calls_nobody(world: LocalEnvironment, name: str) -> None:
+def test_the_live_version_passes_and_places_no_call(world: LocalEnvironment, name: str) -> None:
     function = world.stack.resources[name]
     calls, dials = world.calls().keys(), world.dials().keys()
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from local.environment import LocalEnvironment
 
 FUNCTIONS = ("PlaceCall", "ReceiveWebhook", "PollCalls", "PublishOutcome", "GetCall")
-KEY = {"requestId": {"S": "nobody"}, "attempt": {"N": "1"}}
+KEY = {"requestId": {"S": "no-one"}, "attempt": {"N": "1"}}
 
 type Attempt = Callable[[Callable[[str], Any], LocalEnvironment], object]
 

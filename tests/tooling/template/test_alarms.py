@@ -1,4 +1,4 @@
-"""The alarms: what they watch, when they fire, whom they notify. tests/stack shows that they fire."""
+"""The alarms: what they watch, when they fire, which topic they notify. tests/stack shows that they fire."""
 
 import re
 from collections.abc import Iterator
