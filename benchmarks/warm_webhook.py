@@ -1,8 +1,8 @@
 """What does a warm webhook cost beside the one write that it is for?
 
 CPU of the process, per request, through the real handler of receive_webhook, beside a bare UpdateItem of the same item
-by a client with nothing set, in the same process. DynamoDB is a server that gives every request the same answer, in a process
-of its own, so that an emulator's noise stays out.
+by a client with nothing set, in the same process. DynamoDB is a server with one answer for all, in a process of its
+own, so that an emulator's noise stays out.
 
     python -m benchmarks.warm_webhook
 """

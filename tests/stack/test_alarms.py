@@ -3,7 +3,7 @@
 The local cloud evaluates alarms and notifies their topic, but no metric reaches it except those of Lambda: neither what
 the functions print in embedded metric format nor what SQS, Step Functions and API Gateway report. So each test brings
 the stack into the situation and hands on the metric that AWS would make of it: of a line, the very line that the
-deployed function printed; of a queue, what the queue says. Only the two ages are made up, since no test can wait for them.
+deployed function printed; of a queue, what the queue says. Only the two ages are made up: no test can wait for them.
 What the local cloud does not look at, an alarm's dimensions, is compared here.
 """
 
