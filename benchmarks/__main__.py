@@ -1,7 +1,7 @@
 """Answers all questions, or those that are named, and writes the pages.
 
 python -m benchmarks                          everything, which takes several minutes
-python -m benchmarks warm_webhook batch       these anew; the other figures stay as they were taken
+python -m benchmarks warm_webhook batch       these again; the other figures stay as they were taken
 python -m benchmarks --pages                  only the pages, from benchmarks/results/performance.json
 """
 

@@ -52,7 +52,7 @@ def batch_of(name: str, calls: int = CALLS) -> dict[str, Any]:
 
 
 def environment_of(endpoint_url: str, allomia_url: str, **more: str) -> dict[str, str]:
-    """What place_call is told."""
+    """The settings of place_call."""
     arn = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret"
     return {
         "AWS_ENDPOINT_URL": endpoint_url,

@@ -2,7 +2,7 @@
 
 From `sam build`'s own output, with Lambda's Python. Twice for each function: its import in a fresh process (CPU, user
 and system), and its first invocation under Lambda's runtime interface emulator, initialisation included (the time until
-its answer; its work as well, with AWS played by a server that answers the same to everybody). Beside it, in turns:
+its answer; its work as well, with AWS played by a server that gives every request the same answer). Beside it, in turns:
 
 - the floor: a handler that makes the one boto3 client that the function cannot do without, and `httpx.Client` where
   it speaks to AlloMia, and does nothing. Its layer is what `pip install` gives, with byte code.
@@ -159,7 +159,7 @@ def _import_ms(function: BuiltFunction, environment: Mapping[str, str]) -> float
 
 
 def _first_answer_ms(function: BuiltFunction, environment: Mapping[str, str], event: Any) -> float:
-    """Time to the first answer, from when the emulator is told of the first event, which is when it initialises."""
+    """Time to the first answer, from when the emulator gets the first event, which is when it initialises."""
     with Emulator(function, environment) as emulator:
         began = time.perf_counter()
         invocation = emulator.invoke(event)

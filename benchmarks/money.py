@@ -174,7 +174,7 @@ def of_recovered_calls(figures: Figures) -> list[Line]:
     seconds = max(pace, (figures.recovery.answer_seconds + 2 * AWS_ANSWER_SECONDS) / WORKERS)
     memory = int(template()["Resources"]["PollCallsFunction"]["Properties"]["MemorySize"])
     return [
-        # The lease: the record, and its entry in the index taken out and put in anew.
+        # The lease: the record, and its entry in the index removed and added again.
         Line("write units", "dynamodbWrite", 3),
         Line("read units", "dynamodbRead", 0.5 * page),
         Line("HTTP API requests", "httpApiRequest", -1),
@@ -184,7 +184,7 @@ def of_recovered_calls(figures: Figures) -> list[Line]:
 
 
 def of_reads() -> list[Line]:
-    """What it costs that somebody asks for a call."""
+    """The cost of a status request."""
     memory = int(template()["Resources"]["GetCallFunction"]["Properties"]["MemorySize"])
     return [
         Line("HTTP API requests", "httpApiRequest", 1),
@@ -196,7 +196,7 @@ def of_reads() -> list[Line]:
 
 
 def of_months(metrics: int) -> list[Line]:
-    """What is billed each month whether anybody calls or not; the metrics only while calls are made."""
+    """What is billed each month, with or without calls; the metrics only while calls are made."""
     resources = template()["Resources"]
     types = Counter(resource["Type"] for resource in resources.values())
     shards = int(template()["Parameters"]["DueShards"]["Default"])
@@ -217,7 +217,7 @@ def of_months(metrics: int) -> list[Line]:
 
 
 def timers() -> dict[str, list[Line]]:
-    """What it costs that somebody looks after a call whose webhook was lost: here, and by three usual other ways."""
+    """The cost of watching a call whose webhook was lost: here, and in three other usual ways."""
     asks = CALL_SECONDS // POLL_EVERY_SECONDS
     looking = [
         Line("its Lambda request", "lambdaRequest", 1),

@@ -43,7 +43,7 @@ class Left:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What became of the calls."""
+    """The results of the calls."""
 
     calls: int
     answer_seconds: float
@@ -67,7 +67,7 @@ def measure(calls: int = CALLS) -> Recovery:
     with (
         LocalCloud() as cloud,
         OtherSide(Behaviour(answer_seconds=ANSWER_SECONDS)) as allomia,
-        # Asked by nobody: a world has one.
+        # Not used: a world has one.
         Simulator() as simulator,
     ):
         parameters: dict[str, str | int] = {"AllomiaBaseUrl": allomia.url, "DueShards": SHARDS}

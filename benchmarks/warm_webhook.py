@@ -1,7 +1,7 @@
 """What does a warm webhook cost beside the one write that it is for?
 
 CPU of the process, per request, through the real handler of receive_webhook, beside a bare UpdateItem of the same item
-by a client with nothing set, in the same process. DynamoDB is a server that answers the same to everybody, in a process
+by a client with nothing set, in the same process. DynamoDB is a server that gives every request the same answer, in a process
 of its own, so that an emulator's noise stays out.
 
     python -m benchmarks.warm_webhook

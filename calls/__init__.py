@@ -1,5 +1,8 @@
-"""`calls`, the operator's command: place calls, see what became of them, and put right what needs a person.
+"""`calls`, the operators' command: place calls, see their outcomes, and fix what needs a person.
 
-For people, at a terminal or in a script; never part of a function. It reads and writes through the layer's own
-contracts and ledger, so that no rule is written twice.
+operations   what can be done with a deployed stack: values in, values out, nothing printed
+cli          the command line: options, confirmation, rendering
+
+`cli` imports `operations`, and `operations` imports the layer that the functions share, so each rule is written once.
+No function imports this package.
 """

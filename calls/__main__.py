@@ -2,7 +2,7 @@
 
 import sys
 
-from calls.app import main
+from calls.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,10 +1,10 @@
-"""An upstream system, written from the documentation alone: asks for calls, and learns what became of each.
+"""An upstream system, built on the documentation alone: it requests calls and acts on their outcomes.
 
 python examples/upstream.py ask CALL_QUEUE_URL APPOINTMENTS.json
 python examples/upstream.py listen OUTCOMES_QUEUE_URL OUTCOMES.db
 
-The queue of outcomes is its own, made by examples/upstream.yaml. It keeps what it knows in a file: outcomes come at
-least once and in any order, and it may be stopped at any moment.
+examples/upstream.yaml creates its queue of outcomes. Events arrive at least once and in any order, and the process may
+be stopped at any time, so it keeps the outcomes that it knows in a file.
 """
 
 import json
@@ -21,33 +21,40 @@ NEXT_STEP = {
     "completed": "nothing to do",
     "busy": "try again later, under a new requestId",
     "no-answer": "try again later, under a new requestId",
-    "failed": "look why, then try again under a new requestId",
-    "rejected": "mend the request, then ask under a new requestId",
-    "unknown": "somebody may have been called: a person finds out, nobody calls again by machine",
+    "failed": "find out why, then try again under a new requestId",
+    "rejected": "fix the request, then send it under a new requestId",
+    "cancelled": "nothing to do",
+    "unknown": "the phone may have rung: a person finds out, and no system calls again",
 }
 
 
 def request_for(appointment: Json) -> Json:
-    """The request for one appointment; the same for the same one, so that asking twice is asking once."""
+    """The request for an appointment. It's always the same, so sending it twice makes one call."""
     return {
         "requestId": f"reminder-{appointment['id']}",
         "phoneNumber": appointment["phoneNumber"],
         "customerName": appointment["name"],
         "dynamicVariables": {"appointmentDate": appointment["date"], "appointmentTime": appointment["time"]},
-        # assistantId and phoneNumberId are left to the stack's defaults. Ids only: metadata comes back in the event.
+        # The stack's defaults apply for assistantId and phoneNumberId. Metadata comes back in the event: ids only.
         "metadata": {"appointmentId": appointment["id"]},
     }
 
 
 def ask(call_queue_url: str, appointments: list[Json]) -> None:
-    """Ask for a call for each appointment. When this raises, ask for all of them again: none will ring twice."""
+    """Request a call for each appointment. If this raises, run it again with all of them: no one is called twice."""
     sqs = boto3.client("sqs")
     for appointment in appointments:
         sqs.send_message(QueueUrl=call_queue_url, MessageBody=json.dumps(request_for(appointment)))
 
 
+def next_step(outcome: Json) -> str | None:
+    """What to do about an outcome, as one line; None if another system made the request."""
+    appointment = outcome["metadata"].get("appointmentId")
+    return appointment and f"{appointment}: {outcome['status']}; {NEXT_STEP[outcome['status']]}"
+
+
 class Outcomes:
-    """What is known of each request, kept in a file."""
+    """The known outcome of each attempt, kept in a file."""
 
     def __init__(self, file: str) -> None:
         self.database = sqlite3.connect(file)
@@ -57,7 +64,7 @@ class Outcomes:
         )
 
     def learn(self, outcome: Json) -> bool:
-        """Note an outcome; False if it says nothing new: what is known already, or less than what is known."""
+        """Store an outcome; False if it is a duplicate, or if a final one is known."""
         written = self.database.execute(
             "INSERT INTO outcomes VALUES (:requestId, :attempt, :status, :final)"
             " ON CONFLICT DO UPDATE SET status = excluded.status, final = excluded.final"
@@ -68,17 +75,17 @@ class Outcomes:
 
 
 def listen(outcomes_queue_url: str, outcomes: Outcomes) -> None:
-    """Hear outcomes for as long as it runs, and say of each new one what to do next."""
+    """Receive outcomes until the process ends, and print the next step for each new one."""
     sqs = boto3.client("sqs")
     while True:
         answer = sqs.receive_message(QueueUrl=outcomes_queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=20)
         for message in answer.get("Messages", []):
             outcome = json.loads(message["Body"])["detail"]
-            # Noted once it is acted on, and deleted once it is noted: if this process dies, the event comes again.
+            line = next_step(outcome)
+            # Act, store, delete, in this order: if the process dies between them, the event arrives again.
             with outcomes.database:
-                if outcomes.learn(outcome):
-                    appointment, status = outcome["metadata"]["appointmentId"], outcome["status"]
-                    print(f"{appointment}: {status}; {NEXT_STEP[status]}", flush=True)
+                if line and outcomes.learn(outcome):
+                    print(line, flush=True)
             sqs.delete_message(QueueUrl=outcomes_queue_url, ReceiptHandle=message["ReceiptHandle"])
 
 

@@ -23,7 +23,7 @@ from local.environment import LocalEnvironment, running
 from local.simulator.magic_numbers import MAGIC_NUMBERS, MagicNumber
 
 REQUESTS = Path(__file__).resolve().parent.parent / "events/requests"
-INVALID = "bad-message"
+INVALID = "invalid-message"
 DUPLICATE = "duplicate"
 GIVE_UP_SECONDS = 90.0
 SWEEP_SECONDS = 3.0

@@ -1,12 +1,13 @@
-"""One local cloud for all these tests, and in it one table: every test makes calls of its own."""
+"""One local cloud for all these tests, and in it one table: each test makes attempts of its own."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from local.cloud import LocalCloud
-from tests.cloud.parts import Calls, Network, create_calls_table
-from tests.cloud.world import Surroundings
+from tests.cloud.parts import FaultyNetwork, SampleAttempts
+from tests.cloud.world import CloudWorld
+from tests.world import CloudResources
 
 
 @pytest.fixture(scope="session")
@@ -16,24 +17,30 @@ def cloud() -> Iterator[LocalCloud]:
 
 
 @pytest.fixture(scope="session")
-def calls(cloud: LocalCloud) -> Calls:
-    dynamodb = cloud.client("dynamodb")
-    return Calls.over(dynamodb, create_calls_table(dynamodb))
+def resources(cloud: LocalCloud) -> CloudResources:
+    return CloudResources(cloud)
 
 
 @pytest.fixture(scope="session")
-def surroundings(cloud: LocalCloud, calls: Calls) -> Surroundings:
-    return Surroundings(cloud, calls)
+def attempts(cloud: LocalCloud, resources: CloudResources) -> SampleAttempts:
+    return SampleAttempts.over(cloud.client("dynamodb"), resources.table_name)
+
+
+@pytest.fixture
+def world(resources: CloudResources, attempts: SampleAttempts) -> Iterator[CloudWorld]:
+    world = CloudWorld(resources, attempts)
+    yield world
+    world.close()
 
 
 @pytest.fixture(scope="session")
-def lasting_network(cloud: LocalCloud) -> Iterator[Network]:
-    with Network(cloud) as network:
+def session_network(cloud: LocalCloud) -> Iterator[FaultyNetwork]:
+    with FaultyNetwork(cloud) as network:
         yield network
 
 
 @pytest.fixture
-def network(lasting_network: Network) -> Network:
-    """The network, whole again."""
-    lasting_network.heal()
-    return lasting_network
+def network(session_network: FaultyNetwork) -> FaultyNetwork:
+    """A network that works until the test breaks it."""
+    session_network.heal()
+    return session_network

@@ -1,39 +1,32 @@
-"""What the tests on the local cloud share: calls in every status, and a network between a client and the cloud."""
+"""What the tests on the local cloud share: attempts in every status, and a network that loses requests or answers."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, override
 from uuid import uuid4
 
 import boto3
 import httpx
-import yaml
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.config import Config
 
-from outbound_calls.contracts import AttemptKey, CallDetails, Outcome
-from outbound_calls.ledger import Call, DueItem, Ledger, Recorded
-from outbound_calls.lifecycle import TERMINAL, OutcomeSource, Status
+from local.proxy import Proxy
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry, RecordResult, from_dynamodb, to_dynamodb
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
+from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, Labels, Outcome, RequestKey
 from tests.unit.parts import CALL_ID, CONTACT_ID, a_request
+from tests.world import DUE_SHARDS, GRACE_SECONDS, NOW, RETENTION_DAYS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from local.cloud import LocalCloud
-from local.proxy import Proxy
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-NOW = 1_775_053_800
-"""2026-04-01T14:30:00Z, when most of these calls are dispatched."""
-
-GRACE = 180
-RETENTION_DAYS = 90
-CLAIM = "the-claim"
+CLAIM = "first-claim"
+OTHER_CLAIM = "other-claim"
 METADATA = {"clinic": "7"}
 DETAILS = CallDetails(
     started_at="2026-04-01T14:30:00Z",
@@ -41,54 +34,59 @@ DETAILS = CallDetails(
     duration=150,
     ended_reason="customer-ended-call",
 )
+DETAILS_WIRE = {
+    "startedAt": "2026-04-01T14:30:00Z",
+    "endedAt": "2026-04-01T14:32:30Z",
+    "duration": 150,
+    "endedReason": "customer-ended-call",
+}
 
 type Item = dict[str, Any]
 
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
+
+def new_key(number: int = 1) -> AttemptKey:
+    return AttemptKey(RequestKey(f"visit-{uuid4().hex}"), number)
 
 
-class _Template(yaml.SafeLoader):
-    """Reads the template; what CloudFormation's functions would compute is left out."""
+def new_attempt(key: AttemptKey | None = None, created_at: int = NOW, **changes: Any) -> Attempt:
+    """An attempt without a record, ready to be claimed or parked."""
+    request = a_request(customer_name="Ada", **changes)
+    return Attempt(key or new_key(), created_at, request=request, labels=Labels(METADATA))
 
 
-_Template.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
-
-
-def create_calls_table(dynamodb: DynamoDBClient) -> str:
-    """A new table as the template defines it, so that the two cannot drift apart."""
-    template = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 - a SafeLoader
-    properties = template["Resources"]["CallsTable"]["Properties"]
-    taken = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "StreamSpecification")
-    definition: dict[str, Any] = {name: properties[name] for name in taken}
-    definition["StreamSpecification"] = {"StreamEnabled": True} | definition["StreamSpecification"]
-    name = f"calls-{uuid4().hex}"
-    dynamodb.create_table(TableName=name, **definition)
-    return name
+def an_outcome(status: Status, **changes: Any) -> Outcome:
+    """An outcome from its usual source. It names no call, so that only the status decides."""
+    sources = {
+        Status.REJECTED: OutcomeSource.DISPATCH,
+        Status.CANCELLED: OutcomeSource.UPSTREAM,
+        Status.UNKNOWN: OutcomeSource.DEADLINE,
+    }
+    return replace(Outcome(status, sources.get(status, OutcomeSource.WEBHOOK)), **changes)
 
 
 @dataclass(frozen=True)
-class Calls:
-    """The calls table with the ledger over it, and a look at what is really in it."""
+class SampleAttempts:
+    """Attempts in every status, made by the writes that really lead there, and what the table holds of them."""
 
-    dynamodb: DynamoDBClient
-    table: str
-    ledger: Ledger
+    table: CallsTable
 
     @classmethod
-    def over(cls, dynamodb: DynamoDBClient, table: str, due_shards: int = 4) -> Calls:
-        return cls(dynamodb, table, Ledger(dynamodb, table, RETENTION_DAYS, due_shards))
+    def over(cls, dynamodb: DynamoDBClient, table_name: str, due_shards: int = DUE_SHARDS) -> SampleAttempts:
+        return cls(CallsTable(dynamodb, table_name, RETENTION_DAYS, due_shards))
 
-    @staticmethod
-    def new_key(attempt: int = 1) -> AttemptKey:
-        return AttemptKey(request_id=f"visit-{uuid4().hex}", attempt=attempt)
+    # What the table holds.
+
+    def image(self, key: AttemptKey) -> Item | None:
+        """The item as DynamoDB and its stream have it."""
+        name = to_dynamodb({"requestId": str(key.request), "attempt": key.number})
+        return self.table.client.get_item(TableName=self.table.name, Key=name, ConsistentRead=True).get("Item")
 
     def item(self, key: AttemptKey) -> Item | None:
-        """The item as it is in the table."""
-        found = self.dynamodb.get_item(TableName=self.table, Key=_typed(key.wire()), ConsistentRead=True)
-        return {name: _deserialize(value) for name, value in found["Item"].items()} if "Item" in found else None
+        """The item as plain values; None where there is none."""
+        image = self.image(key)
+        return from_dynamodb(image) if image else None
 
-    def there(self, key: AttemptKey) -> Item:
+    def existing_item(self, key: AttemptKey) -> Item:
         item = self.item(key)
         assert item is not None
         return item
@@ -97,72 +95,78 @@ class Calls:
         item = self.item(key)
         return str(item["status"]) if item else None
 
-    def put_raw(self, item: Mapping[str, Any]) -> None:
-        self.dynamodb.put_item(TableName=self.table, Item=_typed(item))
+    def put_item(self, item: Mapping[str, Any]) -> None:
+        """Write an item as no part of the stack would."""
+        self.table.client.put_item(TableName=self.table.name, Item=to_dynamodb(item))
 
-    def due(self, key: AttemptKey) -> list[DueItem]:
-        """The attempt's entries in the index, whichever shard they are in."""
-        found = self.dynamodb.scan(
-            TableName=self.table,
+    def read(self, key: AttemptKey) -> Attempt:
+        attempt = self.table.read(key)
+        assert attempt is not None
+        return attempt
+
+    def due_entries(self, key: AttemptKey) -> list[DueEntry]:
+        """The attempt's entries in the index `due`, whichever shard they are in."""
+        found = self.table.client.scan(
+            TableName=self.table.name,
             IndexName="due",
             FilterExpression="requestId = :requestId AND attempt = :attempt",
-            ExpressionAttributeValues=_typed({":requestId": key.request_id, ":attempt": key.attempt}),
+            ExpressionAttributeValues=to_dynamodb({":requestId": str(key.request), ":attempt": key.number}),
         )
         assert "LastEvaluatedKey" not in found
-        return [DueItem.from_index(entry) for entry in found["Items"]]
+        return [DueEntry.from_index(entry) for entry in found["Items"]]
 
-    # Calls in every status, each by the writes that really lead there.
+    # Attempts in every status.
 
-    def scheduled(self, now: float = NOW, due_at: float = NOW + 60) -> AttemptKey:
-        key = self.new_key()
-        assert self.ledger.schedule(key, a_request(metadata=METADATA, customer_name="Ada"), now, due_at, "HTTP 429")
-        return key
+    def claim(self, attempt: Attempt, claim_id: str = CLAIM, now: float = NOW) -> Attempt | None:
+        return self.table.claim(attempt, claim_id, now, GRACE_SECONDS)
 
-    def dispatching(self, now: float = NOW) -> Call:
-        call = self.ledger.claim_new(
-            self.new_key(), a_request(metadata=METADATA, customer_name="Ada"), CLAIM, now, GRACE
-        )
-        assert call is not None
-        return call
+    def scheduled(self, now: int = NOW, due_at: float = NOW + 60) -> Attempt:
+        attempt = new_attempt(created_at=now)
+        assert self.table.park(attempt, due_at, ParkReason.RATE_LIMITED)
+        return self.read(attempt.key)
 
-    def calling(self, now: float = NOW) -> Call:
-        call = self.dispatching(now)
-        assert self.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.STORED
-        return call
+    def dispatching(self, now: int = NOW) -> Attempt:
+        attempt = self.claim(new_attempt(created_at=now), now=now)
+        assert attempt is not None
+        return attempt
+
+    def calling(self, now: int = NOW) -> Attempt:
+        attempt = self.dispatching(now)
+        assert self.table.settle(attempt, CALL_ID, CONTACT_ID) is RecordResult.STORED
+        return self.read(attempt.key)
 
     def ended(self, status: Status) -> AttemptKey:
-        call = self.dispatching()
-        assert self.ledger.record(call.key, an_outcome(status), NOW + 200).result is Recorded.STORED
-        return call.key
+        if status is Status.CANCELLED:
+            attempt = self.scheduled()
+            assert self.table.reject(attempt, an_outcome(status), NOW + 200).stored
+        else:
+            attempt = self.dispatching()
+            assert self.table.record(attempt.key, an_outcome(status), NOW + 200).stored
+        return attempt.key
 
-    def in_status(self, status: str | None) -> AttemptKey:
+    def in_status(self, status: Status | None) -> AttemptKey:
         match status:
             case None:
-                return self.new_key()
+                return new_key()
             case Status.SCHEDULED:
-                return self.scheduled()
+                return self.scheduled().key
             case Status.DISPATCHING:
                 return self.dispatching().key
             case Status.CALLING:
                 return self.calling().key
             case _:
-                return self.ended(Status(status))
+                return self.ended(status)
 
-
-def an_outcome(status: Status, **changes: Any) -> Outcome:
-    """An outcome as its usual source brings it. It names no call, so that only the status decides."""
-    sources = {Status.REJECTED: OutcomeSource.DISPATCH, Status.UNKNOWN: OutcomeSource.DEADLINE}
-    assert status in TERMINAL
-    fields: dict[str, Any] = {"status": status, "source": sources.get(status, OutcomeSource.WEBHOOK)}
-    return Outcome(**fields | changes)
-
-
-def _typed(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _serialize(value) for name, value in item.items()}
+    def leased(self, key: AttemptKey, now: float) -> Attempt:
+        """The attempt as the poller has it that got its lease."""
+        (due,) = self.due_entries(key)
+        attempt = self.table.lease(due, now, GRACE_SECONDS)
+        assert attempt is not None
+        return attempt
 
 
 def at_once[T](count: int, work: Callable[[int], T]) -> list[T]:
-    """Do `work` in that many threads, all let go at the same moment; what each returned."""
+    """Do `work` in that many threads, which start at the same moment. Returns what each returned."""
     together = threading.Barrier(count)
     results: list[T] = []
 
@@ -179,15 +183,13 @@ def at_once[T](count: int, work: Callable[[int], T]) -> list[T]:
     return results
 
 
-PASS, LOSE, REFUSE = "pass", "lose", "refuse"
-"""What the network does with a request: pass it on; pass it on and lose the answer; not pass it on."""
+PASS, LOSE_ANSWER, LOSE_REQUEST = "pass", "lose answer", "lose request"
+"""What the network does with a request. When it loses the answer, the cloud has done what was asked."""
 
 
-class Network(Proxy):
-    """What lies between a client and the cloud. Told to, it loses answers or whole requests.
-
-    `plan` says what becomes of a request, by the name of its operation and how many of these there were before.
-    """
+class FaultyNetwork(Proxy):
+    """The network between a client and the cloud. `plan` decides on each request, by the name of its operation and how
+    many of these there were before."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         super().__init__(cloud.endpoint_url)
@@ -206,27 +208,30 @@ class Network(Proxy):
         for client in self._clients.values():
             client.close()
 
-    def client(self, service: str, attempts: int = 1) -> Any:
-        """A client over this network that sends a request at most so many times. It is kept: making one takes long."""
-        if (service, attempts) not in self._clients:
-            self._clients[service, attempts] = self._session.client(
+    def client(self, service: str, tries: int = 1) -> Any:
+        """A client that sends a request at most so many times. It is kept, because making one takes long."""
+        if (service, tries) not in self._clients:
+            self._clients[service, tries] = self._session.client(
                 service,
                 endpoint_url=self.url,
                 config=Config(
-                    proxies={},
-                    max_pool_connections=16,
-                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    proxies={}, max_pool_connections=16, retries={"mode": "standard", "total_max_attempts": tries}
                 ),
             )
-        return self._clients[service, attempts]
+        return self._clients[service, tries]
 
     def heal(self) -> None:
-        """Lose nothing any more, and forget what was."""
+        """Lose nothing any more, and count from zero."""
         with self._lock:
             self.plan = lambda _operation, _before: PASS
             self.operations.clear()
 
-    def fate(self, operation: str) -> str:
+    def fail_once(self, operation: str, fault: str, skip: int = 0) -> None:
+        """Let one request of this operation fail: the next one, or the one after `skip` more."""
+        position = self.operations.count(operation) + skip
+        self.plan = lambda asked, before: fault if (asked, before) == (operation, position) else PASS
+
+    def fault_of(self, operation: str) -> str:
         with self._lock:
             before = self.operations.count(operation)
             self.operations.append(operation)
@@ -234,6 +239,6 @@ class Network(Proxy):
 
     @override
     def forward(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
-        fate = self.fate(headers.get("X-Amz-Target", "").rpartition(".")[2])
-        answer = None if fate == REFUSE else super().forward(path, headers, body)
-        return None if fate == LOSE else answer
+        fault = self.fault_of(headers.get("X-Amz-Target", "").rpartition(".")[2])
+        answer = None if fault == LOSE_REQUEST else super().forward(path, headers, body)
+        return None if fault == LOSE_ANSWER else answer

@@ -1,52 +1,55 @@
-"""Claims: one worker gets it, its own write sent twice does not lock it out, and what it claimed is all there."""
+"""Claims: one worker gets an attempt, its own write sent twice does not lock it out, and parking releases it."""
 
 import zlib
-from decimal import Decimal
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from outbound_calls.contracts import AttemptKey
-from outbound_calls.ledger import Call, Recorded
-from outbound_calls.lifecycle import Status
-from tests.cloud.parts import CLAIM, GRACE, LOSE, METADATA, NOW, PASS, REFUSE, Calls, Network, at_once
-from tests.unit.parts import (
-    ASSISTANT_ID,
-    CALL_ID,
-    CONTACT_ID,
-    OTHER_CALL_ID,
-    PHONE_NUMBER,
-    PHONE_NUMBER_ID,
-    a_request,
+from outbound_calls.adapters.calls_table import RecordResult
+from outbound_calls.contracts.vocabulary import ParkReason, Status
+from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey
+from tests.cloud.parts import (
+    CLAIM,
+    LOSE_ANSWER,
+    LOSE_REQUEST,
+    METADATA,
+    OTHER_CLAIM,
+    FaultyNetwork,
+    SampleAttempts,
+    at_once,
+    new_attempt,
+    new_key,
 )
+from tests.unit.parts import ASSISTANT_ID, CALL_ID, CONTACT_ID, OTHER_CALL_ID, PHONE_NUMBER, PHONE_NUMBER_ID, a_request
+from tests.world import DUE_SHARDS, GRACE_SECONDS, NOW
+
+RATE_LIMITED, CIRCUIT_OPEN = ParkReason.RATE_LIMITED, ParkReason.CIRCUIT_OPEN
+
+NEW_OR_PARKED: dict[str, Callable[[SampleAttempts], Attempt]] = {
+    "new": lambda _attempts: new_attempt(),
+    "parked": SampleAttempts.scheduled,
+}
 
 
-def test_a_claim_writes_the_call_and_its_timer_at_once(calls: Calls) -> None:
-    key = calls.new_key()
-    request = a_request(
-        request_id=key.request_id, customer_name="Ada", dynamic_variables={"time": "10:30"}, metadata=METADATA
+def test_a_claim_writes_the_attempt_and_its_timer_at_once(attempts: SampleAttempts) -> None:
+    new = new_attempt(created_at=NOW - 5, dynamic_variables={"time": "10:30"})
+
+    claimed = attempts.claim(new, now=NOW + 0.75)
+
+    assert claimed == replace(
+        new, status=Status.DISPATCHING, dispatched_at=NOW, due_at=NOW + GRACE_SECONDS, claim_id=CLAIM
     )
-
-    call = calls.ledger.claim_new(key, request, CLAIM, NOW + 0.75, GRACE)
-
-    assert call == Call(
-        key,
-        Status.DISPATCHING,
-        created_at=NOW,
-        request=request,
-        dispatched_at=NOW,
-        due_at=NOW + GRACE,
-        claim_id=CLAIM,
-    )
-    assert calls.item(key) == {
-        "requestId": key.request_id,
+    assert attempts.item(new.key) == {
+        "requestId": str(new.key.request),
         "attempt": 1,
         "status": "dispatching",
-        "createdAt": NOW,
+        "createdAt": NOW - 5,
         "dispatchedAt": NOW,
         "claimId": CLAIM,
-        "dueShard": zlib.crc32(key.request_id.encode()) % 4,
-        "dueAt": NOW + GRACE,
-        "pollDelay": GRACE,
+        "dueShard": zlib.crc32(str(new.key.request).encode()) % DUE_SHARDS,
+        "dueAt": NOW + GRACE_SECONDS,
+        "pollDelay": GRACE_SECONDS,
         "timesParked": 0,
         "request": {
             "phoneNumber": PHONE_NUMBER,
@@ -59,246 +62,233 @@ def test_a_claim_writes_the_call_and_its_timer_at_once(calls: Calls) -> None:
     }
 
 
-def test_a_parked_request_comes_back_as_it_was_asked_for(calls: Calls) -> None:
-    key = calls.new_key()
-    request = a_request(customer_name="Zoë 山田 👋", dynamic_variables={"empty": "", "line": "a\nb"}, metadata=METADATA)
-    assert calls.ledger.schedule(key, request, NOW, NOW + 60, "HTTP 429")
+def test_a_parked_attempt_is_claimed_with_its_request_and_labels(attempts: SampleAttempts) -> None:
+    request = a_request(customer_name="Zoë 山田 👋", dynamic_variables={"empty": "", "line": "a\nb"})
+    new = Attempt(new_key(), NOW, request=request, labels=Labels(METADATA, "monday"))
+    assert attempts.table.park(new, NOW + 60, RATE_LIMITED)
 
-    call = calls.ledger.claim_scheduled(key, CLAIM, NOW + 75.5, GRACE)
+    claimed = attempts.claim(attempts.read(new.key), now=NOW + 75.5)
 
-    # Its metadata stays in the table, where the outcome finds it.
-    assert call == Call(
-        key,
-        Status.DISPATCHING,
-        created_at=NOW,
+    assert claimed == replace(
+        new,
+        status=Status.DISPATCHING,
         times_parked=1,
-        request=request.model_copy(update={"metadata": None}),
         dispatched_at=NOW + 75,
-        due_at=NOW + 75 + GRACE,
+        due_at=NOW + 75 + GRACE_SECONDS,
         claim_id=CLAIM,
     )
-    item = calls.there(key)
-    assert (item["metadata"], item["pollDelay"]) == (METADATA, GRACE)
-    assert "parkReason" not in item
+    assert attempts.existing_item(new.key)["pollDelay"] == GRACE_SECONDS
 
 
-def test_parking_a_new_request_keeps_everything_for_later(calls: Calls) -> None:
-    key = calls.new_key()
+def test_parking_a_new_attempt_keeps_its_request(attempts: SampleAttempts) -> None:
+    new = Attempt(new_key(), NOW, request=a_request())
 
-    assert calls.ledger.schedule(key, a_request(), NOW, NOW + 60.2, "circuit-open")
+    assert attempts.table.park(new, NOW + 60.2, CIRCUIT_OPEN)
 
-    item = calls.there(key)
-    assert item.keys().isdisjoint({"claimId", "dispatchedAt", "expiresAt", "metadata"})
-    # A time that was asked for is the least to wait.
+    item = attempts.existing_item(new.key)
+    assert item.keys().isdisjoint({"claimId", "dispatchedAt", "expiresAt", "metadata", "batch"})
+    # Rounded up: an attempt never comes due before the time that was asked for.
     assert (item["dueAt"], item["pollDelay"]) == (NOW + 61, 60)
     assert (item["parkReason"], item["timesParked"]) == ("circuit-open", 1)
-    assert [due.due_at for due in calls.due(key)] == [NOW + 61]
+    assert [entry.due_at for entry in attempts.due_entries(new.key)] == [NOW + 61]
+    assert attempts.read(new.key).request == new.request
 
 
-def test_letting_a_claim_go_parks_it_as_if_it_had_never_been_dialled(calls: Calls) -> None:
-    call = calls.dispatching()
+def test_parking_a_claimed_attempt_releases_its_claim(attempts: SampleAttempts) -> None:
+    claimed = attempts.dispatching()
 
-    assert calls.ledger.unclaim(call, NOW + 30.5, "HTTP 429")
+    assert attempts.table.park(claimed, NOW + 30.5, RATE_LIMITED)
 
-    item = calls.there(call.key)
+    item = attempts.existing_item(claimed.key)
     assert item.keys().isdisjoint({"claimId", "dispatchedAt"})
     assert (item["status"], item["dueAt"], item["pollDelay"]) == ("scheduled", NOW + 31, 60)
-    assert (item["parkReason"], item["timesParked"]) == ("HTTP 429", 1)
+    assert (item["parkReason"], item["timesParked"]) == ("rate-limited", 1)
     assert item["request"]["phoneNumber"] == PHONE_NUMBER
 
 
-def test_each_time_that_a_call_is_parked_is_counted(calls: Calls) -> None:
-    key = calls.scheduled()
+def test_the_table_counts_how_often_an_attempt_is_parked(attempts: SampleAttempts) -> None:
+    parked = attempts.scheduled()
     for _ in range(3):
-        call = calls.ledger.claim_scheduled(key, CLAIM, NOW, GRACE)
-        assert call
-        assert calls.ledger.unclaim(call, NOW + 60, "HTTP 429")
-        assert calls.ledger.park_again(key, NOW + 90, "circuit-open")
+        claimed = attempts.claim(parked)
+        assert claimed
+        assert attempts.table.park(claimed, NOW + 60, RATE_LIMITED)
+        assert attempts.table.park(attempts.read(parked.key), NOW + 90, CIRCUIT_OPEN)
+        parked = attempts.read(parked.key)
 
-    assert calls.there(key)["timesParked"] == 7
-    call = calls.ledger.claim_scheduled(key, CLAIM, NOW, GRACE)
-    assert call
-    assert call.times_parked == 7
-
-
-def test_only_who_claimed_lets_go(calls: Calls) -> None:
-    call = calls.dispatching()
-    other = Call(call.key, Status.DISPATCHING, created_at=NOW, claim_id="another-claim")
-
-    assert not calls.ledger.unclaim(other, NOW + 30, "HTTP 429")
-    assert calls.ledger.settle(other, CALL_ID, CONTACT_ID) is Recorded.CONTRADICTS
-
-    assert calls.status(call.key) == "dispatching"
+    assert parked.times_parked == 7
+    claimed = attempts.claim(parked)
+    assert claimed
+    assert claimed.times_parked == 7
 
 
-def test_a_worker_that_woke_up_late_cannot_touch_the_claim_that_came_after_its_own(calls: Calls) -> None:
-    late = calls.dispatching()
-    assert calls.ledger.unclaim(late, NOW + 30, "HTTP 429")
-    assert calls.ledger.claim_scheduled(late.key, "another-claim", NOW + 60, GRACE)
-    before = calls.item(late.key)
+@pytest.mark.parametrize("action", ["claim", "park"])
+def test_a_parked_attempt_that_was_parked_again_is_not_changed_by_what_was_read_before(
+    attempts: SampleAttempts, action: str
+) -> None:
+    outdated = attempts.scheduled()
+    assert attempts.table.park(outdated, NOW + 90, CIRCUIT_OPEN)
+    before = attempts.item(outdated.key)
 
-    assert not calls.ledger.unclaim(late, NOW + 90, "HTTP 429")
-    assert calls.ledger.settle(late, CALL_ID, CONTACT_ID) is Recorded.CONTRADICTS
+    if action == "claim":
+        assert attempts.claim(outdated) is None
+    else:
+        assert not attempts.table.park(outdated, NOW + 30, RATE_LIMITED)
 
-    assert calls.item(late.key) == before
+    assert attempts.item(outdated.key) == before
 
 
-def test_settling_stores_the_ids_and_leaves_the_timer_alone(calls: Calls) -> None:
-    call = calls.dispatching()
+def test_a_worker_cannot_touch_the_claim_of_another(attempts: SampleAttempts) -> None:
+    # Given a worker whose claim was released, and another that claimed the attempt since
+    late = attempts.dispatching()
+    assert attempts.table.park(late, NOW + 30, RATE_LIMITED)
+    assert attempts.claim(attempts.read(late.key), OTHER_CLAIM, NOW + 60)
+    before = attempts.item(late.key)
 
-    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.STORED
+    assert not attempts.table.park(late, NOW + 90, RATE_LIMITED)
+    assert attempts.table.settle(late, CALL_ID, CONTACT_ID) is RecordResult.CONTRADICTS
 
-    item = calls.there(call.key)
+    assert attempts.item(late.key) == before
+
+
+def test_settling_stores_the_ids_and_keeps_the_timer(attempts: SampleAttempts) -> None:
+    claimed = attempts.dispatching()
+
+    assert attempts.table.settle(claimed, CALL_ID, CONTACT_ID) is RecordResult.STORED
+
+    item = attempts.existing_item(claimed.key)
     assert (item["status"], item["outboundCallId"], item["contactId"]) == ("calling", CALL_ID, CONTACT_ID)
-    assert (item["dueAt"], item["pollDelay"]) == (NOW + GRACE, GRACE)
+    assert (item["dueAt"], item["pollDelay"]) == (NOW + GRACE_SECONDS, GRACE_SECONDS)
     assert "request" in item
 
 
-def test_settling_without_a_contact_stores_none(calls: Calls) -> None:
-    call = calls.dispatching()
+def test_settling_without_a_contact_stores_none(attempts: SampleAttempts) -> None:
+    claimed = attempts.dispatching()
 
-    assert calls.ledger.settle(call, CALL_ID, None) is Recorded.STORED
+    assert attempts.table.settle(claimed, CALL_ID, None) is RecordResult.STORED
 
-    assert "contactId" not in calls.there(call.key)
+    assert "contactId" not in attempts.existing_item(claimed.key)
 
 
-def test_settling_twice_is_fine_and_settling_as_another_call_is_told(calls: Calls) -> None:
-    call = calls.calling()
+def test_settling_twice_is_harmless_and_settling_as_another_call_is_reported(attempts: SampleAttempts) -> None:
+    calling = attempts.calling()
 
-    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.ALREADY_THERE
-    assert calls.ledger.settle(call, OTHER_CALL_ID, CONTACT_ID) is Recorded.OTHER_CALL
+    assert attempts.table.settle(calling, CALL_ID, CONTACT_ID) is RecordResult.ALREADY_RECORDED
+    assert attempts.table.settle(calling, OTHER_CALL_ID, CONTACT_ID) is RecordResult.OTHER_CALL
 
-    assert calls.there(call.key)["outboundCallId"] == CALL_ID
+    assert attempts.existing_item(calling.key)["outboundCallId"] == CALL_ID
 
 
 @pytest.mark.parametrize("shards", [1, 4, 16])
-def test_calls_are_spread_over_the_shards_and_over_no_more(calls: Calls, shards: int) -> None:
-    over = Calls.over(calls.dynamodb, calls.table, shards)
-    keys = [AttemptKey(request_id=f"{calls.new_key().request_id}-{i}", attempt=1) for i in range(shards * 8)]
-    for key in keys:
-        assert over.ledger.claim_new(key, a_request(), CLAIM, NOW, GRACE)
+def test_attempts_are_spread_over_all_shards_and_no_others(attempts: SampleAttempts, shards: int) -> None:
+    spread = SampleAttempts.over(attempts.table.client, attempts.table.name, shards)
 
-    found = {int(over.there(key)["dueShard"]) for key in keys}
+    found = {int(spread.existing_item(spread.dispatching().key)["dueShard"]) for _ in range(shards * 8)}
 
     assert found <= set(range(shards))
     assert len(found) > shards // 2
 
 
-def test_attempts_of_one_request_are_apart(calls: Calls) -> None:
-    first = calls.new_key()
-    second = AttemptKey(request_id=first.request_id, attempt=2)
+def test_the_attempts_of_one_request_are_claimed_one_by_one(attempts: SampleAttempts) -> None:
+    first = new_attempt()
+    second = new_attempt(AttemptKey(first.key.request, 2))
 
-    assert calls.ledger.claim_new(first, a_request(), CLAIM, NOW, GRACE)
-    assert calls.ledger.claim_new(second, a_request(), CLAIM, NOW, GRACE)
+    assert attempts.claim(first)
+    assert attempts.claim(second)
 
-    assert calls.there(second)["attempt"] == Decimal(2)
-
-
-# Several at once.
+    assert [attempt.key.number for attempt in attempts.table.read_all(first.key.request)] == [1, 2]
 
 
+def test_the_same_request_id_in_two_organizations_makes_two_attempts(attempts: SampleAttempts) -> None:
+    own = new_attempt()
+    other = new_attempt(AttemptKey(RequestKey(own.key.request.request_id, "north"), 1))
+
+    assert attempts.claim(own)
+    assert attempts.claim(other)
+
+    assert attempts.existing_item(other.key)["requestId"] == f"north~{own.key.request.request_id}"
+    assert attempts.read(other.key).key == other.key
+
+
+def test_an_attempt_without_a_request_cannot_be_created(attempts: SampleAttempts) -> None:
+    with pytest.raises(ValueError, match="request"):
+        attempts.claim(Attempt(new_key(), NOW))
+
+
+# Several workers at once.
+
+
+@pytest.mark.parametrize("kind", NEW_OR_PARKED)
 @pytest.mark.parametrize("round_", range(5))
-def test_of_workers_that_claim_a_new_call_at_once_one_gets_it(calls: Calls, round_: int) -> None:
-    key = calls.new_key()
+def test_one_of_many_workers_gets_the_claim(attempts: SampleAttempts, round_: int, kind: str) -> None:
+    attempt = NEW_OR_PARKED[kind](attempts)
 
-    claims = at_once(8, lambda i: calls.ledger.claim_new(key, a_request(), f"claim-{i}", NOW, GRACE))
+    claims = at_once(8, lambda i: attempts.claim(attempt, f"claim-{i}"))
 
     (winner,) = [claim for claim in claims if claim]
-    assert calls.there(key)["claimId"] == winner.claim_id
+    assert attempts.existing_item(attempt.key)["claimId"] == winner.claim_id
 
 
-@pytest.mark.parametrize("round_", range(5))
-def test_of_workers_that_claim_a_parked_call_at_once_one_gets_it(calls: Calls, round_: int) -> None:
-    key = calls.scheduled()
-
-    claims = at_once(8, lambda i: calls.ledger.claim_scheduled(key, f"claim-{i}", NOW, GRACE))
-
-    (winner,) = [claim for claim in claims if claim]
-    assert calls.there(key)["claimId"] == winner.claim_id
-
-
-def test_who_parks_and_who_claims_at_once_cannot_both_have_it(calls: Calls) -> None:
-    key = calls.new_key()
+@pytest.mark.parametrize("kind", NEW_OR_PARKED)
+def test_an_attempt_is_either_parked_or_claimed(attempts: SampleAttempts, kind: str) -> None:
+    attempt = NEW_OR_PARKED[kind](attempts)
 
     done = at_once(
         8,
         lambda i: (
-            calls.ledger.claim_new(key, a_request(), f"claim-{i}", NOW, GRACE) is not None
+            attempts.claim(attempt, f"claim-{i}") is not None
             if i % 2
-            else calls.ledger.schedule(key, a_request(), NOW, NOW + 60, "circuit-open")
+            else attempts.table.park(attempt, NOW + 60, CIRCUIT_OPEN)
         ),
     )
 
     assert sum(done) == 1
 
 
-# A write whose answer got lost: the client sends it again, and meets its own.
+# The SDK sends a write again when its answer is lost, and then finds its own.
 
 
-def test_a_new_claim_that_was_sent_twice_is_still_ones_own(calls: Calls, network: Network) -> None:
-    key = calls.new_key()
-    network.plan = lambda _operation, before: LOSE if before == 0 else PASS
-    with_losses = Calls.over(network.client("dynamodb", attempts=2), calls.table)
+@pytest.mark.parametrize("kind", NEW_OR_PARKED)
+@pytest.mark.parametrize("fault", [LOSE_ANSWER, LOSE_REQUEST])
+def test_a_claim_that_the_sdk_sends_twice_is_still_the_workers_own(
+    attempts: SampleAttempts, network: FaultyNetwork, fault: str, kind: str
+) -> None:
+    attempt = NEW_OR_PARKED[kind](attempts)
+    write = "PutItem" if kind == "new" else "UpdateItem"
+    network.fail_once(write, fault)
+    faulty = SampleAttempts.over(network.client("dynamodb", tries=2), attempts.table.name)
 
-    call = with_losses.ledger.claim_new(key, a_request(), CLAIM, NOW, GRACE)
+    claimed = faulty.claim(attempt)
 
-    assert call
-    assert call.claim_id == CLAIM
-    assert network.operations == ["PutItem", "PutItem"]
-
-
-def test_a_claim_of_a_parked_call_that_was_sent_twice_is_still_ones_own(calls: Calls, network: Network) -> None:
-    key = calls.scheduled()
-    network.plan = lambda _operation, before: LOSE if before == 0 else PASS
-    with_losses = Calls.over(network.client("dynamodb", attempts=2), calls.table)
-
-    call = with_losses.ledger.claim_scheduled(key, CLAIM, NOW, GRACE)
-
-    assert call
-    assert (call.claim_id, call.dispatched_at) == (CLAIM, NOW)
-    assert call.request == a_request(customer_name="Ada")
-    assert network.operations == ["UpdateItem", "UpdateItem"]
+    assert claimed
+    assert (claimed.claim_id, claimed.dispatched_at, claimed.request) == (CLAIM, NOW, a_request(customer_name="Ada"))
+    assert network.operations == [write, write]
+    assert attempts.existing_item(attempt.key)["claimId"] == CLAIM
 
 
-def test_a_claim_that_was_lost_on_the_way_is_made_by_the_second_try(calls: Calls, network: Network) -> None:
-    key = calls.new_key()
-    network.plan = lambda _operation, before: REFUSE if before == 0 else PASS
-    with_losses = Calls.over(network.client("dynamodb", attempts=2), calls.table)
+def test_settling_that_the_sdk_sends_twice_is_reported_as_done(
+    attempts: SampleAttempts, network: FaultyNetwork
+) -> None:
+    claimed = attempts.dispatching()
+    network.fail_once("UpdateItem", LOSE_ANSWER)
+    faulty = SampleAttempts.over(network.client("dynamodb", tries=2), attempts.table.name)
 
-    assert with_losses.ledger.claim_new(key, a_request(), CLAIM, NOW, GRACE)
+    assert faulty.table.settle(claimed, CALL_ID, CONTACT_ID) is RecordResult.ALREADY_RECORDED
 
-    assert calls.there(key)["claimId"] == CLAIM
-
-
-def test_settling_that_was_sent_twice_is_still_told_as_done(calls: Calls, network: Network) -> None:
-    call = calls.dispatching()
-    network.plan = lambda _operation, before: LOSE if before == 0 else PASS
-    with_losses = Calls.over(network.client("dynamodb", attempts=2), calls.table)
-
-    assert with_losses.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.ALREADY_THERE
-
-    assert calls.status(call.key) == "calling"
+    assert attempts.status(claimed.key) == "calling"
 
 
-def test_the_claim_of_another_is_never_taken_for_ones_own(calls: Calls) -> None:
-    key = calls.new_key()
-    assert calls.ledger.claim_new(key, a_request(), CLAIM, NOW, GRACE)
+@pytest.mark.parametrize("kind", NEW_OR_PARKED)
+def test_the_claim_of_another_worker_is_never_taken_for_ones_own(attempts: SampleAttempts, kind: str) -> None:
+    attempt = NEW_OR_PARKED[kind](attempts)
+    assert attempts.claim(attempt)
 
-    assert calls.ledger.claim_new(key, a_request(), "another-claim", NOW, GRACE) is None
-    assert calls.ledger.claim_scheduled(key, "another-claim", NOW, GRACE) is None
-
-
-def test_a_claim_is_not_ones_own_any_more_once_the_call_has_ended(calls: Calls) -> None:
-    for status in (Status.COMPLETED, Status.UNKNOWN):
-        key = calls.ended(status)
-
-        assert calls.ledger.claim_scheduled(key, CLAIM, NOW, GRACE) is None
-        assert calls.ledger.claim_new(key, a_request(), CLAIM, NOW, GRACE) is None
+    assert attempts.claim(attempt, OTHER_CLAIM) is None
 
 
-def test_a_claim_is_not_ones_own_any_more_once_allomia_has_the_call(calls: Calls) -> None:
-    """The same worker that came again, with the same claim, would dial a second time."""
-    key = calls.calling().key
+@pytest.mark.parametrize("status", [Status.CALLING, Status.COMPLETED, Status.UNKNOWN])
+def test_a_claim_ends_when_allomia_has_the_call(attempts: SampleAttempts, status: Status) -> None:
+    """The same worker, back with the same claim, would dial a second time."""
+    key = attempts.in_status(status)
 
-    assert calls.ledger.claim_scheduled(key, CLAIM, NOW, GRACE) is None
-    assert calls.ledger.claim_new(key, a_request(), CLAIM, NOW, GRACE) is None
+    assert attempts.claim(new_attempt(key)) is None
+    assert attempts.claim(replace(new_attempt(key), status=Status.SCHEDULED)) is None

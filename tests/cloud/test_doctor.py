@@ -1,4 +1,4 @@
-"""Each check of the doctor, well and ill."""
+"""Each check of the doctor, on a healthy and on a faulty stack."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import httpx
 import pytest
 
-from calls.doctor import Check, Doctor, Verdict
-from calls.stack import Aws, Deployed
-from tests.cloud.parts import NOW, Calls, create_calls_table
-from tests.cloud.world import Surroundings
+from calls.operations.doctor import Check, Doctor, Verdict
+from calls.operations.stack import DeployedStack
+from local.cloud import LocalCloud
+from tests.cloud.parts import SampleAttempts
+from tests.world import NOW, CloudResources, create_calls_table
 
 PARAMETERS = {
     "Environment": "local",
@@ -29,23 +29,24 @@ PARAMETERS = {
 }
 
 
-class Patient:
-    """A stack that is described and not deployed: over a table and queues of its own, and a made-up internet."""
+class DescribedStack:
+    """A stack that is described and not deployed: its table and queues are real, and its internet is scripted."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        dynamodb = surroundings.cloud.client("dynamodb")
-        self.surroundings = surroundings
-        self.calls = Calls.over(dynamodb, create_calls_table(dynamodb))
-        self.parameters = PARAMETERS | {"AllomiaApiKeySecretArn": surroundings.key_arn}
+    def __init__(self, cloud: LocalCloud, resources: CloudResources) -> None:
+        dynamodb = cloud.client("dynamodb")
+        self.cloud: Any = cloud
+        self.resources = resources
+        self.attempts = SampleAttempts.over(dynamodb, create_calls_table(dynamodb))
+        self.parameters = PARAMETERS | {"AllomiaApiKeySecretArn": resources.key_arn}
         self.outputs = {
-            "CallsTableName": self.calls.table,
-            "CallQueueUrl": surroundings.new_queue(),
-            "InvalidMessagesQueueUrl": surroundings.new_queue(),
-            "DeadLetterQueueUrl": surroundings.new_queue(),
+            "CallsTableName": self.attempts.table.name,
+            "CallQueueUrl": resources.new_queue(),
+            "InvalidMessagesQueueUrl": resources.new_queue(),
+            "DeadLetterQueueUrl": resources.new_queue(),
             "WebhookUrl": "https://hooks.example/webhooks/allomia",
             "PollerArn": "arn:aws:states:ca-central-1:123456789012:stateMachine:poller",
         }
-        self.name = "patient"
+        self.name = "described"
         self.status = "CREATE_COMPLETE"
         self.answers: dict[str, httpx.Response | Exception] = {
             "allomia.example": httpx.Response(404, json={"error": "Outbound call not found"}),
@@ -59,27 +60,29 @@ class Patient:
         return answer
 
     def doctor(self, now: float) -> Doctor:
-        aws = Aws(self.surroundings.cloud.endpoint_url)
-        stack = Deployed(self.name, "arn:patient", self.status, self.outputs, self.parameters, aws)
+        stack = DeployedStack(self.name, "arn:described", self.status, self.outputs, self.parameters, self.cloud.client)
         return Doctor(stack, lambda: now, httpx.MockTransport(self.answer))
 
-    def examined(self, what: str, now: float = NOW) -> dict[str, Check]:
-        """The checks that one examination makes, by their names."""
-        checks: Iterator[Check] = getattr(self.doctor(now), what)()
+    def checks(self, name: str, now: float = NOW) -> dict[str, Check]:
+        """The checks of one method of the doctor, by their names."""
+        checks: Iterator[Check] = getattr(self.doctor(now), name)()
         return {check.name: check for check in checks}
 
-
-@pytest.fixture
-def patient(surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Patient:
-    for name, value in surroundings.cloud.environment().items():
-        monkeypatch.setenv(name, value)
-    boto3.setup_default_session()
-    return Patient(surroundings)
+    def verdicts(self, name: str, now: float = NOW) -> dict[str, Verdict]:
+        return verdicts(self.checks(name, now))
 
 
 def verdicts(checks: dict[str, Check]) -> dict[str, Verdict]:
     assert all(check.advice for check in checks.values() if check.verdict in {Verdict.FAILED, Verdict.WARNING})
     return {name: check.verdict for name, check in checks.items()}
+
+
+@pytest.fixture
+def stack(cloud: LocalCloud, resources: CloudResources) -> DescribedStack:
+    return DescribedStack(cloud, resources)
+
+
+# Deployment, parameters, key and webhook.
 
 
 @pytest.mark.parametrize(
@@ -91,23 +94,23 @@ def verdicts(checks: dict[str, Check]) -> dict[str, Verdict]:
         ("ROLLBACK_FAILED", Verdict.FAILED),
     ],
 )
-def test_the_deployment_is_told_by_its_status(patient: Patient, status: str, verdict: Verdict) -> None:
-    patient.status = status
+def test_a_failed_deployment_is_reported(stack: DescribedStack, status: str, verdict: Verdict) -> None:
+    stack.status = status
 
-    assert verdicts(patient.examined("deployment")) == {"deployment": verdict}
+    assert stack.verdicts("deployment") == {"deployment": verdict}
 
 
 @pytest.mark.parametrize(("deadline", "verdict"), [("181", Verdict.OK), ("180", Verdict.FAILED), ("5", Verdict.FAILED)])
-def test_a_deadline_before_the_first_poll_is_a_mistake(patient: Patient, deadline: str, verdict: Verdict) -> None:
-    patient.parameters |= {"CallDeadlineSeconds": deadline}
+def test_a_deadline_before_the_first_poll_is_reported(stack: DescribedStack, deadline: str, verdict: Verdict) -> None:
+    stack.parameters |= {"CallDeadlineSeconds": deadline}
 
-    assert patient.examined("parameters")["parameters"].verdict is verdict
+    assert stack.checks("parameters")["parameters"].verdict is verdict
 
 
-def test_a_stack_without_defaults_is_pointed_out(patient: Patient) -> None:
-    patient.parameters |= {"DefaultAssistantId": ""}
+def test_missing_defaults_are_a_warning(stack: DescribedStack) -> None:
+    stack.parameters |= {"DefaultAssistantId": ""}
 
-    assert verdicts(patient.examined("parameters"))["defaults"] is Verdict.WARNING
+    assert stack.verdicts("parameters")["defaults"] is Verdict.WARNING
 
 
 @pytest.mark.parametrize(
@@ -121,16 +124,18 @@ def test_a_stack_without_defaults_is_pointed_out(patient: Patient) -> None:
         (httpx.ConnectError("no"), Verdict.FAILED),
     ],
 )
-def test_the_key_is_shown_to_allomia(patient: Patient, answer: httpx.Response | Exception, verdict: Verdict) -> None:
-    patient.answers["allomia.example"] = answer
+def test_the_key_is_tried_on_allomia(
+    stack: DescribedStack, answer: httpx.Response | Exception, verdict: Verdict
+) -> None:
+    stack.answers["allomia.example"] = answer
 
-    assert verdicts(patient.examined("key")) == {"AlloMia key": Verdict.OK, "AlloMia": verdict}
+    assert stack.verdicts("key") == {"AlloMia key": Verdict.OK, "AlloMia": verdict}
 
 
-def test_a_secret_without_a_key_is_told_without_what_it_holds(patient: Patient) -> None:
-    patient.parameters |= {"AllomiaApiKeySecretArn": patient.surroundings.new_secret('{"key": "hush"}')}
+def test_a_secret_without_a_key_is_reported_without_its_content(stack: DescribedStack) -> None:
+    stack.parameters |= {"AllomiaApiKeySecretArn": stack.resources.new_secret('{"key": "hush"}')}
 
-    checks = patient.examined("key")
+    checks = stack.checks("key")
 
     assert verdicts(checks) == {"AlloMia key": Verdict.FAILED}
     assert "hush" not in checks["AlloMia key"].model_dump_json()
@@ -146,59 +151,53 @@ def test_a_secret_without_a_key_is_told_without_what_it_holds(patient: Patient) 
         (httpx.ConnectTimeout("no"), Verdict.FAILED),
     ],
 )
-def test_the_webhook_must_refuse_what_nobody_signed(
-    patient: Patient, answer: httpx.Response | Exception, verdict: Verdict
+def test_the_webhook_must_answer_an_invalid_signature_with_403(
+    stack: DescribedStack, answer: httpx.Response | Exception, verdict: Verdict
 ) -> None:
-    patient.answers["hooks.example"] = answer
+    stack.answers["hooks.example"] = answer
 
-    assert verdicts(patient.examined("webhook")) == {"webhook": verdict}
-
-
-def test_a_call_that_no_sweep_looks_at_is_found(patient: Patient) -> None:
-    patient.calls.scheduled(due_at=NOW + 60)
-
-    assert verdicts(patient.examined("overdue", NOW + 360)) == {"due calls": Verdict.OK}
-    assert verdicts(patient.examined("overdue", NOW + 361)) == {"due calls": Verdict.FAILED}
+    assert stack.verdicts("webhook") == {"webhook": verdict}
 
 
-def test_without_metrics_a_local_stack_is_skipped_and_a_real_one_fails(patient: Patient) -> None:
-    assert verdicts(patient.examined("sweeps")) == {"sweeps": Verdict.SKIPPED}
-
-    patient.parameters |= {"Environment": "prod"}
-    assert verdicts(patient.examined("sweeps")) == {"sweeps": Verdict.FAILED}
+# The poller.
 
 
-def test_sweeps_are_told_by_the_metrics_of_the_last_ten_minutes(patient: Patient) -> None:
-    def happened(name: str, times: int, now: float) -> None:
-        metrics.put_metric_data(
-            Namespace="AWS/States",
-            MetricData=[
-                {
-                    "MetricName": name,
-                    "Dimensions": [{"Name": "StateMachineArn", "Value": patient.outputs["PollerArn"]}],
-                    "Timestamp": now,
-                    "Value": times,
-                }
-            ],
-        )
+def test_an_overdue_call_is_reported(stack: DescribedStack) -> None:
+    stack.attempts.scheduled(due_at=NOW + 60)
 
-    # The emulator drops what is older than two weeks.
+    assert stack.verdicts("overdue", NOW + 360) == {"overdue calls": Verdict.OK}
+    assert stack.verdicts("overdue", NOW + 361) == {"overdue calls": Verdict.FAILED}
+
+
+def test_missing_metrics_of_sweeps_fail_unless_the_stack_is_local(stack: DescribedStack) -> None:
+    assert stack.verdicts("sweeps") == {"sweeps": Verdict.SKIPPED}
+
+    stack.parameters |= {"Environment": "prod"}
+    assert stack.verdicts("sweeps") == {"sweeps": Verdict.FAILED}
+
+
+def test_failed_sweeps_of_the_last_ten_minutes_are_a_warning(stack: DescribedStack) -> None:
+    def count(name: str, times: int, at: float) -> None:
+        dimensions = [{"Name": "StateMachineArn", "Value": stack.outputs["PollerArn"]}]
+        data = [{"MetricName": name, "Dimensions": dimensions, "Timestamp": at, "Value": times}]
+        stack.cloud.client("cloudwatch").put_metric_data(Namespace="AWS/States", MetricData=data)
+
+    # The emulator drops data older than two weeks.
     now = time.time()
-    metrics: Any = Aws(patient.surroundings.cloud.endpoint_url).client("cloudwatch")
-    happened("ExecutionsSucceeded", 9, now - 120)
-    assert verdicts(patient.examined("sweeps", now)) == {"sweeps": Verdict.OK}
+    count("ExecutionsSucceeded", 9, now - 120)
+    assert stack.verdicts("sweeps", now) == {"sweeps": Verdict.OK}
 
-    happened("ExecutionsFailed", 1, now - 60)
-    assert verdicts(patient.examined("sweeps", now)) == {"sweeps": Verdict.WARNING}
-    assert verdicts(patient.examined("sweeps", now + 3600)) == {"sweeps": Verdict.SKIPPED}
+    count("ExecutionsFailed", 1, now - 60)
+    assert stack.verdicts("sweeps", now) == {"sweeps": Verdict.WARNING}
+    assert stack.verdicts("sweeps", now + 3600) == {"sweeps": Verdict.SKIPPED}
 
 
-# Parts that CloudFormation made.
+# Parts that CloudFormation creates.
 
 PARTS: dict[str, Any] = {
     "AlarmTopic": {"Type": "AWS::SNS::Topic"},
     "FailedOutcomesQueue": {"Type": "AWS::SQS::Queue"},
-    "RingsAlarm": {
+    "SomeAlarm": {
         "Type": "AWS::CloudWatch::Alarm",
         "Properties": {
             "AlarmDescription": "something is wrong",
@@ -241,66 +240,73 @@ PARTS: dict[str, Any] = {
 
 
 @pytest.fixture
-def made(patient: Patient) -> Patient:
-    """The patient with the parts that no output names."""
-    cloudformation = patient.surroundings.cloud.client("cloudformation")
-    patient.name = f"patient-{uuid4().hex[:8]}"
-    cloudformation.create_stack(
-        StackName=patient.name, TemplateBody=json.dumps({"Resources": PARTS}), Capabilities=["CAPABILITY_IAM"]
-    )
+def created(stack: DescribedStack) -> DescribedStack:
+    """The stack with the parts that no output names."""
+    cloudformation = stack.cloud.client("cloudformation")
+    stack.name = f"described-{uuid4().hex[:8]}"
+    template = json.dumps({"Resources": PARTS})
+    cloudformation.create_stack(StackName=stack.name, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
     deadline = time.monotonic() + 30
-    while (status := cloudformation.describe_stacks(StackName=patient.name)["Stacks"][0])["StackStatus"] != (
+    while (found := cloudformation.describe_stacks(StackName=stack.name)["Stacks"][0])["StackStatus"] != (
         "CREATE_COMPLETE"
     ):
-        assert time.monotonic() < deadline, status
+        assert time.monotonic() < deadline, found
         time.sleep(0.1)
-    return patient
+    return stack
 
 
-def test_what_is_disabled_or_rings_is_found(made: Patient) -> None:
-    # Given that all is in order
-    aws = Aws(made.surroundings.cloud.endpoint_url)
-    described = aws.client("cloudformation").describe_stack_resources(StackName=made.name)["StackResources"]
+def test_disabled_parts_and_alarms_are_reported(created: DescribedStack) -> None:
+    # Given a healthy stack
+    client = created.cloud.client
+    described = client("cloudformation").describe_stack_resources(StackName=created.name)["StackResources"]
     ids = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in described}
-    assert verdicts(made.examined("event_sources")) == {"Source": Verdict.OK}
-    assert verdicts(made.examined("schedule")) == {"schedule": Verdict.OK}
-    assert verdicts(made.examined("alarms")) == {"alarms": Verdict.OK}
+    set_alarm = client("cloudwatch").set_alarm_state
+    set_alarm(AlarmName=ids["SomeAlarm"], StateValue="OK", StateReason="test")
+    assert created.verdicts("event_sources") == {"Source": Verdict.OK}
+    assert created.verdicts("schedule") == {"schedule": Verdict.OK}
+    assert created.checks("alarms")["alarms"].found == "1 alarms, all OK"
 
     # When parts are disabled, and an alarm goes off
-    aws.client("lambda").update_event_source_mapping(UUID=ids["Source"], Enabled=False)
-    scheduler = aws.client("scheduler")
-    schedule = scheduler.get_schedule(Name=ids["EveryHour"].rpartition("|")[2])
+    client("lambda").update_event_source_mapping(UUID=ids["Source"], Enabled=False)
+    schedule = client("scheduler").get_schedule(Name=ids["EveryHour"].rpartition("|")[2])
     kept = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
-    scheduler.update_schedule(**{name: schedule[name] for name in kept}, State="DISABLED")
-    aws.client("cloudwatch").set_alarm_state(AlarmName=ids["RingsAlarm"], StateValue="ALARM", StateReason="test")
+    client("scheduler").update_schedule(**{name: schedule[name] for name in kept}, State="DISABLED")
+    set_alarm(AlarmName=ids["SomeAlarm"], StateValue="ALARM", StateReason="test")
 
-    # Then each is found, with what to do
-    assert verdicts(made.examined("event_sources")) == {"Source": Verdict.FAILED}
-    assert verdicts(made.examined("schedule")) == {"schedule": Verdict.FAILED}
-    (ringing,) = made.examined("alarms").values()
-    assert (ringing.verdict, ringing.advice) == (Verdict.FAILED, "something is wrong")
-
-
-def test_messages_that_wait_for_a_person_are_found(made: Patient) -> None:
-    names = ("dead letters", "rejected messages", "failed outcomes")
-    assert verdicts(made.examined("queues")) == dict.fromkeys(names, Verdict.OK)
-
-    for url in (made.outputs["DeadLetterQueueUrl"], made.outputs["InvalidMessagesQueueUrl"]):
-        made.surroundings.sqs.send_message(QueueUrl=url, MessageBody="waits")
-
-    assert verdicts(made.examined("queues")) == dict.fromkeys(names[:2], Verdict.FAILED) | {names[2]: Verdict.OK}
+    # Then each is reported, with what to do
+    assert created.verdicts("event_sources") == {"Source": Verdict.FAILED}
+    assert created.verdicts("schedule") == {"schedule": Verdict.FAILED}
+    (in_alarm,) = created.checks("alarms").values()
+    assert (in_alarm.verdict, in_alarm.advice) == (Verdict.FAILED, "something is wrong")
 
 
-def test_an_alarm_that_nobody_hears_is_pointed_out(made: Patient) -> None:
-    assert verdicts(made.examined("subscriptions")) == {"who hears the alarms": Verdict.WARNING}
+def test_alarms_without_data_are_not_called_ok(created: DescribedStack) -> None:
+    check = created.checks("alarms")["alarms"]
+
+    assert (check.verdict, check.found) == (Verdict.OK, "1 alarms, 0 OK, 1 without data")
 
 
-def test_a_stack_of_another_version_is_told_and_hides_nothing_else(made: Patient) -> None:
-    del made.outputs["InvalidMessagesQueueUrl"]
+def test_messages_that_wait_for_a_person_are_reported(created: DescribedStack) -> None:
+    names = ("dead letters", "invalid messages", "failed outcomes")
+    assert created.verdicts("queues") == dict.fromkeys(names, Verdict.OK)
 
-    diagnosis = made.doctor(NOW).examine()
+    for url in (created.outputs["DeadLetterQueueUrl"], created.outputs["InvalidMessagesQueueUrl"]):
+        created.resources.sqs.send_message(QueueUrl=url, MessageBody="waits")
+
+    assert created.verdicts("queues") == dict.fromkeys(names[:2], Verdict.FAILED) | {names[2]: Verdict.OK}
+
+
+def test_alarms_without_subscribers_are_a_warning(created: DescribedStack) -> None:
+    assert created.verdicts("subscriptions") == {"alarm subscribers": Verdict.WARNING}
+
+
+def test_a_check_that_can_not_be_made_hides_no_other(created: DescribedStack) -> None:
+    # As in a stack of another version
+    del created.outputs["InvalidMessagesQueueUrl"]
+
+    diagnosis = created.doctor(NOW).examine()
 
     found = verdicts({check.name: check for check in diagnosis.checks})
-    assert not diagnosis.in_order
+    assert not diagnosis.healthy
     assert found["queues"] is Verdict.FAILED
-    assert (found["alarms"], found["who hears the alarms"]) == (Verdict.OK, Verdict.WARNING)
+    assert (found["alarms"], found["alarm subscribers"]) == (Verdict.OK, Verdict.WARNING)

@@ -1,207 +1,192 @@
 """A network that loses requests or answers, at every write: never a second dial, and always an outcome."""
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from outbound_calls.contracts import AttemptKey
-from outbound_calls.place import Placed
-from outbound_calls.poll import Polled
-from tests.cloud.parts import GRACE, LOSE, PASS, REFUSE, Network
-from tests.cloud.world import DEADLINE, Answer, Surroundings, World, says
+from local.simulator import PostAnswer, returns
+from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.sweep import PollResult
+from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, FaultyNetwork, SampleAttempts
+from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import CALL_ID
+from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, CloudResources, dispatch_message
+
+FAULTS = [LOSE_ANSWER, LOSE_REQUEST]
 
 
 @pytest.fixture
-def world(surroundings: Surroundings, network: Network) -> Iterator[World]:
-    """The stack with that network between it and the cloud, and clients that send everything once."""
-    world = World(surroundings, network.client)
+def world(resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork) -> Iterator[CloudWorld]:
+    """The use cases behind that network, with clients that send everything once."""
+    world = CloudWorld(resources, attempts, lambda service, _connections: network.client(service))
     yield world
     world.close()
 
 
-def fail_once(network: Network, operation: str, fate: str) -> None:
-    """Let the next request of this operation fail, and no other."""
-    done = network.operations.count(operation)
-    network.plan = lambda asked, before: fate if (asked, before) == (operation, done) else PASS
-
-
-def settle_whatever_happened(world: World, key: AttemptKey) -> str:
-    """Sweep until the call has ended, with AlloMia in the best of health; its status."""
+def sweep_until_it_ends(world: CloudWorld, key: AttemptKey) -> str | None:
+    """Sweep while AlloMia accepts every call, until the attempt has ended. Returns its status."""
     world.allomia.post = None
     for _ in range(20):
-        if not world.calls.due(key):
+        if not world.attempts.due_entries(key):
             break
-        world.clock.pass_seconds(max(1, world.due_in(key)))
-        # Where nothing was written when the call was placed, it is the poller that meets the fault.
+        world.pass_seconds(max(1, world.due_in(key)))
+        # Where placing the call wrote nothing, the poller meets the fault.
         with suppress(BotoCoreError):
             world.sweep(key)
-        for release in world.queued():
-            world.place(release)
-    status = world.calls.status(key)
-    assert status
-    return status
+        for message in world.queued():
+            world.place(message)
+    assert world.attempts.due_entries(key) == []
+    return world.attempts.status(key)
 
 
-ANSWERS: dict[str, Answer | None] = {
-    "taken": None,
-    "429": says(429),
-    "400": says(400, {"error": "no"}),
-    "failed": says(200, {"outboundCallId": CALL_ID, "status": "failed"}),
-    "500": says(500),
+ANSWERS: dict[str, PostAnswer | None] = {
+    "accepted": None,
+    "429": returns(429),
+    "400": returns(400, {"error": "no"}),
+    "failed": returns(200, {"outboundCallId": CALL_ID, "status": "failed"}),
+    "500": returns(500),
 }
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize("fate", [LOSE, REFUSE])
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("operation", ["GetSecretValue", "PutItem", "UpdateItem"])
-def test_a_new_request_is_dialled_at_most_once_and_ends_whatever_is_lost(
-    world: World, network: Network, operation: str, fate: str, answer: str
+def test_a_new_request_is_dialled_at_most_once_and_ends(
+    world: CloudWorld, network: FaultyNetwork, operation: str, fault: str, answer: str
 ) -> None:
     request = world.request()
-    key = AttemptKey(request_id=request["requestId"], attempt=1)
     world.allomia.post = ANSWERS[answer]
-    fail_once(network, operation, fate)
+    network.fail_once(operation, fault)
 
-    # The queue delivers the message until it is acknowledged.
+    # The queue delivers the message until it is acknowledged. The fixture checks that no attempt is dialled twice.
     with suppress(BotoCoreError):
         world.place(request)
     world.place(request)
 
-    assert settle_whatever_happened(world, key) in {"unknown", "failed", "rejected", "completed"}
-    # World holds every test to it: no two POSTs of an attempt that may have been accepted.
-    assert world.calls.due(key) == []
+    assert sweep_until_it_ends(world, key_of(request)) in {"unknown", "failed", "rejected", "completed"}
 
 
-@pytest.mark.parametrize("fate", [LOSE, REFUSE])
-def test_a_parked_request_is_dialled_at_most_once_and_ends_whatever_is_lost(
-    world: World, network: Network, fate: str
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("operation", "skip"), [("GetItem", 0), ("UpdateItem", 0), ("UpdateItem", 1)])
+def test_a_parked_request_is_dialled_at_most_once_and_ends(
+    world: CloudWorld, network: FaultyNetwork, operation: str, skip: int, fault: str
 ) -> None:
-    for nth in range(2):  # the claim, and what settles it
-        key = world.calls.scheduled(now=world.clock.now, due_at=world.clock.now)
-        before = network.operations.count("UpdateItem")
-        network.plan = lambda asked, so_far, at=before + nth: (  # type: ignore[misc]
-            fate if (asked, so_far) == ("UpdateItem", at) else PASS
-        )
-        release = json.dumps({"release": key.wire()})
-        with pytest.raises(BotoCoreError):
-            world.place(release)
-        world.place(release)
+    """The read fails, the claim, or what settles it."""
+    parked = world.attempts.scheduled(due_at=world.clock.now)
+    network.fail_once(operation, fault, skip)
+    with pytest.raises(BotoCoreError):
+        world.place(dispatch_message(parked.key))
+    world.place(dispatch_message(parked.key))
 
-        assert settle_whatever_happened(world, key) == "unknown"
-        assert world.allomia.may_have_rung[world.callback_url(key)] <= 1
+    assert sweep_until_it_ends(world, parked.key) == "unknown"
 
 
-def test_a_claim_whose_answer_was_lost_is_not_dialled_by_the_redelivery(world: World, network: Network) -> None:
-    """Nobody dialled, but nobody can know: the claim may be another worker's, who is dialling now."""
+@pytest.mark.parametrize(
+    ("fault", "result", "posts"), [(LOSE_ANSWER, PlaceResult.DUPLICATE, 0), (LOSE_REQUEST, PlaceResult.CALLING, 1)]
+)
+def test_a_redelivery_dials_only_if_the_lost_claim_was_not_written(
+    world: CloudWorld, network: FaultyNetwork, fault: str, result: PlaceResult, posts: int
+) -> None:
+    """A claim that was written may be that of another worker, which is dialling now."""
     request = world.request()
-    fail_once(network, "PutItem", LOSE)
+    network.fail_once("PutItem", fault)
     with pytest.raises(BotoCoreError):
         world.place(request)
 
-    assert world.place(request).result is Placed.DUPLICATE
-    assert world.allomia.posts == []
+    assert world.place(request).result is result
+    assert len(world.allomia.posts) == posts
 
 
-def test_a_claim_that_never_arrived_is_made_by_the_redelivery(world: World, network: Network) -> None:
+def test_a_call_that_could_not_be_settled_gets_its_outcome_from_the_webhook(
+    world: CloudWorld, network: FaultyNetwork
+) -> None:
     request = world.request()
-    fail_once(network, "PutItem", REFUSE)
+    network.fail_once("UpdateItem", LOSE_REQUEST)
     with pytest.raises(BotoCoreError):
         world.place(request)
+    assert world.place(request).result is PlaceResult.DUPLICATE
 
-    assert world.place(request).result is Placed.CALLING
+    assert world.webhook(key_of(request)).status == 200
+
+    assert world.attempts.status(key_of(request)) == "completed"
     assert len(world.allomia.posts) == 1
 
 
-def test_a_call_that_could_not_be_settled_gets_its_outcome_from_the_webhook(world: World, network: Network) -> None:
-    request = world.request()
-    key = AttemptKey(request_id=request["requestId"], attempt=1)
-    fail_once(network, "UpdateItem", REFUSE)
-    with pytest.raises(BotoCoreError):
-        world.place(request)
-    assert world.place(request).result is Placed.DUPLICATE
-
-    assert world.webhook(key).status == 200
-
-    assert world.calls.status(key) == "completed"
-    assert len(world.allomia.posts) == 1
-
-
-@pytest.mark.parametrize("fate", [LOSE, REFUSE])
-def test_a_webhook_that_could_not_be_stored_is_not_acknowledged_and_can_come_again(
-    world: World, network: Network, fate: str
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_webhook_that_could_not_be_stored_can_be_sent_again(
+    world: CloudWorld, network: FaultyNetwork, fault: str
 ) -> None:
     key = world.placed()
-    fail_once(network, "UpdateItem", fate)
+    network.fail_once("UpdateItem", fault)
     with pytest.raises(BotoCoreError):
         world.webhook(key)
 
     assert world.webhook(key).status == 200
-    assert world.calls.status(key) == "completed"
+    assert world.attempts.status(key) == "completed"
 
 
-@pytest.mark.parametrize("fate", [LOSE, REFUSE])
-@pytest.mark.parametrize("nth", [0, 1])
-def test_a_poll_that_fails_loses_nothing_but_time(world: World, network: Network, fate: str, nth: int) -> None:
-    """At its first write, the lease, and at its second, the outcome."""
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("write", ["lease", "outcome"])
+def test_a_poll_that_fails_loses_only_time(world: CloudWorld, network: FaultyNetwork, write: str, fault: str) -> None:
     key = world.placed()
-    world.clock.pass_seconds(GRACE)
-    world.allomia.status = says(200, world.allomia.state(world.callback_url(key), "completed"))
-    before = network.operations.count("UpdateItem")
-    network.plan = lambda asked, so_far: fate if (asked, so_far) == ("UpdateItem", before + nth) else PASS
+    world.pass_seconds(GRACE_SECONDS)
+    world.allomia.status = returns(200, world.allomia.state(world.callback_url(key), "completed"))
+    network.fail_once("UpdateItem", fault, skip=0 if write == "lease" else 1)
 
     with pytest.raises(BotoCoreError):
         world.sweep(key)
 
-    if (fate, nth) == (LOSE, 1):
-        assert world.calls.status(key) == "completed"
-    else:
-        assert world.calls.status(key) == "calling"
-        assert settle_whatever_happened(world, key) == "completed"
+    recorded = (write, fault) == ("outcome", LOSE_ANSWER)
+    assert world.attempts.status(key) == ("completed" if recorded else "calling")
+    assert sweep_until_it_ends(world, key) == "completed"
 
 
-def test_a_give_up_that_is_lost_is_made_by_the_next_poll(world: World, network: Network) -> None:
+def test_the_next_poll_gives_up_an_attempt_where_the_last_one_could_not(
+    world: CloudWorld, network: FaultyNetwork
+) -> None:
     key = world.placed()
-    world.clock.pass_seconds(DEADLINE)
-    before = network.operations.count("UpdateItem")
-    network.plan = lambda asked, so_far: REFUSE if (asked, so_far) == ("UpdateItem", before + 1) else PASS
+    world.pass_seconds(DEADLINE_SECONDS)
+    network.fail_once("UpdateItem", LOSE_REQUEST, skip=1)
     with pytest.raises(BotoCoreError):
         world.sweep(key)
-    assert world.calls.status(key) == "calling"
+    assert world.attempts.status(key) == "calling"
 
-    world.clock.pass_seconds(world.due_in(key))
-    (look,) = world.sweep(key)
+    world.pass_seconds(world.due_in(key))
 
-    assert look.result is Polled.RECORDED
-    assert world.calls.status(key) == "unknown"
+    assert world.poll(key).result is PollResult.RECORDED
+    assert world.attempts.status(key) == "unknown"
 
 
-@pytest.mark.parametrize("fate", [LOSE, REFUSE])
-def test_a_release_that_could_not_be_sent_is_sent_by_a_later_poll(world: World, network: Network, fate: str) -> None:
-    key = world.calls.scheduled(now=world.clock.now, due_at=world.clock.now)
-    fail_once(network, "SendMessage", fate)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_dispatch_message_that_could_not_be_sent_is_sent_by_a_later_poll(
+    world: CloudWorld, network: FaultyNetwork, fault: str
+) -> None:
+    key = world.attempts.scheduled(due_at=world.clock.now).key
+    network.fail_once("SendMessage", fault)
     with pytest.raises(BotoCoreError):
         world.sweep(key)
     sent = world.queued()
-    assert len(sent) == (fate == LOSE)
+    assert len(sent) == (fault == LOSE_ANSWER)
 
-    world.clock.pass_seconds(world.due_in(key))
+    world.pass_seconds(world.due_in(key))
     world.sweep(key)
-    results = [world.place(release).result for release in (*sent, *world.queued())]
+    results = [world.place(message).result for message in (*sent, *world.queued())]
 
-    assert results == [Placed.CALLING, Placed.DUPLICATE][: len(results)]
+    assert results == [PlaceResult.CALLING, PlaceResult.DUPLICATE][: len(results)]
     assert len(world.allomia.posts) == 1
 
 
-@pytest.mark.parametrize("fate", [LOSE, REFUSE])
-def test_a_refused_message_that_could_not_be_kept_is_delivered_again(world: World, network: Network, fate: str) -> None:
-    fail_once(network, "SendMessage", fate)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_invalid_message_that_could_not_be_kept_is_delivered_again(
+    world: CloudWorld, network: FaultyNetwork, fault: str
+) -> None:
+    network.fail_once("SendMessage", fault)
     with pytest.raises(BotoCoreError):
         world.place("not JSON")
 
-    assert world.place("not JSON").result is Placed.REFUSED
-    # It may be kept twice, but never lost.
-    assert {message["body"] for message in world.rejected()} == {"not JSON"}
+    assert world.place("not JSON").result is PlaceResult.INVALID
+    # It may be kept twice, but it is never lost.
+    assert {message["body"] for message in world.invalid_messages()} == {"not JSON"}

@@ -2,147 +2,137 @@
 
 import pytest
 
-from outbound_calls.contracts import AttemptKey
-from outbound_calls.ledger import Call, DueItem, Recorded
-from outbound_calls.lifecycle import RELEASE_LEASE_SECONDS, Status
-from tests.cloud.parts import GRACE, NOW, Calls, an_outcome, at_once
+from outbound_calls.adapters.calls_table import DueEntry, RecordResult
+from outbound_calls.contracts.vocabulary import ParkReason, Status
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS
+from tests.cloud.parts import OTHER_CLAIM, SampleAttempts, an_outcome, at_once, new_key
 from tests.unit.parts import CALL_ID, CONTACT_ID
+from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, NOW
+
+RATE_LIMITED = ParkReason.RATE_LIMITED
+UNKNOWN = an_outcome(Status.UNKNOWN)
 
 
-def leased(calls: Calls, key: AttemptKey, now: float) -> Call:
-    (due,) = calls.due(key)
-    call = calls.ledger.lease(due, now, GRACE)
-    assert call
-    return call
+@pytest.mark.parametrize(
+    ("text", "request_key"),
+    [("visit-2031", RequestKey("visit-2031")), ("north~visit-2031", RequestKey("visit-2031", "north"))],
+)
+def test_an_index_entry_is_read_as_dynamodb_returns_it(text: str, request_key: RequestKey) -> None:
+    entry = {"requestId": {"S": text}, "attempt": {"N": "2"}, "dueShard": {"N": "3"}, "dueAt": {"N": "1775"}}
+
+    assert DueEntry.from_index(entry) == DueEntry(AttemptKey(request_key, 2), 1775)
 
 
-def test_an_entry_of_the_index_is_read_as_dynamodb_gives_it() -> None:
-    entry = {"requestId": {"S": "visit-2031"}, "attempt": {"N": "2"}, "dueShard": {"N": "3"}, "dueAt": {"N": "1775"}}
-
-    assert DueItem.from_index(entry) == DueItem(AttemptKey(request_id="visit-2031", attempt=2), 1775)
-
-
-def test_a_lease_moves_the_due_time_on_and_lengthens_the_next_one(calls: Calls) -> None:
-    key = calls.calling().key
+def test_a_lease_moves_the_due_time_on_and_lengthens_the_next_one(attempts: SampleAttempts) -> None:
+    key = attempts.calling().key
     times = []
-    now = NOW + GRACE
+    now = NOW + GRACE_SECONDS
     for _ in range(4):
-        call = leased(calls, key, now + 0.9)
-        times.append(call.due_at)
-        now = call.due_at or 0
+        now = attempts.leased(key, now + 0.9).due_at or 0
+        times.append(now)
 
     assert times == [NOW + 180 + 180, NOW + 360 + 360, NOW + 720 + 540, NOW + 1260 + 720]
-    assert calls.there(key)["dueAt"] == times[-1]
-    assert [due.due_at for due in calls.due(key)] == times[-1:]
+    assert [entry.due_at for entry in attempts.due_entries(key)] == times[-1:]
 
 
-def test_a_lease_counts_from_now_and_not_from_when_it_was_due(calls: Calls) -> None:
-    assert leased(calls, calls.calling().key, NOW + 10_000).due_at == NOW + 10_000 + GRACE
+def test_a_lease_counts_from_now_and_not_from_the_due_time(attempts: SampleAttempts) -> None:
+    assert attempts.leased(attempts.calling().key, NOW + 10_000).due_at == NOW + 10_000 + GRACE_SECONDS
 
 
-def test_a_released_call_comes_due_again_after_a_minute_and_then_later(calls: Calls) -> None:
-    key = calls.scheduled(due_at=NOW + 60)
+def test_a_dispatched_attempt_comes_due_again_after_a_minute_and_then_later(attempts: SampleAttempts) -> None:
+    key = attempts.scheduled(due_at=NOW + 60).key
 
-    first = leased(calls, key, NOW + 60)
-    second = leased(calls, key, NOW + 200)
+    first = attempts.leased(key, NOW + 60)
+    second = attempts.leased(key, NOW + 200)
 
-    assert first.due_at == NOW + 60 + RELEASE_LEASE_SECONDS
-    assert second.due_at == NOW + 200 + RELEASE_LEASE_SECONDS + GRACE
+    assert first.due_at == NOW + 60 + DISPATCH_LEASE_SECONDS
+    assert second.due_at == NOW + 200 + DISPATCH_LEASE_SECONDS + GRACE_SECONDS
     assert second.status is Status.SCHEDULED
 
 
-def test_a_lease_brings_what_a_poll_needs(calls: Calls) -> None:
-    call = leased(calls, calls.calling().key, NOW + 180)
+def test_a_lease_returns_what_a_poll_needs(attempts: SampleAttempts) -> None:
+    leased = attempts.leased(attempts.calling().key, NOW + 180)
 
-    assert (call.status, call.outbound_call_id, call.dispatched_at) == (Status.CALLING, CALL_ID, NOW)
-    assert call.request is None
+    assert (leased.status, leased.outbound_call_id, leased.dispatched_at) == (Status.CALLING, CALL_ID, NOW)
 
 
 @pytest.mark.parametrize("round_", range(5))
-def test_of_sweeps_that_come_at_once_one_gets_it(calls: Calls, round_: int) -> None:
-    key = calls.calling().key
-    (due,) = calls.due(key)
+def test_one_of_many_sweeps_gets_the_lease(attempts: SampleAttempts, round_: int) -> None:
+    key = attempts.calling().key
+    (due,) = attempts.due_entries(key)
 
-    leases = at_once(8, lambda _: calls.ledger.lease(due, NOW + 180, GRACE))
+    leases = at_once(8, lambda _: attempts.table.lease(due, NOW + 180, GRACE_SECONDS))
 
     assert sum(lease is not None for lease in leases) == 1
-    assert calls.there(key)["pollDelay"] == 2 * GRACE
+    assert attempts.existing_item(key)["pollDelay"] == 2 * GRACE_SECONDS
 
 
-def test_what_an_older_sweep_saw_is_not_leased_again(calls: Calls) -> None:
-    key = calls.calling().key
-    (seen,) = calls.due(key)
-    leased(calls, key, NOW + 180)
+def test_an_outdated_entry_is_not_leased(attempts: SampleAttempts) -> None:
+    key = attempts.calling().key
+    (outdated,) = attempts.due_entries(key)
+    attempts.leased(key, NOW + 180)
 
-    assert calls.ledger.lease(seen, NOW + 181, GRACE) is None
-
-
-def test_what_was_never_there_is_not_leased_and_not_created(calls: Calls) -> None:
-    key = calls.new_key()
-
-    assert calls.ledger.lease(DueItem(key, NOW), NOW, GRACE) is None
-    assert calls.item(key) is None
+    assert attempts.table.lease(outdated, NOW + 181, GRACE_SECONDS) is None
 
 
-@pytest.mark.parametrize("status", ["completed", "rejected", "unknown"])
-def test_what_ended_since_the_sweep_saw_it_is_not_leased(calls: Calls, status: str) -> None:
-    call = calls.dispatching()
-    (seen,) = calls.due(call.key)
-    calls.ledger.record(call.key, an_outcome(Status(status)), NOW + 100)
+def test_an_attempt_without_a_record_is_not_leased_and_not_created(attempts: SampleAttempts) -> None:
+    key = new_key()
 
-    assert calls.ledger.lease(seen, NOW + 180, GRACE) is None
+    assert attempts.table.lease(DueEntry(key, NOW), NOW, GRACE_SECONDS) is None
+    assert attempts.item(key) is None
 
 
-def test_the_next_look_can_be_brought_forward_by_who_has_the_lease(calls: Calls) -> None:
-    call = leased(calls, calls.calling().key, NOW + 180)
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.REJECTED, Status.UNKNOWN])
+def test_an_attempt_that_ended_since_the_sweep_read_the_index_is_not_leased(
+    attempts: SampleAttempts, status: Status
+) -> None:
+    key = attempts.dispatching().key
+    (due,) = attempts.due_entries(key)
+    attempts.table.record(key, an_outcome(status), NOW + 100)
 
-    assert calls.ledger.look_at(call, NOW + 200)
-
-    assert calls.there(call.key)["dueAt"] == NOW + 200
-    assert not calls.ledger.look_at(call, NOW + 190)
-
-
-def test_giving_up_holds_only_while_the_lease_does(calls: Calls) -> None:
-    call = leased(calls, calls.calling().key, NOW + 7200)
-    another_sweep = leased(calls, call.key, NOW + 7500)
-
-    late = calls.ledger.record(call.key, an_outcome(Status.UNKNOWN), NOW + 7501, unless_moved=call)
-    assert late.result is not Recorded.STORED
-    assert calls.status(call.key) == "calling"
-
-    recorded = calls.ledger.record(call.key, an_outcome(Status.UNKNOWN), NOW + 7502, unless_moved=another_sweep)
-    assert recorded.result is Recorded.STORED
+    assert attempts.table.lease(due, NOW + 180, GRACE_SECONDS) is None
 
 
-def test_giving_up_comes_too_late_for_a_call_that_was_parked_and_dialled_again(calls: Calls) -> None:
-    """Seen past its deadline, leased, then let go and dialled anew: the new dial has a deadline of its own."""
-    call = leased(calls, calls.dispatching().key, NOW + 7200)
-    assert calls.ledger.unclaim(call, NOW + 7210, "HTTP 429")
-    assert calls.ledger.claim_scheduled(call.key, "another-claim", NOW + 7300, GRACE)
+def test_the_holder_of_the_lease_can_bring_the_next_poll_forward(attempts: SampleAttempts) -> None:
+    leased = attempts.leased(attempts.calling().key, NOW + 180)
 
-    given_up = calls.ledger.record(call.key, an_outcome(Status.UNKNOWN), NOW + 7301, unless_moved=call)
+    assert attempts.table.set_due(leased, NOW + 200)
 
-    assert given_up.result is Recorded.CONTRADICTS
-    assert calls.status(call.key) == "dispatching"
+    assert attempts.existing_item(leased.key)["dueAt"] == NOW + 200
+    assert not attempts.table.set_due(leased, NOW + 190)
 
 
-def test_giving_up_is_not_deceived_by_a_new_dial_that_is_due_at_the_same_second(calls: Calls) -> None:
-    call = leased(calls, calls.dispatching().key, NOW + 7200)
-    assert call.due_at
-    assert calls.ledger.unclaim(call, NOW + 7210, "HTTP 429")
-    anew = calls.ledger.claim_scheduled(call.key, "another-claim", call.due_at - GRACE, GRACE)
-    assert anew
-    assert anew.due_at == call.due_at
+def test_only_the_holder_of_the_lease_can_give_up(attempts: SampleAttempts) -> None:
+    late = attempts.leased(attempts.calling().key, NOW + DEADLINE_SECONDS)
+    holder = attempts.leased(late.key, NOW + DEADLINE_SECONDS + 300)
 
-    calls.ledger.record(call.key, an_outcome(Status.UNKNOWN), NOW + 7301, unless_moved=call)
-
-    assert calls.status(call.key) == "dispatching"
+    assert not attempts.table.give_up(late, UNKNOWN, NOW + 7501).stored
+    assert attempts.status(late.key) == "calling"
+    assert attempts.table.give_up(holder, UNKNOWN, NOW + 7502).stored
 
 
-def test_settling_takes_no_lease_away(calls: Calls) -> None:
-    call = calls.dispatching()
-    lease = leased(calls, call.key, NOW + 180)
+@pytest.mark.parametrize("same_second", [False, True], ids=["due later", "due in the same second"])
+def test_a_new_claim_has_a_deadline_of_its_own(attempts: SampleAttempts, same_second: bool) -> None:
+    # Given an attempt that is past its deadline and leased, and then parked and claimed again
+    leased = attempts.leased(attempts.dispatching().key, NOW + DEADLINE_SECONDS)
+    assert leased.due_at
+    assert attempts.table.park(leased, NOW + 7210, RATE_LIMITED)
+    claimed_at = leased.due_at - GRACE_SECONDS if same_second else NOW + 7300
+    claimed = attempts.claim(attempts.read(leased.key), OTHER_CLAIM, claimed_at)
+    assert claimed
+    assert (claimed.due_at == leased.due_at) is same_second
 
-    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.STORED
+    given_up = attempts.table.give_up(leased, UNKNOWN, NOW + 7301)
 
-    assert calls.there(call.key)["dueAt"] == lease.due_at
+    assert given_up.result is RecordResult.CONTRADICTS
+    assert attempts.status(leased.key) == "dispatching"
+
+
+def test_settling_does_not_end_the_lease(attempts: SampleAttempts) -> None:
+    claimed = attempts.dispatching()
+    leased = attempts.leased(claimed.key, NOW + 180)
+
+    assert attempts.table.settle(claimed, CALL_ID, CONTACT_ID) is RecordResult.STORED
+
+    assert attempts.existing_item(claimed.key)["dueAt"] == leased.due_at

@@ -1,20 +1,35 @@
 """Recording an outcome: the first one stays, a real one follows `unknown`, and nothing personal is left behind."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from outbound_calls.contracts import CallDetails, Outcome, read_call_state
-from outbound_calls.ledger import Recorded
-from outbound_calls.lifecycle import OutcomeSource, Status
-from outbound_calls.reports import outcome_event
-from tests.cloud.parts import DETAILS, GRACE, METADATA, NOW, RETENTION_DAYS, Calls, an_outcome, at_once
+from outbound_calls.adapters.call_states import outcome_from_state
+from outbound_calls.adapters.calls_table import RecordResult, attempt_from_item
+from outbound_calls.contracts.allomia import read_call_state
+from outbound_calls.contracts.events import OutcomeEvent
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.domain.attempts import AttemptKey, CallDetails, Outcome
+from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES
+from outbound_calls.use_cases.publish import outcome_event
+from tests.cloud.parts import (
+    DETAILS,
+    DETAILS_WIRE,
+    METADATA,
+    SampleAttempts,
+    an_outcome,
+    at_once,
+    new_key,
+)
 from tests.unit.parts import CALL_ID, CONTACT_ID, OTHER_CALL_ID
+from tests.world import DEADLINE_SECONDS, NOW, RETENTION_DAYS
 
-REAL = [Status.COMPLETED, Status.FAILED, Status.BUSY, Status.NO_ANSWER]
+REAL = sorted(ALLOMIA_OUTCOMES)
 LATER = NOW + 151
+REMOVED = {"request", "dueShard", "dueAt", "pollDelay", "claimId", "parkReason"}
+NO_OUTCOME = an_outcome(Status.UNKNOWN, reason_code=ReasonCode.NO_OUTCOME, reason="no outcome within 7200 s")
 
 
 def a_real_outcome(status: Status = Status.COMPLETED, **changes: Any) -> Outcome:
@@ -22,15 +37,23 @@ def a_real_outcome(status: Status = Status.COMPLETED, **changes: Any) -> Outcome
     return an_outcome(status, **(fields | changes))
 
 
+def given_up(attempts: SampleAttempts) -> AttemptKey:
+    """A call that AlloMia accepted, without an outcome at its deadline."""
+    key = attempts.calling().key
+    assert attempts.table.record(key, NO_OUTCOME, NOW + DEADLINE_SECONDS).stored
+    return key
+
+
 @pytest.mark.parametrize("status", REAL)
-def test_an_outcome_is_stored_whole_and_the_work_is_taken_away(calls: Calls, status: Status) -> None:
-    key = calls.calling().key
+def test_an_outcome_is_stored_and_what_was_needed_to_dial_is_removed(attempts: SampleAttempts, status: Status) -> None:
+    key = attempts.calling().key
 
-    record = calls.ledger.record(key, a_real_outcome(status), LATER + 0.9)
+    recording = attempts.table.record(key, a_real_outcome(status), LATER + 0.9)
 
-    assert record.result is Recorded.STORED
-    assert calls.item(key) == {
-        "requestId": key.request_id,
+    assert recording.result is RecordResult.STORED
+    assert recording.attempt == attempts.read(key)
+    assert attempts.item(key) == {
+        "requestId": str(key.request),
         "attempt": 1,
         "status": status.value,
         "createdAt": NOW,
@@ -41,245 +64,214 @@ def test_an_outcome_is_stored_whole_and_the_work_is_taken_away(calls: Calls, sta
         "expiresAt": LATER + RETENTION_DAYS * 86_400,
         "outboundCallId": CALL_ID,
         "contactId": CONTACT_ID,
-        "callDetails": {
-            "startedAt": "2026-04-01T14:30:00Z",
-            "endedAt": "2026-04-01T14:32:30Z",
-            "duration": 150,
-            "endedReason": "customer-ended-call",
-        },
+        "callDetails": DETAILS_WIRE,
         "metadata": METADATA,
     }
-    assert calls.due(key) == []
+    assert attempts.due_entries(key) == []
 
 
-def test_a_record_tells_how_the_call_stands_now(calls: Calls) -> None:
-    call = calls.ledger.record(calls.calling().key, a_real_outcome(), LATER).call
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(Status.REJECTED, ReasonCode.REFUSED_BY_ALLOMIA), (Status.UNKNOWN, ReasonCode.NO_OUTCOME)],
+)
+def test_an_outcome_of_this_stack_says_why(attempts: SampleAttempts, status: Status, code: ReasonCode) -> None:
+    key = attempts.dispatching().key
 
-    assert call
-    assert (call.status, call.dispatched_at, call.recorded_at) == (Status.COMPLETED, NOW, LATER)
+    attempts.table.record(key, an_outcome(status, reason_code=code, reason="HTTP 400: no such assistant"), LATER)
 
-
-@pytest.mark.parametrize("status", [Status.REJECTED, Status.UNKNOWN])
-def test_an_outcome_of_ours_says_why(calls: Calls, status: Status) -> None:
-    call = calls.dispatching()
-
-    calls.ledger.record(call.key, an_outcome(status, reason="HTTP 400: no such assistant"), LATER)
-
-    item = calls.there(call.key)
-    assert item["reason"] == "HTTP 400: no such assistant"
-    assert item.keys().isdisjoint({"request", "dueShard", "dueAt", "claimId", "pollDelay", "callDetails"})
+    item = attempts.existing_item(key)
+    assert (item["reasonCode"], item["reason"]) == (code, "HTTP 400: no such assistant")
+    assert item.keys().isdisjoint(REMOVED | {"callDetails"})
 
 
 @pytest.mark.parametrize("status", sorted(Status))
-def test_the_request_is_kept_only_while_there_is_something_to_do_with_it(calls: Calls, status: Status) -> None:
-    item = calls.there(calls.in_status(status))
+def test_the_request_is_kept_only_until_the_attempt_ends(attempts: SampleAttempts, status: Status) -> None:
+    item = attempts.existing_item(attempts.in_status(status))
 
     if status in {Status.SCHEDULED, Status.DISPATCHING, Status.CALLING}:
         assert item["request"]["customerName"] == "Ada"
         assert "expiresAt" not in item
     else:
         assert "Ada" not in str(item)
-        assert item.keys().isdisjoint({"request", "dueShard", "dueAt"})
+        assert item.keys().isdisjoint(REMOVED)
         assert item["expiresAt"] == item["recordedAt"] + RETENTION_DAYS * 86_400
 
 
-def test_a_parked_call_that_ends_leaves_no_reason_for_parking(calls: Calls) -> None:
-    key = calls.scheduled()
-
-    calls.ledger.record(key, a_real_outcome(), LATER)
-
-    assert calls.there(key).keys().isdisjoint({"parkReason", "request", "dueAt"})
-
-
-# What comes second.
+# A second outcome.
 
 
 @pytest.mark.parametrize("second", REAL)
 @pytest.mark.parametrize("first", REAL)
-def test_of_two_outcomes_the_first_stays(calls: Calls, first: Status, second: Status) -> None:
-    key = calls.calling().key
-    calls.ledger.record(key, a_real_outcome(first), LATER)
-    before = calls.item(key)
+def test_the_first_of_two_outcomes_stays(attempts: SampleAttempts, first: Status, second: Status) -> None:
+    key = attempts.calling().key
+    attempts.table.record(key, a_real_outcome(first), LATER)
+    before = attempts.item(key)
 
-    record = calls.ledger.record(key, a_real_outcome(second), LATER + 60)
+    recording = attempts.table.record(key, a_real_outcome(second), LATER + 60)
 
-    assert record.result is (Recorded.ALREADY_THERE if first is second else Recorded.CONTRADICTS)
-    assert record.call
-    assert record.call.status is first
-    assert calls.item(key) == before
+    assert recording.result is (RecordResult.ALREADY_RECORDED if first is second else RecordResult.CONTRADICTS)
+    assert recording.attempt
+    assert recording.attempt.status is first
+    assert attempts.item(key) == before
 
 
 @pytest.mark.parametrize("status", REAL)
-def test_a_real_outcome_follows_unknown_and_takes_its_reason_away(calls: Calls, status: Status) -> None:
-    call = calls.calling()
-    calls.ledger.record(call.key, an_outcome(Status.UNKNOWN, reason="no outcome within 7200 s"), NOW + 7200)
+def test_a_real_outcome_replaces_unknown_and_its_reason(attempts: SampleAttempts, status: Status) -> None:
+    key = given_up(attempts)
 
-    record = calls.ledger.record(call.key, a_real_outcome(status), NOW + 9000)
+    assert attempts.table.record(key, a_real_outcome(status), NOW + 9000).stored
 
-    assert record.result is Recorded.STORED
-    item = calls.there(call.key)
+    item = attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"], item["recordedAt"]) == (status.value, "webhook", NOW + 9000)
     assert item["expiresAt"] == NOW + 9000 + RETENTION_DAYS * 86_400
-    assert "reason" not in item
+    assert item.keys().isdisjoint({"reason", "reasonCode"})
 
 
-def test_unknown_does_not_follow_unknown(calls: Calls) -> None:
-    key = calls.ended(Status.UNKNOWN)
-    before = calls.item(key)
+@pytest.mark.parametrize(
+    ("first", "second", "result"),
+    [
+        (Status.UNKNOWN, an_outcome(Status.UNKNOWN), RecordResult.ALREADY_RECORDED),
+        (Status.REJECTED, a_real_outcome(), RecordResult.CONTRADICTS),
+        (Status.CANCELLED, a_real_outcome(), RecordResult.CONTRADICTS),
+    ],
+)
+def test_other_second_outcomes_change_nothing(
+    attempts: SampleAttempts, first: Status, second: Outcome, result: RecordResult
+) -> None:
+    key = attempts.ended(first)
+    before = attempts.item(key)
 
-    assert calls.ledger.record(key, an_outcome(Status.UNKNOWN), LATER).result is Recorded.ALREADY_THERE
-    assert calls.item(key) == before
+    assert attempts.table.record(key, second, LATER).result is result
+    assert attempts.item(key) == before
 
 
-def test_a_webhook_after_a_rejection_changes_nothing_and_is_told(calls: Calls) -> None:
-    key = calls.ended(Status.REJECTED)
+def test_an_outcome_without_an_attempt_creates_none(attempts: SampleAttempts) -> None:
+    key = new_key()
 
-    assert calls.ledger.record(key, a_real_outcome(), LATER).result is Recorded.CONTRADICTS
-    assert calls.status(key) == "rejected"
+    recording = attempts.table.record(key, a_real_outcome(), LATER)
 
-
-def test_a_webhook_for_an_attempt_that_does_not_exist_makes_none(calls: Calls) -> None:
-    key = calls.new_key()
-
-    record = calls.ledger.record(key, a_real_outcome(), LATER)
-
-    assert (record.result, record.call) == (Recorded.NO_SUCH_ATTEMPT, None)
-    assert calls.item(key) is None
+    assert (recording.result, recording.attempt) == (RecordResult.NO_SUCH_ATTEMPT, None)
+    assert attempts.item(key) is None
 
 
 @pytest.mark.parametrize("round_", range(5))
-def test_of_outcomes_that_come_at_once_one_is_stored(calls: Calls, round_: int) -> None:
-    key = calls.calling().key
+def test_one_of_many_outcomes_at_once_is_stored(attempts: SampleAttempts, round_: int) -> None:
+    key = attempts.calling().key
 
-    results = at_once(8, lambda i: calls.ledger.record(key, a_real_outcome(REAL[i % 4]), LATER).result)
+    results = at_once(8, lambda i: attempts.table.record(key, a_real_outcome(REAL[i % 4]), LATER).result)
 
-    assert results.count(Recorded.STORED) == 1
-    assert set(results) <= {Recorded.STORED, Recorded.ALREADY_THERE, Recorded.CONTRADICTS}
-
-
-# A webhook that is faster than AlloMia's own answer.
+    assert results.count(RecordResult.STORED) == 1
+    assert set(results) <= {RecordResult.STORED, RecordResult.ALREADY_RECORDED, RecordResult.CONTRADICTS}
 
 
-def test_a_webhook_may_come_before_the_answer(calls: Calls) -> None:
-    call = calls.dispatching()
+# An outcome before AlloMia's own answer, or after the deadline.
 
-    assert calls.ledger.record(call.key, a_real_outcome(), LATER).result is Recorded.STORED
-    before = calls.there(call.key)
+
+def test_a_webhook_may_come_before_the_answer(attempts: SampleAttempts) -> None:
+    claimed = attempts.dispatching()
+
+    assert attempts.table.record(claimed.key, a_real_outcome(), LATER).stored
+    before = attempts.existing_item(claimed.key)
     assert (before["outboundCallId"], before["contactId"]) == (CALL_ID, CONTACT_ID)
 
-    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.ALREADY_THERE
-    assert calls.ledger.settle(call, OTHER_CALL_ID, CONTACT_ID) is Recorded.OTHER_CALL
-    assert not calls.ledger.unclaim(call, LATER + 60, "HTTP 429")
-    assert calls.item(call.key) == before
+    assert attempts.table.settle(claimed, CALL_ID, CONTACT_ID) is RecordResult.ALREADY_RECORDED
+    assert attempts.table.settle(claimed, OTHER_CALL_ID, CONTACT_ID) is RecordResult.OTHER_CALL
+    assert not attempts.table.park(claimed, LATER + 60, ParkReason.RATE_LIMITED)
+    assert attempts.item(claimed.key) == before
 
 
-def test_an_answer_that_comes_after_the_deadline_does_not_revive_the_call(calls: Calls) -> None:
-    call = calls.dispatching()
-    calls.ledger.record(call.key, an_outcome(Status.UNKNOWN), NOW + 7200)
+def test_an_answer_after_the_deadline_does_not_reopen_the_attempt(attempts: SampleAttempts) -> None:
+    claimed = attempts.dispatching()
+    attempts.table.record(claimed.key, NO_OUTCOME, NOW + DEADLINE_SECONDS)
 
-    assert calls.ledger.settle(call, CALL_ID, CONTACT_ID) is Recorded.CONTRADICTS
+    assert attempts.table.settle(claimed, CALL_ID, CONTACT_ID) is RecordResult.CONTRADICTS
 
-    assert calls.status(call.key) == "unknown"
-    assert calls.due(call.key) == []
-
-
-# An outcome that names another call.
+    assert attempts.status(claimed.key) == "unknown"
+    assert attempts.due_entries(claimed.key) == []
 
 
-@pytest.mark.parametrize("status", ["calling", "completed"])
-def test_the_outcome_of_another_call_changes_nothing(calls: Calls, status: str) -> None:
-    call = calls.calling()
+# The call that an outcome names.
+
+
+@pytest.mark.parametrize("status", ["calling", "completed", "unknown"])
+def test_the_outcome_of_another_call_changes_nothing(attempts: SampleAttempts, status: str) -> None:
+    key = given_up(attempts) if status == "unknown" else attempts.calling().key
     if status == "completed":
-        calls.ledger.record(call.key, a_real_outcome(), LATER)
-    before = calls.item(call.key)
+        attempts.table.record(key, a_real_outcome(), LATER)
+    before = attempts.read(key)
 
-    record = calls.ledger.record(call.key, a_real_outcome(outbound_call_id=OTHER_CALL_ID), LATER)
+    recording = attempts.table.record(key, a_real_outcome(outbound_call_id=OTHER_CALL_ID), NOW + 9000)
 
-    assert record.result is Recorded.OTHER_CALL
-    assert record.call is not None
-    assert (record.call.status, record.call.outbound_call_id) == (status, CALL_ID)
-    assert calls.item(call.key) == before
-
-
-def test_the_outcome_of_another_call_does_not_follow_unknown(calls: Calls) -> None:
-    call = calls.calling()
-    calls.ledger.record(call.key, an_outcome(Status.UNKNOWN), NOW + 7200)
-
-    record = calls.ledger.record(call.key, a_real_outcome(outbound_call_id=OTHER_CALL_ID), LATER)
-
-    assert record.result is Recorded.OTHER_CALL
-    assert calls.status(call.key) == "unknown"
+    assert (recording.result, recording.attempt) == (RecordResult.OTHER_CALL, before)
+    assert (before.status, before.outbound_call_id) == (status, CALL_ID)
+    assert attempts.read(key) == before
 
 
-@pytest.mark.parametrize("bring", [Calls.dispatching, lambda calls: calls.ledger.lease(*_due(calls), GRACE)])
-def test_where_no_call_is_known_yet_the_outcome_names_it(calls: Calls, bring: Callable[[Calls], Any]) -> None:
-    key = bring(calls).key
+@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.DISPATCHING])
+def test_where_no_call_is_known_the_outcome_names_it(attempts: SampleAttempts, status: Status) -> None:
+    key = attempts.in_status(status)
 
-    assert calls.ledger.record(key, a_real_outcome(), LATER).result is Recorded.STORED
-    assert calls.there(key)["outboundCallId"] == CALL_ID
+    assert attempts.table.record(key, a_real_outcome(), LATER).stored
 
-
-def _due(calls: Calls) -> tuple[Any, float]:
-    (due,) = calls.due(calls.scheduled())
-    return due, NOW + 60
+    item = attempts.existing_item(key)
+    assert item["outboundCallId"] == CALL_ID
+    assert item.keys().isdisjoint(REMOVED)
 
 
-def test_an_outcome_that_names_no_call_leaves_the_known_one(calls: Calls) -> None:
-    key = calls.calling().key
+def test_an_outcome_that_names_no_call_keeps_the_known_one(attempts: SampleAttempts) -> None:
+    item = attempts.existing_item(given_up(attempts))
 
-    calls.ledger.record(key, an_outcome(Status.UNKNOWN), LATER)
-
-    item = calls.there(key)
     assert (item["outboundCallId"], item["contactId"]) == (CALL_ID, CONTACT_ID)
 
 
-# What a person found out.
+# An operator resolves an unknown attempt.
 
 
 @pytest.mark.parametrize("status", REAL)
-def test_a_person_resolves_what_nobody_knew(calls: Calls, status: Status) -> None:
-    call = calls.calling()
-    calls.ledger.record(call.key, an_outcome(Status.UNKNOWN, reason="no outcome within 7200 s"), NOW + 7200)
+def test_an_operator_resolves_an_unknown_attempt(attempts: SampleAttempts, status: Status) -> None:
+    key = given_up(attempts)
 
-    record = calls.ledger.resolve(call.key, status, NOW + 9000)
+    assert attempts.table.resolve(key, status, NOW + 9000).stored
 
-    assert record.result is Recorded.STORED
-    item = calls.there(call.key)
+    item = attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"], item["recordedAt"]) == (status, "operator", NOW + 9000)
     assert item["outboundCallId"] == CALL_ID
     assert "reason" not in item
 
 
-@pytest.mark.parametrize("before", [Status.SCHEDULED, Status.DISPATCHING, Status.CALLING, Status.REJECTED])
-def test_a_person_resolves_nothing_but_unknown(calls: Calls, before: Status) -> None:
-    key = calls.in_status(before)
-    found = calls.there(key)
+@pytest.mark.parametrize(
+    ("before", "found_out", "result"),
+    [
+        (None, Status.COMPLETED, RecordResult.NO_SUCH_ATTEMPT),
+        (Status.CALLING, Status.COMPLETED, RecordResult.CONTRADICTS),
+        (Status.COMPLETED, Status.FAILED, RecordResult.CONTRADICTS),
+        (Status.COMPLETED, Status.COMPLETED, RecordResult.ALREADY_RECORDED),
+    ],
+)
+def test_an_operator_resolves_no_other_attempt(
+    attempts: SampleAttempts, before: Status | None, found_out: Status, result: RecordResult
+) -> None:
+    key = attempts.in_status(before)
+    item = attempts.item(key)
 
-    assert calls.ledger.resolve(key, Status.COMPLETED, LATER).result is Recorded.CONTRADICTS
-    assert calls.there(key) == found
-
-
-def test_a_person_who_comes_after_the_real_outcome_changes_nothing(calls: Calls) -> None:
-    key = calls.ended(Status.COMPLETED)
-
-    assert calls.ledger.resolve(key, Status.FAILED, LATER).result is Recorded.CONTRADICTS
-    assert calls.ledger.resolve(key, Status.COMPLETED, LATER).result is Recorded.ALREADY_THERE
-    assert calls.there(key)["outcomeSource"] == "webhook"
-
-
-def test_what_a_person_found_out_stays_when_a_webhook_comes_after_it(calls: Calls) -> None:
-    key = calls.ended(Status.UNKNOWN)
-    calls.ledger.resolve(key, Status.COMPLETED, NOW + 9000)
-
-    assert calls.ledger.record(key, a_real_outcome(Status.BUSY), NOW + 9001).result is Recorded.CONTRADICTS
-    assert calls.status(key) == "completed"
+    assert attempts.table.resolve(key, found_out, LATER).result is result
+    assert attempts.item(key) == item
 
 
-def test_nobody_resolves_an_attempt_that_was_never_made(calls: Calls) -> None:
-    assert calls.ledger.resolve(calls.new_key(), Status.COMPLETED, LATER).result is Recorded.NO_SUCH_ATTEMPT
+def test_a_webhook_does_not_replace_what_an_operator_found_out(attempts: SampleAttempts) -> None:
+    key = attempts.ended(Status.UNKNOWN)
+    attempts.table.resolve(key, Status.COMPLETED, NOW + 9000)
+
+    assert attempts.table.record(key, a_real_outcome(Status.BUSY), NOW + 9001).result is RecordResult.CONTRADICTS
+    assert attempts.status(key) == "completed"
 
 
 # Details as AlloMia sends them, through the table and out again.
+
+
+def event_of(attempts: SampleAttempts, key: AttemptKey) -> OutcomeEvent:
+    """The event for the item as it is in the table."""
+    return outcome_event(attempt_from_item(attempts.existing_item(key)))
 
 
 @pytest.mark.parametrize(
@@ -298,73 +290,69 @@ def test_nobody_resolves_an_attempt_that_was_never_made(calls: Calls) -> None:
         ("-1", None, "null"),
     ],
 )
-def test_a_duration_goes_through_the_table_or_is_left_out(
-    calls: Calls, duration: str, stored: Decimal | None, published: str
+def test_a_duration_is_stored_and_published_or_left_out(
+    attempts: SampleAttempts, duration: str, stored: Decimal | None, published: str
 ) -> None:
     state = read_call_state(
         f'{{"outboundCallId": "{CALL_ID}", "status": "completed", "callDetails": {{"duration": {duration}}}}}'
     )
-    key = calls.calling().key
+    outcome = outcome_from_state(state, OutcomeSource.WEBHOOK)
+    assert outcome
+    key = attempts.calling().key
 
-    calls.ledger.record(key, a_real_outcome(call_details=state.call_details), LATER)
+    attempts.table.record(key, outcome, LATER)
 
-    assert calls.there(key)["callDetails"].get("duration") == stored
-    assert f'"duration":{published},' in event_of(calls, key).model_dump_json()
+    assert attempts.existing_item(key)["callDetails"].get("duration") == stored
+    assert f'"duration":{published},' in event_of(attempts, key).model_dump_json()
 
 
 @pytest.mark.parametrize("reason", ["", "customer-ended-call", "Ünïcode 👋\n", "x" * 10_000])
-def test_a_reason_goes_through_the_table_as_it_came(calls: Calls, reason: str) -> None:
-    key = calls.calling().key
+def test_an_ended_reason_is_published_as_it_came(attempts: SampleAttempts, reason: str) -> None:
+    key = attempts.calling().key
 
-    calls.ledger.record(key, a_real_outcome(call_details=CallDetails(ended_reason=reason)), LATER)
+    attempts.table.record(key, a_real_outcome(call_details=CallDetails(ended_reason=reason)), LATER)
 
-    details = event_of(calls, key).call_details
+    details = event_of(attempts, key).call_details
     assert details
     assert details.ended_reason == reason
 
 
-def test_without_details_there_are_none(calls: Calls) -> None:
-    key = calls.calling().key
+def test_an_outcome_without_details_stores_and_publishes_none(attempts: SampleAttempts) -> None:
+    key = attempts.calling().key
 
-    calls.ledger.record(key, a_real_outcome(call_details=None), LATER)
+    attempts.table.record(key, a_real_outcome(call_details=None), LATER)
 
-    assert "callDetails" not in calls.there(key)
-    assert event_of(calls, key).call_details is None
+    assert "callDetails" not in attempts.existing_item(key)
+    assert event_of(attempts, key).call_details is None
 
 
-def test_metadata_named_like_anything_comes_back(calls: Calls) -> None:
+def test_metadata_may_have_any_names(attempts: SampleAttempts) -> None:
     metadata = {"status": "a", "requestId": "b", "#x": ":y", "é 👋": "", "size": "c"}
-    key = calls.new_key()
-    item = calls.there(calls.in_status("completed"))
-    calls.put_raw(item | key.wire() | {"metadata": metadata})
+    calling = attempts.calling()
+    attempts.put_item(attempts.existing_item(calling.key) | {"metadata": metadata})
 
-    assert event_of(calls, key).metadata == metadata
+    attempts.table.record(calling.key, a_real_outcome(), LATER)
 
-
-def event_of(calls: Calls, key: Any) -> Any:
-    """The event for the item as it is in the table."""
-    image = calls.dynamodb.get_item(
-        TableName=calls.table, Key={"requestId": {"S": key.request_id}, "attempt": {"N": str(key.attempt)}}
-    )["Item"]
-    return outcome_event(image)
+    assert event_of(attempts, calling.key).metadata == metadata
 
 
-def test_the_event_tells_what_the_table_holds(calls: Calls) -> None:
-    key = calls.calling().key
-    calls.ledger.record(key, a_real_outcome(), LATER)
+def test_an_attempt_read_from_the_table_is_the_one_that_was_recorded(attempts: SampleAttempts) -> None:
+    calling = attempts.calling()
 
-    event = event_of(calls, key)
+    recording = attempts.table.record(calling.key, a_real_outcome(), LATER)
 
-    assert event.wire() == {
-        "version": "1",
-        "requestId": key.request_id,
-        "attempt": 1,
-        "final": True,
-        "status": "completed",
-        "outboundCallId": CALL_ID,
-        "contactId": CONTACT_ID,
-        "callDetails": DETAILS.wire(),
-        "outcomeSource": OutcomeSource.WEBHOOK.value,
-        "recordedAt": "2026-04-01T14:32:31Z",
-        "metadata": METADATA,
-    }
+    assert recording.attempt == replace(
+        calling,
+        status=Status.COMPLETED,
+        request=None,
+        due_at=None,
+        claim_id=None,
+        call_details=DETAILS,
+        outcome_source=OutcomeSource.WEBHOOK,
+        recorded_at=LATER,
+    )
+
+
+def test_an_attempt_without_an_outcome_has_no_event(attempts: SampleAttempts) -> None:
+    with pytest.raises(ValueError, match="no outcome"):
+        outcome_event(attempts.calling())

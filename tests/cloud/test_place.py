@@ -1,7 +1,6 @@
-"""Placing calls on the real table: each row of what AlloMia may answer, and what becomes of the call afterwards."""
+"""Placing calls on the real table: each answer that AlloMia may give, and what follows for the attempt."""
 
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,401 +8,385 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from outbound_calls.contracts import AttemptKey
-from outbound_calls.lifecycle import PLACE_WITHIN_SECONDS
-from outbound_calls.place import SECONDS_TO_PLACE, InvalidMessages, Placed
-from outbound_calls.poll import Polled
-from outbound_calls.secrets import Secret
-from tests.cloud.parts import CLAIM, GRACE, NOW, at_once
-from tests.cloud.world import BASE_URL, DEADLINE, Answer, Surroundings, World, fails, says
-from tests.unit.parts import (
-    ASSISTANT_ID,
-    CALL_ID,
-    OTHER_CALL_ID,
-    PHONE_NUMBER,
-    PHONE_NUMBER_ID,
-    Clock,
-    SecretsInMemory,
-    a_request,
-    a_secret,
-)
+from local.simulator import PostAnswer, fails, returns
+from outbound_calls.contracts.vocabulary import ParkReason, Status
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
+from outbound_calls.use_cases.place import OTHER_CALL, SECONDS_TO_PLACE, Placement, PlaceResult
+from outbound_calls.use_cases.receive import Receipt
+from outbound_calls.use_cases.sweep import PollResult
+from tests.cloud.parts import OTHER_CLAIM, at_once
+from tests.cloud.world import CloudWorld, key_of
+from tests.unit.parts import ASSISTANT_ID, CALL_ID, OTHER_CALL_ID, PHONE_NUMBER, PHONE_NUMBER_ID
+from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, NOW, WEBHOOK_URL, dispatch_message
 
-CALLING = {"outboundCallId": CALL_ID, "status": "calling"}
+PARKED, REJECTED, ENDED = PlaceResult.PARKED, PlaceResult.REJECTED, PlaceResult.ENDED
+CALLING, AMBIGUOUS, DUPLICATE = PlaceResult.CALLING, PlaceResult.AMBIGUOUS, PlaceResult.DUPLICATE
+INVALID = PlaceResult.INVALID
+STATE = {"outboundCallId": CALL_ID, "status": "calling"}
 
-
-@pytest.fixture
-def world(surroundings: Surroundings) -> Iterator[World]:
-    world = World(surroundings)
-    yield world
-    world.close()
-
-
-def key_of(request: dict[str, Any]) -> AttemptKey:
-    return AttemptKey(request_id=request["requestId"], attempt=1)
-
-
-# What AlloMia does, what becomes of the message, and where that leaves the call, due so many seconds later.
-type Row = tuple[Answer | None, Placed, str, int | None]
-PARKED: dict[str, Row] = {
-    "connect error": (fails(httpx.ConnectError), Placed.PARKED, "scheduled", 30),
-    "connect timeout": (fails(httpx.ConnectTimeout), Placed.PARKED, "scheduled", 30),
-    "pool timeout": (fails(httpx.PoolTimeout), Placed.PARKED, "scheduled", 30),
-    "429": (says(429), Placed.PARKED, "scheduled", 30),
-    "429 with Retry-After": (says(429, Retry_After="120"), Placed.PARKED, "scheduled", 120),
-    "503 with Retry-After": (says(503, Retry_After="600"), Placed.PARKED, "scheduled", 600),
-    "503 with a short Retry-After": (says(503, Retry_After="1"), Placed.PARKED, "scheduled", 30),
-    "401": (says(401, {"error": "Unauthorized"}), Placed.PARKED, "scheduled", 300),
-    "403": (says(403), Placed.PARKED, "scheduled", 300),
+# What AlloMia does, the result of the message, the code, the status of the attempt, and in how many seconds it is due.
+type Row = tuple[PostAnswer | None, PlaceResult, str, str, int | None]
+NOT_ACCEPTED: dict[str, Row] = {
+    "connect error": (fails(httpx.ConnectError), PARKED, "allomia-unreachable", "scheduled", 30),
+    "connect timeout": (fails(httpx.ConnectTimeout), PARKED, "allomia-unreachable", "scheduled", 30),
+    "pool timeout": (fails(httpx.PoolTimeout), PARKED, "allomia-unreachable", "scheduled", 30),
+    "429": (returns(429), PARKED, "rate-limited", "scheduled", 30),
+    "429 with Retry-After": (returns(429, Retry_After="120"), PARKED, "rate-limited", "scheduled", 120),
+    "503 with Retry-After": (returns(503, Retry_After="600"), PARKED, "rate-limited", "scheduled", 600),
+    "503 with a short Retry-After": (returns(503, Retry_After="1"), PARKED, "rate-limited", "scheduled", 30),
+    "401": (returns(401, {"error": "Unauthorized"}), PARKED, "key-declined", "scheduled", 300),
+    "403": (returns(403), PARKED, "key-declined", "scheduled", 300),
 }
-ENDED: dict[str, Row] = {
-    "400": (says(400, {"error": "Bad number"}), Placed.REJECTED, "rejected", None),
-    "404": (says(404, {"error": "No such assistant"}), Placed.REJECTED, "rejected", None),
-    "422": (says(422), Placed.REJECTED, "rejected", None),
-    "409": (says(409), Placed.REJECTED, "rejected", None),
-    "2xx failed": (says(200, CALLING | {"status": "failed"}), Placed.ENDED, "failed", None),
-    "2xx failed without an id": (says(200, {"status": "failed"}), Placed.ENDED, "failed", None),
-    "2xx busy": (says(201, CALLING | {"status": "busy"}), Placed.ENDED, "busy", None),
+ABOUT_THIS_CALL: dict[str, Row] = {
+    "400": (returns(400, {"error": "Bad number"}), REJECTED, "refused-by-allomia", "rejected", None),
+    "404": (returns(404, {"error": "No such assistant"}), REJECTED, "refused-by-allomia", "rejected", None),
+    "422": (returns(422), REJECTED, "refused-by-allomia", "rejected", None),
+    "409": (returns(409), REJECTED, "refused-by-allomia", "rejected", None),
+    "2xx failed": (returns(200, STATE | {"status": "failed"}), ENDED, "", "failed", None),
+    "2xx failed without an id": (returns(200, {"status": "failed"}), ENDED, "", "failed", None),
+    "2xx busy": (returns(201, STATE | {"status": "busy"}), ENDED, "", "busy", None),
 }
-TAKEN: dict[str, Row] = {
-    "2xx calling": (None, Placed.CALLING, "calling", GRACE),
+ACCEPTED: dict[str, Row] = {"2xx calling": (None, CALLING, "", "calling", GRACE_SECONDS)}
+LOST: dict[str, PostAnswer] = {
+    "2xx empty": returns(200),
+    "2xx html": returns(200, "<html>"),
+    "2xx no id": returns(200, {"status": "calling"}),
+    "2xx new status": returns(200, STATE | {"status": "queued"}),
+    "read timeout": fails(httpx.ReadTimeout),
+    "write timeout": fails(httpx.WriteTimeout),
+    "read error": fails(httpx.ReadError),
+    "write error": fails(httpx.WriteError),
+    "dropped": fails(httpx.RemoteProtocolError),
+    "an unforeseen error": fails(LookupError),
+    "another unforeseen error": fails(ZeroDivisionError),
+    "307": returns(307, Location="/"),
+    "408": returns(408),
+    "500": returns(500),
+    "502": returns(502),
+    "503": returns(503),
+    "504": returns(504),
+    "507": returns(507),
 }
-AMBIGUOUS: dict[str, Row] = {
-    "2xx empty": (says(200), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "2xx html": (says(200, "<html>"), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "2xx no id": (says(200, {"status": "calling"}), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "2xx new status": (says(200, CALLING | {"status": "queued"}), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "read timeout": (fails(httpx.ReadTimeout), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "write timeout": (fails(httpx.WriteTimeout), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "read error": (fails(httpx.ReadError), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "write error": (fails(httpx.WriteError), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "dropped": (fails(httpx.RemoteProtocolError), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "a fault of nobody's": (fails(LookupError), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "another": (fails(ZeroDivisionError), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "307": (says(307, Location="/"), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "408": (says(408), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "500": (says(500), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "502": (says(502), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "503": (says(503), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "504": (says(504), Placed.AMBIGUOUS, "dispatching", GRACE),
-    "507": (says(507), Placed.AMBIGUOUS, "dispatching", GRACE),
+MAYBE_ACCEPTED: dict[str, Row] = {
+    name: (answer, AMBIGUOUS, "", "dispatching", GRACE_SECONDS) for name, answer in LOST.items()
 }
-ROWS = PARKED | ENDED | TAKEN | AMBIGUOUS
+ROWS = NOT_ACCEPTED | ABOUT_THIS_CALL | ACCEPTED | MAYBE_ACCEPTED
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_each_answer_leads_where_the_design_says_and_a_redelivery_changes_nothing(world: World, row: str) -> None:
-    answer, result, status, due_in = ROWS[row]
+def test_each_answer_has_its_result_and_a_redelivery_changes_nothing(world: CloudWorld, row: str) -> None:
+    answer, result, code, status, due_in = ROWS[row]
     request = world.request()
     world.allomia.post = answer
 
-    assert world.place(request).result is result
+    placement = world.place(request)
 
-    item = world.calls.there(key_of(request))
-    assert item["status"] == status
+    assert (placement.result, placement.code) == (result, code)
+    item = world.attempts.existing_item(key_of(request))
+    assert (item["status"], item.get("reasonCode", item.get("parkReason", ""))) == (status, code)
     assert item.get("dueAt") == (NOW + due_in if due_in else None)
     posts = len(world.allomia.posts)
     assert posts <= 1
 
-    # The same message again, with AlloMia in the best of health.
+    # The same message again, while AlloMia accepts every call.
     world.allomia.post = None
-    assert world.place(request).result is Placed.DUPLICATE
-    assert world.calls.item(key_of(request)) == item
+    assert world.place(request).result is DUPLICATE
+    assert world.attempts.item(key_of(request)) == item
     assert len(world.allomia.posts) == posts
 
 
-@pytest.mark.parametrize("row", PARKED)
-def test_what_was_parked_is_released_when_it_is_due_and_then_dialled_once(world: World, row: str) -> None:
-    answer, _, _, due_in = PARKED[row]
+@pytest.mark.parametrize("row", NOT_ACCEPTED)
+def test_a_parked_attempt_is_dispatched_when_it_is_due_and_dialled_once(world: CloudWorld, row: str) -> None:
+    answer, *_, due_in = NOT_ACCEPTED[row]
     assert due_in
-    request = world.request(metadata={"clinic": "7"})
     world.allomia.post = answer
-    world.place(request)
+    key = world.placed(metadata={"clinic": "7"}, batch="monday")
     world.allomia.post = None
 
-    world.clock.pass_seconds(due_in - 1)
-    assert world.sweep(key_of(request)) == []
-    world.clock.pass_seconds(1)
-    assert [look.result for look in world.sweep(key_of(request))] == [Polled.RELEASED]
-    (release,) = world.queued()
-    assert world.place(release).result is Placed.CALLING
-    assert world.place(release).result is Placed.DUPLICATE
+    world.pass_seconds(due_in - 1)
+    assert world.sweep(key) == []
+    world.pass_seconds(1)
+    assert world.poll(key).result is PollResult.DISPATCHED
+    (message,) = world.queued()
+    assert world.place(message).result is CALLING
+    assert world.place(message).result is DUPLICATE
 
-    item = world.calls.there(key_of(request))
-    assert (item["status"], item["metadata"]) == ("calling", {"clinic": "7"})
+    item = world.attempts.existing_item(key)
+    assert (item["status"], item["metadata"], item["batch"]) == ("calling", {"clinic": "7"}, "monday")
     assert item["dispatchedAt"] == world.clock.now
     assert world.allomia.posts[-1] == {
         "phoneNumber": PHONE_NUMBER,
         "assistantId": ASSISTANT_ID,
         "phoneNumberId": PHONE_NUMBER_ID,
         "customerName": "Ada",
-        "callbackUrl": world.callback_url(key_of(request)),
+        "callbackUrl": world.callback_url(key),
     }
 
 
-@pytest.mark.parametrize("row", AMBIGUOUS)
-def test_what_is_ambiguous_is_never_dialled_again_and_ends(world: World, row: str) -> None:
+@pytest.mark.parametrize("row", MAYBE_ACCEPTED)
+def test_an_ambiguous_answer_is_never_followed_by_another_dial(world: CloudWorld, row: str) -> None:
     request = world.request()
-    world.allomia.post = AMBIGUOUS[row][0]
+    world.allomia.post = LOST[row]
     world.place(request)
     world.allomia.post = None
 
-    while world.clock.now < NOW + DEADLINE:
-        world.clock.pass_seconds(600)
+    while world.clock.now < NOW + DEADLINE_SECONDS:
+        world.pass_seconds(600)
         world.sweep(key_of(request))
-        assert world.place(request).result is Placed.DUPLICATE
+        assert world.place(request).result is DUPLICATE
 
-    assert world.calls.status(key_of(request)) == "unknown"
+    assert world.attempts.status(key_of(request)) == "unknown"
     assert world.queued() == []
     assert len(world.allomia.posts) == 1
 
 
-@pytest.mark.parametrize("row", [*AMBIGUOUS, *TAKEN])
-def test_whatever_the_answer_was_the_webhook_brings_the_outcome(world: World, row: str) -> None:
-    request = world.request()
-    world.allomia.post = (AMBIGUOUS | TAKEN)[row][0]
-    world.place(request)
+@pytest.mark.parametrize("row", MAYBE_ACCEPTED | ACCEPTED)
+def test_a_webhook_brings_the_outcome_whatever_the_answer_was(world: CloudWorld, row: str) -> None:
+    world.allomia.post = ROWS[row][0]
+    key = world.placed()
 
-    assert world.webhook(key_of(request), "no-answer").status == 200
+    assert world.webhook(key, "no-answer").status == 200
 
-    assert world.calls.status(key_of(request)) == "no-answer"
+    assert world.attempts.status(key) == "no-answer"
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_placement_holds_nothing_personal(world: CloudWorld, row: str) -> None:
+    world.allomia.post = ROWS[row][0]
+    if row in {"400", "404"}:
+        world.allomia.post = returns(400, {"error": f"{PHONE_NUMBER} of Zqx: {WEBHOOK_URL}"})
+
+    placement = world.place(world.request(customerName="Zqx", dynamicVariables={"illness": "Zqx-itis"}))
+
+    for private in ("Zqx", PHONE_NUMBER[1:], WEBHOOK_URL):
+        assert private not in repr(placement)
 
 
 # The message.
 
 
-def test_a_request_without_an_id_goes_by_the_id_of_its_message(world: World) -> None:
-    request = world.request(requestId=None)
+def test_a_request_without_an_id_gets_that_of_its_message(world: CloudWorld) -> None:
+    placement = world.place(world.request(requestId=None))
 
-    placement = world.place(request)
-
-    assert placement.key == AttemptKey(request_id="11111111-message-id", attempt=1)
+    assert placement.key == AttemptKey(RequestKey("11111111-message-id"), 1)
     world.webhook(placement.key)
 
 
-def test_what_a_request_names_goes_before_the_defaults_of_the_stack(world: World) -> None:
+def test_a_requests_own_ids_come_before_the_defaults_of_the_stack(world: CloudWorld) -> None:
     world.place(world.request(assistantId=OTHER_CALL_ID, phoneNumberId=CALL_ID))
 
     assert (world.allomia.posts[0]["assistantId"], world.allomia.posts[0]["phoneNumberId"]) == (OTHER_CALL_ID, CALL_ID)
 
 
 @pytest.mark.parametrize(
-    ("name", "field"), [("default_assistant_id", "assistantId"), ("default_phone_number_id", "phoneNumberId")]
+    ("variable", "field"), [("DEFAULT_ASSISTANT_ID", "assistantId"), ("DEFAULT_PHONE_NUMBER_ID", "phoneNumberId")]
 )
-def test_without_a_default_the_request_must_name_it(world: World, name: str, field: str) -> None:
-    changes: dict[str, Any] = {name: None}
-    world.place_calls = replace(world.place_calls, **changes)
+def test_a_request_must_name_what_has_no_default(world: CloudWorld, variable: str, field: str) -> None:
+    world.configure(**{variable: ""})
     request = world.request()
 
-    assert world.place(request).result is Placed.REFUSED
-    (rejected,) = world.rejected()
-    assert rejected["field"] == field
-    assert world.place(request | {field: CALL_ID}).result is Placed.CALLING
+    assert world.place(request).result is INVALID
+    (invalid,) = world.invalid_messages()
+    assert invalid["field"] == field
+    assert world.place(request | {field: CALL_ID}).result is CALLING
+
+
+@pytest.mark.parametrize("organization", [None, "default"])
+def test_the_default_organization_need_not_be_named(world: CloudWorld, organization: str | None) -> None:
+    request = world.request(organization=organization)
+
+    assert world.place(request).key == key_of(request)
+    assert world.attempts.status(key_of(request)) == "calling"
+
+
+FIELDS = (
+    "assistantId, batch, customerName, dynamicVariables, metadata, organization, phoneNumber, phoneNumberId, requestId"
+)
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
+    ("body", "field", "rule"),
     [
-        ("not JSON", "body: a JSON object in UTF-8, nested at most 3 deep"),
-        ('{"requestId": "a"}', "phoneNumber: required, E.164: a plus sign, then 9 to 15 digits, the first not 0"),
+        ("not JSON", "body", "a JSON object in UTF-8, nested at most 3 deep"),
+        ('{"requestId": "a"}', "phoneNumber", "required, E.164: a plus sign, then 9 to 15 digits, the first not 0"),
         (
             '{"phoneNumber": "+14155550123", "callbackUrl": "https://elsewhere.example"}',
-            (
-                "callbackUrl: no field but assistantId, customerName, dynamicVariables, metadata, phoneNumber, "
-                "phoneNumberId, requestId"
-            ),
+            "callbackUrl",
+            f"no field but {FIELDS}",
+        ),
+        (
+            '{"phoneNumber": "+14155550123", "organization": "north"}',
+            "organization",
+            "1 to 32 of the characters a-z 0-9 -, configured in this stack",
         ),
     ],
 )
-def test_a_message_that_is_no_request_is_kept_with_the_reason_and_makes_no_record(
-    world: World, body: str, reason: str
+def test_an_invalid_message_is_kept_with_the_rule_it_breaks_and_makes_no_attempt(
+    world: CloudWorld, body: str, field: str, rule: str
 ) -> None:
     placement = world.place(body)
 
-    field, _, rule = reason.partition(": ")
-    assert (placement.result, placement.key) == (Placed.REFUSED, None)
-    assert world.rejected() == [
-        {"body": body, "reason": reason, "field": field, "rule": rule, "messageId": "11111111-message-id"}
+    assert (placement.result, placement.key) == (INVALID, None)
+    assert world.invalid_messages() == [
+        {
+            "body": body,
+            "reason": f"{field}: {rule}",
+            "field": field,
+            "rule": rule,
+            "messageId": "11111111-message-id",
+        }
     ]
     assert world.allomia.posts == []
 
 
-def test_a_refused_message_can_be_mended_and_sent_again_under_its_id(world: World) -> None:
+def test_an_invalid_message_can_be_corrected_and_sent_again_under_its_id(world: CloudWorld) -> None:
     request = world.request(phoneNumber="415 555 0123")
-    assert world.place(request).result is Placed.REFUSED
-    assert world.calls.item(key_of(request)) is None
+    assert world.place(request).result is INVALID
+    assert world.attempts.item(key_of(request)) is None
 
-    assert world.place(request | {"phoneNumber": PHONE_NUMBER}).result is Placed.CALLING
-
-
-@pytest.mark.parametrize("row", ROWS)
-def test_what_is_told_of_a_message_says_nothing_of_the_person(world: World, row: str) -> None:
-    world.allomia.post = ROWS[row][0]
-    if row in {"400", "404"}:
-        world.allomia.post = says(
-            400, {"error": f"{PHONE_NUMBER} of Zqx: {{callback}}".replace("{callback}", BASE_URL)}
-        )
-
-    placement = world.place(world.request(customerName="Zqx", dynamicVariables={"illness": "Zqx-itis"}))
-
-    assert "Zqx" not in repr(placement)
-    assert PHONE_NUMBER[1:] not in repr(placement)
-    assert BASE_URL not in repr(placement)
+    assert world.place(request | {"phoneNumber": PHONE_NUMBER}).result is CALLING
 
 
 # Duplicates.
 
 
-def test_of_the_same_message_delivered_eight_times_at_once_one_is_dialled(world: World) -> None:
+def test_one_of_many_deliveries_is_dialled(world: CloudWorld) -> None:
     request = world.request()
 
-    placements = at_once(8, lambda _: world.place(request).result)
+    results = at_once(8, lambda _: world.place(request).result)
 
-    assert sorted(placements) == [Placed.CALLING] + [Placed.DUPLICATE] * 7
+    assert sorted(results) == [CALLING] + [DUPLICATE] * 7
     assert len(world.allomia.posts) == 1
 
 
-def test_a_request_sent_again_with_other_words_is_still_the_same_request(world: World) -> None:
+def test_one_of_many_dispatch_messages_is_dialled(world: CloudWorld) -> None:
+    key = world.attempts.scheduled().key
+
+    results = at_once(8, lambda _: world.place(dispatch_message(key)).result)
+
+    assert sorted(results) == [CALLING] + [DUPLICATE] * 7
+    assert len(world.allomia.posts) == 1
+
+
+def test_a_request_sent_again_with_another_number_is_the_same_request(world: CloudWorld) -> None:
     request = world.request()
     world.place(request)
 
-    assert world.place(request | {"phoneNumber": "+14155550199"}).result is Placed.DUPLICATE
+    assert world.place(request | {"phoneNumber": "+14155550199"}).result is DUPLICATE
 
     assert [post["phoneNumber"] for post in world.allomia.posts] == [PHONE_NUMBER]
 
 
-def test_of_a_release_delivered_eight_times_at_once_one_is_dialled(world: World) -> None:
-    world.allomia.post = says(429)
-    key = world.placed()
-    world.allomia.post = None
-    world.clock.pass_seconds(30)
-    world.sweep(key)
-    (release,) = world.queued()
-
-    placements = at_once(8, lambda _: world.place(release).result)
-
-    assert sorted(placements) == [Placed.CALLING] + [Placed.DUPLICATE] * 7
-    assert len(world.allomia.posts) == 2
-
-
 @pytest.mark.parametrize("seconds_left", [60, 5], ids=["time to dial", "short of time"])
-def test_a_release_from_before_the_last_parking_does_nothing(world: World, seconds_left: float) -> None:
-    # Given two releases of one attempt, as when the first waits on the queue for more than a minute
-    key = world.calls.scheduled(now=NOW, due_at=NOW + 60)
-    releases = []
+def test_a_dispatch_message_from_before_the_last_parking_does_nothing(world: CloudWorld, seconds_left: float) -> None:
+    # Given two dispatch messages for one attempt, as when the first waits on the queue for more than a minute
+    key = world.attempts.scheduled(due_at=NOW + 60).key
+    messages = []
     for _ in range(2):
-        world.clock.pass_seconds(60)
+        world.pass_seconds(60)
         world.sweep(key)
-        releases += world.queued()
-    # And that AlloMia asked for an hour's patience when the first was dialled
-    world.allomia.post = says(429, Retry_After="3600")
-    world.place(releases[0])
-    before = world.calls.item(key)
+        messages += world.queued()
+    # And AlloMia asked to wait for an hour when the first was dialled
+    world.allomia.post = returns(429, Retry_After="3600")
+    world.place(messages[0])
+    before = world.attempts.item(key)
 
-    placement = world.place(releases[1], seconds_left=seconds_left)
+    placement = world.place(messages[1], seconds_left=seconds_left)
 
     # Then the second neither dials nor brings the attempt forward
-    assert placement.result is Placed.DUPLICATE
-    assert world.calls.item(key) == before
+    assert placement.result is DUPLICATE
+    assert world.attempts.item(key) == before
     assert len(world.allomia.posts) == 1
 
 
-@pytest.mark.parametrize("status", [None, "dispatching", "calling", "completed", "rejected", "unknown"])
-def test_a_release_of_what_is_not_parked_does_nothing(world: World, status: str | None) -> None:
-    key = world.calls.in_status(status)
-    before = world.calls.item(key)
+@pytest.mark.parametrize("status", [None, *(status for status in Status if status is not Status.SCHEDULED)])
+def test_a_dispatch_message_for_an_attempt_that_is_not_parked_does_nothing(
+    world: CloudWorld, status: Status | None
+) -> None:
+    key = world.attempts.in_status(status)
+    before = world.attempts.item(key)
 
-    placement = world.place(json.dumps({"release": key.wire()}))
-
-    assert placement.result is Placed.DUPLICATE
-    assert world.calls.item(key) == before
+    assert world.place(dispatch_message(key)).result is DUPLICATE
+    assert world.attempts.item(key) == before
     assert world.allomia.posts == []
 
 
-# Faults in between.
+# The function is killed, or a service is out of reach.
 
 
 class Killed(BaseException):
-    """The function is gone, as when Lambda ends it."""
+    """Ends the function, as Lambda does at its timeout."""
 
 
-def test_a_function_that_is_killed_under_the_post_leaves_a_claim_that_the_poller_ends(world: World) -> None:
+def test_a_function_that_is_killed_during_the_post_leaves_a_claim_for_the_poller(world: CloudWorld) -> None:
     request = world.request()
     world.allomia.post = fails(Killed)
     with pytest.raises(Killed):
         world.place(request)
     world.allomia.post = None
 
-    assert world.calls.status(key_of(request)) == "dispatching"
-    assert world.place(request).result is Placed.DUPLICATE
-    world.clock.pass_seconds(DEADLINE)
+    assert world.attempts.status(key_of(request)) == "dispatching"
+    assert world.place(request).result is DUPLICATE
+    world.pass_seconds(DEADLINE_SECONDS)
     world.sweep(key_of(request))
 
-    assert world.calls.status(key_of(request)) == "unknown"
+    assert world.attempts.status(key_of(request)) == "unknown"
     assert len(world.allomia.posts) == 1
 
 
-def killed_at(looks: int) -> Callable[[], float]:
-    """A clock that ends the function when it is looked at for that time."""
-    left = iter(range(looks))
+def test_a_function_that_is_killed_before_it_can_park_does_not_dial_again(world: CloudWorld) -> None:
+    """The proof that AlloMia accepted nothing is lost with it, so the answer counts as ambiguous."""
+    request, alive = world.request(), True
 
     def clock() -> float:
-        if next(left, None) is None:
+        if not alive:
             raise Killed
-        return float(NOW)
+        return NOW
 
-    return clock
+    def die(_post: httpx.Request) -> None:
+        nonlocal alive
+        alive = False
 
-
-def test_a_function_that_is_killed_after_an_answer_that_proves_nothing_was_taken_does_not_dial_again(
-    world: World,
-) -> None:
-    """The proof died with it, so the attempt is treated as one of which nothing is known."""
-    request = world.request()
-    world.allomia.post = says(429)
-    world.place_calls = replace(world.place_calls, clock=killed_at(1))
+    world.allomia.before_answer = die
+    world.allomia.post = returns(429)
+    world.place_calls = replace(world.place_calls, clock=clock)
     with pytest.raises(Killed):
         world.place(request)
-    world.place_calls = replace(world.place_calls, clock=world.clock)
+    world.configure()
     world.allomia.post = None
 
-    assert world.place(request).result is Placed.DUPLICATE
-    assert world.calls.status(key_of(request)) == "dispatching"
+    assert world.place(request).result is DUPLICATE
+    assert world.attempts.status(key_of(request)) == "dispatching"
 
 
-def test_when_the_keys_secret_is_out_of_reach_the_call_is_parked_and_nothing_is_sent(world: World) -> None:
-    fault = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
-    unreadable = a_secret(SecretsInMemory(fault=fault))
-    world.place_calls = replace(world.place_calls, allomia=replace(world.place_calls.allomia, key=unreadable))
+def test_an_attempt_is_parked_when_the_key_cannot_be_read(world: CloudWorld) -> None:
+    world.configure(ALLOMIA_API_KEY_SECRET_ARN=world.resources.key_arn + "-none")
     request = world.request()
 
     placement = world.place(request)
 
-    assert (placement.result, placement.key_refused) == (Placed.PARKED, True)
-    assert placement.reason == "the secret cannot be read: AccessDeniedException"
-    item = world.calls.there(key_of(request))
+    assert (placement.result, placement.code) == (PARKED, ParkReason.KEY_UNREADABLE)
+    assert placement.detail == "the secret can't be read: ResourceNotFoundException"
+    item = world.attempts.existing_item(key_of(request))
     assert (item["status"], item["dueAt"]) == ("scheduled", NOW + 300)
     assert world.allomia.posts == []
 
 
-def test_when_the_signing_secret_is_out_of_reach_the_message_is_delivered_again(world: World) -> None:
-    missing = Secret(
-        world.surroundings.secrets, "arn:aws:secretsmanager:ca-central-1:123456789012:secret:none-AbCdEf", Clock()
-    )
-    broken = replace(world.place_calls, callbacks=replace(world.place_calls.callbacks, secret=missing))
-    whole, request = world.place_calls, world.request()
-
-    world.place_calls = broken
+def test_the_message_is_delivered_again_when_the_signing_secret_cannot_be_read(world: CloudWorld) -> None:
+    request = world.request()
+    world.configure(SIGNING_SECRET_ARN=world.resources.signing_arn + "-none")
     with pytest.raises(ClientError):
         world.place(request)
-    assert world.calls.item(key_of(request)) is None
-    world.place_calls = whole
+    assert world.attempts.item(key_of(request)) is None
 
-    assert world.place(request).result is Placed.CALLING
+    world.configure()
+
+    assert world.place(request).result is CALLING
 
 
-def test_when_the_invalid_messages_queue_is_out_of_reach_the_message_is_delivered_again(world: World) -> None:
-    nowhere = InvalidMessages(world.surroundings.sqs, world.surroundings.invalid_messages_queue_url + "-none")
-    world.place_calls = replace(world.place_calls, rejected=nowhere)
+def test_the_message_is_delivered_again_when_the_queue_of_invalid_messages_is_out_of_reach(world: CloudWorld) -> None:
+    world.configure(INVALID_MESSAGES_QUEUE_URL=world.resources.invalid_messages_queue_url + "-none")
 
     with pytest.raises(ClientError):
         world.place("not JSON")
@@ -412,64 +395,91 @@ def test_when_the_invalid_messages_queue_is_out_of_reach_the_message_is_delivere
 # Time.
 
 
-@pytest.mark.parametrize(("seconds_left", "result"), [(SECONDS_TO_PLACE, Placed.CALLING), (31.9, Placed.PARKED)])
-def test_without_the_time_to_post_and_settle_a_call_is_parked(
-    world: World, seconds_left: float, result: Placed
-) -> None:
+def test_a_new_attempt_is_parked_when_there_is_no_time_to_dial_it(world: CloudWorld) -> None:
     request = world.request()
 
-    placement = world.place(request, seconds_left)
+    placement = world.place(request, SECONDS_TO_PLACE - 0.1)
 
-    assert placement.result is result
-    assert len(world.allomia.posts) == (result is Placed.CALLING)
-    if result is Placed.PARKED:
-        item = world.calls.there(key_of(request))
-        assert (item["status"], item["parkReason"], item["dueAt"]) == ("scheduled", "short-of-time", NOW + 30)
+    assert (placement.result, placement.code) == (PARKED, ParkReason.SHORT_OF_TIME)
+    item = world.attempts.existing_item(key_of(request))
+    assert (item["status"], item["parkReason"], item["dueAt"]) == ("scheduled", "short-of-time", NOW + 30)
+    assert world.allomia.posts == []
+    assert world.place(world.request(), SECONDS_TO_PLACE).result is CALLING
 
 
-def test_a_released_call_without_time_is_parked_again(world: World) -> None:
-    key = world.calls.scheduled(now=NOW)
-    world.clock.pass_seconds(60)
+def test_a_parked_attempt_is_parked_again_when_there_is_no_time_to_dial_it(world: CloudWorld) -> None:
+    key = world.attempts.scheduled().key
+    world.pass_seconds(60)
 
-    placement = world.place(json.dumps({"release": key.wire()}), seconds_left=5)
+    placement = world.place(dispatch_message(key), seconds_left=5)
 
-    assert (placement.result, placement.reason) == (Placed.PARKED, "short-of-time")
-    item = world.calls.there(key)
+    assert (placement.result, placement.code) == (PARKED, ParkReason.SHORT_OF_TIME)
+    item = world.attempts.existing_item(key)
     assert (item["status"], item["dueAt"], item["timesParked"]) == ("scheduled", NOW + 90, 2)
 
 
-@pytest.mark.parametrize(
-    ("waited", "result", "status"),
-    [(PLACE_WITHIN_SECONDS, Placed.CALLING, "calling"), (PLACE_WITHIN_SECONDS + 1, Placed.REJECTED, "rejected")],
-)
-def test_a_request_that_could_not_be_dialled_for_a_day_is_rejected(
-    world: World, waited: int, result: Placed, status: str
-) -> None:
-    key = world.calls.scheduled(now=NOW)
-    world.clock.pass_seconds(waited)
+def test_an_attempt_begins_when_the_queue_gets_its_request(world: CloudWorld) -> None:
+    request = world.request()
 
-    placement = world.place(json.dumps({"release": key.wire()}))
+    world.place(request, sent_at=NOW - 3600.5)
 
-    assert placement.result is result
-    item = world.calls.there(key)
-    assert item["status"] == status
-    assert len(world.allomia.posts) == (result is Placed.CALLING)
-    if result is Placed.REJECTED:
-        assert item["reason"] == placement.reason == "expired: not placed within 24 hours"
-        assert item["outcomeSource"] == "dispatch"
+    item = world.attempts.existing_item(key_of(request))
+    assert (item["createdAt"], item["dispatchedAt"]) == (NOW - 3601, NOW)
 
 
-def test_what_allomia_cannot_take_is_asked_for_ever_less_often(world: World) -> None:
-    world.allomia.post = says(429)
+@pytest.mark.parametrize("kind", ["new", "parked"])
+def test_a_request_that_was_not_dialled_within_a_day_is_rejected_without_a_claim(world: CloudWorld, kind: str) -> None:
+    request = world.request()
+    key, message = key_of(request), json.dumps(request)
+    if kind == "parked":
+        key = world.attempts.scheduled().key
+        message = dispatch_message(key)
+    world.pass_seconds(EXPIRE_AFTER_SECONDS + 1)
+
+    placement = world.place(message, sent_at=NOW)
+
+    assert (placement.result, placement.code) == (REJECTED, "expired")
+    assert placement.outcome
+    item = world.attempts.existing_item(key)
+    assert (item["status"], item["outcomeSource"], item["reasonCode"]) == ("rejected", "policy", "expired")
+    assert item["reason"] == placement.detail == "not dialled within 24 hours"
+    assert item.keys().isdisjoint({"dispatchedAt", "request", "dueAt", "parkReason"})
+    assert world.allomia.posts == []
+    # And a redelivery changes nothing
+    assert world.place(message, sent_at=NOW).result is DUPLICATE
+    assert world.attempts.item(key) == item
+
+
+def test_a_request_is_still_dialled_at_the_end_of_its_day(world: CloudWorld) -> None:
+    parked, request = world.attempts.scheduled(), world.request()
+    world.pass_seconds(EXPIRE_AFTER_SECONDS)
+
+    assert world.place(dispatch_message(parked.key)).result is CALLING
+    assert world.place(json.dumps(request), sent_at=NOW).result is CALLING
+
+
+def test_an_old_message_for_a_placed_call_does_not_reject_it(world: CloudWorld) -> None:
+    request = world.request()
+    world.place(request, sent_at=NOW)
+    world.pass_seconds(EXPIRE_AFTER_SECONDS + 1)
+
+    assert world.place(request, sent_at=NOW).result is DUPLICATE
+    assert world.attempts.status(key_of(request)) == "calling"
+
+
+def test_an_attempt_that_allomia_does_not_accept_is_tried_less_and_less_often(world: CloudWorld) -> None:
+    world.allomia.post = returns(429)
     key = world.placed()
     waits = [world.due_in(key)]
     for _ in range(5):
-        world.clock.pass_seconds(waits[-1])
+        world.pass_seconds(waits[-1])
         world.sweep(key)
-        (release,) = world.queued()
-        # Held back by the breaker it would not reach AlloMia.
-        world.breaker.record(world.place_calls.breaker.admit() or pytest.fail("held back"), healthy=True)
-        assert world.place(release).result is Placed.PARKED
+        (message,) = world.queued()
+        # The circuit stays closed, so that the attempt reaches AlloMia.
+        permit = world.place_calls.circuit_breaker.acquire()
+        assert permit
+        permit.report(healthy=True)
+        assert world.place(message).result is PARKED
         waits.append(world.due_in(key))
 
     assert waits == [30, 60, 120, 240, 300, 300]
@@ -479,7 +489,7 @@ def test_what_allomia_cannot_take_is_asked_for_ever_less_often(world: World) -> 
 
 
 @pytest.mark.parametrize("row", ["connect error", "429", "401", "500", "read timeout", "2xx html"])
-def test_after_five_failures_the_next_call_is_parked_without_being_dialled(world: World, row: str) -> None:
+def test_the_circuit_opens_after_five_failures(world: CloudWorld, row: str) -> None:
     world.allomia.post = ROWS[row][0]
     for _ in range(5):
         world.place(world.request())
@@ -488,28 +498,25 @@ def test_after_five_failures_the_next_call_is_parked_without_being_dialled(world
     request = world.request()
     placement = world.place(request)
 
-    assert (placement.result, placement.reason) == (Placed.PARKED, "circuit-open")
-    assert world.calls.there(key_of(request))["dueAt"] == NOW + 30
+    assert (placement.result, placement.code) == (PARKED, ParkReason.CIRCUIT_OPEN)
+    assert world.due_in(key_of(request)) == 30
     assert len(world.allomia.posts) == posts
 
 
-def test_while_the_circuit_stays_open_longer_calls_are_parked_for_longer(world: World) -> None:
-    world.allomia.post = says(500)
-    for _ in range(5):
-        world.place(world.request())
+def test_an_attempt_is_parked_until_the_circuit_closes(world: CloudWorld) -> None:
+    world.open_circuit()
     for seconds in (30, 60, 120):
-        world.clock.pass_seconds(seconds)
+        world.pass_seconds(seconds)
         world.place(world.request())
-    world.clock.pass_seconds(40)
+    world.pass_seconds(40)
 
-    request = world.request()
-    world.place(request)
+    key = world.placed()
 
-    assert world.due_in(key_of(request)) == 240 - 40
+    assert world.due_in(key) == 240 - 40
 
 
-@pytest.mark.parametrize("row", ["400", "404", "422", "2xx failed", "2xx failed without an id", "2xx busy"])
-def test_an_answer_about_the_one_call_is_no_failure_of_allomia(world: World, row: str) -> None:
+@pytest.mark.parametrize("row", ABOUT_THIS_CALL)
+def test_an_answer_about_one_call_does_not_open_the_circuit(world: CloudWorld, row: str) -> None:
     world.allomia.post = ROWS[row][0]
 
     results = {world.place(world.request()).result for _ in range(12)}
@@ -517,190 +524,145 @@ def test_an_answer_about_the_one_call_is_no_failure_of_allomia(world: World, row
     assert results == {ROWS[row][1]}
 
 
-def test_after_half_a_minute_one_call_tries_and_its_success_lets_all_pass(world: World) -> None:
-    world.allomia.post = says(500)
-    for _ in range(5):
-        world.place(world.request())
-    world.clock.pass_seconds(30)
-    trying: list[Placed] = []
+def test_one_probe_closes_the_circuit_while_other_attempts_are_parked(world: CloudWorld) -> None:
+    world.open_circuit()
+    world.pass_seconds(30)
+    meanwhile: list[PlaceResult] = []
 
-    def meanwhile(request: httpx.Request) -> httpx.Response:
-        # While the one call tries, the others are parked.
-        trying.extend(world.place(world.request()).result for _ in range(3))
-        return httpx.Response(200, json=world.allomia.state(json.loads(request.content)["callbackUrl"]))
+    def place_others(_post: httpx.Request) -> None:
+        meanwhile.extend(world.place(world.request()).result for _ in range(3))
 
-    world.allomia.post = meanwhile
-    assert world.place(world.request()).result is Placed.CALLING
-    assert trying == [Placed.PARKED] * 3
-    world.allomia.post = None
+    world.allomia.post, world.allomia.before_answer = None, place_others
+    assert world.place(world.request()).result is CALLING
+    assert meanwhile == [PARKED] * 3
+    world.allomia.before_answer = lambda _post: None
 
-    assert [world.place(world.request()).result for _ in range(3)] == [Placed.CALLING] * 3
+    assert [world.place(world.request()).result for _ in range(3)] == [CALLING] * 3
 
 
-def test_a_duplicate_uses_up_no_try(world: World) -> None:
-    duplicate = world.request()
-    world.place(duplicate)
-    world.allomia.post = says(500)
-    for _ in range(5):
-        world.place(world.request())
-    world.clock.pass_seconds(30)
-    world.allomia.post = None
-
-    assert world.place(duplicate).result is Placed.DUPLICATE
-    assert world.place(world.request()).result is Placed.CALLING
-
-
-def test_a_duplicate_of_a_placed_call_is_not_parked_while_the_circuit_is_open(world: World) -> None:
+@pytest.mark.parametrize("waited", [0, 30], ids=["circuit open", "probe due"])
+def test_a_duplicate_is_neither_parked_nor_a_probe(world: CloudWorld, waited: int) -> None:
     request = world.request()
     world.place(request)
-    world.allomia.post = says(500)
-    for _ in range(5):
-        world.place(world.request())
+    world.open_circuit()
+    world.pass_seconds(waited)
+    world.allomia.post = None
 
-    assert world.place(request).result is Placed.DUPLICATE
-    assert world.calls.status(key_of(request)) == "calling"
-
-
-def test_a_released_call_is_parked_again_while_the_circuit_is_open(world: World) -> None:
-    key = world.calls.scheduled(now=NOW)
-    world.allomia.post = says(500)
-    for _ in range(5):
-        world.place(world.request())
-    world.clock.pass_seconds(10)
-
-    placement = world.place(json.dumps({"release": key.wire()}))
-
-    assert (placement.result, placement.reason) == (Placed.PARKED, "circuit-open")
-    assert world.calls.there(key)["dueAt"] == NOW + 10 + 30
+    assert world.place(request).result is DUPLICATE
+    assert world.attempts.status(key_of(request)) == "calling"
+    assert world.place(world.request()).result is (CALLING if waited else PARKED)
 
 
-# What is told to be counted.
+def test_a_parked_attempt_is_parked_again_while_the_circuit_is_open(world: CloudWorld) -> None:
+    key = world.attempts.scheduled().key
+    world.open_circuit()
+    world.pass_seconds(10)
+
+    placement = world.place(dispatch_message(key))
+
+    assert (placement.result, placement.code) == (PARKED, ParkReason.CIRCUIT_OPEN)
+    assert world.attempts.existing_item(key)["dueAt"] == NOW + 10 + 30
 
 
-def test_an_outcome_that_the_webhook_brought_first_is_not_told_twice(world: World) -> None:
+# Races between AlloMia's answer and its webhook.
+
+
+def place_after_webhook(world: CloudWorld, outcome: str, code: int = 200, **state: str) -> Placement:
+    """Place a call whose webhook comes before AlloMia's answer, which has this code and state."""
     request = world.request()
+    url = world.callback_url(key_of(request))
+    receipts: list[Receipt] = []
+    world.allomia.before_answer = lambda _post: receipts.append(world.webhook(key_of(request), outcome))
+    world.allomia.post = returns(code, world.allomia.state(url, **state), Retry_After="60")
 
-    def webhook_first(post: httpx.Request) -> httpx.Response:
-        url = json.loads(post.content)["callbackUrl"]
-        assert world.webhook(key_of(request), "failed").status == 200
-        return httpx.Response(200, json=world.allomia.state(url, "failed"))
-
-    world.allomia.post = webhook_first
     placement = world.place(request)
 
-    assert (placement.result, placement.outcome) == (Placed.ENDED, None)
-    assert world.calls.there(key_of(request))["outcomeSource"] == "webhook"
+    assert [receipt.status for receipt in receipts] == [200]
+    assert placement.key == key_of(request)
+    return placement
 
 
-def test_a_webhook_before_the_answer_is_not_undone_by_it(world: World) -> None:
-    request = world.request()
+@pytest.mark.parametrize(
+    ("answered", "result"), [("calling", CALLING), ("failed", ENDED)], ids=["calling", "the same outcome"]
+)
+def test_an_outcome_that_the_webhook_brought_first_is_kept_and_counted_once(
+    world: CloudWorld, answered: str, result: PlaceResult
+) -> None:
+    placement = place_after_webhook(world, "failed", status=answered)
 
-    def webhook_first(post: httpx.Request) -> httpx.Response:
-        url = json.loads(post.content)["callbackUrl"]
-        assert world.webhook(key_of(request), "completed").status == 200
-        return httpx.Response(200, json=world.allomia.state(url))
-
-    world.allomia.post = webhook_first
-
-    assert world.place(request).result is Placed.CALLING
-    assert world.calls.status(key_of(request)) == "completed"
-    assert world.calls.due(key_of(request)) == []
+    assert (placement.result, placement.code, placement.outcome) == (result, "", None)
+    assert placement.key
+    item = world.attempts.existing_item(placement.key)
+    assert (item["status"], item["outcomeSource"]) == ("failed", "webhook")
+    assert world.attempts.due_entries(placement.key) == []
 
 
 @pytest.mark.parametrize("answered", ["calling", "failed"])
-def test_an_answer_that_names_another_call_than_the_webhook_did_is_told(world: World, answered: str) -> None:
-    request = world.request()
+def test_an_answer_that_names_another_call_than_the_webhook_is_reported(world: CloudWorld, answered: str) -> None:
+    placement = place_after_webhook(world, "completed", status=answered, outboundCallId=OTHER_CALL_ID)
 
-    def webhook_first(post: httpx.Request) -> httpx.Response:
-        url = json.loads(post.content)["callbackUrl"]
-        assert world.webhook(key_of(request), "completed").status == 200
-        return httpx.Response(200, json=world.allomia.state(url, answered) | {"outboundCallId": OTHER_CALL_ID})
-
-    world.allomia.post = webhook_first
-    placement = world.place(request)
-
-    assert (placement.reason, placement.outbound_call_id) == ("another-call-recorded", OTHER_CALL_ID)
-    assert placement.outcome is None
-    assert world.calls.status(key_of(request)) == "completed"
-
-
-def test_an_answer_after_the_deadline_is_no_other_call(world: World) -> None:
-    request = world.request()
-
-    def too_late(post: httpx.Request) -> httpx.Response:
-        world.clock.pass_seconds(DEADLINE)
-        world.sweep(key_of(request))
-        return httpx.Response(200, json=world.allomia.state(json.loads(post.content)["callbackUrl"]))
-
-    world.allomia.post = too_late
-    placement = world.place(request)
-
-    assert (placement.result, placement.reason) == (Placed.CALLING, "")
-    assert world.calls.status(key_of(request)) == "unknown"
+    assert (placement.code, placement.outbound_call_id, placement.outcome) == (OTHER_CALL, OTHER_CALL_ID, None)
+    assert placement.key
+    assert world.attempts.status(placement.key) == "completed"
 
 
 @pytest.mark.parametrize("code", [400, 401, 429])
-def test_a_webhook_before_an_answer_that_says_no_is_believed(world: World, code: int) -> None:
-    """It came over a URL that only AlloMia has: the person was called, whatever the answer says."""
-    request = world.request()
-
-    def webhook_first(_post: httpx.Request) -> httpx.Response:
-        world.webhook(key_of(request), "completed")
-        return httpx.Response(code, headers={"Retry-After": "60"})
-
-    world.allomia.post = webhook_first
-    placement = world.place(request)
+def test_a_webhook_outweighs_an_answer_that_nothing_was_accepted(world: CloudWorld, code: int) -> None:
+    """It came over a URL that only AlloMia has, so the person was called."""
+    placement = place_after_webhook(world, "completed", code)
 
     assert placement.outcome is None
-    assert world.calls.status(key_of(request)) == "completed"
-    assert world.calls.due(key_of(request)) == []
+    assert placement.key
+    assert world.attempts.status(placement.key) == "completed"
+    assert world.attempts.due_entries(placement.key) == []
 
 
-def test_the_claim_is_in_the_table_before_the_post_leaves(world: World) -> None:
+def test_an_answer_after_the_deadline_is_not_another_call(world: CloudWorld) -> None:
     request = world.request()
+
+    def pass_the_deadline(_post: httpx.Request) -> None:
+        # The function's own time stands still, as when its execution environment is frozen.
+        world.clock.pass_seconds(DEADLINE_SECONDS)
+        world.sweep(key_of(request))
+
+    world.allomia.before_answer = pass_the_deadline
+    placement = world.place(request)
+
+    assert (placement.result, placement.code) == (CALLING, "")
+    assert world.attempts.status(key_of(request)) == "unknown"
+
+
+# The claim.
+
+
+@pytest.mark.parametrize("kind", ["new", "parked"])
+def test_the_claim_is_in_the_table_before_the_post_leaves(world: CloudWorld, kind: str) -> None:
+    request = world.request()
+    key = key_of(request) if kind == "new" else world.attempts.scheduled().key
     seen: list[dict[str, Any]] = []
 
-    def look(post: httpx.Request) -> httpx.Response:
-        seen.append(world.calls.there(key_of(request)))
-        return httpx.Response(200, json=world.allomia.state(json.loads(post.content)["callbackUrl"]))
+    world.allomia.before_answer = lambda _post: seen.append(world.attempts.existing_item(key))
+    world.place(request if kind == "new" else dispatch_message(key))
 
-    world.allomia.post = look
-    world.place(request)
-
-    assert (seen[0]["status"], seen[0]["dueAt"]) == ("dispatching", NOW + GRACE)
+    (item,) = seen
+    assert (item["status"], item["dueAt"]) == ("dispatching", NOW + GRACE_SECONDS)
 
 
-def test_the_claim_of_a_parked_call_is_in_the_table_before_the_post_leaves(world: World) -> None:
-    key = world.calls.scheduled(now=NOW)
-    seen: list[dict[str, Any]] = []
-
-    def look(post: httpx.Request) -> httpx.Response:
-        seen.append(world.calls.there(key))
-        return httpx.Response(200, json=world.allomia.state(json.loads(post.content)["callbackUrl"]))
-
-    world.allomia.post = look
-    world.place(json.dumps({"release": key.wire()}))
-
-    assert (seen[0]["status"], seen[0]["dueAt"]) == ("dispatching", NOW + GRACE)
-
-
-def test_a_worker_that_lost_its_claim_to_no_one_knows_whom_settles_nothing(world: World) -> None:
+def test_a_worker_without_its_claim_settles_nothing(world: CloudWorld) -> None:
     request = world.request()
-    key = key_of(request)
 
-    def replaced(post: httpx.Request) -> httpx.Response:
-        world.calls.put_raw(world.calls.there(key) | {"claimId": CLAIM})
-        return httpx.Response(200, json=world.allomia.state(json.loads(post.content)["callbackUrl"]))
+    def lose_claim(_post: httpx.Request) -> None:
+        world.attempts.put_item(world.attempts.existing_item(key_of(request)) | {"claimId": OTHER_CLAIM})
 
-    world.allomia.post = replaced
+    world.allomia.before_answer = lose_claim
     world.place(request)
 
-    assert world.calls.status(key) == "dispatching"
-    assert "outboundCallId" not in world.calls.there(key)
+    item = world.attempts.existing_item(key_of(request))
+    assert item["status"] == "dispatching"
+    assert "outboundCallId" not in item
 
 
-def test_a_claim_for_a_new_request_is_made_under_an_id_of_its_own(world: World) -> None:
-    first, second = world.placed(), world.placed()
+def test_each_claim_has_an_id_of_its_own(world: CloudWorld) -> None:
+    first, second = (world.attempts.existing_item(world.placed()) for _ in range(2))
 
-    assert world.calls.there(first)["claimId"] != world.calls.there(second)["claimId"]
-    assert world.calls.there(first)["request"]["phoneNumber"] == a_request().phone_number
+    assert first["claimId"] != second["claimId"]

@@ -1,390 +1,332 @@
-"""Polling calls that are due, on the real table: every call ends, and a poll that fails loses nothing."""
+"""Sweeping due attempts on the real table: each one ends, and a poll that fails loses nothing."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from outbound_calls.contracts import AttemptKey, Release, read_message
-from outbound_calls.ledger import DueItem
-from outbound_calls.lifecycle import PLACE_WITHIN_SECONDS, PollSchedule
-from outbound_calls.poll import SECONDS_TO_POLL, CallQueue, Look, Polled
-from tests.cloud.parts import GRACE, NOW, at_once
-from tests.cloud.world import DEADLINE, Answer, Surroundings, World, fails, says
-from tests.unit.parts import CALL_ID, CONTACT_ID, OTHER_CALL_ID, PHONE_NUMBER, SecretsInMemory, a_secret
+from local.simulator import PostAnswer, call_id, fails, returns
+from outbound_calls.adapters.calls_table import DueEntry
+from outbound_calls.contracts.vocabulary import ParkReason
+from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
+from outbound_calls.use_cases.receive import Receipt
+from outbound_calls.use_cases.sweep import SECONDS_TO_POLL, Poll, PollResult
+from tests.cloud.parts import at_once, new_key
+from tests.cloud.world import CloudWorld
+from tests.unit.parts import CALL_ID, OTHER_CALL_ID, PHONE_NUMBER
+from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, NOW, dispatch_message
 
 
-@pytest.fixture
-def world(surroundings: Surroundings) -> Iterator[World]:
-    world = World(surroundings)
-    yield world
-    world.close()
+def reports(world: CloudWorld, key: AttemptKey, status: str, **changes: Any) -> PostAnswer:
+    """AlloMia's answer about this attempt's call."""
+    return returns(200, world.allomia.state(world.callback_url(key), status, **changes))
 
 
-def poll(world: World, key: AttemptKey) -> Look:
-    (look,) = world.sweep(key)
-    return look
-
-
-def word(world: World, key: AttemptKey, status: str, **changes: Any) -> Answer:
-    """AlloMia's answer about this call."""
-    return says(200, world.allomia.state(world.callback_url(key), status, **changes))
-
-
-def test_a_healthy_call_costs_the_poller_nothing(world: World) -> None:
+def test_a_healthy_call_is_never_polled(world: CloudWorld) -> None:
     key = world.placed()
-    world.clock.pass_seconds(GRACE - 1)
+    world.pass_seconds(GRACE_SECONDS - 1)
     assert world.webhook(key).status == 200
 
-    world.clock.pass_seconds(DEADLINE)
+    world.pass_seconds(DEADLINE_SECONDS)
 
     assert world.sweep(key) == []
-    assert world.allomia.asked == []
+    assert world.allomia.polled == []
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "busy", "no-answer"])
-def test_when_the_webhook_never_comes_the_outcome_is_asked_for(world: World, status: str) -> None:
+def test_the_poller_asks_for_the_outcome_when_no_webhook_comes(world: CloudWorld, status: str) -> None:
     key = world.placed(metadata={"clinic": "7"})
-    world.clock.pass_seconds(GRACE)
-    world.allomia.status = word(world, key, status, callDetails={"duration": 150, "endedReason": "a reason of 2031"})
+    world.pass_seconds(GRACE_SECONDS)
+    details = {"duration": 150, "endedReason": "a reason of 2031"}
+    world.allomia.status = reports(world, key, status, callDetails=details)
 
-    look = poll(world, key)
+    poll = world.poll(key)
 
-    assert (look.result, look.reason) == (Polled.RECORDED, "")
-    assert look.outcome
-    assert look.call
-    assert (look.call.dispatched_at, look.call.recorded_at) == (NOW, NOW + GRACE)
-    item = world.calls.there(key)
-    assert (item["status"], item["outcomeSource"], item["recordedAt"]) == (status, "poll", NOW + GRACE)
-    assert item["callDetails"] == {"duration": 150, "endedReason": "a reason of 2031"}
-    assert item["metadata"] == {"clinic": "7"}
+    assert (poll.result, poll.detail) == (PollResult.RECORDED, "")
+    assert poll.outcome
+    assert poll.attempt
+    assert (poll.attempt.dispatched_at, poll.attempt.recorded_at) == (NOW, NOW + GRACE_SECONDS)
+    item = world.attempts.existing_item(key)
+    assert (item["status"], item["outcomeSource"], item["recordedAt"]) == (status, "poll", NOW + GRACE_SECONDS)
+    assert (item["callDetails"], item["metadata"]) == (details, {"clinic": "7"})
     assert "request" not in item
     assert world.sweep(key) == []
 
 
-def test_a_call_that_goes_on_is_looked_at_ever_less_often_until_its_deadline(world: World) -> None:
+def test_a_call_in_progress_is_polled_less_and_less_often_until_its_deadline(world: CloudWorld) -> None:
     key = world.placed()
-    looks = []
+    polled_at = []
     for _ in range(10):
-        world.clock.pass_seconds(world.due_in(key))
-        looks.append(int(world.clock.now - NOW))
-        poll(world, key)
+        world.pass_seconds(world.due_in(key))
+        polled_at.append(int(world.clock.now - NOW))
+        world.poll(key)
 
-    assert looks == [180, 360, 720, 1260, 1980, 2880, 3960, 5220, 6660, 7200]
-    assert len(world.allomia.asked) == 10
-    item = world.calls.there(key)
-    assert (item["status"], item["outcomeSource"]) == ("unknown", "deadline")
-    assert item["reason"] == ("no outcome within 7200 s of the dispatch. AlloMia took the call; last poll: calling")
+    assert polled_at == [180, 360, 720, 1260, 1980, 2880, 3960, 5220, 6660, 7200]
+    assert len(world.allomia.polled) == 10
+    item = world.attempts.existing_item(key)
+    assert (item["status"], item["outcomeSource"], item["reasonCode"]) == ("unknown", "deadline", "no-outcome")
+    assert item["reason"] == "no outcome within 7200 s of dispatch. AlloMia accepted the call; last poll: calling"
 
 
-UNAVAILABLE: dict[str, tuple[Answer, str]] = {
-    "404": (says(404, {"error": "Outbound call not found"}), "not-found"),
-    "401": (says(401, {"error": "Unauthorized"}), "key-refused"),
-    "403": (says(403), "key-refused"),
-    "429": (says(429, Retry_After="60"), "HTTP 429"),
-    "500": (says(500), "HTTP 500"),
-    "503": (says(503), "HTTP 503"),
+UNAVAILABLE: dict[str, tuple[PostAnswer, str]] = {
+    "404": (returns(404, {"error": "Outbound call not found"}), "not-found"),
+    "401": (returns(401, {"error": "Unauthorized"}), "key-unusable"),
+    "403": (returns(403), "key-unusable"),
+    "429": (returns(429, Retry_After="60"), "HTTP 429"),
+    "500": (returns(500), "HTTP 500"),
+    "503": (returns(503), "HTTP 503"),
     "read timeout": (fails(httpx.ReadTimeout), "ReadTimeout"),
     "connect error": (fails(httpx.ConnectError), "ConnectError"),
     "dropped": (fails(httpx.RemoteProtocolError), "RemoteProtocolError"),
-    "html": (says(200, "<html>"), "unreadable-answer"),
-    "new status": (says(200, {"outboundCallId": CALL_ID, "status": "ringing"}), "unreadable-answer"),
-    "another call": (says(200, {"outboundCallId": OTHER_CALL_ID, "status": "completed"}), "unreadable-answer"),
+    "html": (returns(200, "<html>"), "unreadable-answer"),
+    "new status": (returns(200, {"outboundCallId": CALL_ID, "status": "ringing"}), "unreadable-answer"),
+    "another call": (returns(200, {"outboundCallId": OTHER_CALL_ID, "status": "completed"}), "unreadable-answer"),
 }
 
 
 @pytest.mark.parametrize("row", UNAVAILABLE)
-def test_when_nothing_was_learned_the_call_is_looked_at_again_and_the_cause_is_told(world: World, row: str) -> None:
+def test_a_call_without_a_status_is_polled_again_until_its_deadline(world: CloudWorld, row: str) -> None:
     key = world.placed()
-    world.clock.pass_seconds(GRACE)
+    world.pass_seconds(GRACE_SECONDS)
     world.allomia.status, reason = UNAVAILABLE[row]
 
-    look = poll(world, key)
+    assert world.poll(key) == Poll(PollResult.UNAVAILABLE, key, reason)
+    assert world.attempts.status(key) == "calling"
+    assert world.due_in(key) == GRACE_SECONDS
 
-    assert (look.result, look.reason, look.outcome) == (Polled.UNAVAILABLE, reason, None)
-    assert world.calls.status(key) == "calling"
-    assert world.due_in(key) == GRACE
+    world.pass_seconds(DEADLINE_SECONDS)
+    assert world.poll(key).result is PollResult.RECORDED
 
-
-@pytest.mark.parametrize("row", UNAVAILABLE)
-def test_when_nothing_is_learned_until_the_deadline_the_call_is_unknown(world: World, row: str) -> None:
-    key = world.placed()
-    world.clock.pass_seconds(DEADLINE)
-    world.allomia.status, reason = UNAVAILABLE[row]
-
-    look = poll(world, key)
-
-    assert look.result is Polled.RECORDED
-    item = world.calls.there(key)
+    item = world.attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"]) == ("unknown", "deadline")
-    assert item["reason"].endswith(f"AlloMia took the call; last poll: {reason}")
-    assert item["outboundCallId"] == world.allomia.id_of(world.callback_url(key))
-    assert world.calls.due(key) == []
+    assert item["reason"].endswith(f"AlloMia accepted the call; last poll: {reason}")
+    assert item["outboundCallId"] == call_id(world.callback_url(key))
+    assert world.attempts.due_entries(key) == []
 
 
-def test_an_outcome_that_is_learned_after_the_deadline_is_the_outcome(world: World) -> None:
+def test_an_outcome_after_the_deadline_is_the_outcome(world: CloudWorld) -> None:
     key = world.placed()
-    world.clock.pass_seconds(DEADLINE * 3)
-    world.allomia.status = word(world, key, "completed")
+    world.pass_seconds(DEADLINE_SECONDS * 3)
+    world.allomia.status = reports(world, key, "completed")
 
-    assert poll(world, key).result is Polled.RECORDED
-    assert world.calls.status(key) == "completed"
+    assert world.poll(key).result is PollResult.RECORDED
+    assert world.attempts.status(key) == "completed"
 
 
-def test_a_second_before_the_deadline_it_is_not_unknown_yet(world: World) -> None:
+def test_an_attempt_is_not_given_up_a_second_before_its_deadline(world: CloudWorld) -> None:
     key = world.placed()
-    world.clock.pass_seconds(DEADLINE - 1)
+    world.pass_seconds(DEADLINE_SECONDS - 1)
 
-    assert poll(world, key).result is Polled.WAITING
-    assert world.calls.status(key) == "calling"
-    # The next look is brought forward to the deadline itself.
+    assert world.poll(key).result is PollResult.WAITING
+    assert world.attempts.status(key) == "calling"
+    # The next poll is brought forward to the deadline itself.
     assert world.due_in(key) == 1
 
 
-# A call of which AlloMia's answer was lost.
+def test_a_deadline_before_the_second_poll_is_kept(world: CloudWorld) -> None:
+    world.configure(CALL_DEADLINE_SECONDS=str(GRACE_SECONDS + 20))
+    key = world.placed()
+    world.pass_seconds(GRACE_SECONDS)
+    world.poll(key)
+    assert world.due_in(key) == 20
+    world.pass_seconds(20)
+    world.poll(key)
+
+    assert world.attempts.status(key) == "unknown"
 
 
-def test_a_call_without_an_id_waits_for_its_webhook_and_is_not_asked_for(world: World) -> None:
+def test_the_deadline_counts_from_dispatch_and_not_from_the_request(world: CloudWorld) -> None:
+    key = world.attempts.scheduled().key
+    world.pass_seconds(DEADLINE_SECONDS * 2)
+    world.place(dispatch_message(key))
+    world.pass_seconds(GRACE_SECONDS)
+
+    assert world.poll(key).result is PollResult.WAITING
+    assert world.attempts.status(key) == "calling"
+
+
+# A call whose answer was lost.
+
+
+def test_a_call_without_an_id_waits_for_its_webhook_and_then_is_unknown(world: CloudWorld) -> None:
     world.allomia.post = fails(httpx.ReadTimeout)
     key = world.placed()
-    world.clock.pass_seconds(GRACE)
+    world.pass_seconds(GRACE_SECONDS)
 
-    look = poll(world, key)
+    assert world.poll(key) == Poll(PollResult.WAITING, key)
+    assert world.due_in(key) == GRACE_SECONDS
 
-    assert (look.result, look.reason) == (Polled.WAITING, "")
-    assert world.allomia.asked == []
-    assert world.due_in(key) == GRACE
+    world.pass_seconds(DEADLINE_SECONDS - GRACE_SECONDS)
+    poll = world.poll(key)
 
-
-def test_a_call_whose_fate_stays_unknown_is_unknown_and_says_why(world: World) -> None:
-    world.allomia.post = fails(httpx.ReadTimeout)
-    key = world.placed()
-    world.clock.pass_seconds(DEADLINE)
-
-    look = poll(world, key)
-
-    assert look.result is Polled.RECORDED
-    item = world.calls.there(key)
-    assert (item["status"], item["outcomeSource"], item["recordedAt"]) == ("unknown", "deadline", NOW + DEADLINE)
+    assert poll.result is PollResult.RECORDED
+    item = world.attempts.existing_item(key)
+    assert (item["status"], item["outcomeSource"]) == ("unknown", "deadline")
+    assert item["recordedAt"] == NOW + DEADLINE_SECONDS
     assert (
-        item["reason"]
-        == look.reason
-        == ("no outcome within 7200 s of the dispatch. AlloMia's answer to the POST was lost or never came")
+        item["reason"] == poll.detail == "no outcome within 7200 s of dispatch. AlloMia's answer to the POST was lost"
     )
     assert "request" not in item
-    assert "expiresAt" in item
+    assert world.allomia.polled == []
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "busy", "no-answer"])
-def test_a_late_webhook_makes_unknown_what_really_happened(world: World, status: str) -> None:
+def test_a_late_webhook_replaces_unknown_once(world: CloudWorld, status: str) -> None:
     world.allomia.post = fails(httpx.ReadTimeout)
     key = world.placed()
-    world.clock.pass_seconds(DEADLINE)
-    poll(world, key)
+    world.pass_seconds(DEADLINE_SECONDS)
+    world.poll(key)
 
     assert world.webhook(key, status).status == 200
+    other = "busy" if status != "busy" else "failed"
+    assert world.webhook(key, other).message == "another outcome was recorded before"
 
-    item = world.calls.there(key)
+    item = world.attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"]) == (status, "webhook")
     assert "reason" not in item
-    assert world.webhook(key, "busy" if status != "busy" else "failed").words == "another outcome was recorded before"
-    assert world.calls.status(key) == status
 
 
-def test_the_deadline_counts_from_the_dispatch_and_not_from_when_the_request_came(world: World) -> None:
-    key = world.calls.scheduled(now=NOW)
-    world.clock.pass_seconds(DEADLINE * 2)
-    world.place(json.dumps({"release": key.wire()}))
-    world.clock.pass_seconds(GRACE)
-
-    assert poll(world, key).result is Polled.WAITING
-    assert world.calls.status(key) == "calling"
+# A parked attempt.
 
 
-# A parked call.
+def test_a_due_parked_attempt_is_dispatched_without_its_request(world: CloudWorld) -> None:
+    key = world.attempts.scheduled(due_at=NOW + 60).key
+    world.pass_seconds(60)
 
+    assert world.poll(key) == Poll(PollResult.DISPATCHED, key)
 
-def test_a_parked_call_that_is_due_goes_back_to_the_queue_without_its_request(world: World) -> None:
-    key = world.calls.scheduled(now=NOW, due_at=NOW + 60)
-    world.clock.pass_seconds(60)
-
-    look = poll(world, key)
-
-    assert look.result is Polled.RELEASED
     (body,) = world.queued()
-    assert read_message(body) == Release(release=key, times_parked=1)
-    assert json.loads(body) == {"release": {"requestId": key.request_id, "attempt": 1}, "timesParked": 1}
+    assert json.loads(body) == {"dispatch": {"requestId": str(key.request), "attempt": 1}, "timesParked": 1}
     assert PHONE_NUMBER not in body
-    assert world.calls.status(key) == "scheduled"
+    assert world.attempts.status(key) == "scheduled"
 
 
-def test_a_release_that_got_lost_is_sent_again(world: World) -> None:
-    key = world.calls.scheduled(now=NOW, due_at=NOW + 60)
-    world.clock.pass_seconds(60)
-    poll(world, key)
+def test_a_lost_dispatch_message_is_sent_again_after_a_minute(world: CloudWorld) -> None:
+    key = world.attempts.scheduled(due_at=NOW + 60).key
+    world.pass_seconds(60)
+    world.poll(key)
     assert len(world.queued()) == 1
 
-    world.clock.pass_seconds(59)
+    world.pass_seconds(59)
     assert world.sweep(key) == []
-    world.clock.pass_seconds(1)
+    world.pass_seconds(1)
 
-    assert poll(world, key).result is Polled.RELEASED
+    assert world.poll(key).result is PollResult.DISPATCHED
     assert len(world.queued()) == 1
 
 
-def test_a_parked_call_has_no_deadline_of_a_dispatch(world: World) -> None:
-    key = world.calls.scheduled(now=NOW, due_at=NOW + 60)
-    world.clock.pass_seconds(DEADLINE + PLACE_WITHIN_SECONDS)
+def test_a_parked_attempt_has_no_deadline_and_expires_when_it_is_dispatched(world: CloudWorld) -> None:
+    key = world.attempts.scheduled().key
+    world.pass_seconds(DEADLINE_SECONDS + EXPIRE_AFTER_SECONDS)
 
-    assert poll(world, key).result is Polled.RELEASED
-    (release,) = world.queued()
-    world.place(release)
+    assert world.poll(key).result is PollResult.DISPATCHED
+    (message,) = world.queued()
+    world.place(message)
 
-    assert world.calls.status(key) == "rejected"
+    assert world.attempts.status(key) == "rejected"
 
 
-def test_when_the_queue_is_out_of_reach_the_call_comes_due_again(world: World) -> None:
-    key = world.calls.scheduled(now=NOW, due_at=NOW + 60)
-    world.clock.pass_seconds(60)
-    whole = world.poll_calls
-    world.poll_calls = replace(
-        whole, queue=CallQueue(world.surroundings.sqs, world.surroundings.call_queue_url + "-none")
-    )
+def test_a_parked_attempt_comes_due_again_when_the_queue_is_out_of_reach(world: CloudWorld) -> None:
+    key = world.attempts.scheduled(due_at=NOW + 60).key
+    world.pass_seconds(60)
+    world.configure(CALL_QUEUE_URL=world.resources.call_queue_url + "-none")
     with pytest.raises(ClientError):
         world.sweep(key)
-    world.poll_calls = whole
+    world.configure()
 
-    world.clock.pass_seconds(60)
+    world.pass_seconds(60)
 
-    assert poll(world, key).result is Polled.RELEASED
-
-
-# Time and others.
+    assert world.poll(key).result is PollResult.DISPATCHED
 
 
-def test_without_time_for_an_exchange_nothing_is_begun(world: World) -> None:
+# Too little time, other sweeps, and webhooks meanwhile.
+
+
+def test_no_poll_starts_without_time_to_finish_it(world: CloudWorld) -> None:
     key = world.placed()
-    world.clock.pass_seconds(GRACE)
-    before = world.calls.item(key)
+    world.pass_seconds(GRACE_SECONDS)
+    before = world.attempts.item(key)
 
-    (look,) = world.sweep(key, seconds_left=SECONDS_TO_POLL - 0.1)
-
-    assert (look.result, look.reason) == (Polled.SKIPPED, "short-of-time")
-    assert world.calls.item(key) == before
-    assert world.allomia.asked == []
-    (look,) = world.sweep(key, seconds_left=SECONDS_TO_POLL)
-    assert look.result is Polled.WAITING
+    assert world.sweep(key, SECONDS_TO_POLL - 0.1) == [Poll(PollResult.SKIPPED, key, ParkReason.SHORT_OF_TIME)]
+    assert world.attempts.item(key) == before
+    assert world.allomia.polled == []
+    assert world.sweep(key, SECONDS_TO_POLL) == [Poll(PollResult.WAITING, key)]
 
 
-def test_of_sweeps_that_overlap_one_asks(world: World) -> None:
+def test_one_of_many_sweeps_asks_allomia(world: CloudWorld) -> None:
     key = world.placed()
-    world.clock.pass_seconds(GRACE)
-    (due,) = world.calls.due(key)
+    world.pass_seconds(GRACE_SECONDS)
+    (due,) = world.attempts.due_entries(key)
 
-    looks = at_once(8, lambda _: world.poll_calls.poll(due, lambda: 60.0).result)
+    results = at_once(8, lambda _: world.poll_calls.poll(due, lambda: 60.0).result)
 
-    assert sorted(looks) == [Polled.SKIPPED] * 7 + [Polled.WAITING]
-    assert len(world.allomia.asked) == 1
+    assert sorted(results) == [PollResult.SKIPPED] * 7 + [PollResult.WAITING]
+    assert len(world.allomia.polled) == 1
 
 
-def test_an_entry_that_is_not_there_any_more_is_passed_over(world: World) -> None:
-    key = world.placed()
-    (due,) = world.calls.due(key)
+def test_an_entry_of_an_attempt_that_ended_or_never_was_is_skipped(world: CloudWorld) -> None:
+    key, missing = world.placed(), new_key()
+    (due,) = world.attempts.due_entries(key)
     world.webhook(key)
-    world.clock.pass_seconds(GRACE)
+    world.pass_seconds(GRACE_SECONDS)
 
-    assert world.poll_calls.poll(due, lambda: 60.0) == Look(Polled.SKIPPED, key)
-    assert world.poll_calls.poll(DueItem(world.calls.new_key(), NOW), lambda: 60.0).result is Polled.SKIPPED
+    assert world.poll_calls.poll(due, lambda: 60.0) == Poll(PollResult.SKIPPED, key)
+    assert world.poll_calls.poll(DueEntry(missing, NOW), lambda: 60.0) == Poll(PollResult.SKIPPED, missing)
 
 
-def test_a_webhook_during_the_poll_is_not_overwritten(world: World) -> None:
+@pytest.mark.parametrize(
+    ("waited", "code", "status", "result"),
+    [
+        (GRACE_SECONDS, 200, "failed", PollResult.SKIPPED),
+        (DEADLINE_SECONDS, 200, "calling", PollResult.SKIPPED),
+        (DEADLINE_SECONDS, 500, "calling", PollResult.SKIPPED),
+        # It would bring the next poll forward to the deadline.
+        (DEADLINE_SECONDS - 1, 200, "calling", PollResult.WAITING),
+    ],
+)
+def test_a_webhook_during_the_poll_is_not_overwritten(
+    world: CloudWorld, waited: int, code: int, status: str, result: PollResult
+) -> None:
     key = world.placed()
-    world.clock.pass_seconds(GRACE)
+    world.pass_seconds(waited)
 
-    def webhook_first(request: httpx.Request) -> httpx.Response:
-        assert world.webhook(key, "completed").status == 200
-        return httpx.Response(200, json=world.allomia.state(world.callback_url(key), "failed"))
+    receipts: list[Receipt] = []
+    world.allomia.before_answer = lambda _request: receipts.append(world.webhook(key, "completed"))
+    world.allomia.status = returns(code, world.allomia.state(world.callback_url(key), status))
 
-    world.allomia.status = webhook_first
-
-    assert poll(world, key).result is Polled.SKIPPED
-    item = world.calls.there(key)
+    assert world.poll(key).result is result
+    assert [receipt.status for receipt in receipts] == [200]
+    item = world.attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"]) == ("completed", "webhook")
+    assert world.attempts.due_entries(key) == []
 
 
-@pytest.mark.parametrize("answer", [None, says(500)])
-def test_a_webhook_during_the_last_poll_is_not_overwritten_by_unknown(world: World, answer: Answer | None) -> None:
+def test_a_poller_that_lost_its_lease_does_not_give_up(world: CloudWorld) -> None:
     key = world.placed()
-    world.clock.pass_seconds(DEADLINE)
+    world.pass_seconds(DEADLINE_SECONDS)
 
-    def webhook_first(request: httpx.Request) -> httpx.Response:
-        world.webhook(key, "completed")
-        body = {"outboundCallId": request.url.path.split("/")[-2], "contactId": CONTACT_ID, "status": "calling"}
-        return answer(request) if answer else httpx.Response(200, json=body)
+    def lose_lease(_request: httpx.Request) -> None:
+        world.pass_seconds(world.due_in(key))
+        world.attempts.leased(key, world.clock.now)
 
-    world.allomia.status = webhook_first
+    world.allomia.before_answer = lose_lease
+    world.allomia.status = returns(500)
 
-    assert poll(world, key).result is Polled.SKIPPED
-    assert world.calls.status(key) == "completed"
+    assert world.poll(key).result is PollResult.SKIPPED
+    assert world.attempts.status(key) == "calling"
 
 
-def test_who_lost_its_lease_during_the_last_poll_does_not_give_up(world: World) -> None:
+def test_an_attempt_without_a_usable_key_waits_and_still_ends(world: CloudWorld) -> None:
     key = world.placed()
-    world.clock.pass_seconds(DEADLINE)
+    world.configure(ALLOMIA_API_KEY_SECRET_ARN=world.resources.key_arn + "-none")
 
-    def slow(_request: httpx.Request) -> httpx.Response:
-        world.clock.pass_seconds(world.due_in(key))
-        (due,) = world.calls.due(key)
-        assert world.calls.ledger.lease(due, world.clock.now, GRACE)
-        return httpx.Response(500)
+    world.pass_seconds(GRACE_SECONDS)
+    assert world.poll(key) == Poll(PollResult.UNAVAILABLE, key, "key-unusable")
+    world.pass_seconds(DEADLINE_SECONDS)
+    world.poll(key)
 
-    world.allomia.status = slow
-
-    assert poll(world, key).result is Polled.SKIPPED
-    assert world.calls.status(key) == "calling"
-
-
-def test_a_webhook_while_the_call_goes_on_is_not_undone_by_bringing_the_next_look_forward(world: World) -> None:
-    key = world.placed()
-    world.clock.pass_seconds(DEADLINE - 1)
-
-    def webhook_first(request: httpx.Request) -> httpx.Response:
-        world.webhook(key, "completed")
-        return httpx.Response(200, json=world.allomia.state(world.callback_url(key)))
-
-    world.allomia.status = webhook_first
-
-    assert poll(world, key).result is Polled.WAITING
-    assert world.calls.due(key) == []
-
-
-def test_without_a_key_the_call_waits_and_still_ends(world: World) -> None:
-    fault = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
-    key = world.placed()
-    unreadable = replace(world.poll_calls.allomia, key=a_secret(SecretsInMemory(fault=fault)))
-    world.poll_calls = replace(world.poll_calls, allomia=unreadable)
-
-    world.clock.pass_seconds(GRACE)
-    look = poll(world, key)
-    assert (look.result, look.reason) == (Polled.UNAVAILABLE, "key-refused")
-    world.clock.pass_seconds(DEADLINE)
-    poll(world, key)
-
-    assert world.calls.status(key) == "unknown"
-    assert world.allomia.asked == []
-
-
-def test_a_deadline_before_the_second_poll_is_kept_to(world: World) -> None:
-    world.poll_calls = replace(world.poll_calls, schedule=PollSchedule(grace=GRACE, deadline=200))
-    key = world.placed()
-    world.clock.pass_seconds(GRACE)
-    poll(world, key)
-    assert world.due_in(key) == 20
-    world.clock.pass_seconds(20)
-    poll(world, key)
-
-    assert world.calls.status(key) == "unknown"
+    assert world.attempts.status(key) == "unknown"
+    assert world.allomia.polled == []

@@ -1,179 +1,73 @@
-"""A whole stack without its functions: the use cases on the local cloud's table, queues and secrets.
+"""The use cases on the local cloud's table, queues and secrets, built as the functions build them.
 
-AlloMia is a transport that answers as told, and holds every test to the first promise: of the requests that it may have
+AlloMia is the simulator's transport. Each test must keep the first guarantee: of the POSTs that AlloMia may have
 accepted, no two are for the same attempt.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import httpx
-
-from outbound_calls.allomia import AllomiaClient, http_client
-from outbound_calls.breaker import Breaker
-from outbound_calls.callbacks import CallbackUrls
-from outbound_calls.contracts import AttemptKey
-from outbound_calls.ledger import Ledger
-from outbound_calls.lifecycle import PollSchedule
-from outbound_calls.place import InvalidMessages, Message, PlaceCalls, Placement
-from outbound_calls.poll import CallQueue, Look, PollCalls
-from outbound_calls.receive import Receipt, ReceiveWebhooks, Webhook
-from outbound_calls.secrets import Secret
-from tests.cloud.parts import GRACE, NOW, RETENTION_DAYS, Calls
-from tests.unit.parts import API_KEY, ASSISTANT_ID, CONTACT_ID, PHONE_NUMBER, PHONE_NUMBER_ID, Clock, no_jitter
+from local.simulator import ScriptedAllomia, returns
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.runtime.assembly import Assembly
+from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
+from outbound_calls.use_cases.place import Message, Placement
+from outbound_calls.use_cases.receive import Receipt, Webhook
+from outbound_calls.use_cases.sweep import Poll
+from tests.unit.parts import API_KEY, PHONE_NUMBER, Clock, no_jitter
+from tests.world import NOW, WEBHOOK_URL
 
 if TYPE_CHECKING:
-    from mypy_boto3_sqs.type_defs import MessageTypeDef
+    from tests.cloud.parts import SampleAttempts
+    from tests.world import CloudResources
 
-    from local.cloud import LocalCloud
-
-DEADLINE = 7200
-SIGNING_KEY = "first-signing-key"
-BASE_URL = "https://hooks.example/webhooks/allomia"
-
-type Answer = Callable[[httpx.Request], httpx.Response]
+type Client = Callable[[str, int], Any]
 
 
-def says(code: int, body: Any = None, **headers: str) -> Answer:
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    content = {"text": body} if isinstance(body, str) else {"json": body} if body is not None else {}
-    return lambda _request: httpx.Response(code, headers=names, **content)
+class CloudWorld:
+    """The use cases, and everyone who talks to them: upstream, the poller, AlloMia.
 
+    `clock` is the time of day, `monotonic` the time that the function runs; `pass_seconds` moves both.
+    """
 
-def fails(error: type[BaseException]) -> Answer:
-    def answer(_request: httpx.Request) -> httpx.Response:
-        raise error("no")
-
-    return answer
-
-
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-
-
-@dataclass
-class Allomia:
-    """AlloMia as a transport: `post` answers the next POSTs, `status` the next status requests."""
-
-    post: Answer | None = None
-    status: Answer | None = None
-    posts: list[dict[str, Any]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    may_have_rung: Counter[str] = field(default_factory=Counter)
-    ids: dict[str, str] = field(default_factory=dict)
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        return self._post(request) if request.method == "POST" else self._status(request)
-
-    def id_of(self, callback_url: str) -> str:
-        """The id of the call that a POST with this callback URL became."""
-        return self.ids.setdefault(callback_url, str(uuid4()))
-
-    def state(self, callback_url: str, status: str = "calling", **changes: Any) -> dict[str, Any]:
-        return {"outboundCallId": self.id_of(callback_url), "contactId": CONTACT_ID, "status": status} | changes
-
-    def _post(self, request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.content)
-        url = body["callbackUrl"]
-        try:
-            answer = self.post(request) if self.post else httpx.Response(200, json=self.state(url))
-        except NOT_SENT:
-            raise
-        except BaseException:
-            self.posts.append(body)
-            self.may_have_rung[url] += 1
-            raise
-        self.posts.append(body)
-        proves_nothing_was_accepted = answer.is_client_error and answer.status_code != 408
-        asks_for_patience = answer.status_code == 503 and answer.headers.get("Retry-After", "").isdigit()
-        self.may_have_rung[url] += not (proves_nothing_was_accepted or asks_for_patience)
-        return answer
-
-    def _status(self, request: httpx.Request) -> httpx.Response:
-        call_id = request.url.path.split("/")[-2]
-        self.asked.append(call_id)
-        if self.status:
-            return self.status(request)
-        return httpx.Response(200, json={"outboundCallId": call_id, "contactId": CONTACT_ID, "status": "calling"})
-
-
-class Surroundings:
-    """What worlds share, one after the other: the table, two queues and two secrets."""
-
-    def __init__(self, cloud: LocalCloud, calls: Calls) -> None:
-        self.cloud = cloud
-        self.calls = calls
-        self.sqs = cloud.client("sqs")
-        self.secrets = cloud.client("secretsmanager")
-        self.key_arn = self.new_secret(API_KEY)
-        self.signing_arn = self.new_secret(SIGNING_KEY)
-        self.call_queue_url = self.new_queue()
-        self.invalid_messages_queue_url = self.new_queue()
-
-    def new_secret(self, text: str) -> str:
-        return self.secrets.create_secret(Name=f"secret-{uuid4().hex}", SecretString=text)["ARN"]
-
-    def new_queue(self) -> str:
-        return self.sqs.create_queue(QueueName=f"queue-{uuid4().hex}")["QueueUrl"]
-
-    def take(self, url: str, wait_seconds: int = 0) -> list[MessageTypeDef]:
-        """Up to ten messages of a queue."""
-        answer = self.sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=wait_seconds
-        )
-        return answer.get("Messages", [])
-
-
-class World:
-    """The use cases and everything around them. The time is `clock`'s."""
-
-    def __init__(self, surroundings: Surroundings, client: Callable[[str], Any] | None = None) -> None:
-        make = client or surroundings.cloud.client
-        self.surroundings = surroundings
-        self.calls = surroundings.calls
+    def __init__(self, resources: CloudResources, attempts: SampleAttempts, client: Client | None = None) -> None:
+        self.resources = resources
+        self.attempts = attempts
         self.clock = Clock(now=NOW)
-        self.allomia = Allomia()
-        self.breaker = Breaker(self.clock)
+        # Calls go on for a day, so that they end only as the test says.
+        self.allomia = ScriptedAllomia(self.clock, accepted_keys=(API_KEY,), ring_seconds=86_400)
+        self.monotonic = Clock()
         self._sent_messages = False
-        self.http = http_client("https://allomia.example", httpx.MockTransport(self.allomia))
-        secrets = make("secretsmanager")
-        # The time of secrets runs apart: these tests wait for hours, and rotate none.
-        signing = Secret(secrets, surroundings.signing_arn, Clock())
-        ledger = Ledger(make("dynamodb"), self.calls.table, RETENTION_DAYS, due_shards=4)
-        allomia = AllomiaClient(self.http, Secret(secrets, surroundings.key_arn, Clock()))
-        self.place_calls = PlaceCalls(
-            ledger=ledger,
-            allomia=allomia,
-            callbacks=CallbackUrls(signing, BASE_URL),
-            rejected=InvalidMessages(make("sqs"), surroundings.invalid_messages_queue_url),
-            breaker=self.breaker,
-            grace=GRACE,
-            default_assistant_id=ASSISTANT_ID,
-            default_phone_number_id=PHONE_NUMBER_ID,
+        self.assembly = Assembly(
+            client=client or (lambda service, _connections: resources.cloud.client(service)),
+            transport=self.allomia,
             clock=self.clock,
+            monotonic=self.monotonic,
             jitter=no_jitter,
         )
-        self.poll_calls = PollCalls(
-            ledger=ledger,
-            allomia=allomia,
-            queue=CallQueue(make("sqs"), surroundings.call_queue_url),
-            schedule=PollSchedule(GRACE, DEADLINE),
-            clock=self.clock,
-        )
-        self.receive_webhooks = ReceiveWebhooks(ledger, CallbackUrls(signing), self.clock)
+        self.configure()
+
+    def configure(self, **variables: str) -> None:
+        """Start the functions with these environment variables changed."""
+        environment = self.resources.environment(**variables)
+        self.place_calls = self.assembly.place_calls(PlaceCallSettings.from_environment(environment))
+        self.poll_calls = self.assembly.poll_calls(PollCallsSettings.from_environment(environment))
+        self.receive_webhooks = self.assembly.receive_webhooks(ReceiveWebhookSettings.from_environment(environment))
 
     def close(self) -> None:
-        """End the test: whatever happened in it, nobody's phone may have rung twice for one attempt."""
-        self.http.close()
+        """End the test: whatever happened in it, no phone may have rung twice for one attempt."""
         if self._sent_messages:
-            for url in (self.surroundings.call_queue_url, self.surroundings.invalid_messages_queue_url):
-                self.surroundings.sqs.purge_queue(QueueUrl=url)
-        assert [url for url, rung in self.allomia.may_have_rung.items() if rung > 1] == []
+            for url in (self.resources.call_queue_url, self.resources.invalid_messages_queue_url):
+                self.resources.sqs.purge_queue(QueueUrl=url)
+        self.allomia.check_dials()
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.clock.pass_seconds(seconds)
+        self.monotonic.pass_seconds(seconds)
 
     # Upstream.
 
@@ -182,45 +76,58 @@ class World:
         fields = {"requestId": f"visit-{uuid4().hex}", "phoneNumber": PHONE_NUMBER, "customerName": "Ada"} | changes
         return {name: value for name, value in fields.items() if value is not None}
 
-    def place(self, request: Mapping[str, Any] | str, seconds_left: float = 45.0) -> Placement:
+    def place(
+        self, request: Mapping[str, Any] | str, seconds_left: float = 45.0, sent_at: float | None = None
+    ) -> Placement:
         body = request if isinstance(request, str) else json.dumps(request)
         self._sent_messages |= body == request
-        return self.place_calls.place(Message("11111111-message-id", body, lambda: seconds_left))
+        return self.place_calls.place(Message("11111111-message-id", body, lambda: seconds_left, sent_at))
 
     def placed(self, **changes: Any) -> AttemptKey:
-        """A call that AlloMia took."""
+        """The attempt of a new request that was placed."""
         request = self.request(**changes)
         self.place(request)
-        return AttemptKey(request_id=request["requestId"], attempt=1)
+        return key_of(request)
+
+    def open_circuit(self) -> None:
+        """Let five calls fail, after which the circuit breaker opens."""
+        self.allomia.post = returns(500)
+        for _ in range(5):
+            self.place(self.request())
 
     # The poller.
 
-    def sweep(self, key: AttemptKey, seconds_left: float = 60.0) -> list[Look]:
-        """What a sweep does with this call: nothing when it is not due."""
+    def sweep(self, key: AttemptKey, seconds_left: float = 60.0) -> list[Poll]:
+        """Sweep this attempt: nothing happens when it isn't due."""
         self._sent_messages = True
-        due = [item for item in self.calls.due(key) if item.due_at <= self.clock.now]
-        return [self.poll_calls.poll(item, lambda: seconds_left) for item in due]
+        due = [entry for entry in self.attempts.due_entries(key) if entry.due_at <= self.clock.now]
+        return [self.poll_calls.poll(entry, lambda: seconds_left) for entry in due]
+
+    def poll(self, key: AttemptKey) -> Poll:
+        """Sweep this attempt, which is due."""
+        (poll,) = self.sweep(key)
+        return poll
 
     def due_in(self, key: AttemptKey) -> int:
-        """In how many seconds this call comes due."""
-        return int(self.calls.there(key)["dueAt"]) - int(self.clock.now)
+        """In how many seconds this attempt comes due."""
+        return int(self.attempts.existing_item(key)["dueAt"]) - int(self.clock.now)
 
     def queued(self) -> list[str]:
         """The messages that wait for place_call."""
-        return [message["Body"] for message in self.surroundings.take(self.surroundings.call_queue_url)]
+        return [message["Body"] for message in self.resources.take(self.resources.call_queue_url)]
 
-    def rejected(self) -> list[dict[str, Any]]:
-        """The messages that were moved away, each with its attributes."""
+    def invalid_messages(self) -> list[dict[str, Any]]:
+        """The messages in the queue of invalid messages, each with its attributes."""
         return [
             {"body": message["Body"]}
             | {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
-            for message in self.surroundings.take(self.surroundings.invalid_messages_queue_url)
+            for message in self.resources.take(self.resources.invalid_messages_queue_url)
         ]
 
     # AlloMia's webhooks.
 
     def callback_url(self, key: AttemptKey) -> str:
-        """The URL that AlloMia was given, or would be."""
+        """The URL that AlloMia gets with this attempt."""
         return self.place_calls.callbacks.url(key)
 
     def webhook(self, key: AttemptKey, status: str = "completed", **changes: Any) -> Receipt:
@@ -228,5 +135,10 @@ class World:
         return self.send(url, json.dumps(self.allomia.state(url, status, **changes)))
 
     def send(self, url: str, body: str) -> Receipt:
-        request_id, attempt, signature = url.removeprefix(BASE_URL + "/").split("/")
+        request_id, attempt, signature = url.removeprefix(WEBHOOK_URL + "/").split("/")
         return self.receive_webhooks.receive(Webhook(request_id, attempt, signature, body))
+
+
+def key_of(request: Mapping[str, Any]) -> AttemptKey:
+    """The first attempt of a request as upstream sends it."""
+    return AttemptKey(RequestKey(request["requestId"]), 1)

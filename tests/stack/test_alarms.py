@@ -1,9 +1,9 @@
-"""Each alarm is seen to go off, and somebody is told.
+"""Each alarm goes off and notifies its topic.
 
-The local cloud evaluates alarms and tells their topic, but no metric reaches it except those of Lambda: neither what
+The local cloud evaluates alarms and notifies their topic, but no metric reaches it except those of Lambda: neither what
 the functions print in embedded metric format nor what SQS, Step Functions and API Gateway report. So each test brings
 the stack into the situation and hands on the metric that AWS would make of it: of a line, the very line that the
-deployed function printed; of a queue, what the queue says. Only the two ages are made up, for nobody can wait for them.
+deployed function printed; of a queue, what the queue says. Only the two ages are made up, since no test can wait for them.
 What the local cloud does not look at, an alarm's dimensions, is compared here.
 """
 
@@ -52,7 +52,7 @@ class Watch:
         return dict(alarm)
 
     def fire(self, logical_id: str, datum: Datum) -> None:
-        """Report a metric, and see the alarm go off and tell of it."""
+        """Report a metric, and see the alarm go off and notify."""
         alarm = self._quiet(logical_id)
         assert datum["Namespace"] == alarm["Namespace"]
         assert datum["MetricName"] == alarm["MetricName"]
@@ -64,7 +64,10 @@ class Watch:
         """See the alarm go off by a metric that the local cloud's Lambda has reported."""
         alarm = self._quiet(logical_id)
         assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
-        assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": self.world.stack.resources[function]}]
+        name = self.world.stack.resources[function]
+        # Errors are counted for the alias, so that a failed check of a release pages no one.
+        alias = [{"Name": "Resource", "Value": f"{name}:live"}] if metric == "Errors" else []
+        assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": name}, *alias]
         self.report({"Namespace": "Tests", "MetricName": "Anything", "Values": [0]})  # alarms are looked at with each
         self._hear(alarm)
 
@@ -189,7 +192,7 @@ def test_two_calls_for_one_attempt(watch: Watch) -> None:
 def test_a_key_that_is_refused(watch: Watch) -> None:
     watch.world.send({"requestId": "refused", "phoneNumber": KEY_REFUSED})
 
-    watch.fire("AllomiaKeyRefusedAlarm", watch.soon_printed("place-call", "AllomiaKeyRefused"))
+    watch.fire("AllomiaKeyDeclinedAlarm", watch.soon_printed("place-call", "AllomiaKeyDeclined"))
 
 
 def test_calls_that_are_parked(watch: Watch) -> None:
@@ -291,7 +294,7 @@ def test_a_sweep_that_fails_and_the_next_that_does_not(watch: Watch) -> None:
         wait_until(lambda: not sweeps_that_succeed(), 60)
         watch.fire("PollerStoppedAlarm", metric)
 
-    # When it is mended, then the end is told as well
+    # When it is fixed, the end is notified too
     watch.report(metric | {"Values": [sweeps_that_succeed()]})
     wait_until(lambda: watch.hears(alarm, "OK"), 20)
 
@@ -317,7 +320,7 @@ def test_a_message_that_cannot_become_a_call(watch: Watch) -> None:
 
 
 def test_an_outcome_that_could_not_be_published(watch: Watch) -> None:
-    """By hand: the local cloud tries a stream's batch for ever."""
+    """By hand: the local cloud retries a stream's batch forever."""
     queue_url = watch.world.stack.failed_outcomes_queue_url
     watch.world.cloud.client("sqs").send_message(QueueUrl=queue_url, MessageBody="{}")
 
@@ -360,7 +363,7 @@ def test_a_function_that_is_throttled(watch: Watch) -> None:
     watch.fire_by_lambda("PlaceCallThrottlesAlarm", "PlaceCallFunction", "Throttles")
 
 
-def test_every_alarm_that_tells_somebody_has_its_test_here() -> None:
+def test_every_alarm_that_notifies_has_its_test_here() -> None:
     resources = read_template()["Resources"]
     alarms = {name for name, each in resources.items() if "AlarmActions" in each["Properties"]}
     here = Path(__file__).read_text()

@@ -1,4 +1,4 @@
-"""The operator's command on a deployed stack, by an operator who may do what docs/operate/operator-policy.json says."""
+"""The operators' command on a deployed stack, with the permissions in docs/operate/operator-policy.json."""
 
 import json
 import os
@@ -12,9 +12,9 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from calls.app import main
-from calls.output import Exit
-from calls.watching import depth
+from calls.cli.app import main
+from calls.cli.output import Exit
+from calls.operations.watching import queue_depth
 from local.cloud import ROOT
 from local.environment import API_KEY, LocalEnvironment
 from tests.stack.conftest import every, wait_until
@@ -30,21 +30,22 @@ EMULATED = {
     "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
     "lambda:GetEventSourceMapping": "lambda:ListEventSourceMappings",
 }
-"""Rights for which the emulator asks under another name than AWS."""
+"""Permissions that the emulator checks under another name than AWS."""
 
 type Calls = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
 def operator(world: LocalEnvironment) -> dict[str, str]:
-    """The environment of an operator: a user of the account with the rights that the documentation lists."""
+    """The environment of an operator: an IAM user with the documented policy."""
     region, account, name = world.cloud.region, world.cloud.account, f"operator-{uuid4().hex[:8]}"
     policy = (ROOT / "docs/operate/operator-policy.json").read_text()
     secret = world.cloud.client("secretsmanager").describe_secret(SecretId=f"{world.stack.name}/allomia-api-key")["ARN"]
-    for right, as_the_emulator_has_it in EMULATED.items():
-        policy = policy.replace(f'"{right}"', f'"{right}", "{as_the_emulator_has_it}"')
+    for permission, emulated in EMULATED.items():
+        policy = policy.replace(f'"{permission}"', f'"{permission}", "{emulated}"')
     for placeholder, value in {
         "ARN-OF-THE-SECRET-WITH-THE-ALLOMIA-KEY": secret,
+        "PARTITION": "aws",
         "REGION": region,
         "ACCOUNT": account,
         "STACK": world.stack.name,
@@ -63,40 +64,40 @@ def operator(world: LocalEnvironment) -> dict[str, str]:
     }
 
 
-def right_for(model: Any) -> str:
-    """The right that an operation of AWS needs; a batch of SQS needs that of its single one."""
+def permission_for(model: Any) -> str:
+    """The permission for an AWS operation. A batch operation of SQS needs that of the single one."""
     service = {"monitoring": "cloudwatch"}.get(model.service_model.signing_name, model.service_model.signing_name)
     return f"{service}:{model.name.removesuffix('Batch') if service == 'sqs' else model.name}"
 
 
 @pytest.fixture(scope="session")
-def asked() -> set[str]:
-    """The rights that the commands have needed so far."""
+def used() -> set[str]:
+    """The permissions that the commands have used so far."""
     return set()
 
 
 @pytest.fixture
 def calls(
-    operator: dict[str, str], asked: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    operator: dict[str, str], used: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Calls:
-    """Gives a command; returns the exit code and the JSON document that was answered."""
+    """Runs a command; returns its exit code and JSON document."""
     for name, value in operator.items():
         monkeypatch.setenv(name, value)
     boto3.setup_default_session()
     session: Any = boto3.DEFAULT_SESSION
-    session.events.register("before-call", lambda model, **_: asked.add(right_for(model)))
+    session.events.register("before-call", lambda model, **_: used.add(permission_for(model)))
 
-    def give(*arguments: str) -> tuple[int, dict[str, Any]]:
+    def run(*arguments: str) -> tuple[int, dict[str, Any]]:
         code = main([*arguments, "--json"])
-        told = capsys.readouterr()
-        assert told.err == ""
-        return code, json.loads(told.out)
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return code, json.loads(printed.out)
 
-    return give
+    return run
 
 
 def as_person(operator: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command as a person gives it, in a process of its own."""
+    """Run a command in a process of its own, without --json."""
     return subprocess.run(
         [ROOT / ".venv/bin/calls", *arguments],
         env={"PATH": "/usr/bin:/bin", **operator},
@@ -108,46 +109,54 @@ def as_person(operator: dict[str, str], *arguments: str) -> subprocess.Completed
     )
 
 
-def test_calls_of_a_file_are_placed_and_followed_and_placed_once_however_often_it_is_run(
+HEADER = "phoneNumber,customerName,dynamicVariables.date,metadata.visit"
+VALID = [f"{COMPLETED},Ada,2026-12-01,V1", f"{BUSY},Eve,2026-12-01,V2"]
+INVALID = "5145550199,Zoë,2026-12-01,V3"
+
+
+def test_an_invalid_row_stops_the_whole_file(calls: Calls, tmp_path: Path) -> None:
+    file = tmp_path / "reminders.csv"
+    file.write_text("\n".join([HEADER, *VALID, INVALID]), encoding="utf-8-sig")
+
+    code, dry_run = calls("place", str(file), "--dry-run")
+    refused, report = calls("place", str(file), "--yes")
+
+    assert (code, refused) == (Exit.REFUSED, Exit.REFUSED)
+    assert dry_run == report
+    assert report["preflight"]["toSend"] == 2
+    assert [(each["row"], each["field"]) for each in report["preflight"]["invalid"]] == [(4, "phoneNumber")]
+    assert "sent" not in report
+
+
+def test_each_row_of_a_file_is_one_call_however_often_it_is_run(
     calls: Calls, world: LocalEnvironment, tmp_path: Path
 ) -> None:
-    # Given a file as a spreadsheet writes it, of which one row breaks a rule
+    # Given a file with an invalid row, of which the valid rows are placed
     file = tmp_path / "reminders.csv"
-    head = "phoneNumber,customerName,dynamicVariables.date,metadata.visit"
-    good = [f"{COMPLETED},Ada,2026-12-01,V1", f"{BUSY},Eve,2026-12-01,V2"]
-    file.write_text("\n".join([head, *good, "5145550199,Zoë,2026-12-01,V3"]), encoding="utf-8-sig")
-
-    # When it is looked over, and tried
-    code, dry = calls("place", str(file), "--dry-run")
-    refused, _ = calls("place", str(file), "--yes")
-
-    # Then nothing has been sent
-    assert (code, refused) == (Exit.REFUSED, Exit.REFUSED)
-    assert dry["preflight"]["toSend"] == 2
-    assert [(each["row"], each["field"]) for each in dry["preflight"]["refused"]] == [(4, "phoneNumber")]
-    assert "sent" not in dry
-
-    # When the good rows are placed, and the mended file after that, twice
+    file.write_text("\n".join([HEADER, *VALID, INVALID]), encoding="utf-8-sig")
     code, placed = calls("place", str(file), "--yes", "--skip-refused", "--wait", "--timeout", "60")
-    file.write_text("\n".join([head, f"{COMPLETED},Zoë,2026-12-01,V3", *good]))
-    again, mended = calls("place", str(file), "--yes", "--wait", "--timeout", "60")
-    last, nothing = calls("place", str(file), "--yes")
+
+    # When the fixed file is placed, twice
+    file.write_text("\n".join([HEADER, f"{COMPLETED},Zoë,2026-12-01,V3", *VALID]))
+    fixed_code, fixed = calls("place", str(file), "--yes", "--wait", "--timeout", "60")
+    last_code, last = calls("place", str(file), "--yes")
 
     # Then each row is one call
-    assert (code, again, last) == (Exit.DONE, Exit.DONE, Exit.DONE)
-    assert (placed["sent"], mended["sent"], nothing["sent"]) == (2, 1, 0)
+    assert (code, fixed_code, last_code) == (Exit.DONE, Exit.DONE, Exit.DONE)
+    assert (placed["sent"], fixed["sent"], last["sent"]) == (2, 1, 0)
     assert sorted(call["status"] for call in placed["following"]["calls"]) == ["busy", "completed"]
-    assert sorted(call["row"] for call in mended["following"]["calls"]) == [2, 3, 4]
-    names = {each["requestId"] for each in mended["following"]["calls"]}
-    assert {name: world.dials()[name] for name in names} == dict.fromkeys(names, (1, 1))
-    assert {world.calls()[name]["metadata"]["visit"] for name in names} == {"V1", "V2", "V3"}
+    assert sorted(call["row"] for call in fixed["following"]["calls"]) == [2, 3, 4]
+    ids = {call["requestId"] for call in fixed["following"]["calls"]}
+    assert {id_: world.dials()[id_] for id_ in ids} == dict.fromkeys(ids, (1, 1))
+    assert {world.calls()[id_]["metadata"]["visit"] for id_ in ids} == {"V1", "V2", "V3"}
 
 
-def test_a_call_is_shown_and_found(calls: Calls, world: LocalEnvironment) -> None:
-    # Given a call that goes on
+def test_a_call_is_shown_listed_and_watched(calls: Calls, world: LocalEnvironment) -> None:
+    # Given an open call
     calls("place", "--phone-number", STUCK, "--request-id", "cli-stuck", "--metadata", "visit=V1", "--yes")
     wait_until(lambda: world.calls().get("cli-stuck", {}).get("status") == "calling", 60)
 
+    # Then every way to look finds it
     code, shown = calls("show", "cli-stuck")
     assert (code, shown["status"], shown["metadata"]) == (Exit.DONE, "calling", {"visit": "V1"})
     for search in ([], ["--status", "calling"], ["--since", "1h"], ["--status", "calling", "--since", "1h"]):
@@ -156,89 +165,95 @@ def test_a_call_is_shown_and_found(calls: Calls, world: LocalEnvironment) -> Non
         assert "cli-stuck" in [call["requestId"] for call in found["calls"]]
     _, found = calls("list", "--status", "scheduled")
     assert "cli-stuck" not in [call["requestId"] for call in found["calls"]]
-    _, view = calls("watch")
-    assert view["underWay"]["calling"] >= 1
-    assert {queue["queue"] for queue in view["queues"]} == {"requests", "rejected", "dead letters", "failed outcomes"}
+    _, state = calls("watch")
+    assert state["open"]["calling"] >= 1
+    queues = {"requests", "invalid messages", "dead letters", "failed outcomes"}
+    assert {queue["queue"] for queue in state["queues"]} == queues
 
-    # And of another nothing is known
-    code, answer = calls("show", "never-asked")
+    # And an unknown request is an error
+    code, answer = calls("show", "never-sent")
     assert (code, answer["error"]["exitCode"]) == (Exit.REFUSED, Exit.REFUSED)
 
 
-def test_an_unknown_call_is_resolved_or_dialled_again(
-    calls: Calls, world: LocalEnvironment, operator: dict[str, str]
-) -> None:
-    # Given two calls that end as unknown
-    for name in ("cli-resolved", "cli-redialled"):
-        calls("place", "--phone-number", ANSWER_AND_WEBHOOK_LOST, "--request-id", name, "--metadata", "v=1", "--yes")
+@pytest.fixture(scope="module")
+def unknown_calls(world: LocalEnvironment) -> tuple[str, str]:
+    """The ids of two requests whose calls ended as unknown."""
+    ids = ("cli-resolved", "cli-redialled")
+    for request_id in ids:
+        world.send({"requestId": request_id, "phoneNumber": ANSWER_AND_WEBHOOK_LOST, "metadata": {"v": "1"}})
     wait_until(
-        lambda: all(
-            world.calls().get(name, {}).get("status") == "unknown" for name in ("cli-resolved", "cli-redialled")
-        ),
+        lambda: all(world.calls().get(request_id, {}).get("status") == "unknown" for request_id in ids),
         150,
         meanwhile=every(5, world.sweep),
     )
+    return ids
 
-    # When a person knows what became of one, and has the other dialled again
-    code, resolved = calls("resolve", "cli-resolved", "--as", "no-answer", "--yes")
-    again, _ = calls("resolve", "cli-resolved", "--as", "completed", "--yes")
-    redialled, redial = calls("resolve", "cli-redialled", "--dial-again", "--phone-number", COMPLETED, "--yes")
-    refused, _ = calls("resolve", "cli-redialled", "--dial-again", "--phone-number", COMPLETED, "--yes")
 
-    # Then both are recorded, and published like any outcome
+def test_an_unknown_call_is_resolved_once(
+    calls: Calls, unknown_calls: tuple[str, str], operator: dict[str, str]
+) -> None:
+    request_id, _ = unknown_calls
+
+    code, resolved = calls("resolve", request_id, "--as", "no-answer", "--yes")
+    again, _ = calls("resolve", request_id, "--as", "completed", "--yes")
+
     assert (code, again) == (Exit.DONE, Exit.REFUSED)
-    assert resolved == {"requestId": "cli-resolved", "attempt": 1, "status": "no-answer"}
-    assert (redialled, refused) == (Exit.DONE, Exit.REFUSED)
-    assert redial["redial"]["phoneNumber"] == "+1500•••••00"
-    wait_until(lambda: world.calls()["cli-redialled"]["status"] == "completed", 90, meanwhile=every(3, world.sweep))
-    _, report = calls("show", "cli-redialled")
-    assert [attempt["status"] for attempt in report["attempts"]] == ["unknown", "completed"]
-    assert report["metadata"] == {"v": "1"}
-
-    # And a person who reads sees the same, and no number
-    shown = as_person(operator, "show", "cli-resolved")
+    assert resolved == {"requestId": request_id, "attempt": 1, "status": "no-answer"}
+    shown = as_person(operator, "show", request_id)
     assert shown.returncode == 0
     assert "no-answer" in shown.stdout
     assert "operator" in shown.stdout
 
 
-def test_a_rejected_message_is_looked_at_mended_and_put_back(
+def test_an_unknown_call_is_dialled_again(
+    calls: Calls, world: LocalEnvironment, unknown_calls: tuple[str, str]
+) -> None:
+    _, request_id = unknown_calls
+
+    code, report = calls("resolve", request_id, "--dial-again", "--phone-number", COMPLETED, "--yes")
+    again, _ = calls("resolve", request_id, "--dial-again", "--phone-number", COMPLETED, "--yes")
+
+    assert (code, again) == (Exit.DONE, Exit.REFUSED)
+    assert report["redial"]["phoneNumber"] == "+1500•••••00"
+    wait_until(lambda: world.calls()[request_id]["status"] == "completed", 90, meanwhile=every(3, world.sweep))
+    _, request = calls("show", request_id)
+    assert [attempt["status"] for attempt in request["attempts"]] == ["unknown", "completed"]
+    assert request["metadata"] == {"v": "1"}
+
+
+def test_an_invalid_message_is_listed_fixed_and_sent(
     calls: Calls, world: LocalEnvironment, operator: dict[str, str], tmp_path: Path
 ) -> None:
-    # Given a message that breaks a rule, and names no request
+    # Given an invalid message without a request id
     message_id = world.send({"phoneNumber": "15005550100", "customerName": "Ada"})
-    wait_until(lambda: depth(world.cloud.client("sqs"), "", world.stack.invalid_messages_queue_url).waiting, 60)
+    wait_until(lambda: queue_depth(world.cloud.client("sqs"), "", world.stack.invalid_messages_queue_url).waiting, 60)
 
-    # When it is looked at, exported, mended and put back
-    _, look = calls("rejected")
+    # When it is listed, exported, fixed and sent
+    _, listing = calls("rejected")
     person = as_person(operator, "rejected")
-    export, mended = tmp_path / "rejected.jsonl", tmp_path / "mended.jsonl"
+    export, fixed = tmp_path / "rejected.jsonl", tmp_path / "fixed.jsonl"
     calls("rejected", "--export", str(export))
-    unmended, refusals = calls("redrive", "--from", "rejected", "--file", str(export), "--yes")
+    unfixed, report = calls("redrive", "--from", "rejected", "--file", str(export), "--yes")
     (line,) = map(json.loads, export.read_text().splitlines())
     line["request"]["phoneNumber"] = COMPLETED
-    mended.write_text(json.dumps(line))
-    code, redriven = calls("redrive", "--from", "rejected", "--file", str(mended), "--yes")
-    again, _ = calls("redrive", "--from", "rejected", "--file", str(mended), "--yes")
+    fixed.write_text(json.dumps(line))
+    code, redriven = calls("redrive", "--from", "rejected", "--file", str(fixed), "--yes")
+    again, _ = calls("redrive", "--from", "rejected", "--file", str(fixed), "--yes")
 
-    # Then it was there with its reason until it was mended, and its call is placed under the id it would have had
-    (waiting,) = look["messages"]
+    # Then it stayed there until it was fixed, and its call has the id of the first message
+    (waiting,) = listing["messages"]
     assert waiting["reason"].startswith("phoneNumber: required")
     assert waiting["id"] in person.stdout
-    assert "555" not in person.stdout + json.dumps(look)
-    assert export.stat().st_mode & 0o777 == 0o600
-    assert (unmended, refusals["refused"][0]["field"]) == (Exit.REFUSED, "phoneNumber")
-    assert (code, redriven["sent"], redriven["stillThere"]) == (Exit.DONE, 1, 0)
-    assert again == Exit.REFUSED
+    assert "555" not in person.stdout + json.dumps(listing)
+    assert (unfixed, report["invalid"][0]["field"]) == (Exit.REFUSED, "phoneNumber")
+    assert (code, redriven["sent"], redriven["stillThere"], again) == (Exit.DONE, 1, 0, Exit.REFUSED)
     wait_until(lambda: world.calls().get(message_id, {}).get("status") == "completed", 60)
     assert world.dials()[message_id] == (1, 1)
-
-    # And what was exported is not written over
-    assert calls("rejected", "--export", str(export))[0] == Exit.REFUSED
+    assert calls("rejected", "--export", str(export))[0] == Exit.REFUSED  # an export replaces no file
 
 
-def test_dead_letters_are_put_back(calls: Calls, world: LocalEnvironment) -> None:
-    # Given a message that the stack failed on five times
+def test_dead_letters_are_sent_again(calls: Calls, world: LocalEnvironment) -> None:
+    # Given a dead letter
     sqs = world.cloud.client("sqs")
     body = json.dumps({"phoneNumber": COMPLETED})
     message_id = sqs.send_message(QueueUrl=world.stack.dead_letter_queue_url, MessageBody=body)["MessageId"]
@@ -249,34 +264,34 @@ def test_dead_letters_are_put_back(calls: Calls, world: LocalEnvironment) -> Non
     wait_until(lambda: world.calls().get(message_id, {}).get("status") == "completed", 60)
 
 
-def test_the_doctor_finds_what_is_out_of_order(calls: Calls, world: LocalEnvironment) -> None:
-    # Given a stack in order, apart from what the other tests may have left
+def test_the_doctor_finds_what_is_wrong(calls: Calls, world: LocalEnvironment) -> None:
+    # Given a healthy stack, apart from what other tests may have left
     def verdicts() -> dict[str, str]:
         _, diagnosis = calls("doctor")
         return {check["name"]: check["verdict"] for check in diagnosis["checks"]}
 
-    well = verdicts()
-    healthy = ("deployment", "parameters", "AlloMia key", "AlloMia", "webhook", "schedule", "dead letters", "due calls")
-    assert {name: well[name] for name in healthy} == dict.fromkeys(healthy, "ok")
+    before = verdicts()
+    for name in ("deployment", "parameters", "AlloMia key", "AlloMia", "webhook", "schedule", "overdue calls"):
+        assert before[name] == "ok", name
 
-    # When the key is refused, a dead letter waits, and nobody hears the alarms
-    sqs = world.cloud.client("sqs")
-    sqs.send_message(QueueUrl=world.stack.dead_letter_queue_url, MessageBody="{}")
+    # When AlloMia declines the key and a dead letter waits
+    world.cloud.client("sqs").send_message(QueueUrl=world.stack.dead_letter_queue_url, MessageBody="{}")
     world.allomia.configure(accepted_keys=("another-key",))
     try:
         code, _ = calls("doctor")
-        ill = verdicts()
+        after = verdicts()
     finally:
         world.allomia.configure(accepted_keys=(API_KEY, "new-key"))
         world.dead_letters()
 
-    # Then it says so
+    # Then both checks fail
     assert code == Exit.REFUSED
-    assert {name for name in well if ill[name] == "failed" and well[name] != "failed"} == {"AlloMia", "dead letters"}
-    assert ill["who hears the alarms"] == "warning"
+    new = {name for name in before if after[name] == "failed" and before[name] != "failed"}
+    assert new == {"AlloMia", "dead letters"}
+    assert after["alarm subscribers"] == "warning"
 
 
-def test_a_person_watches_until_ctrl_c(operator: dict[str, str]) -> None:
+def test_watch_ends_with_ctrl_c(operator: dict[str, str]) -> None:
     terminal, inner = os.openpty()
     with subprocess.Popen(
         [ROOT / ".venv/bin/calls", "watch", "--every", "1"],
@@ -287,18 +302,18 @@ def test_a_person_watches_until_ctrl_c(operator: dict[str, str]) -> None:
         text=True,
     ) as watch:
         seen = b""
-        while seen.count(b"dead letters") < 2:  # it looks more than once
+        while seen.count(b"dead letters") < 2:  # it looks repeatedly
             seen += os.read(terminal, 4096)
         watch.send_signal(signal.SIGINT)
-        told, _ = watch.communicate(timeout=30)
+        printed, _ = watch.communicate(timeout=30)
     os.close(inner)
     os.close(terminal)
 
     assert watch.returncode == Exit.DONE
-    assert "dead letters" in told
+    assert "dead letters" in printed
 
 
-def test_a_person_is_asked_and_nobody_answers_for_them(operator: dict[str, str], world: LocalEnvironment) -> None:
+def test_without_a_terminal_nothing_is_confirmed(operator: dict[str, str], world: LocalEnvironment) -> None:
     asked = as_person(operator, "place", "--phone-number", COMPLETED, "--request-id", "cli-not-asked")
 
     assert asked.returncode == Exit.REFUSED
@@ -307,22 +322,22 @@ def test_a_person_is_asked_and_nobody_answers_for_them(operator: dict[str, str],
     assert "cli-not-asked" not in world.calls()
 
 
-def test_what_aws_refuses_is_told(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_errors_are_reported(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     code, answer = calls("show", "a", "--stack", "nothing-here")
-    assert (code, answer["error"]["exitCode"]) == (Exit.OUT_OF_REACH, Exit.OUT_OF_REACH)
+    assert (code, answer["error"]["exitCode"]) == (Exit.UNREACHABLE, Exit.UNREACHABLE)
 
     code, answer = calls("show", "a", "--endpoint-url", "http://127.0.0.1:9")
-    assert code == Exit.OUT_OF_REACH
+    assert code == Exit.UNREACHABLE
 
-    monkeypatch.setenv("CALLS_STACK", "outbound-of-somebody-else")
+    monkeypatch.setenv("CALLS_STACK", "another-stack")
     code, answer = calls("show", "a")
-    assert code == Exit.OUT_OF_REACH
+    assert code == Exit.UNREACHABLE
     assert "AccessDenied" in answer["error"]["message"]
 
 
-# Last, when all the commands have been given.
-def test_the_operators_rights_are_those_that_the_commands_use(asked: set[str]) -> None:
+# Last, after all commands have run.
+def test_the_policy_allows_exactly_what_the_commands_use(used: set[str]) -> None:
     statements = json.loads((ROOT / "docs/operate/operator-policy.json").read_text())["Statement"]
-    rights = [statement["Action"] for statement in statements]
+    actions = [statement["Action"] for statement in statements]
 
-    assert asked == {right for each in rights for right in ([each] if isinstance(each, str) else each)}
+    assert used == {action for each in actions for action in ([each] if isinstance(each, str) else each)}

@@ -139,7 +139,7 @@ def test_no_canary_comes_out(world: LocalEnvironment) -> None:
     # And the failed message comes again
     answers += [failed, lost.text, looked, invoke(world, world.stack.place_call_function_name, sqs_event("denied"))]
 
-    # And webhooks come that are forged or no outcomes, full of what nobody should see
+    # And webhooks come that are forged or no outcomes, full of what no one should see
     outcome = {"outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234", "status": "completed", "customerName": NAME}
     for signed, body in (
         (signature("healthy")[::-1], outcome),

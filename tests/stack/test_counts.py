@@ -47,7 +47,7 @@ def test_a_full_batch_is_one_invocation_at_each_end(ten: HealthyCalls) -> None:
     }
 
 
-def test_a_healthy_call_is_told_in_two_lines(ten: HealthyCalls) -> None:
+def test_a_healthy_call_is_logged_in_two_lines(ten: HealthyCalls) -> None:
     assert {function: said.lines for function, said in ten.said.items()} == {
         "PlaceCallFunction": 10,
         "ReceiveWebhookFunction": 10,

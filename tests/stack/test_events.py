@@ -59,21 +59,21 @@ def call(world: LocalEnvironment, request_id: str) -> dict[str, Any]:
 def test_place_call(world: LocalEnvironment, functions: Functions) -> None:
     # When each of its sample events is handled, then no message is left on the queue for another try
     for path in sorted((EVENTS / "place_call").glob("*.json")):
-        if path.stem != "release":
+        if path.stem != "dispatch":
             answer = functions.invoke(f"place_call/{path.name}")
             assert (path.name, answer.error, answer.answer) == (path.name, None, {"batchItemFailures": []})
 
     # And each case is what its name says
     assert call(world, "sample-completed")["status"] in {"calling", "completed"}
     assert call(world, "sample-answer-lost")["status"] == "dispatching"
-    assert call(world, "sample-refused")["status"] == "rejected"
+    assert call(world, "sample-declined")["status"] == "rejected"
     assert call(world, "sample-throttled")["status"] == "scheduled"
     fields = [message.attributes["field"] for message in world.invalid_messages()]
     assert sorted(fields) == ["body", "phoneNumber"]
 
-    # And a release dials what was parked, once
-    functions.invoke("place_call/release.json")
-    functions.invoke("place_call/release.json")
+    # And a dispatch message dials what was parked, once
+    functions.invoke("place_call/dispatch.json")
+    functions.invoke("place_call/dispatch.json")
     assert call(world, "sample-throttled")["status"] in {"calling", "completed"}
     assert world.dials()["sample-throttled"] == (2, 1)
 
@@ -93,7 +93,7 @@ def test_receive_webhook(world: LocalEnvironment, functions: Functions) -> None:
 
 
 def test_poll_calls(functions: Functions) -> None:
-    # Entries of an index read long ago are nobody's lease any more
+    # Entries of an index read long ago are no lease any more
     assert functions.invoke("poll_calls/page.json").answer["skipped"] == 2
     assert functions.invoke("poll_calls/empty.json").answer["polled"] == 0
 
@@ -114,7 +114,7 @@ def test_get_call(functions: Functions) -> None:
     functions.invoke("place_call/completed.json")
 
     # When each sample is handled, then each is answered as its name says
-    cases = {"found": 200, "not-found": 404, "not-an-id": 400}
+    cases = {"found": 200, "not-found": 404, "invalid-id": 400}
     answers = {case: functions.invoke(f"get_call/{case}.json").answer for case in cases}
     assert {case: answer["statusCode"] for case, answer in answers.items()} == cases
     assert {f"{case}.json" for case in cases} == {path.name for path in (EVENTS / "get_call").iterdir()}
@@ -122,8 +122,8 @@ def test_get_call(functions: Functions) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((EVENTS / "requests").glob("*.json")), ids=lambda path: path.stem)
-def test_a_request_is_readable_unless_it_is_the_bad_one(path: Path) -> None:
-    if path.stem == "bad-message":
+def test_a_sample_request_is_valid_unless_its_name_says_otherwise(path: Path) -> None:
+    if path.stem == "invalid-message":
         with pytest.raises(InvalidInput, match="phoneNumber"):
             read_message(path.read_text())
     else:

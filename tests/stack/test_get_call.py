@@ -1,4 +1,4 @@
-"""A call's status over the deployed API: whom it is told, whom it is not, and what it says as the call goes on."""
+"""The status API of the deployed stack: who may read it, who may not, and what it reports as a call goes on."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def get(
 
 
 def principal(world: LocalEnvironment, *resources: str) -> Credentials:
-    """Somebody in the account who may invoke these and nothing else."""
+    """A principal in the account who may invoke these and nothing else."""
     iam, name = world.cloud._make_client("iam"), f"reader-{uuid4().hex}"
     iam.create_user(UserName=name)
     if resources:
@@ -73,8 +73,8 @@ def report(world: LocalEnvironment, request_id: str, credentials: Credentials) -
     return RequestReport.model_validate_json(answer.text)
 
 
-def test_a_call_is_told_as_it_goes_on(world: LocalEnvironment, reader: Credentials) -> None:
-    # Given a request that nobody has sent yet
+def test_a_call_is_reported_as_it_goes_on(world: LocalEnvironment, reader: Credentials) -> None:
+    # Given a request that was not sent yet
     assert get(world, "followed", reader).status_code == 404
 
     # When it is sent, and its outcome is long in coming
@@ -89,7 +89,7 @@ def test_a_call_is_told_as_it_goes_on(world: LocalEnvironment, reader: Credentia
     wait_until(lambda: has(final=False), 60)
     wait_until(lambda: has(final=True), 60, meanwhile=every(3, world.sweep))
 
-    # Then its status is told before and after, and the reports only ever went forward
+    # Then its status is reported before and after, and the reports only ever went forward
     statuses = list(dict.fromkeys(str(each.status) for each in seen))
     assert statuses in (["dispatching", "calling", "completed"], ["calling", "completed"], ["dispatching", "completed"])
     before, after = seen[0].attempts[0], seen[-1].attempts[0]
@@ -102,7 +102,7 @@ def test_a_call_is_told_as_it_goes_on(world: LocalEnvironment, reader: Credentia
     assert NO_WEBHOOK not in seen[0].model_dump_json()
 
 
-def test_unknown_is_told_and_then_the_real_outcome(world: LocalEnvironment, reader: Credentials) -> None:
+def test_unknown_is_reported_and_then_the_real_outcome(world: LocalEnvironment, reader: Credentials) -> None:
     world.send({"requestId": "followed-unknown", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
 
     def told() -> RequestReport | None:
@@ -115,7 +115,7 @@ def test_unknown_is_told_and_then_the_real_outcome(world: LocalEnvironment, read
     assert (unknown.final, unknown.attempts[0].outcome_source) == (False, "deadline")
     assert unknown.attempts[0].reason
 
-    # And when its webhook comes after all, that is told at once
+    # And when its webhook comes after all, that is reported at once
     assert post(world, "followed-unknown", 1, signature_of("followed-unknown"), OUTCOME) == 200
     known = report(world, "followed-unknown", reader)
     assert known is not None
@@ -123,16 +123,16 @@ def test_unknown_is_told_and_then_the_real_outcome(world: LocalEnvironment, read
     assert known.wire()["attempts"][0]["callDetails"] == OUTCOME["callDetails"]
 
 
-def test_only_who_may_is_told_anything(world: LocalEnvironment, reader: Credentials, reminder: str) -> None:
+def test_only_authorized_readers_get_a_report(world: LocalEnvironment, reader: Credentials, reminder: str) -> None:
     arn = world.stack.outputs["StatusApiArn"]
     everybody: dict[str, Credentials | None] = {
-        "nobody in particular": None,
-        "somebody without rights": principal(world),
-        "somebody who may read other calls": principal(world, arn.replace("calls/*", "calls/visit-*")),
-        "somebody who may use another method": principal(world, arn.replace("/GET/", "/POST/")),
-        "somebody who may use another API": principal(world, re.sub(r":[^:/]+/\*/GET", ":other/*/GET", arn)),
-        "whoever knows a key's id only": Credentials(reader.access_key, "guessed" * 5),
-        "a key that nobody has": Credentials("AKIAQQQQQQQQQQQQQQQQ", "guessed" * 5),
+        "no credentials": None,
+        "a principal without rights": principal(world),
+        "a principal who may read other calls": principal(world, arn.replace("calls/*", "calls/visit-*")),
+        "a principal who may use another method": principal(world, arn.replace("/GET/", "/POST/")),
+        "a principal who may use another API": principal(world, re.sub(r":[^:/]+/\*/GET", ":other/*/GET", arn)),
+        "a guessed secret key": Credentials(reader.access_key, "guessed" * 5),
+        "an unknown key": Credentials("AKIAQQQQQQQQQQQQQQQQ", "guessed" * 5),
     }
     asked = (reminder, "never-asked", "not an id")
 
@@ -142,13 +142,13 @@ def test_only_who_may_is_told_anything(world: LocalEnvironment, reader: Credenti
         for request_id in asked
     }
 
-    # Then nobody learns even whether there is such a call
+    # Then not even the existence of the call is revealed
     assert {each: answer.status_code for each, answer in answers.items()} == dict.fromkeys(answers, 403)
     for answer in answers.values():
         assert not {"completed", "outboundCallId"} & set(re.findall(r"\w+", answer.text))
     for who in everybody:
         assert len({answers[who, request_id].text.replace(request_id, "") for request_id in asked}) == 1
-    # And who may is told
+    # And an authorized reader gets it
     assert get(world, reminder, reader).status_code == 200
 
 
@@ -166,21 +166,19 @@ def test_what_was_never_asked_for_is_not_there(world: LocalEnvironment, reader: 
 
     assert (answer.status_code, answer.json()) == (
         404,
-        {"error": "no record of this request: not taken up yet, refused or expired"},
+        {"error": "no record of this request: not processed yet, invalid, or expired"},
     )
 
 
 @pytest.mark.parametrize("request_id", ["a b", "a+b", "a%b", "a&b=c", "é", "*", "v" * 129, "$default"])
-def test_what_can_be_no_id_is_refused_with_the_rule(
-    world: LocalEnvironment, reader: Credentials, request_id: str
-) -> None:
+def test_an_invalid_id_gets_the_rule(world: LocalEnvironment, reader: Credentials, request_id: str) -> None:
     answer = get(world, request_id, reader)
 
     assert (answer.status_code, answer.json()["error"].split(":")[0]) == (400, "requestId")
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_an_answer_is_json_that_nobody_keeps(world: LocalEnvironment, reader: Credentials, reminder: str) -> None:
+def test_an_answer_is_json_that_is_not_cached(world: LocalEnvironment, reader: Credentials, reminder: str) -> None:
     for request_id in (reminder, "never-asked", "not an id"):
         answer = get(world, request_id, reader)
         assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("application/json", "no-store")
@@ -202,7 +200,7 @@ def test_the_api_can_only_be_read(world: LocalEnvironment, reader: Credentials, 
 
 def test_the_webhook_still_needs_no_credentials(world: LocalEnvironment) -> None:
     # 403 is the function's own, for the signature in the path
-    answer = httpx.post(f"{world.stack.webhook_url}/nobody/1/forged", json={}, trust_env=False)
+    answer = httpx.post(f"{world.stack.webhook_url}/no-one/1/forged", json={}, trust_env=False)
 
     assert (answer.status_code, answer.json()) == (403, {"error": "not a callback URL of this stack"})
 
@@ -211,14 +209,15 @@ def test_the_webhook_still_needs_no_credentials(world: LocalEnvironment) -> None
 
 
 def environment(world: LocalEnvironment) -> dict[str, str]:
-    """Somebody's shell: an assumed role's credentials, which have a session token."""
+    """The shell of a reader: an assumed role's credentials, which have a session token."""
     iam, sts = world.cloud._make_client("iam"), world.cloud._make_client("sts")
     name = f"reader-{uuid4().hex}"
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": world.cloud.account}}
     role = iam.create_role(
         RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     )["Role"]["Arn"]
-    (policy,) = (block for block in fences(read("README.md"), "json") if "execute-api:Invoke" in block)
+    shown = fences(read("docs/integrate/status-api.md"), "json")
+    (policy,) = (block for block in shown if "execute-api:Invoke" in block)
     policy = policy.replace("the output StatusApiArn", world.stack.outputs["StatusApiArn"])
     iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policy)
     given = sts.assume_role(RoleArn=role, RoleSessionName=name)["Credentials"]
@@ -243,7 +242,7 @@ def test_the_example_in_python_reads_a_call(world: LocalEnvironment, reminder: s
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 def test_the_example_with_curl_reads_a_call(world: LocalEnvironment, reminder: str) -> None:
-    (shown,) = (block for block in fences(read("README.md"), "sh") if "--aws-sigv4" in block)
+    (shown,) = (block for block in fences(read("docs/integrate/status-api.md"), "sh") if "--aws-sigv4" in block)
     command = shown[shown.index("curl ") :]
     settings = f"output() {{ echo {world.stack.status_api_url}; }}; AWS_REGION={world.cloud.region}; "
 

@@ -121,7 +121,7 @@ def test_only_this_stacks_own_signature_for_this_very_attempt_counts(world: Loca
         "truncated": post(world, "guarded", 1, good[:-1], OUTCOME),
         "longer": post(world, "guarded", 1, good + "A", OUTCOME),
         "not canonical": post(world, "guarded", "01", good, OUTCOME),
-        "no such attempt": post(world, "nobody", 1, signature_of("nobody"), OUTCOME),
+        "no such attempt": post(world, "no-one", 1, signature_of("no-one"), OUTCOME),
     }
     malformed = {
         "not JSON": post(world, "guarded", 1, good, "completed"),
@@ -183,7 +183,7 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: LocalEnvironment
         assert parked["dueAt"] - time.time() > 240
 
         # When the secret holds the new one, and the attempt's time comes: again and again, for a function that has
-        # read the secret just now does not read it anew within 30 s
+        # read the secret just now does not read it again within 30 s
         secrets.put_secret_value(SecretId=secret, SecretString='{"apiKey": "new-key"}')
 
         def let_it_be_due() -> None:
@@ -200,7 +200,7 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: LocalEnvironment
 
 
 def test_the_schedule_finds_a_lost_webhook_by_itself(scheduled_world: LocalEnvironment) -> None:
-    # Given a stack that is reached at its own API URL and that nobody but the schedule sweeps
+    # Given a stack that is reached at its own API URL and that only the schedule sweeps
     assert ".execute-api." in scheduled_world.stack.webhook_url
     scheduled_world.send({"requestId": "by-webhook", "phoneNumber": "+15005550100"})
     scheduled_world.send({"requestId": "by-poll", "phoneNumber": "+15005550200"})

@@ -102,18 +102,18 @@ def test_each_appointment_has_exactly_one_outcome(world: LocalEnvironment, tmp_p
         publish_again(world, heard)
         wait_until(lambda: not waiting(world, own["OutcomesQueueUrl"]), 60)
 
-    # Then each outcome was told once, and the real one after `unknown`
+    # Then each outcome was published once, and the real one after `unknown`
     assert sorted(told()) == ["U-1: completed", "U-2: completed", "U-3: completed", "U-3: unknown"]
     assert told().index("U-3: unknown") < told().index("U-3: completed")
-    # And nobody was called twice
+    # And no one was called twice
     assert {name: world.dials()[f"reminder-{name}"] for name in APPOINTMENTS} == dict.fromkeys(APPOINTMENTS, (1, 1))
-    # And the events, those that came again too, kept the contract and were nobody else's
+    # And the events, those that came again too, kept the contract and belonged to this stack
     heard += events(world, witness["OutcomesQueueUrl"])
     assert {event["detail"]["requestId"] for event in heard} == {f"reminder-{name}" for name in APPOINTMENTS}
     assert len(heard) >= 8
     for event in heard:
         validator("call-outcome-event").validate(event)
-    assert not waiting(world, own["UnheardQueueUrl"])
+    assert not waiting(world, own["UndeliveredQueueUrl"])
 
 
 def report_late(world: LocalEnvironment, request_id: str) -> None:

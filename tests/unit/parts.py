@@ -188,7 +188,7 @@ class SocketServer:
 
 @contextmanager
 def closed_port() -> Iterator[str]:
-    """The URL of a port on which nobody listens, kept from others meanwhile."""
+    """The URL of a port without a listener, reserved meanwhile."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"

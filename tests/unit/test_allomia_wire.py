@@ -148,7 +148,7 @@ def test_a_server_without_tls_gets_nothing() -> None:
     assert [API_KEY.encode() in sent for sent in received] == [False, False]
 
 
-# Each of these may have rung somebody's phone: never a second POST.
+# Each of these may have placed a call: never a second POST.
 AMBIGUOUS: dict[str, tuple[Behaviour, str]] = {
     "dropped after the request was read": (drops, "RemoteProtocolError"),
     "reset after the request was read": (resets, "ReadError"),

@@ -19,7 +19,7 @@ def test_as_many_as_there_are_workers_are_under_way_at_once() -> None:
         assert list(each(pool, work, range(WORKERS))) == [(item, item * 2) for item in range(WORKERS)]
 
 
-def test_results_come_in_the_order_of_the_items_whoever_is_ready_first() -> None:
+def test_results_come_in_the_order_of_the_items() -> None:
     last_is_done = threading.Event()
 
     def work(item: str) -> str:
@@ -32,7 +32,7 @@ def test_results_come_in_the_order_of_the_items_whoever_is_ready_first() -> None
         assert [item for item, _ in each(pool, work, ["first", "second", "last"])] == ["first", "second", "last"]
 
 
-def test_a_fault_is_told_beside_its_own_item() -> None:
+def test_a_fault_is_returned_beside_its_own_item() -> None:
     fault = ValueError("no")
 
     def work(item: int) -> int:

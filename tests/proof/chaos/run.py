@@ -120,7 +120,7 @@ class _Run:
         half = size.requests // 3
         world.allomia.configure(seed=self._seed, hang_seconds=20.0, late_seconds=25.0, probability=0.35)
 
-        # AlloMia fails, and nobody sweeps
+        # AlloMia fails, and no sweep runs
         with poller_stopped(world), self._forging(), Meanwhile(self._misbehave, 0.5, 1.5, self._seed):
             self._send(self._requests[:half], size.allomia_fails)
         self._phase("queue empties")

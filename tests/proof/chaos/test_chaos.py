@@ -1,4 +1,4 @@
-"""Everything fails at once on the deployed stack, and every promise holds afterwards; `-s` shows the figures."""
+"""Everything fails at once on the deployed stack, and every guarantee holds afterwards; `-s` shows the figures."""
 
 import os
 from collections import Counter
@@ -35,7 +35,7 @@ def test_it_was_chaos(ended: Ended) -> None:
     assert len({call["outcomeSource"] for call in ended.calls.values()}) >= 2
 
 
-def test_nobody_is_dialled_twice(ended: Ended) -> None:
+def test_no_one_is_dialled_twice(ended: Ended) -> None:
     assert {name: dials for name, dials in ended.dials.items() if dials[1] > 1} == {}
 
 
@@ -68,11 +68,11 @@ def test_what_allomia_does_makes_no_dead_letters(ended: Ended) -> None:
     assert ended.dead_by_allomia == 0
 
 
-def test_a_redrive_dials_nobody_again(ended: Ended) -> None:
+def test_a_redrive_dials_no_one_again(ended: Ended) -> None:
     assert ended.dialled_by_redrive == {}
 
 
-def test_each_outcome_is_told_and_a_real_one_once(ended: Ended) -> None:
+def test_each_outcome_is_published_and_a_real_one_once(ended: Ended) -> None:
     told = {(event["requestId"], event["status"]) for event in ended.heard}
     assert told >= {(name, call["status"]) for name, call in ended.calls.items()}
     final = Counter(name for name, status in told if status != "unknown")

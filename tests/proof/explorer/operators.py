@@ -123,7 +123,7 @@ def drop_call(name: str) -> Operator:
 
 
 def replace_call(name: str, expression: str) -> Operator:
-    """Put an expression in the place of the call of `name`."""
+    """Replace the call of `name` by an expression."""
     return _replace(f"a call of {name}", lambda node: _is_call(node, name), lambda _: _expression(expression))
 
 

@@ -47,8 +47,8 @@ def routes() -> list[HttpRoute]:
 
 
 def gateway(environment: Mapping[str, str]) -> Starlette:
-    """The HTTP API, with each handler told this by its environment."""
-    with _told(environment):
+    """The HTTP API, with handlers that have this environment."""
+    with _environment(environment):
         handlers = {route: _handler(route.folder) for route in routes()}
     return Starlette(
         routes=[
@@ -59,7 +59,7 @@ def gateway(environment: Mapping[str, str]) -> Starlette:
 
 def _endpoint(route: HttpRoute, handler: Handler) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
-        # Who signed it is IAM's to check; here a signature is one.
+        # IAM would verify the signature. Here any signature is valid.
         if route.needs_iam and not request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 "):
             return JSONResponse({"message": "Forbidden"}, 403)
         event = _event(route, request, await request.body())
@@ -98,7 +98,7 @@ def _handler(folder: str) -> Handler:
 
 
 @contextmanager
-def _told(environment: Mapping[str, str]) -> Iterator[None]:
+def _environment(environment: Mapping[str, str]) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.update(environment)
     try:

@@ -1,6 +1,6 @@
-"""Values from a JSON Schema: those that keep it, and those that break it in one named place.
+"""Values made from a JSON Schema: valid ones, and ones that break it in one place.
 
-It knows as much of JSON Schema as the contracts use, and fails on the rest instead of passing it over.
+It knows the keywords that the contracts use, and fails on others.
 """
 
 import re
@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 type Schema = Mapping[str, Any]
 
-_SAID = {"title", "description", "default"}
-# Three bytes a character at the most, so that a schema's longest texts stay within a message.
+_ANNOTATIONS = {"title", "description", "default"}
+# At most three bytes per character, so that a schema's longest texts fit into a message.
 _TEXT = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"])
 
 
 def valid(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
-    """Values that keep the schema. `root` holds its definitions."""
+    """Values that match the schema. `root` holds its definitions."""
     schema = _resolved(schema, root)
     match schema:
         case {"anyOf": choices}:
@@ -45,11 +45,11 @@ def valid(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
             keys = st.text(_TEXT, min_size=names.get("minLength", 0), max_size=names.get("maxLength", 64))
             return st.dictionaries(keys, valid(values, root), max_size=min(schema.get("maxProperties", 6), 6))
         case _:
-            raise NotImplementedError(f"{schema} in a contract: teach it to {__name__}")
+            raise NotImplementedError(f"{schema} in a contract: add it to {__name__}")
 
 
 def broken(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
-    """Values that break the schema: of another type, too long, too many, of another pattern."""
+    """Values that break the schema: another type, too long, too many, another pattern."""
     schema = _resolved(schema, root)
     if "anyOf" in schema:
         (choice,) = (each for each in schema["anyOf"] if each != {"type": "null"})
@@ -67,7 +67,7 @@ def broken(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
             if schema.get("minLength"):
                 wrong.append(st.just(""))
             if "pattern" in schema:
-                # Python's `$` lets a newline follow; the contracts' does not.
+                # Python's `$` also matches before a final newline; the contracts' does not.
                 rule = re.compile(schema["pattern"].replace("$", r"\Z"))
                 ends = st.sampled_from(["\n", " ", "/", "\x00", "٣", "é", "+"])
                 good = valid(schema, root)
@@ -87,11 +87,11 @@ def broken(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
                 st.just({f"name{number}": "" for number in range(schema["maxProperties"] + 1)}),
             )
         case _:
-            raise NotImplementedError(f"{schema} in a contract: teach it to {__name__}")
+            raise NotImplementedError(f"{schema} in a contract: add it to {__name__}")
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/$defs/")
         return _resolved(root["$defs"][name], root)
-    return {name: value for name, value in schema.items() if name not in _SAID}
+    return {name: value for name, value in schema.items() if name not in _ANNOTATIONS}

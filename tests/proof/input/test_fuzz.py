@@ -1,4 +1,4 @@
-"""Both edges under input that nobody thought of: arbitrary text, arbitrary JSON, and what the contracts' schemas say.
+"""Both edges under input that no corpus has: arbitrary text, arbitrary JSON, and values made from the schemas.
 
 PROOF_SEED and PROOF_EXAMPLES choose other examples, and more of them.
 """
@@ -10,25 +10,20 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from outbound_calls.contracts import (
-    CallRequest,
-    CallState,
-    InvalidInput,
-    Release,
-    outcome_of,
-    read_call_state,
-    read_message,
-)
-from outbound_calls.lifecycle import OutcomeSource
-from outbound_calls.place import Message, Placed
-from outbound_calls.receive import Webhook
+from outbound_calls.adapters.call_states import outcome_from_state
+from outbound_calls.contracts.allomia import CallState, read_call_state
+from outbound_calls.contracts.messages import CallRequestMessage, DispatchMessage, read_message
+from outbound_calls.contracts.vocabulary import OutcomeSource
+from outbound_calls.contracts.wire import InvalidInput
+from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.receive import Receipt, Webhook
 from tests.proof.input.conftest import EXAMPLES, SEED, Edges, record
-from tests.proof.input.corpus import RULES, fits_a_queue, message_cases, webhook_cases
-from tests.proof.input.generate_webhooks import CALL, OUTCOME, REQUEST, SIGNATURE
+from tests.proof.input.messages import RULES, fits_a_queue, message_cases
 from tests.proof.input.schema import broken, valid
+from tests.proof.input.webhooks import CALL, FORBIDDEN, OUTCOME, REQUEST, SIGNATURE, webhook_cases
 
 FIELDS = {*RULES, "body"}
-REQUEST_SCHEMA = CallRequest.model_json_schema(by_alias=True)
+REQUEST_SCHEMA = CallRequestMessage.model_json_schema(by_alias=True)
 STATE_SCHEMA = CallState.model_json_schema(by_alias=True)
 PROPERTIES: dict[str, Any] = REQUEST_SCHEMA["properties"]
 
@@ -49,111 +44,116 @@ scalars = (
     | st.sampled_from(["+14155550123", CALL, "completed", "calling", "a/b", "..", "\x00", "٣", "\ufeff", "9" * 400])
 )
 names = st.text(max_size=10) | st.sampled_from(
-    [*PROPERTIES, "release", "attempt", "callbackUrl", "phone_number", "outboundCallId", "status", "callDetails"]
+    [*PROPERTIES, "dispatch", "attempt", "timesParked", "callbackUrl", "phone_number", *STATE_SCHEMA["properties"]]
 )
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=5), max_leaves=15
 )
-corpus_bodies = st.sampled_from([case.body for case in message_cases() if len(case.body) < 2000])
+corpus_messages = st.sampled_from([case.body for case in message_cases() if len(case.body) < 2000])
 corpus_webhooks = st.sampled_from([case.body for case in webhook_cases() if len(case.body) < 2000])
 
 
 @st.composite
 def mutated(draw: st.DrawFn, bodies: st.SearchStrategy[str]) -> str:
-    """A body of the corpus with a piece cut out, put in or doubled."""
+    """A body of the corpus with a piece removed, inserted or doubled."""
     body = draw(bodies)
     start = draw(st.integers(0, len(body)))
     end = draw(st.integers(start, min(len(body), start + 20)))
-    piece = draw(
-        st.sampled_from(["", body[start:end] * 2, '"', "\\", "{", "}", "[", ",", ":", "\x00", "\ud800", "1e9", "null"])
-    )
-    return body[:start] + piece + body[end:]
+    pieces = ["", body[start:end] * 2, '"', "\\", "{", "}", "[", ",", ":", "\x00", "\ud800", "1e9", "null"]
+    return body[:start] + draw(st.sampled_from(pieces)) + body[end:]
 
 
 def hostile(bodies: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    everything = st.characters()
-    return st.text(everything) | anything.map(json.dumps) | mutated(bodies)
+    return st.text(st.characters()) | anything.map(json.dumps) | mutated(bodies)
 
 
-def refusal_of(body: str) -> InvalidInput | None:
+def error_of(body: str) -> InvalidInput | None:
     try:
         read_message(body)
-    except InvalidInput as refusal:
-        return refusal
+    except InvalidInput as error:
+        return error
     return None
 
 
 @seed(SEED)
 @bounded
-@given(hostile(corpus_bodies))
-def test_a_message_is_read_or_refused_and_nothing_else(body: str) -> None:
-    refusal = refusal_of(body)
+@given(hostile(corpus_messages))
+def test_any_message_is_read_or_invalid(body: str) -> None:
+    error = error_of(body)
 
-    if refusal is None:
-        # What was read is within the contract: it can be written, and read again
+    if error is None:
+        # A valid message keeps the contract: it can be written and read again
         read = read_message(body)
         assert read_message(json.dumps(read.wire())) == read
         return
-    assert refusal.rule in RULES.values()
-    assert str(refusal) in {f"{refusal.field}: {refusal.rule}", f"unknown field: {refusal.rule}"}
-    assert refusal.field in FIELDS or (refusal.rule == RULES["unknown field"] and refusal.field.isascii())
+    assert error.rule in RULES.values()
+    assert str(error) in {f"{error.field}: {error.rule}", f"unknown field: {error.rule}"}
+    assert error.field in FIELDS or (error.rule == RULES["unknown field"] and error.field.isascii())
 
 
 @seed(SEED)
 @bounded
-@given(hostile(corpus_bodies).filter(fits_a_queue))
-def test_whoever_is_dialled_was_asked_for(edges: Edges, body: str) -> None:
+@given(hostile(corpus_messages).filter(fits_a_queue))
+def test_only_the_number_in_a_message_is_dialled(edges: Edges, body: str) -> None:
     edges.dials.bodies.clear()
 
-    placement = edges.place_calls.place(Message("fuzz", body, lambda: 40.0))
+    placement = edges.place("fuzz", body)
 
     dialled = [json.loads(posted)["phoneNumber"] for posted in edges.dials.bodies]
-    if placement.result is Placed.CALLING and placement.key is not None:
+    if placement.result is PlaceResult.CALLING and placement.key is not None:
         assert dialled == [json.loads(body)["phoneNumber"]]
-        edges.remove(placement.key.request_id)
+        edges.remove(str(placement.key.request))
     else:
         assert dialled == []
 
 
 @seed(SEED)
 @bounded
-@given(valid(REQUEST_SCHEMA, REQUEST_SCHEMA).filter(lambda value: value.get("requestId") not in {".", ".."}))
-def test_what_keeps_the_schema_of_a_request_is_read(request: dict[str, Any]) -> None:
+@given(valid(REQUEST_SCHEMA, REQUEST_SCHEMA).filter(lambda value: not {".", ".."} & {*map(str, value.values())}))
+def test_a_request_that_matches_the_schema_is_read(request: dict[str, Any]) -> None:
     read = read_message(json.dumps(request))
 
-    assert isinstance(read, CallRequest)
+    assert isinstance(read, CallRequestMessage)
     lowered = {name: str(request[name]).lower() for name in ("assistantId", "phoneNumberId") if request.get(name)}
     assert read.wire() == {name: value for name, value in (request | lowered).items() if value is not None}
 
 
 @pytest.mark.parametrize("field", PROPERTIES)
-def test_what_breaks_the_schema_of_a_request_is_refused_by_that_field(field: str) -> None:
+def test_a_field_that_breaks_the_schema_is_named(field: str) -> None:
     @seed(SEED)
     @bounded
     @given(broken(PROPERTIES[field], REQUEST_SCHEMA))
-    def refused(value: Any) -> None:
-        refusal = refusal_of(json.dumps({"phoneNumber": "+14155550123"} | {field: value}))
-        assert refusal is not None
-        assert (refusal.field, refusal.rule) == (field, PROPERTIES[field]["description"])
+    def invalid(value: Any) -> None:
+        error = error_of(json.dumps({"phoneNumber": "+14155550123"} | {field: value}))
+        assert error is not None
+        assert (error.field, error.rule) == (field, PROPERTIES[field]["description"])
 
-    refused()
+    invalid()
 
 
 @seed(SEED)
 @bounded
-@given(st.fixed_dictionaries({"requestId": scalars, "attempt": scalars | st.floats(1, 99) | st.integers(-1, 101)}))
-def test_a_release_names_an_attempt_or_is_refused(key: dict[str, Any]) -> None:
-    body = json.dumps({"release": key})
+@given(
+    st.fixed_dictionaries({"requestId": scalars, "attempt": scalars | st.floats(1, 99) | st.integers(-1, 101)}),
+    scalars | st.integers(-1, 9),
+)
+def test_a_dispatch_names_an_attempt_or_is_invalid(key: dict[str, Any], times_parked: object) -> None:
+    body = json.dumps({"dispatch": key, "timesParked": times_parked})
 
-    refusal = refusal_of(body)
+    error = error_of(body)
 
-    if refusal is None:
+    if error is None:
         read = read_message(body)
-        assert isinstance(read, Release)
-        assert read.wire() == {"release": key}
-        assert type(key["attempt"]) is int
+        assert isinstance(read, DispatchMessage)
+        assert read.wire() == {"dispatch": key, "timesParked": times_parked}
+        assert type(key["attempt"]) is type(times_parked) is int
     else:
-        assert (refusal.field, refusal.rule) in {("release", RULES["release"]), ("body", RULES["not JSON"])}
+        assert (error.field, error.rule) in {("dispatch", RULES["dispatch"]), ("body", RULES["not JSON"])}
+
+
+def signed(edges: Edges, body: str, *, is_base64: bool = False) -> Receipt:
+    """The answer to a webhook with a valid signature."""
+    return edges.receive_webhooks.receive(Webhook(REQUEST, "1", SIGNATURE, body, is_base64))
 
 
 @seed(SEED)
@@ -164,23 +164,22 @@ def test_a_webhook_without_its_signature_is_forbidden(
 ) -> None:
     receipt = edges.receive_webhooks.receive(Webhook(request_id, attempt, signature, body, is_base64))
 
-    assert (receipt.status, receipt.words, receipt.key) == (403, "not a callback URL of this stack", None)
+    assert (receipt.status, receipt.message, receipt.key) == (403, FORBIDDEN, None)
 
 
 @seed(SEED)
 @bounded
 @given(hostile(corpus_webhooks), st.booleans())
 def test_a_webhook_is_an_outcome_or_changes_nothing(edges: Edges, body: str, is_base64: bool) -> None:
-    before = record("calling", REQUEST)
-    edges.put(before)
+    before = edges.put(record("calling", REQUEST))
 
-    receipt = edges.receive_webhooks.receive(Webhook(REQUEST, "1", SIGNATURE, body, is_base64))
+    receipt = signed(edges, body, is_base64=is_base64)
 
     after = edges.item(REQUEST)
     assert after
     if receipt.status == 200:
         state = read_call_state(body)
-        outcome = outcome_of(state, OutcomeSource.WEBHOOK)
+        outcome = outcome_from_state(state, OutcomeSource.WEBHOOK)
         assert outcome
         assert state.outbound_call_id == CALL
         assert after["status"] == outcome.status
@@ -192,31 +191,25 @@ def test_a_webhook_is_an_outcome_or_changes_nothing(edges: Edges, body: str, is_
 @seed(SEED)
 @bounded
 @given(valid(STATE_SCHEMA, STATE_SCHEMA))
-def test_what_keeps_the_schema_of_an_outcome_is_recorded(edges: Edges, state: dict[str, Any]) -> None:
+def test_an_outcome_that_matches_the_schema_is_recorded(edges: Edges, state: dict[str, Any]) -> None:
     edges.put(record("calling", REQUEST))
 
-    receipt = edges.receive_webhooks.receive(
-        Webhook(REQUEST, "1", SIGNATURE, json.dumps(state | {"outboundCallId": CALL}))
-    )
+    receipt = signed(edges, json.dumps(state | {"outboundCallId": CALL}))
 
-    over = state["status"] != "calling"
-    assert (receipt.status, (edges.item(REQUEST) or {})["status"]) == (
-        (200, state["status"]) if over else (400, "calling")
-    )
+    expected = (400, "calling") if state["status"] == "calling" else (200, state["status"])
+    assert (receipt.status, (edges.item(REQUEST) or {})["status"]) == expected
 
 
 @pytest.mark.parametrize("field", STATE_SCHEMA["required"])
-def test_what_breaks_the_schema_of_an_outcome_changes_nothing(edges: Edges, field: str) -> None:
-    before = record("calling", REQUEST)
-    edges.put(before)
+def test_an_outcome_that_breaks_the_schema_changes_nothing(edges: Edges, field: str) -> None:
+    before = edges.put(record("calling", REQUEST))
 
     @seed(SEED)
     @bounded
     @given(broken(STATE_SCHEMA["properties"][field], STATE_SCHEMA))
-    def refused(value: Any) -> None:
-        body = json.dumps(OUTCOME | {field: value})
-        receipt = edges.receive_webhooks.receive(Webhook(REQUEST, "1", SIGNATURE, body))
-        assert (receipt.status, receipt.words.split(":")[0]) == (400, field)
+    def invalid(value: Any) -> None:
+        receipt = signed(edges, json.dumps(OUTCOME | {field: value}))
+        assert (receipt.status, receipt.message.split(":")[0]) == (400, field)
 
-    refused()
+    invalid()
     assert edges.item(REQUEST) == before

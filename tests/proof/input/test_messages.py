@@ -1,4 +1,4 @@
-"""Every message of the corpus, as text and through the use case: nobody is dialled who should not be."""
+"""Every message of the corpus, parsed and through the use case: no call is placed that should not be."""
 
 import json
 import re
@@ -7,15 +7,17 @@ from collections import Counter
 
 import pytest
 
-from outbound_calls.contracts import MAX_MESSAGE_BYTES, InvalidInput, Release, read_message
-from outbound_calls.place import Message, Placed
-from tests.proof.input.conftest import ASSISTANT_ID, Edges
-from tests.proof.input.corpus import RULES, MessageCase, message_cases
+from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMessage, DispatchMessage, read_message
+from outbound_calls.contracts.wire import InvalidInput
+from outbound_calls.use_cases.place import PlaceResult
+from tests.proof.input.conftest import Edges
+from tests.proof.input.messages import LIMITS, RULES, MessageCase, message_cases, request
 from tests.tooling.template.rendering import read_template
+from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
 
 CASES = message_cases()
-BAD = [case for case in CASES if case.field is not None]
-GOOD = [case for case in CASES if case.field is None]
+INVALID = [case for case in CASES if case.field is not None]
+VALID = [case for case in CASES if case.field is None]
 
 
 def named(case: MessageCase) -> str:
@@ -23,123 +25,126 @@ def named(case: MessageCase) -> str:
 
 
 def contents(case: MessageCase) -> set[str]:
-    """The longer words of a body, beyond those that are in the contract itself."""
+    """The longer words of a body, except the contract's own."""
     words = set(re.findall(r"[^\s\"'\\{}\[\]<>:,;()=&/]{6,}", case.body))
     return words - set(re.findall(r"\w+", " ".join([*RULES, *RULES.values()])))
 
 
-def records(edges: Edges) -> int:
-    return edges.cloud.client("dynamodb").scan(TableName=edges.table, Select="COUNT")["Count"]
-
-
-@pytest.mark.parametrize("case", BAD, ids=named)
-def test_a_bad_message_is_refused_by_field_and_rule(case: MessageCase) -> None:
+@pytest.mark.parametrize("case", INVALID, ids=named)
+def test_an_invalid_message_is_named_by_field_and_rule(case: MessageCase) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_message(case.body)
 
-    refusal = caught.value
-    assert (refusal.field, refusal.rule) == (case.field, case.rule)
-    # And its text, alone or as Python would print it, repeats nothing of what was sent
-    assert str(refusal) in {f"{case.field}: {case.rule}", f"unknown field: {case.rule}"}
-    lines = traceback.format_exception_only(refusal)
+    error = caught.value
+    assert (error.field, error.rule) == (case.field, case.rule)
+    # And its text, alone or as Python would print it, repeats nothing of the content
+    assert str(error) in {f"{case.field}: {case.rule}", f"unknown field: {case.rule}"}
+    lines = traceback.format_exception_only(error)
     assert not [word for word in contents(case) if any(word in line for line in lines)]
-    assert refusal.__cause__ is None
-    assert refusal.__suppress_context__ or refusal.__context__ is None
+    assert error.__cause__ is None
+    assert error.__suppress_context__ or error.__context__ is None
 
 
-@pytest.mark.parametrize("case", GOOD, ids=named)
-def test_a_good_message_is_read(case: MessageCase) -> None:
+@pytest.mark.parametrize("case", VALID, ids=named)
+def test_a_valid_message_is_read(case: MessageCase) -> None:
     read = read_message(case.body).wire()
 
     assert {name: read.get(name) for name in case.reads} == case.reads
 
 
-def test_no_bad_message_rings_anybody_or_leaves_a_record(edges: Edges) -> None:
-    # When every bad message that can stand in a queue is worked on
-    sent = {f"bad-{number}": case for number, case in enumerate(BAD) if case.from_a_queue}
-    edges.rejected()
+def test_invalid_messages_place_no_call_and_are_kept_with_their_reason(edges: Edges) -> None:
+    # Given every invalid message that a queue can hold
+    sent = {f"invalid-{number}": case for number, case in enumerate(INVALID) if case.from_a_queue}
+    edges.invalid_messages()
     edges.dials.bodies.clear()
-    before = records(edges)
-    results = [edges.place_calls.place(Message(name, case.body, lambda: 40.0)) for name, case in sent.items()]
+    before = edges.keys()
 
-    # Then each is refused, in words that may be logged
-    assert {placement.result for placement in results} == {Placed.REFUSED}
-    assert {placement.key for placement in results} == {None}
-    for placement, case in zip(results, sent.values(), strict=True):
-        assert placement.reason in {f"{case.field}: {case.rule}", f"unknown field: {case.rule}"}
-    # And nobody is rung, and nothing recorded
+    placements = [edges.place(name, case.body) for name, case in sent.items()]
+
+    # Then each is invalid, with a reason that may be logged
+    assert {placement.result for placement in placements} == {PlaceResult.INVALID}
+    assert {placement.key for placement in placements} == {None}
+    for placement, case in zip(placements, sent.values(), strict=True):
+        assert placement.detail in {f"{case.field}: {case.rule}", f"unknown field: {case.rule}"}
+    # And no call is placed, and nothing recorded
     assert edges.dials.bodies == []
-    assert records(edges) == before
-    # And each is kept as it came, with the field and the rule
-    kept = {attributes["messageId"]: (body, attributes) for body, attributes in edges.rejected()}
-    assert kept.keys() == sent.keys()
-    for name, case in sent.items():
-        body, attributes = kept[name]
-        assert body == case.body
-        assert attributes == {
-            "messageId": name,
-            "field": case.field,
-            "rule": case.rule,
-            "reason": f"{case.field}: {case.rule}",
-        }
+    assert edges.keys() == before
+    # And each is kept unchanged, with the field and the rule
+    kept = {attributes["messageId"]: (body, attributes) for body, attributes in edges.invalid_messages()}
+    assert kept == {
+        name: (
+            case.body,
+            {"messageId": name, "field": case.field, "rule": case.rule, "reason": f"{case.field}: {case.rule}"},
+        )
+        for name, case in sent.items()
+    }
 
 
-def test_each_good_message_rings_once_and_says_what_it_was_told(edges: Edges) -> None:
-    for number, case in enumerate(case for case in GOOD if case.from_a_queue):
-        request = read_message(case.body)
-        message = Message(f"good-{number}", case.body, lambda: 40.0)
-        if isinstance(request, Release):
-            # Of nothing that was parked: there is nobody to ring
-            assert edges.place_calls.place(message).result is Placed.DUPLICATE
+def test_each_valid_request_is_dialled_once_with_its_own_content(edges: Edges) -> None:
+    not_for_allomia = {"requestId", "organization", "metadata", "batch"}
+    for number, case in enumerate(case for case in VALID if case.from_a_queue):
+        asked = read_message(case.body)
+        if not isinstance(asked, CallRequestMessage):
             continue
+        message_id = f"valid-{number}"
         edges.dials.bodies.clear()
-        edges.remove(request.request_id or message.message_id)
+        edges.remove(asked.request_id or message_id)
 
-        results = [edges.place_calls.place(message).result for _ in range(2)]
-        edges.remove(request.request_id or message.message_id)
+        results = [edges.place(message_id, case.body).result for _ in range(2)]
+        edges.remove(asked.request_id or message_id)
 
-        assert results == [Placed.CALLING, Placed.DUPLICATE], case.name
+        assert results == [PlaceResult.CALLING, PlaceResult.DUPLICATE], case.name
         (posted,) = map(json.loads, edges.dials.bodies)
-        said = request.wire()
-        told = {"assistantId": ASSISTANT_ID, "phoneNumberId": ASSISTANT_ID, "callbackUrl": posted["callbackUrl"]}
-        assert posted == told | {name: value for name, value in said.items() if name not in {"requestId", "metadata"}}
+        defaults = {"assistantId": ASSISTANT_ID, "phoneNumberId": PHONE_NUMBER_ID}
+        content = {name: value for name, value in asked.wire().items() if name not in not_for_allomia}
+        assert posted == defaults | content | {"callbackUrl": posted["callbackUrl"]}
+
+
+def test_a_dispatch_of_an_attempt_that_is_not_parked_dials_nothing(edges: Edges) -> None:
+    bodies = [case.body for case in VALID if isinstance(read_message(case.body), DispatchMessage)]
+    edges.dials.bodies.clear()
+
+    assert {edges.place("dispatch", body).result for body in bodies} == {PlaceResult.DUPLICATE}
+    assert edges.dials.bodies == []
+
+
+def test_an_organization_that_is_not_configured_is_invalid(edges: Edges) -> None:
+    edges.invalid_messages()
+
+    placement = edges.place("north", request(requestId="visit-2031", organization="north"))
+
+    assert (placement.result, placement.key) == (PlaceResult.INVALID, None)
+    ((_, attributes),) = edges.invalid_messages()
+    assert (attributes["field"], attributes["rule"]) == ("organization", RULES["organization"])
+    assert edges.item("visit-2031") is edges.item("north~visit-2031") is None
 
 
 def test_both_sides_of_every_limit_are_in_the_corpus() -> None:
-    names = {case.name: case.field for case in CASES}
-    limits = [
-        *(("lengths: phoneNumber of {} digits", low, high) for low, high in ((9, 8), (15, 16))),
-        ("lengths: requestId of {}", 128, 129),
-        ("lengths: customerName of {}", 200, 201),
-        ("lengths: dynamicVariables with {}", 50, 51),
-        ("lengths: metadata with {}", 20, 21),
-        *((f"lengths: a name of {{}} in {field}", 64, 65) for field in ("dynamicVariables", "metadata")),
-        ("lengths: a value of {} in dynamicVariables", 2000, 2001),
-        ("lengths: a value of {} in metadata", 256, 257),
-        ("sizes: {} bytes, most of them spaces", MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES + 1),
-    ]
-    for name, within, beyond in limits:
-        assert names[name.format(within)] is None
-        assert names[name.format(beyond)] is not None
-    # And nothing that is nested deeper than an object of texts is read
-    depths = [case for case in CASES if " deep in " in case.name]
-    assert depths
-    assert all(case.field for case in depths)
+    fields = {case.name: case.field for case in CASES}
+    for limit in LIMITS:
+        beyond = [limit.most + 1] + [limit.least - 1] * (limit.least > 0 and limit.field != "body")
+        assert {fields[f"limits: {limit.name.format(size)}"] for size in (limit.least, limit.most)} == {None}
+        assert {fields[f"limits: {limit.name.format(size)}"] for size in beyond} == {limit.field}
+    bounded = {str(field.alias) for field in CallRequestMessage.model_fields.values()}
+    assert {limit.field for limit in LIMITS} == bounded - {"organization", "assistantId", "phoneNumberId"} | {"body"}
+    assert MAX_MESSAGE_BYTES in {limit.most for limit in LIMITS if limit.field == "body"}
 
 
-def test_a_refused_message_with_its_reason_fits_the_invalid_messages_queue() -> None:
-    # Given the longest message that the call queue takes, and the longest reason; SQS counts attributes as well
+def test_an_invalid_message_and_its_reason_fit_the_invalid_messages_queue() -> None:
+    # Given the longest message that the call queue accepts and the longest reason; SQS counts attributes too
     resources = read_template()["Resources"]
-    taken = resources["CallQueue"]["Properties"]["MaximumMessageSize"]
+    accepted = resources["CallQueue"]["Properties"]["MaximumMessageSize"]
     kept = resources["InvalidMessagesQueue"]["Properties"]["MaximumMessageSize"]
     attributes = 4 * len("messageIdString") + 2 * (64 + max(map(len, RULES.values()))) + 128
 
-    # Then it can be kept, instead of coming back until it is a dead letter
-    assert taken + attributes <= kept <= 2**20
-    # And every message that is not too long comes through to be told so
-    assert taken > MAX_MESSAGE_BYTES
+    # Then it can be kept, and doesn't become a dead letter
+    assert accepted + attributes <= kept <= 2**20
+    # And a message that is a little too long arrives, so that the sender learns the rule
+    assert accepted > MAX_MESSAGE_BYTES
 
 
-def test_the_corpus_is_large_and_no_case_is_there_twice() -> None:
-    assert len(BAD) >= 200
+def test_the_corpus_is_large_and_breaks_every_rule() -> None:
+    assert len(INVALID) >= 400
+    assert {case.rule for case in INVALID} == set(RULES.values())
     assert not [name for name, times in Counter(case.name for case in CASES).items() if times > 1]
+    assert message_cases() == CASES

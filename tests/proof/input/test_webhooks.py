@@ -1,4 +1,4 @@
-"""Every webhook of the corpus through the use case, on a real table: what is not AlloMia's word changes nothing."""
+"""Every webhook of the corpus through the use case, on a real table: only a signed outcome changes anything."""
 
 from collections import Counter
 from decimal import Decimal
@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from outbound_calls.receive import Webhook
+from outbound_calls.use_cases.receive import Receipt, Webhook
 from tests.proof.input.conftest import Edges, record
-from tests.proof.input.corpus import WebhookCase, webhook_cases
-from tests.proof.input.generate_webhooks import REQUEST
+from tests.proof.input.webhooks import FORBIDDEN, REQUEST, SIGNATURE, WebhookCase, outcome, sign, webhook_cases
 
 CASES = webhook_cases()
 OF_THE_USE_CASE = [case for case in CASES if case.target is None]
@@ -17,6 +16,11 @@ OF_THE_USE_CASE = [case for case in CASES if case.target is None]
 
 def named(case: WebhookCase) -> str:
     return case.name.encode("ascii", "backslashreplace").decode()
+
+
+def receive(edges: Edges, case: WebhookCase) -> Receipt:
+    webhook = Webhook(case.request_id, case.attempt, case.signature, case.body, case.is_base64)
+    return edges.receive_webhooks.receive(webhook)
 
 
 def plain(value: Any) -> Any:
@@ -31,35 +35,54 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("case", OF_THE_USE_CASE, ids=named)
-def test_a_webhook_is_answered_as_it_must_be(edges: Edges, case: WebhookCase) -> None:
-    before = record(case.record, REQUEST)
-    edges.put(before)
+def test_a_webhook_gets_the_expected_answer(edges: Edges, case: WebhookCase) -> None:
+    before = edges.put(record(case.record, REQUEST))
 
-    webhook = Webhook(case.request_id, case.attempt, case.signature, case.body, case.is_base64)
-    receipt = edges.receive_webhooks.receive(webhook)
+    receipt = receive(edges, case)
 
-    # The words are the corpus's own, so nothing of what was sent is in them
-    assert ([receipt.status], receipt.words) == (case.statuses, case.words)
+    # The expected message is the corpus's own, so it repeats nothing of the content
+    assert ((receipt.status,), receipt.message) == (case.statuses, case.message)
     after = edges.item(REQUEST)
     assert after is not None
     if case.stored is None:
         assert plain(after) == plain(before)
     else:
         assert {name: plain(after.get(name)) for name in case.stored} == case.stored
-        assert not {"request", "dueAt", "dueShard", "claimId"} & after.keys()
-    # And it left no record of anybody else
+        assert not {"request", "dueAt", "dueShard", "claimId", "reasonCode", "reason"} & after.keys()
+    # And there is no record of another attempt
     assert edges.item(REQUEST, 2) is None
-    # And who is not verified is not named
-    assert (receipt.key is None) == (receipt.words == "not a callback URL of this stack" and receipt.result is None)
+    # And an attempt is named only once its URL is verified
+    assert (receipt.key is None) == (receipt.message == FORBIDDEN and receipt.result is None)
 
 
-def test_nothing_is_dialled_or_made_by_a_webhook(edges: Edges) -> None:
-    keys = edges.cloud.client("dynamodb").scan(TableName=edges.table, ProjectionExpression="requestId")["Items"]
+def test_an_outcome_is_recorded_for_its_organization_only(edges: Edges) -> None:
+    other = edges.put(record("calling", REQUEST))
+    key = f"north~{REQUEST}"
+    edges.put(record("calling", key))
 
-    made = {item["requestId"]["S"] for item in keys}
-    assert made & {case.request_id for case in CASES} <= {REQUEST}
+    forged = edges.receive_webhooks.receive(Webhook(key, "1", SIGNATURE, outcome()))
+    signed = edges.receive_webhooks.receive(Webhook(key, "1", sign(key), outcome()))
+
+    assert (forged.status, signed.status) == (403, 200)
+    assert (edges.item(key) or {})["status"] == "completed"
+    assert plain(edges.item(REQUEST)) == plain(other)
+    edges.remove(key)
 
 
-def test_the_corpus_is_large_and_no_case_is_there_twice() -> None:
-    assert sum(case.stored is None for case in CASES) >= 200
+def test_no_webhook_creates_a_record(edges: Edges) -> None:
+    edges.put(record("completed", REQUEST))
+    before = edges.keys()
+
+    for case in OF_THE_USE_CASE:
+        if case.stored is None:
+            receive(edges, case)
+
+    assert edges.keys() == before
+
+
+def test_the_corpus_is_large_and_has_no_duplicates() -> None:
+    assert sum(case.stored is None for case in CASES) >= 400
     assert not [name for name, times in Counter(case.name for case in CASES).items() if times > 1]
+    assert webhook_cases() == CASES
+    # The two alphabets of base64 differ in two characters
+    assert {"-", "_"} < set(SIGNATURE)

@@ -1,4 +1,4 @@
-"""Time that passes only when everybody waits: an hour of many workers side by side in a second, the same each time."""
+"""Time that passes only when every worker waits: an hour of many workers side by side in a second, the same each time."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def taken() -> Figures:
 
 
 def test_the_pages_are_made_of_the_figures(taken: Figures) -> None:
-    # When this fails, `make cost` writes them anew.
+    # When this fails, `make cost` writes them again.
     assert pages.PERFORMANCE.read_text() == pages.performance(taken)
     assert pages.COST.read_text() == pages.cost(taken)
 

@@ -1,4 +1,4 @@
-"""The contracts' documents, as a tool of somebody else's would read them."""
+"""The contracts' documents, read as other tools read them."""
 
 import json
 from collections.abc import Iterator
@@ -10,13 +10,12 @@ from jsonschema_rs import Draft202012Validator, Registry
 
 DOCS = Path(__file__).parents[3] / "docs/integrate"
 SCHEMAS = sorted((DOCS / "schemas").glob("*.json"))
-RELEASED = sorted((Path(__file__).parent / "released").glob("*.json"))
 
 type Schema = dict[str, Any]
 
 
 def read(path: Path) -> Schema:
-    """A schema, as it lies in its file."""
+    """A schema from its file."""
     schema: Schema = json.loads(path.read_text())
     return schema
 
@@ -26,18 +25,14 @@ def schema(name: str) -> Schema:
     return read(DOCS / "schemas" / f"{name}.json")
 
 
-def registry(folder: list[Path]) -> Registry:
-    """Schemas that refer to each other by their names."""
-    return Registry([(f"json-schema:///{path.name}", read(path)) for path in folder])
-
-
 def validator(name: str) -> Draft202012Validator:
-    """Says whether a value keeps a schema, formats included."""
-    return Draft202012Validator(schema(name), registry=registry(SCHEMAS), validate_formats=True)
+    """A validator for a schema, formats included."""
+    registry = Registry([(f"json-schema:///{path.name}", read(path)) for path in SCHEMAS])
+    return Draft202012Validator(schema(name), registry=registry, validate_formats=True)
 
 
 def document(name: str) -> Schema:
-    """A YAML document of docs."""
+    """A YAML document of docs/integrate."""
     loaded: Schema = yaml.safe_load((DOCS / name).read_text())
     return loaded
 
@@ -56,7 +51,7 @@ def references(part: Any) -> Iterator[str]:
 
 
 def target(document: Schema, reference: str) -> Any:
-    """What a `$ref` leads to: a place in the document, or a schema's file beside it. Raises when there is none."""
+    """The target of a `$ref`: a place in the document or in a schema's file. Raises if it doesn't exist."""
     file, _, pointer = reference.partition("#")
     found: Any = read(DOCS / file) if file else document
     for step in pointer.split("/")[1:]:

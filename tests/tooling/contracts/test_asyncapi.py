@@ -1,4 +1,4 @@
-"""docs/integrate/asyncapi.yaml is AsyncAPI 3.0, and says what the template and the code say."""
+"""docs/integrate/asyncapi.yaml is valid AsyncAPI 3.0 and agrees with the template and the code."""
 
 import copy
 import importlib
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from outbound_calls.publish import DETAIL_TYPE, SOURCE
+from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE
 from tests.tooling.contracts.documents import Schema, document, references, target
 from tests.tooling.template.rendering import read_template
 
@@ -21,14 +21,14 @@ def asyncapi() -> Schema:
 
 
 def check(document: Schema) -> None:
-    """Raises when this is not AsyncAPI 3.0."""
+    """Raises if the document isn't AsyncAPI 3.0."""
     with warnings.catch_warnings():
-        # One of its models has a field that is called `schema`, which pydantic does not like.
+        # pydantic warns about a field of the library's that is called `schema`.
         warnings.simplefilter("ignore")
         importlib.import_module("asyncapi3").AsyncAPI3.model_validate(document)
 
 
-def test_it_is_asyncapi(asyncapi: Schema) -> None:
+def test_the_document_is_asyncapi_3(asyncapi: Schema) -> None:
     check(asyncapi)
     assert asyncapi["asyncapi"] == "3.0.0"
 
@@ -37,13 +37,13 @@ def test_it_is_asyncapi(asyncapi: Schema) -> None:
     "mistake",
     [
         lambda each: each["channels"]["callQueue"].update(adress="here"),
-        lambda each: each["operations"]["askForCall"].update(action="publish"),
-        lambda each: each["operations"]["askForCall"].pop("channel"),
+        lambda each: each["operations"]["requestCall"].update(action="publish"),
+        lambda each: each["operations"]["requestCall"].pop("channel"),
         lambda each: each["channels"]["callQueue"]["bindings"]["sqs"]["queue"].pop("name"),
         lambda each: each["components"]["messages"]["callOutcome"]["correlationId"].pop("location"),
     ],
 )
-def test_a_mistake_would_be_found(asyncapi: Schema, mistake: Callable[[Schema], object]) -> None:
+def test_the_check_finds_mistakes(asyncapi: Schema, mistake: Callable[[Schema], object]) -> None:
     mistaken = copy.deepcopy(asyncapi)
     mistake(mistaken)
 
@@ -51,7 +51,7 @@ def test_a_mistake_would_be_found(asyncapi: Schema, mistake: Callable[[Schema], 
         check(mistaken)
 
 
-def test_every_reference_leads_somewhere(asyncapi: Schema) -> None:
+def test_every_reference_has_a_target(asyncapi: Schema) -> None:
     found = set(references(asyncapi))
 
     assert len(found) > 10
@@ -59,9 +59,9 @@ def test_every_reference_leads_somewhere(asyncapi: Schema) -> None:
         assert target(asyncapi, reference), reference
 
 
-def test_each_operation_is_on_a_channel_that_has_its_messages(asyncapi: Schema) -> None:
+def test_each_operation_uses_a_channel_with_its_messages(asyncapi: Schema) -> None:
     actions = {name: operation["action"] for name, operation in asyncapi["operations"].items()}
-    assert actions == {"askForCall": "send", "hearOutcome": "receive", "readRejected": "receive"}
+    assert actions == {"requestCall": "send", "receiveOutcome": "receive", "receiveInvalidMessage": "receive"}
     for operation in asyncapi["operations"].values():
         channel = operation["channel"]["$ref"]
         assert [each["$ref"].removeprefix(channel) for each in operation["messages"]] == [
@@ -69,28 +69,30 @@ def test_each_operation_is_on_a_channel_that_has_its_messages(asyncapi: Schema) 
         ]
 
 
-def test_the_queues_are_the_templates(asyncapi: Schema) -> None:
-    resources = read_template()["Resources"]
-    seen = set()
-    for channel in asyncapi["channels"].values():
-        binding = channel.get("bindings", {}).get("sqs", {})
-        for queue in (binding[part] for part in ("queue", "deadLetterQueue") if part in binding):
-            seen.add(queue["name"])
-            assert resources[queue["name"]]["Type"] == "AWS::SQS::Queue"
-            properties: dict[str, Any] = resources[queue["name"]]["Properties"]
-            assert queue["fifoQueue"] is properties.get("FifoQueue", False)
-            for ours, theirs in QUEUE_PROPERTIES.items():
-                assert queue.get(ours) == properties.get(theirs), (queue["name"], ours)
-            redrive = properties.get("RedrivePolicy")
-            assert ("redrivePolicy" in queue) == bool(redrive)
-            if redrive:
-                assert queue["redrivePolicy"]["maxReceiveCount"] == redrive["maxReceiveCount"]
-                name = queue["redrivePolicy"]["deadLetterQueue"]["name"]
-                assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": [name, "Arn"]}
-    assert seen == {"CallQueue", "InvalidMessagesQueue", "DeadLetterQueue"}
+def described_queues(asyncapi: Schema) -> dict[str, Schema]:
+    bindings = [channel.get("bindings", {}).get("sqs", {}) for channel in asyncapi["channels"].values()]
+    queues = [binding[part] for binding in bindings for part in ("queue", "deadLetterQueue") if part in binding]
+    return {queue["name"]: queue for queue in queues}
 
 
-def test_the_bus_and_its_events_are_the_templates_and_the_codes(asyncapi: Schema) -> None:
+def test_the_queues_are_those_of_the_template(asyncapi: Schema) -> None:
+    queues, resources = described_queues(asyncapi), read_template()["Resources"]
+
+    assert queues.keys() == {"CallQueue", "InvalidMessagesQueue", "DeadLetterQueue"}
+    for name, queue in queues.items():
+        assert resources[name]["Type"] == "AWS::SQS::Queue"
+        properties: dict[str, Any] = resources[name]["Properties"]
+        assert queue["fifoQueue"] is properties.get("FifoQueue", False)
+        for ours, theirs in QUEUE_PROPERTIES.items():
+            assert queue.get(ours) == properties.get(theirs), (name, ours)
+        described, redrive = queue.get("redrivePolicy"), properties.get("RedrivePolicy")
+        assert bool(described) == bool(redrive)
+        if described and redrive:
+            assert described["maxReceiveCount"] == redrive["maxReceiveCount"]
+            assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": [described["deadLetterQueue"]["name"], "Arn"]}
+
+
+def test_the_bus_is_that_of_the_template_and_its_events_are_those_of_the_code(asyncapi: Schema) -> None:
     bus = asyncapi["channels"]["outcomeBus"]
 
     name = read_template()["Resources"]["OutcomeBus"]["Properties"]["Name"]["Fn::Sub"]
@@ -98,19 +100,19 @@ def test_the_bus_and_its_events_are_the_templates_and_the_codes(asyncapi: Schema
     assert bus["x-event-pattern"] == {"source": [SOURCE], "detail-type": [DETAIL_TYPE], "detail": {"version": ["1"]}}
 
 
-def test_the_outputs_that_are_named_are_the_templates(asyncapi: Schema) -> None:
+def test_each_channel_names_its_output_of_the_template(asyncapi: Schema) -> None:
     outputs = read_template()["Outputs"]
     for channel in asyncapi["channels"].values():
         (named,) = (word.rstrip(".") for word in channel["description"].split() if word.rstrip(".") in outputs)
         assert f"output {named}" in channel["description"]
 
 
-def test_the_messages_are_the_schemas(asyncapi: Schema) -> None:
+def test_the_messages_have_the_schemas_of_the_contracts(asyncapi: Schema) -> None:
     messages = asyncapi["components"]["messages"]
 
     assert messages["callRequest"]["payload"] == {"$ref": "schemas/call-request.json"}
     assert messages["callOutcome"]["payload"] == {"$ref": "schemas/call-outcome-event.json"}
-    assert messages["rejectedMessage"]["headers"] == {"$ref": "schemas/invalid-message.json"}
+    assert messages["invalidMessage"]["headers"] == {"$ref": "schemas/invalid-message.json"}
     for message in messages.values():
         location = message.get("correlationId", {}).get("location", "$message.payload#")
         place = target(asyncapi, message["payload"]["$ref"]) if "$ref" in message["payload"] else {}

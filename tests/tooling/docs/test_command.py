@@ -6,9 +6,9 @@ import shlex
 import pytest
 from typer.main import get_command
 
-from calls.app import app
-from calls.output import Exit
-from calls.requests_file import COLUMNS
+from calls.cli.app import app
+from calls.cli.output import Exit
+from calls.operations.requests_file import COLUMNS
 from tests.tooling.docs.markdown import code, fences, read, table
 
 COMMANDS = dict(get_command(app).commands)  # type: ignore[attr-defined]

@@ -51,6 +51,8 @@ ELSEWHERE = (
     "tests/cloud/test_handlers.py",
     "tests/cloud/test_doctor.py",
     "tests/cloud/test_operator.py",
+    "tests/cloud/test_operator_lookups.py",
+    "tests/cloud/test_redrive.py",
 )
 """Tests that are not asked: of functions in processes of their own, in which there is no mutant, and of the operator's
 tools, which stand on all this and look at everything on their cloud."""

@@ -1,4 +1,4 @@
-"""The template is read and transformed once for all these tests, and once more for each environment."""
+"""The template is read once for all tests here, and transformed once per environment."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,14 +7,13 @@ import pytest
 
 from tests.tooling.template.rendering import Stack, Template, read_template, render, transform
 
+type StackOf = Callable[..., Stack]
+
 
 @pytest.fixture(scope="session")
 def written() -> Template:
     """The template as it stands in the file."""
     return read_template()
-
-
-type StackOf = Callable[..., Stack]
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +33,11 @@ def stack_of() -> StackOf:
 
 @pytest.fixture(scope="session")
 def stack(stack_of: StackOf) -> Stack:
-    """The stack as it is deployed without any parameter but the one that has no default."""
+    """The stack with default parameters: one for dev."""
     return stack_of()
 
 
 @pytest.fixture(scope="session")
-def widest(stack_of: StackOf) -> Stack:
-    """The stack with everything in it that there ever is."""
+def prod(stack_of: StackOf) -> Stack:
+    """The stack with every resource that there can be."""
     return stack_of(Environment="prod")

@@ -1,4 +1,4 @@
-"""CloudWatch's metric math, as much of it as the alarms use: what an expression makes of numbers.
+"""Evaluates CloudWatch's metric math, as far as the alarms use it.
 
 docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 """
@@ -21,9 +21,9 @@ _OPERATORS: Final[Mapping[type[ast.operator | ast.cmpop], Callable[[float, float
 
 
 def evaluate(expression: str, values: Mapping[str, float]) -> float | None:
-    """The value for a period whose metrics have these values; None where a metric that is needed has none.
+    """The value for a period whose metrics have these values; None if a metric that it needs has none.
 
-    Metric math is close enough to Python to be read as such. A missing value makes whatever it is in missing as well.
+    Metric math is close enough to Python to be parsed as such. An expression with a missing value is missing too.
     """
     return _value(ast.parse(expression, mode="eval").body, values)
 
@@ -40,7 +40,7 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> float | None:
             holds = _value(condition, values)
             return None if holds is None else _value(then if holds else otherwise, values)
         case _:
-            raise NotImplementedError(f"{ast.unparse(node)} in an expression: teach it to this module")
+            raise NotImplementedError(f"{ast.unparse(node)} is not supported by this module")
 
 
 def _combined(op: Any, left: float | None, right: float | None) -> float | None:

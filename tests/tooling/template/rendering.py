@@ -1,5 +1,6 @@
 """The template as CloudFormation sees it: transformed by SAM, its conditions decided, its parameters filled in."""
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,9 +29,9 @@ def read_template() -> Template:
 
 
 def transform(template: Template, parameters: Mapping[str, str] | None = None) -> Template:
-    """What AWS makes of it. The code's folders become S3 addresses first, as `sam package` does.
+    """The template after the SAM transform. The code's folders become S3 addresses first, as `sam package` does.
 
-    SAM looks into the parameters for a few decisions; whatever else they change is left to CloudFormation.
+    SAM needs the parameters for a few decisions. Everything else is left to CloudFormation.
     """
     for resource in template["Resources"].values():
         properties = resource["Properties"]
@@ -44,8 +45,8 @@ def transform(template: Template, parameters: Mapping[str, str] | None = None) -
 class Stack:
     """The transformed template for one set of parameters.
 
-    What only a deploy could know stays as `Fn::Sub` would write it: the ARN of the queue is `${CallQueue.Arn}`. So
-    does a parameter that was given no value and has no default.
+    A value that only a deployment knows is written as in `Fn::Sub`: the ARN of a queue is `${CallQueue.Arn}`. So is a
+    parameter without a value and a default.
     """
 
     template: Template
@@ -53,7 +54,7 @@ class Stack:
 
     @cached_property
     def resources(self) -> dict[str, Template]:
-        """The resources that would be made, by logical id."""
+        """The resources that would be created, by logical id."""
         return {
             logical_id: self._fill_in(resource)
             for logical_id, resource in self.template["Resources"].items()
@@ -69,6 +70,43 @@ class Stack:
         """The properties of one resource."""
         properties: Template = self.resources[logical_id]["Properties"]
         return properties
+
+    def variables(self, function: str) -> Template:
+        """The environment variables of a function, by its logical id."""
+        variables: Template = self.properties(function)["Environment"]["Variables"]
+        return variables
+
+    def statements(self, role: str) -> list[Template]:
+        """The statements of a role's own policies and of those attached to it."""
+        policies = [*self.properties(role)["Policies"]]
+        policies += [policy for _, policy in self.of_type("AWS::IAM::Policy") if f"${{{role}}}" in policy["Roles"]]
+        return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+    def event_source(self, function: str) -> Template:
+        """The properties of a function's only event source mapping."""
+        mappings = (mapping for _, mapping in self.of_type("AWS::Lambda::EventSourceMapping"))
+        (mapping,) = (each for each in mappings if each["FunctionName"] == f"${{{function}Aliaslive}}")
+        return mapping
+
+    def without_conditions(self) -> Template:
+        """The transformed template of this environment, with every condition decided and removed."""
+        template = copy.deepcopy(self.template)
+        template.pop("Metadata")
+        template["Resources"] = {name: self._decide(template["Resources"][name]) for name in self.resources}
+        for resource in template["Resources"].values():
+            resource.pop("Condition", None)
+        return template
+
+    def _decide(self, value: Json) -> Json:
+        match value:
+            case {"Fn::If": [str(condition), then, otherwise]}:
+                return self._decide(then if self._holds({"Condition": condition}) else otherwise)
+            case dict():
+                return {key: self._decide(each) for key, each in value.items()}
+            case list():
+                return [self._decide(each) for each in value]
+            case _:
+                return value
 
     def of_type(self, kind: str) -> Iterator[tuple[str, Template]]:
         """Logical ids and properties of all resources of a type."""
@@ -91,16 +129,19 @@ class Stack:
             case {"Fn::If": [str(condition), then, otherwise]}:
                 return self._fill_in(then if self._holds({"Condition": condition}) else otherwise)
             case {"Fn::Split": [str(separator), text]}:
-                return self._fill_in(text).split(separator)
+                filled_in = self._fill_in(text)
+                if not filled_in:
+                    raise ValueError(f"{text}: the parts of an empty text are not documented")
+                return filled_in.split(separator)
             case {"Fn::Select": [index, choices]}:
-                # A parameter that was given no value has no parts.
+                # A parameter without a value has no parts.
                 parts = self._fill_in(choices)
                 return parts[min(int(index), len(parts) - 1)]
             case {"Fn::FindInMap": [str(name), first, second]}:
                 return self.template["Mappings"][name][self._fill_in(first)][self._fill_in(second)]
             case dict():
                 if any(key.startswith("Fn::") for key in value):
-                    raise NotImplementedError(f"{set(value)} in the template: teach it to Stack")
+                    raise NotImplementedError(f"{set(value)} in the template is not supported by Stack")
                 filled_in = {key: self._fill_in(each) for key, each in value.items()}
                 return {key: each for key, each in filled_in.items() if each is not _NO_VALUE}
             case list():
@@ -121,10 +162,10 @@ class Stack:
             case {"Fn::Equals": [left, right]}:
                 return bool(self._fill_in(left) == self._fill_in(right))
             case _:
-                raise NotImplementedError(f"{condition} in the template: teach it to Stack")
+                raise NotImplementedError(f"{condition} in the template is not supported by Stack")
 
 
 def render(template: Template, parameters: Mapping[str, str]) -> Stack:
-    """The stack of a transformed template, for these parameters and the defaults of the others."""
+    """The stack of a transformed template, with these parameters and the defaults of the others."""
     defaults = {name: str(each["Default"]) for name, each in template["Parameters"].items() if "Default" in each}
     return Stack(template, {**defaults, **parameters})

@@ -1,286 +1,209 @@
-"""Who may do what. A right that is not in the table below fails, and so does a row that the template lost."""
+"""Who may do what. Permissions are derived from the code and the AWS services that use them: no more, no fewer."""
 
+import re
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
+from outbound_calls.runtime.settings import Settings
 from tests.tooling.template.conftest import StackOf
-from tests.tooling.template.rendering import Stack, Template
+from tests.tooling.template.reach import actions
+from tests.tooling.template.rendering import PROJECT, Stack
+from tests.tooling.template.test_functions import SETTINGS, name_of
 
-TRACING: Final = [
-    ("xray:PutTraceSegments", "*"),
-    ("xray:PutTelemetryRecords", "*"),
-]
+type Permissions = set[tuple[str, str]]
 
-# The rights that AWS offers for no narrower resource than all: X-Ray's, those that deliver an Express workflow's log,
-# and CodeDeploy's look at the alarms, which AWS's own policy allows no narrower.
-# docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
-NOT_NARROWER: Final = {
-    "cloudwatch:DescribeAlarms",
-    "logs:CreateLogDelivery",
-    "logs:DeleteLogDelivery",
-    "logs:DescribeLogGroups",
-    "logs:DescribeResourcePolicies",
-    "logs:GetLogDelivery",
-    "logs:ListLogDeliveries",
-    "logs:PutResourcePolicy",
-    "logs:UpdateLogDelivery",
-    "xray:GetSamplingRules",
-    "xray:GetSamplingTargets",
-    "xray:PutTelemetryRecords",
-    "xray:PutTraceSegments",
+RELEASED: Final = [f"{name_of(folder)}Function" for folder in SETTINGS if folder != "check_release"]
+GRADUAL: Final = {"staging", "prod"}
+
+# docs.aws.amazon.com/step-functions/latest/dg: cw-logs, concepts-xray-tracing
+TRACING: Final = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+POLLER_ON_EVERYTHING: Final = {
+    *(f"logs:{verb}LogDelivery" for verb in ("Create", "Get", "Update", "Delete")),
+    *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
+    *("xray:GetSamplingRules", "xray:GetSamplingTargets", *TRACING),
 }
+NO_RESOURCE_LEVEL: Final = {*POLLER_ON_EVERYTHING, "cloudwatch:DescribeAlarms", "dynamodb:ListStreams"}
+"""Actions for which AWS supports no narrower resource. docs.aws.amazon.com/service-authorization/latest/reference"""
 
-RIGHTS: Final = {
-    "PlaceCallRole": [
-        ("dynamodb:PutItem", "${CallsTable.Arn}"),
-        ("dynamodb:UpdateItem", "${CallsTable.Arn}"),
-        ("logs:CreateLogStream", "${PlaceCallLogGroup.Arn}"),
-        ("logs:PutLogEvents", "${PlaceCallLogGroup.Arn}"),
-        ("secretsmanager:GetSecretValue", "${AllomiaApiKeySecretArn}"),
-        ("secretsmanager:GetSecretValue", "${SigningSecret.Id}"),
-        ("sqs:DeleteMessage", "${CallQueue.Arn}"),
-        ("sqs:GetQueueAttributes", "${CallQueue.Arn}"),
-        ("sqs:ReceiveMessage", "${CallQueue.Arn}"),
-        ("sqs:SendMessage", "${InvalidMessagesQueue.Arn}"),
-        *TRACING,
-    ],
-    "ReceiveWebhookRole": [
-        ("dynamodb:UpdateItem", "${CallsTable.Arn}"),
-        ("logs:CreateLogStream", "${ReceiveWebhookLogGroup.Arn}"),
-        ("logs:PutLogEvents", "${ReceiveWebhookLogGroup.Arn}"),
-        ("secretsmanager:GetSecretValue", "${SigningSecret.Id}"),
-        *TRACING,
-    ],
-    "PollerRole": [
-        ("dynamodb:Query", "${CallsTable.Arn}/index/due"),
-        ("lambda:InvokeFunction", "${PollCallsFunctionAliaslive}"),
-        ("logs:CreateLogDelivery", "*"),
-        ("logs:DeleteLogDelivery", "*"),
-        ("logs:DescribeLogGroups", "*"),
-        ("logs:DescribeResourcePolicies", "*"),
-        ("logs:GetLogDelivery", "*"),
-        ("logs:ListLogDeliveries", "*"),
-        ("logs:PutResourcePolicy", "*"),
-        ("logs:UpdateLogDelivery", "*"),
-        ("xray:GetSamplingRules", "*"),
-        ("xray:GetSamplingTargets", "*"),
-        *TRACING,
-    ],
-    "PollerScheduleRole": [
-        ("states:StartExecution", "${Poller}"),
-    ],
-    "PollCallsRole": [
-        ("dynamodb:UpdateItem", "${CallsTable.Arn}"),
-        ("logs:CreateLogStream", "${PollCallsLogGroup.Arn}"),
-        ("logs:PutLogEvents", "${PollCallsLogGroup.Arn}"),
-        ("secretsmanager:GetSecretValue", "${AllomiaApiKeySecretArn}"),
-        ("sqs:SendMessage", "${CallQueue.Arn}"),
-        *TRACING,
-    ],
-    "PublishOutcomeRole": [
-        ("dynamodb:DescribeStream", "${CallsTable.StreamArn}"),
-        ("dynamodb:GetRecords", "${CallsTable.StreamArn}"),
-        ("dynamodb:GetShardIterator", "${CallsTable.StreamArn}"),
-        ("dynamodb:ListStreams", "${CallsTable.Arn}/stream/*"),
-        ("events:PutEvents", "${OutcomeBus.Arn}"),
-        ("logs:CreateLogStream", "${PublishOutcomeLogGroup.Arn}"),
-        ("logs:PutLogEvents", "${PublishOutcomeLogGroup.Arn}"),
-        ("sqs:SendMessage", "${FailedOutcomesQueue.Arn}"),
-        *TRACING,
-    ],
-    "GetCallRole": [
-        ("dynamodb:Query", "${CallsTable.Arn}"),
-        ("logs:CreateLogStream", "${GetCallLogGroup.Arn}"),
-        ("logs:PutLogEvents", "${GetCallLogGroup.Arn}"),
-        *TRACING,
-    ],
+SERVICE_OF: Final = {"PollerRole": "states", "PollerScheduleRole": "scheduler", "ReleaseRole": "codedeploy"}
+"""The service that assumes a role, if not Lambda. These work for many accounts."""
+
+SETTING_WITH_RESOURCE: Final = {
+    "dynamodb": r"CALLS_TABLE_NAME",
+    "events": r"OUTCOME_BUS_NAME",
+    "secretsmanager": r"\w+_SECRET_ARN",
+    "sqs": r"\w+_QUEUE_URL",
 }
-
-RELEASED: Final = (
-    "PlaceCallFunction",
-    "ReceiveWebhookFunction",
-    "PollCallsFunction",
-    "PublishOutcomeFunction",
-    "GetCallFunction",
-)
-CODEDEPLOY: Final = "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}"
-OUR_APPLICATION: Final = "${AWS::StackName}-ServerlessDeploymentApplication-*"
-
-# Only where releases are gradual.
-RIGHTS_FOR_RELEASES: Final = {
-    "CheckReleaseRole": [
-        ("codedeploy:GetApplicationRevision", f"{CODEDEPLOY}:application:{OUR_APPLICATION}"),
-        ("codedeploy:GetDeployment", f"{CODEDEPLOY}:deploymentgroup:{OUR_APPLICATION}/*"),
-        ("codedeploy:PutLifecycleEventHookExecutionStatus", f"{CODEDEPLOY}:deploymentgroup:{OUR_APPLICATION}/*"),
-        *(("lambda:InvokeFunction", f"${{{function}.Arn}}:*") for function in RELEASED),
-        ("logs:CreateLogStream", "${CheckReleaseLogGroup.Arn}"),
-        ("logs:PutLogEvents", "${CheckReleaseLogGroup.Arn}"),
-        *TRACING,
-    ],
-    # What AWS's own AWSCodeDeployRoleForLambdaLimited allows for all functions of an account, for these; without S3 and
-    # SNS, which no release of this stack uses.
-    "ReleaseRole": [
-        ("cloudwatch:DescribeAlarms", "*"),
-        ("lambda:InvokeFunction", "${CheckReleaseFunction.Arn}"),
-        *(("lambda:GetAlias", f"${{{function}.Arn}}") for function in RELEASED),
-        *(("lambda:GetProvisionedConcurrencyConfig", f"${{{function}.Arn}}:*") for function in RELEASED),
-        *(("lambda:UpdateAlias", f"${{{function}.Arn}}") for function in RELEASED),
-    ],
-}
-
-ASSUMED_BY: Final = {
-    "PlaceCallRole": "lambda.amazonaws.com",
-    "ReceiveWebhookRole": "lambda.amazonaws.com",
-    "PollerRole": "states.amazonaws.com",
-    "PollerScheduleRole": "scheduler.amazonaws.com",
-    "PollCallsRole": "lambda.amazonaws.com",
-    "PublishOutcomeRole": "lambda.amazonaws.com",
-    "GetCallRole": "lambda.amazonaws.com",
-    "CheckReleaseRole": "lambda.amazonaws.com",
-    "ReleaseRole": "codedeploy.amazonaws.com",
-}
-
-GRADUAL: Final = ("staging", "prod")
+"""The settings from which a function knows the resources that it calls a service for."""
 
 
-def statements(stack: Stack, role: str) -> list[Template]:
-    """What a role's own policies allow, and those that are attached to it."""
-    policies = [*stack.properties(role)["Policies"]]
-    policies += [policy for _, policy in stack.of_type("AWS::IAM::Policy") if f"${{{role}}}" in policy["Roles"]]
-    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+def granted(stack: Stack, role: str) -> Permissions:
+    return {(statement["Action"], statement["Resource"]) for statement in stack.statements(role)}
+
+
+def used_by_lambda(stack: Stack, name: str) -> Permissions:
+    """What Lambda itself uses for a function. docs.aws.amazon.com/lambda/latest/dg: with-sqs, with-ddb"""
+    used = {(action, "*") for action in TRACING}
+    used |= {(f"logs:{verb}", f"${{{name}LogGroup.Arn}}") for verb in ("CreateLogStream", "PutLogEvents")}
+    for _, mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
+        source = mapping["EventSourceArn"]
+        if mapping["FunctionName"] == f"${{{name}FunctionAliaslive}}" and "Stream" in source:
+            used |= {(f"dynamodb:{verb}", source) for verb in ("DescribeStream", "GetRecords", "GetShardIterator")}
+            used |= {("dynamodb:ListStreams", "*")}
+            used |= {("sqs:SendMessage", mapping["DestinationConfig"]["OnFailure"]["Destination"])}
+        elif mapping["FunctionName"] == f"${{{name}FunctionAliaslive}}":
+            used |= {(f"sqs:{verb}", source) for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
+    return used
+
+
+def used_by_code(stack: Stack, folder: str) -> Iterator[tuple[str, str]]:
+    """What the code of a function uses, on the resources that its settings name."""
+    variables = stack.variables(f"{name_of(folder)}Function")
+    for action in actions(folder):
+        for setting, value in variables.items():
+            if re.fullmatch(SETTING_WITH_RESOURCE[action.partition(":")[0]], setting):
+                # A Ref of a table, queue or bus is its name or URL; the policy needs its ARN.
+                yield action, value if setting.endswith("_ARN") else value.replace("}", ".Arn}")
+
+
+def for_releases(stack: Stack) -> dict[str, Permissions]:
+    """What CodeDeploy and the check need. AWS's AWSCodeDeployRoleForLambdaLimited allows more, on all functions."""
+    codedeploy = "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}"
+    application = "${AWS::StackName}-ServerlessDeploymentApplication-*"
+    on_functions = {"GetAlias": "", "UpdateAlias": "", "GetProvisionedConcurrencyConfig": ":*"}
+    return {
+        "CheckReleaseRole": {
+            ("codedeploy:GetApplicationRevision", f"{codedeploy}:application:{application}"),
+            ("codedeploy:GetDeployment", f"{codedeploy}:deploymentgroup:{application}/*"),
+            ("codedeploy:PutLifecycleEventHookExecutionStatus", f"{codedeploy}:deploymentgroup:{application}/*"),
+            *(("lambda:InvokeFunction", f"${{{function}.Arn}}:*") for function in RELEASED),
+            *used_by_lambda(stack, "CheckRelease"),
+        },
+        "ReleaseRole": {
+            ("cloudwatch:DescribeAlarms", "*"),
+            ("lambda:InvokeFunction", "${CheckReleaseFunction.Arn}"),
+            *((f"lambda:{verb}", f"${{{each}.Arn}}{end}") for verb, end in on_functions.items() for each in RELEASED),
+        },
+    }
 
 
 @pytest.mark.parametrize("environment", ["local", "dev", "staging", "prod"])
-def test_each_role_may_do_what_its_work_needs_and_nothing_else(stack_of: StackOf, environment: str) -> None:
+def test_each_role_has_exactly_the_permissions_that_are_used(stack_of: StackOf, environment: str) -> None:
     stack = stack_of(Environment=environment)
-
-    rights = {
-        role: sorted((statement["Action"], statement["Resource"]) for statement in statements(stack, role))
-        for role, _ in stack.of_type("AWS::IAM::Role")
+    expected: dict[str, Permissions] = {
+        "PollerRole": {
+            ("dynamodb:Query", "${CallsTable.Arn}/index/due"),
+            ("lambda:InvokeFunction", "${PollCallsFunctionAliaslive}"),
+            *((action, "*") for action in POLLER_ON_EVERYTHING),
+        },
+        "PollerScheduleRole": {("states:StartExecution", "${Poller}")},
     }
+    for folder in SETTINGS.keys() - {"check_release"}:
+        name = name_of(folder)
+        expected[f"{name}Role"] = used_by_lambda(stack, name) | set(used_by_code(stack, folder))
+    if environment in GRADUAL:
+        expected |= for_releases(stack)
 
-    wanted = {**RIGHTS, **(RIGHTS_FOR_RELEASES if environment in GRADUAL else {})}
-    assert rights == {role: sorted(expected) for role, expected in wanted.items()}
-
-
-def test_nobody_has_rights_by_another_way(widest: Stack) -> None:
-    kinds = {resource["Type"] for resource in widest.resources.values() if resource["Type"].startswith("AWS::IAM::")}
-    assert kinds == {"AWS::IAM::Role", "AWS::IAM::Policy"}
-    roles = dict(widest.of_type("AWS::IAM::Role"))
-    for logical_id, role in roles.items():
-        assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}, logical_id
-    for _, policy in widest.of_type("AWS::IAM::Policy"):
-        (attached_to,) = policy["Roles"]
-        assert attached_to.strip("${}") in roles
-        assert policy.keys() == {"PolicyName", "PolicyDocument", "Roles"}
+    assert {role: granted(stack, role) for role, _ in stack.of_type("AWS::IAM::Role")} == expected
 
 
-def test_a_statement_allows_one_action_on_one_resource(widest: Stack) -> None:
-    for role, _ in widest.of_type("AWS::IAM::Role"):
-        for statement in statements(widest, role):
-            assert statement.keys() == {"Effect", "Action", "Resource"}
-            assert statement["Effect"] == "Allow"
-            assert isinstance(statement["Action"], str)
-            assert isinstance(statement["Resource"], str)
+def test_the_derivation_tells_functions_apart() -> None:
+    # They import the same module for the table, but call different methods
+    assert {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"} <= actions("place_call")
+    assert actions("receive_webhook") == {"dynamodb:UpdateItem", "secretsmanager:GetSecretValue"}
+    assert actions("get_call") == {"dynamodb:Query"}
 
 
-def test_only_what_aws_cannot_narrow_is_allowed_on_everything(widest: Stack) -> None:
-    for role, _ in widest.of_type("AWS::IAM::Role"):
-        for statement in statements(widest, role):
-            assert "*" not in statement["Action"]
-            assert statement["Resource"] != "*" or statement["Action"] in NOT_NARROWER
+def test_the_check_and_the_definition_use_their_permissions() -> None:
+    codedeploy = {"GetApplicationRevision", "GetDeployment", "PutLifecycleEventHookExecutionStatus"}
+    definition = (PROJECT / "statemachines/poller.asl.json").read_text()
+    tasks = re.findall(r'"Resource": "arn:\$\{Partition\}:states:::([\w:-]+)"', definition)
+
+    assert actions("check_release") == {"lambda:InvokeFunction", *(f"codedeploy:{each}" for each in codedeploy)}
+    assert sorted(tasks) == ["aws-sdk:dynamodb:query", "lambda:invoke"]
 
 
-def test_a_role_is_assumed_by_its_own_service_alone(widest: Stack) -> None:
-    assumed_by = {}
-    for logical_id, role in widest.of_type("AWS::IAM::Role"):
+def test_permissions_come_only_from_these_roles(prod: Stack) -> None:
+    roles = dict(prod.of_type("AWS::IAM::Role"))
+    policies = dict(prod.of_type("AWS::IAM::Policy"))
+    kinds = [each for each in prod.resources.values() if each["Type"].startswith("AWS::IAM::")]
+
+    assert len(kinds) == len(roles) + len(policies)
+    assert all(role.keys() == {"AssumeRolePolicyDocument", "Policies"} for role in roles.values())
+    assert all(policy.keys() == {"PolicyName", "PolicyDocument", "Roles"} for policy in policies.values())
+
+
+def test_a_statement_allows_one_action_on_one_resource(prod: Stack) -> None:
+    for statement in (each for role, _ in prod.of_type("AWS::IAM::Role") for each in prod.statements(role)):
+        assert statement.keys() == {"Effect", "Action", "Resource"}
+        assert statement["Effect"] == "Allow"
+        assert re.fullmatch(r"[a-z]+:\w+", statement["Action"])
+        assert (statement["Resource"] == "*") is (statement["Action"] in NO_RESOURCE_LEVEL)
+
+
+def test_only_a_roles_own_service_assumes_it_and_only_for_this_account(prod: Stack) -> None:
+    for logical_id, role in prod.of_type("AWS::IAM::Role"):
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
-        assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRole")
-        assumed_by[logical_id] = statement["Principal"]["Service"]
-
-    assert assumed_by == ASSUMED_BY
-
-
-@pytest.mark.parametrize("role", ["PollerRole", "PollerScheduleRole", "ReleaseRole"])
-def test_services_that_work_for_many_accounts_act_for_this_one_alone(widest: Stack, role: str) -> None:
-    (statement,) = widest.properties(role)["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"}}
+        condition = {"Condition": {"StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"}}}
+        assert statement == {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"Service": f"{SERVICE_OF.get(logical_id, 'lambda')}.amazonaws.com"},
+            **(condition if logical_id in SERVICE_OF else {}),
+        }
 
 
-def test_each_function_has_a_role_of_its_own(widest: Stack) -> None:
-    roles = [function["Role"] for _, function in widest.of_type("AWS::Lambda::Function")]
-    assert len(set(roles)) == len(roles) == 6
+def test_each_function_has_its_own_role(prod: Stack) -> None:
+    for logical_id, function in prod.of_type("AWS::Lambda::Function"):
+        assert function["Role"] == f"${{{logical_id.removesuffix('Function')}Role.Arn}}"
 
 
 @pytest.mark.parametrize("name", ["ReceiveWebhook", "GetCall"])
-def test_the_functions_that_face_the_internet_know_nothing_of_the_allomia_key(stack: Stack, name: str) -> None:
-    role, function = stack.properties(f"{name}Role"), stack.properties(f"{name}Function")
+def test_functions_that_face_the_internet_have_no_access_to_the_allomia_key(stack: Stack, name: str) -> None:
+    settings: type[Settings] = SETTINGS["receive_webhook" if name == "ReceiveWebhook" else "get_call"]
 
-    assert function["Role"] == f"${{{name}Role.Arn}}"
-    assert "AllomiaApiKey" not in str(role)
-    assert "ALLOMIA" not in str(function["Environment"])
-    assert "AllomiaApiKey" not in str(function["Environment"])
+    assert "AllomiaApiKey" not in str(stack.properties(f"{name}Role")) + str(stack.properties(f"{name}Function"))
+    assert not [field for field in settings.model_fields if "allomia" in field]
 
 
-def test_the_function_that_reads_calls_can_neither_write_nor_sign(stack: Stack) -> None:
-    rights = {(statement["Action"], statement["Resource"]) for statement in statements(stack, "GetCallRole")}
-
-    assert {action for action, resource in rights if "CallsTable" in resource} == {"dynamodb:Query"}
-    assert "Secret" not in str(stack.properties("GetCallRole")) + str(stack.properties("GetCallFunction"))
-
-
-def test_only_a_functions_own_route_may_invoke_it(stack: Stack) -> None:
+def test_only_its_own_route_can_invoke_a_function(stack: Stack) -> None:
     permissions = [permission for _, permission in stack.of_type("AWS::Lambda::Permission")]
 
     assert {permission["Principal"] for permission in permissions} == {"apigateway.amazonaws.com"}
-    assert sorted((each["FunctionName"], each["SourceArn"].rpartition(":")[2]) for each in permissions) == [
-        ("${GetCallFunctionAliaslive}", "${HttpApi}/*/GET/calls/*"),
-        ("${ReceiveWebhookFunctionAliaslive}", "${HttpApi}/*/POST/webhooks/allomia/*/*/*"),
-    ]
-
-
-def test_calls_are_read_by_whom_iam_lets_and_webhooks_come_from_anybody(stack: Stack) -> None:
-    body = stack.properties("HttpApi")["Body"]
-    routes = {
-        f"{method.upper()} {path}": operation.get("security")
-        for path, methods in body["paths"].items()
-        for method, operation in methods.items()
+    assert {each["FunctionName"]: each["SourceArn"].rpartition(":")[2] for each in permissions} == {
+        "${GetCallFunctionAliaslive}": "${HttpApi}/*/GET/calls/*",
+        "${ReceiveWebhookFunctionAliaslive}": "${HttpApi}/*/POST/webhooks/allomia/*/*/*",
     }
 
-    assert routes == {
-        "GET /calls/{requestId}": [{"AWS_IAM": []}],
-        "POST /webhooks/allomia/{requestId}/{attempt}/{signature}": None,
+
+def test_iam_authorizes_the_status_api_and_the_webhook_is_public(stack: Stack) -> None:
+    api = stack.properties("HttpApi")
+    scheme = {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"}
+    security = {
+        path: [each.get("security") for each in api["Body"]["paths"][path].values()] for path in api["Body"]["paths"]
     }
-    # And what a route's name for it means, and that there is nothing that would hold for all routes
-    assert body["components"]["securitySchemes"] == {
-        "AWS_IAM": {
-            "type": "apiKey",
-            "name": "Authorization",
-            "in": "header",
-            "x-amazon-apigateway-authtype": "awsSigv4",
-        }
+
+    assert security == {
+        "/calls/{requestId}": [[{"AWS_IAM": []}]],
+        "/webhooks/allomia/{requestId}/{attempt}/{signature}": [None],
     }
-    assert "security" not in body
-    # And nobody's browser is invited
-    assert "CorsConfiguration" not in stack.properties("HttpApi")
-    assert "x-amazon-apigateway-cors" not in body
+    assert api["Body"]["components"]["securitySchemes"] == {"AWS_IAM": scheme}
+    # And no rule applies to all routes, and there is no CORS
+    assert "security" not in api["Body"]
+    assert "CorsConfiguration" not in api
+    assert "x-amazon-apigateway-cors" not in api["Body"]
 
 
-def test_no_queue_is_used_over_plain_http(stack: Stack) -> None:
+def test_every_queue_refuses_plain_http(stack: Stack) -> None:
     ((_, policy),) = stack.of_type("AWS::SQS::QueuePolicy")
     (statement,) = policy["PolicyDocument"]["Statement"]
 
     assert set(policy["Queues"]) == {f"${{{logical_id}}}" for logical_id, _ in stack.of_type("AWS::SQS::Queue")}
-    assert statement == {
-        "Sid": "DenyPlainHttp",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sqs:*",
-        "Resource": "*",
-        "Condition": {
-            "Bool": {"aws:SecureTransport": "false"},
-            # No request comes to AWS from a loopback address, so on AWS this exempts nobody.
-            "NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"},
-        },
+    assert [statement[key] for key in ("Effect", "Principal", "Action", "Resource")] == ["Deny", "*", "sqs:*", "*"]
+    assert statement["Condition"] == {
+        "Bool": {"aws:SecureTransport": "false"},
+        # No request reaches AWS from a loopback address, so on AWS this exempts no one.
+        "NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"},
     }

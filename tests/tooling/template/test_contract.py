@@ -1,104 +1,70 @@
-"""What others build on: parameters, outputs, and that several stacks can live in one account."""
+"""What others build on: parameters, outputs, samconfig.toml, and names that let several stacks share an account."""
 
 import re
 import tomllib
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.rendering import PROJECT, Stack, Template
 
-PARAMETERS: Final[dict[str, object]] = {
-    "AllomiaApiKeySecretArn": None,
-    "AllomiaBaseUrl": "https://allomia.com",
-    "WebhookBaseUrl": "",
-    "DefaultAssistantId": "",
-    "DefaultPhoneNumberId": "",
-    "WebhookGraceSeconds": 180,
-    "CallDeadlineSeconds": 7200,
-    "MaxWorkers": 5,
-    "RetentionDays": 90,
-    "AlarmEmail": "",
-    "DueShards": 4,
-    "MaxPollsPerSecond": 100,
-    "MaxWebhooksPerSecond": 200,
-    "Environment": "dev",
-    "Architecture": "arm64",
-    "Rollout": "Gradual",
-    "SnapStart": "None",
-    "LocalEndpointUrl": "",
-}
-
-BOUNDS: Final = {
-    "WebhookGraceSeconds": (1, 3600),
-    "CallDeadlineSeconds": (5, 86400),
-    "RetentionDays": (1, 3650),
-    "MaxWorkers": (2, 1000),
-    "DueShards": (1, 16),
-    "MaxPollsPerSecond": (1, 1000),
-    "MaxWebhooksPerSecond": (1, 10000),
-}
-
-CHOICES: Final = {
-    "Environment": ["local", "dev", "staging", "prod"],
-    "Architecture": ["arm64", "x86_64"],
-    "Rollout": ["Gradual", "AtOnce"],
-    "SnapStart": ["None", "PublishedVersions"],
-}
-
 UUID: Final = "0b7f3a52-6a3c-4d5c-9c51-2f1d9f0a7e11"
 SECRET: Final = "arn:aws:secretsmanager:ca-central-1:123456789012:secret:"
+ENVIRONMENTS: Final = ["local", "dev", "staging", "prod"]
 
-ACCEPTED: Final = [
-    ("AllomiaApiKeySecretArn", f"{SECRET}allomia-AbC123"),
-    ("AllomiaApiKeySecretArn", f"{SECRET}team/allomia/key-3afdec"),
-    ("AllomiaBaseUrl", "https://allomia.com"),
-    ("AllomiaBaseUrl", "https://allomia.example/v2"),
-    ("AllomiaBaseUrl", "http://127.0.0.1:8080"),
-    ("AllomiaBaseUrl", "http://localhost:8080/allomia"),
-    ("WebhookBaseUrl", ""),
-    ("WebhookBaseUrl", "https://hooks.clinic.example"),
-    ("WebhookBaseUrl", "http://4f1a2b3c.execute-api.localhost:4566"),
-    ("WebhookBaseUrl", "http://localhost:4566/_aws/execute-api/4f1a2b3c/$default"),
-    ("DefaultAssistantId", ""),
-    ("DefaultAssistantId", UUID),
-    ("DefaultPhoneNumberId", UUID.upper()),
-    ("AlarmEmail", ""),
-    ("AlarmEmail", "on-call@clinic.example"),
-    ("LocalEndpointUrl", ""),
-    ("LocalEndpointUrl", "http://localhost:4566"),
-]
+NUMBERS: Final = {
+    "WebhookGraceSeconds": (180, 1, 3600),
+    "CallDeadlineSeconds": (7200, 5, 86400),
+    "RetentionDays": (90, 1, 3650),
+    "MaxWorkers": (5, 2, 1000),
+    "DueShards": (4, 1, 16),
+    "MaxPollsPerSecond": (100, 1, 1000),
+    "MaxWebhooksPerSecond": (200, 1, 10000),
+}
+"""Default, minimum, maximum."""
 
-REFUSED: Final = [
-    ("AllomiaApiKeySecretArn", ""),
-    ("AllomiaApiKeySecretArn", "the-key-itself"),
-    ("AllomiaApiKeySecretArn", "allomia-AbC123"),
-    ("AllomiaApiKeySecretArn", f"{SECRET}allomia"),
-    ("AllomiaBaseUrl", ""),
-    ("AllomiaBaseUrl", "http://allomia.com"),
-    ("AllomiaBaseUrl", "https://allomia.com/"),
-    ("AllomiaBaseUrl", "https://allomia.com?x=1"),
-    ("AllomiaBaseUrl", "http://localhost.evil.example"),
-    ("WebhookBaseUrl", "http://hooks.clinic.example"),
-    ("WebhookBaseUrl", "https://hooks.clinic.example/"),
-    ("WebhookBaseUrl", "hooks.clinic.example"),
-    ("DefaultAssistantId", "my assistant"),
-    ("DefaultPhoneNumberId", "+15145550100"),
-    ("AlarmEmail", "on-call"),
-    ("LocalEndpointUrl", "http://10.0.0.1:4566"),
-    ("LocalEndpointUrl", "https://dynamodb.ca-central-1.amazonaws.com"),
-]
+CHOICES: Final = {
+    "Environment": ("dev", ENVIRONMENTS),
+    "Architecture": ("arm64", ["arm64", "x86_64"]),
+    "Rollout": ("Gradual", ["Gradual", "AtOnce"]),
+    "SnapStart": ("None", ["None", "PublishedVersions"]),
+}
+"""Default, allowed values."""
 
+TEXTS: Final[dict[str, tuple[str | None, list[str], list[str]]]] = {
+    "AllomiaApiKeySecretArn": (
+        None,
+        [f"{SECRET}allomia-AbC123", f"{SECRET}team/allomia/key-3afdec"],
+        ["", "the-key-itself", "allomia-AbC123", f"{SECRET}allomia"],
+    ),
+    "AllomiaBaseUrl": (
+        "https://allomia.com",
+        ["https://allomia.example/v2", "http://127.0.0.1:8080", "http://localhost:8080/allomia"],
+        ["", "http://allomia.com", "https://allomia.com/", "https://allomia.com?x=1", "http://localhost.evil.example"],
+    ),
+    "WebhookBaseUrl": (
+        "",
+        ["https://hooks.clinic.example", "http://localhost:4566/_aws/execute-api/4f1a2b3c/$default"],
+        ["http://hooks.clinic.example", "https://hooks.clinic.example/", "hooks.clinic.example"],
+    ),
+    "DefaultAssistantId": ("", [UUID], ["my assistant"]),
+    "DefaultPhoneNumberId": ("", [UUID.upper()], ["+15145550100"]),
+    "AlarmEmail": ("", ["on-call@clinic.example"], ["on-call"]),
+    "LocalEndpointUrl": ("", ["http://localhost:4566"], ["http://10.0.0.1:4566", "https://dynamodb.amazonaws.com"]),
+}
+"""Default, other valid values, invalid values."""
+
+API: Final = "https://${HttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}"
 OUTPUTS: Final = {
     "CallQueueUrl": "${CallQueue}",
     "CallQueueArn": "${CallQueue.Arn}",
     "InvalidMessagesQueueUrl": "${InvalidMessagesQueue}",
     "DeadLetterQueueUrl": "${DeadLetterQueue}",
     "CallsTableName": "${CallsTable}",
-    "WebhookUrl": "https://${HttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/webhooks/allomia",
-    "StatusApiUrl": "https://${HttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/calls",
-    "StatusApiArn": ("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/*/GET/calls/*"),
+    "WebhookUrl": f"{API}/webhooks/allomia",
+    "StatusApiUrl": f"{API}/calls",
+    "StatusApiArn": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/*/GET/calls/*",
     "PollerArn": "${Poller}",
     "OutcomeBusName": "${OutcomeBus}",
     "PlaceCallFunctionName": "${PlaceCallFunction}",
@@ -109,148 +75,125 @@ OUTPUTS: Final = {
     "AlarmTopicArn": "${AlarmTopic}",
 }
 
-PHYSICAL_NAMES: Final = {
-    "AWS::CloudWatch::Alarm": "AlarmName",
-    "AWS::CloudWatch::Dashboard": "DashboardName",
-    "AWS::DynamoDB::Table": "TableName",
-    "AWS::Events::EventBus": "Name",
-    "AWS::IAM::Role": "RoleName",
-    "AWS::Lambda::Function": "FunctionName",
-    "AWS::Lambda::LayerVersion": "LayerName",
-    "AWS::Logs::LogGroup": "LogGroupName",
-    "AWS::SNS::Topic": "TopicName",
-    "AWS::SQS::Queue": "QueueName",
-    "AWS::Scheduler::Schedule": "Name",
-    "AWS::SecretsManager::Secret": "Name",
-    "AWS::StepFunctions::StateMachine": "StateMachineName",
-}
 
-# These types own no physical name that could collide: they hang on another resource, or AWS gives them an id.
-NAMELESS: Final = {
-    "AWS::ApiGatewayV2::Api",
-    "AWS::ApiGatewayV2::Stage",
-    "AWS::Lambda::Alias",
-    "AWS::Lambda::EventSourceMapping",
-    "AWS::Lambda::Permission",
-    "AWS::Lambda::Version",
-    "AWS::SNS::Subscription",
-    "AWS::SQS::QueuePolicy",
-}
-
-
-def test_the_parameters_and_their_defaults(written: Template) -> None:
-    assert {name: each.get("Default") for name, each in written["Parameters"].items()} == PARAMETERS
-
-
-def test_the_bounds_of_numbers(written: Template) -> None:
-    numbers = {name: each for name, each in written["Parameters"].items() if each["Type"] == "Number"}
-    assert {name: (each["MinValue"], each["MaxValue"]) for name, each in numbers.items()} == BOUNDS
-
-
-def test_the_choices(written: Template) -> None:
-    with_choices = {
-        name: each["AllowedValues"] for name, each in written["Parameters"].items() if "AllowedValues" in each
-    }
-    assert with_choices == CHOICES
-
-
-def test_every_other_text_has_a_pattern_that_its_default_meets(written: Template) -> None:
-    for name, each in written["Parameters"].items():
-        if each["Type"] == "String" and name not in CHOICES:
-            assert "ConstraintDescription" in each, name
-            assert re.fullmatch(each["AllowedPattern"], each.get("Default", f"{SECRET}allomia-AbC123")), name
-
-
-@pytest.mark.parametrize(("parameter", "value"), ACCEPTED)
-def test_a_good_value_is_accepted(written: Template, parameter: str, value: str) -> None:
-    assert re.fullmatch(written["Parameters"][parameter]["AllowedPattern"], value)
-
-
-@pytest.mark.parametrize(("parameter", "value"), REFUSED)
-def test_a_bad_value_is_refused(written: Template, parameter: str, value: str) -> None:
-    assert not re.fullmatch(written["Parameters"][parameter]["AllowedPattern"], value)
-
-
-def test_every_parameter_is_described_and_has_its_place_in_the_console(written: Template) -> None:
+def test_the_parameters(written: Template) -> None:
+    parameters = written["Parameters"]
     groups = written["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
-    assert sorted(name for group in groups for name in group["Parameters"]) == sorted(PARAMETERS)
-    assert all(each["Description"] for each in written["Parameters"].values())
 
-
-def test_a_local_endpoint_is_for_the_local_environment_alone(written: Template) -> None:
-    assert written["Rules"]["LocalEndpointOnlyLocally"]["RuleCondition"] == {
-        "Fn::Not": [{"Fn::Equals": [{"Ref": "Environment"}, "local"]}]
+    assert {
+        name: (each.get("Default"), each["MinValue"], each["MaxValue"])
+        for name, each in parameters.items()
+        if each["Type"] == "Number"
+    } == NUMBERS
+    choices = {
+        name: (each["Default"], each["AllowedValues"]) for name, each in parameters.items() if "AllowedValues" in each
     }
-    (assertion,) = written["Rules"]["LocalEndpointOnlyLocally"]["Assertions"]
-    assert assertion["Assert"] == {"Fn::Equals": [{"Ref": "LocalEndpointUrl"}, ""]}
+    assert choices == CHOICES
+    assert parameters.keys() == NUMBERS.keys() | CHOICES.keys() | TEXTS.keys()
+    # Each has a description and a group in the console
+    assert all(each["Description"] for each in parameters.values())
+    assert sorted(name for group in groups for name in group["Parameters"]) == sorted(parameters)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_pattern_of_a_parameter(written: Template, name: str) -> None:
+    default, valid, invalid = TEXTS[name]
+    parameter = written["Parameters"][name]
+
+    assert parameter.get("Default") == default
+    assert parameter["ConstraintDescription"]
+    for value in (*valid, default or valid[0], *([""] if default == "" else [])):
+        assert re.fullmatch(parameter["AllowedPattern"], value), value
+    for value in invalid:
+        assert not re.fullmatch(parameter["AllowedPattern"], value), value
+
+
+def test_only_a_local_environment_accepts_a_local_endpoint(written: Template) -> None:
+    rule = written["Rules"]["LocalEndpointOnlyLocally"]
+
+    assert rule["RuleCondition"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Environment"}, "local"]}]}
+    assert [each["Assert"] for each in rule["Assertions"]] == [{"Fn::Equals": [{"Ref": "LocalEndpointUrl"}, ""]}]
 
 
 def test_the_outputs(stack: Stack) -> None:
     assert {name: output["Value"] for name, output in stack.outputs.items()} == OUTPUTS
     assert all(output["Description"] for output in stack.outputs.values())
+    # The ARN in a client's policy is the one for which the route invokes its function
+    assert OUTPUTS["StatusApiArn"] in [each["SourceArn"] for _, each in stack.of_type("AWS::Lambda::Permission")]
 
 
-def test_webhooks_come_to_the_domain_that_was_given(stack_of: StackOf) -> None:
-    stack = stack_of(WebhookBaseUrl="https://hooks.clinic.example")
-    variables = stack.properties("PlaceCallFunction")["Environment"]["Variables"]
+@pytest.mark.parametrize("base", ["", "https://hooks.clinic.example"])
+def test_a_custom_domain_is_for_webhooks_only(stack_of: StackOf, base: str) -> None:
+    stack = stack_of(WebhookBaseUrl=base)
+    url = stack.outputs["WebhookUrl"]["Value"]
 
-    assert stack.outputs["WebhookUrl"]["Value"] == "https://hooks.clinic.example/webhooks/allomia"
-    assert variables["WEBHOOK_URL"] == stack.outputs["WebhookUrl"]["Value"]
-
-
-def test_without_a_domain_webhooks_come_to_the_stacks_own_address(stack: Stack) -> None:
-    variables = stack.properties("PlaceCallFunction")["Environment"]["Variables"]
-    assert variables["WEBHOOK_URL"] == stack.outputs["WebhookUrl"]["Value"]
-
-
-def test_what_may_be_read_is_what_the_routes_function_may_be_invoked_for(stack: Stack) -> None:
-    arns = [permission["SourceArn"] for _, permission in stack.of_type("AWS::Lambda::Permission")]
-
-    assert stack.outputs["StatusApiArn"]["Value"] in arns
-
-
-def test_the_status_api_is_at_its_own_address_whatever_is_in_front_of_the_webhook(stack_of: StackOf) -> None:
-    stack = stack_of(WebhookBaseUrl="https://hooks.clinic.example")
-
+    assert url == f"{base or API}/webhooks/allomia"
+    assert stack.variables("PlaceCallFunction")["WEBHOOK_URL"] == url
     assert stack.outputs["StatusApiUrl"]["Value"] == OUTPUTS["StatusApiUrl"]
 
 
-def test_names_that_must_be_given_carry_the_stacks_name(stack: Stack) -> None:
+def test_every_explicit_name_contains_the_stacks_name(stack: Stack) -> None:
     for logical_id, resource in stack.resources.items():
-        if resource["Type"] not in NAMELESS:
-            name = resource["Properties"].get(PHYSICAL_NAMES[resource["Type"]])
-            assert name is None or "${AWS::StackName}" in name, logical_id
+        kind = resource["Type"].rpartition("::")[2].removesuffix("Version")
+        # These have a name within their function or API
+        if kind not in {"Alias", "Stage"}:
+            for key in ("Name", f"{kind}Name"):
+                assert "${AWS::StackName}" in resource["Properties"].get(key, "${AWS::StackName}"), logical_id
 
 
-def test_no_secret_stands_in_the_template(stack: Stack) -> None:
+def test_the_template_contains_no_secret(stack: Stack) -> None:
     ((_, secret),) = stack.of_type("AWS::SecretsManager::Secret")
     assert secret["GenerateSecretString"] == {"PasswordLength": 64, "ExcludePunctuation": True}
     assert "SecretString" not in secret
-    for _, function in stack.of_type("AWS::Lambda::Function"):
-        for name, value in function["Environment"]["Variables"].items():
+    for function, _ in stack.of_type("AWS::Lambda::Function"):
+        for name, value in stack.variables(function).items():
             if re.search("KEY|SECRET|TOKEN|PASSWORD", name):
                 assert name.endswith("_SECRET_ARN")
                 assert value in {"${AllomiaApiKeySecretArn}", "${SigningSecret.Id}"}
 
 
-@pytest.mark.parametrize("environment", CHOICES["Environment"])
-def test_each_environment_has_its_deploy_settings(environment: str) -> None:
-    settings = tomllib.loads((PROJECT / "samconfig.toml").read_text())[environment]
-    deploy = settings["deploy"]["parameters"]
-
-    assert settings["global"]["parameters"]["stack_name"] == f"allomia-outbound-calls-{environment}"
-    assert settings["build"]["parameters"] == {"cached": True, "parallel": True}
-    assert deploy["parameter_overrides"] == [f"Environment={environment}"]
-    assert deploy["capabilities"] == "CAPABILITY_IAM"
-    assert deploy["resolve_s3"] is True
-    assert deploy.get("confirm_changeset", False) is (environment == "prod")
+DEPLOYED: Final = (
+    *("template.yaml", "samconfig.toml", "statemachines/poller.asl.json", ".github/aws/deploy-role.yaml"),
+    *("examples/upstream.yaml", "docs/operate/operator-policy.json"),
+)
 
 
-def test_a_deploy_without_an_environment_is_one_to_dev() -> None:
-    settings = tomllib.loads((PROJECT / "samconfig.toml").read_text())
-    assert settings["default"]["global"] == settings["dev"]["global"]
-    assert settings["default"]["deploy"] == settings["dev"]["deploy"]
+@pytest.mark.parametrize("path", DEPLOYED)
+def test_nothing_that_is_deployed_names_a_partition_or_an_account(path: str) -> None:
+    """GovCloud and China are partitions of their own, with other ARNs."""
+    assert not re.search(r"arn:aws:|\b[0-9]{12}\b", (PROJECT / path).read_text())
 
 
-def test_the_deploy_settings_name_no_account() -> None:
-    assert not re.search(r"[0-9]{12}", (PROJECT / "samconfig.toml").read_text())
+@pytest.fixture(scope="module")
+def samconfig() -> dict[str, Any]:
+    return tomllib.loads((PROJECT / "samconfig.toml").read_text())
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_each_environment_has_its_deploy_settings(samconfig: dict[str, Any], environment: str) -> None:
+    name = f"allomia-outbound-calls-{environment}"
+
+    assert samconfig[environment]["global"]["parameters"] == {"stack_name": name}
+    assert samconfig[environment]["build"]["parameters"] == {"cached": True, "parallel": True}
+    assert samconfig[environment]["deploy"]["parameters"] == {
+        "capabilities": "CAPABILITY_IAM",
+        "resolve_s3": True,
+        "s3_prefix": name,
+        "fail_on_empty_changeset": False,
+        "parameter_overrides": [f"Environment={environment}"],
+        **({"confirm_changeset": True} if environment == "prod" else {}),
+    }
+
+
+def test_a_deploy_without_an_environment_goes_to_dev(samconfig: dict[str, Any]) -> None:
+    assert samconfig["default"]["global"] == samconfig["dev"]["global"]
+    assert samconfig["default"]["deploy"] == samconfig["dev"]["deploy"]
+
+
+@pytest.mark.parametrize("command", ["local_invoke", "local_start_api"])
+def test_sam_local_reads_the_files_that_make_local_writes(samconfig: dict[str, Any], command: str) -> None:
+    settings = samconfig["default"][command]["parameters"]
+    files = settings["env_vars"], settings["parameter_overrides"].removeprefix("file://")
+
+    assert files == ("events/env.json", "events/parameters.yaml")
+    assert {f"/{file}" for file in files} <= set((PROJECT / ".gitignore").read_text().splitlines())

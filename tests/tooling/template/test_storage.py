@@ -1,4 +1,4 @@
-"""What keeps messages, records and secrets: encryption, retention, protection."""
+"""Encryption, retention and protection of messages, records and logs."""
 
 from typing import Final
 
@@ -18,27 +18,19 @@ def test_every_queue_is_encrypted(stack: Stack) -> None:
     assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
 
 
-@pytest.mark.parametrize("queue", ["DeadLetterQueue", "InvalidMessagesQueue", "FailedOutcomesQueue"])
-def test_what_waits_for_a_person_waits_as_long_as_sqs_keeps_it(stack: Stack, queue: str) -> None:
-    assert stack.properties(queue)["MessageRetentionPeriod"] == 14 * DAYS
-
-
-def test_a_dead_letter_has_most_of_its_time_left(stack: Stack) -> None:
-    """A standard queue's message keeps its age when it becomes a dead letter."""
+def test_messages_that_need_a_person_are_kept_for_the_longest_time_that_sqs_allows(stack: Stack) -> None:
+    for queue in ("DeadLetterQueue", "InvalidMessagesQueue", "FailedOutcomesQueue"):
+        assert stack.properties(queue)["MessageRetentionPeriod"] == 14 * DAYS, queue
+    # A message keeps its age when it becomes a dead letter
     assert stack.properties("CallQueue")["MessageRetentionPeriod"] <= 4 * DAYS
 
 
-def test_the_fifth_failure_makes_a_dead_letter(stack: Stack) -> None:
-    assert stack.properties("CallQueue")["RedrivePolicy"] == {
-        "deadLetterTargetArn": "${DeadLetterQueue.Arn}",
-        "maxReceiveCount": 5,
-    }
+def test_a_message_that_fails_five_times_becomes_a_dead_letter(stack: Stack) -> None:
+    queue = stack.properties("CallQueue")
 
-
-def test_a_message_stays_hidden_for_six_times_the_functions_timeout(stack: Stack) -> None:
-    """docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
-    timeout = stack.properties("PlaceCallFunction")["Timeout"]
-    assert stack.properties("CallQueue")["VisibilityTimeout"] >= 6 * timeout
+    assert queue["RedrivePolicy"] == {"deadLetterTargetArn": "${DeadLetterQueue.Arn}", "maxReceiveCount": 5}
+    # docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    assert queue["VisibilityTimeout"] >= 6 * stack.properties("PlaceCallFunction")["Timeout"]
 
 
 def test_the_keys_of_the_calls_table(stack: Stack) -> None:
@@ -66,41 +58,29 @@ def test_the_keys_of_the_calls_table(stack: Stack) -> None:
     }
 
 
-def test_the_calls_table_is_encrypted_restorable_and_forgets(stack: Stack) -> None:
+def test_the_calls_table_is_encrypted_restorable_and_expires_records(stack: Stack) -> None:
     table = stack.properties("CallsTable")
 
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
-
-
-def test_the_stream_carries_the_new_record_only(stack: Stack) -> None:
-    assert stack.properties("CallsTable")["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
-
-
-def test_the_calls_of_prod_outlive_their_stack(stack_of: StackOf) -> None:
-    table = stack_of(Environment="prod").resources["CallsTable"]
-
-    assert table["Properties"]["DeletionProtectionEnabled"] is True
-    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
-
-
-@pytest.mark.parametrize("environment", ["local", "dev", "staging"])
-def test_the_calls_of_other_environments_go_with_their_stack(stack_of: StackOf, environment: str) -> None:
-    table = stack_of(Environment=environment).resources["CallsTable"]
-
-    assert table["Properties"]["DeletionProtectionEnabled"] is False
-    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Delete", "Delete")
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 
 @pytest.mark.parametrize(("environment", "days"), LOG_DAYS.items())
-def test_logs_are_kept_for_a_time_that_fits_the_environment(stack_of: StackOf, environment: str, days: int) -> None:
-    groups = dict(stack_of(Environment=environment).of_type("AWS::Logs::LogGroup"))
-    assert {group["RetentionInDays"] for group in groups.values()} == {days}
+def test_the_environment_decides_on_protection_and_log_retention(
+    stack_of: StackOf, environment: str, days: int
+) -> None:
+    stack = stack_of(Environment=environment)
+    table, protected = stack.resources["CallsTable"], environment == "prod"
+
+    assert table["Properties"]["DeletionProtectionEnabled"] is protected
+    assert {table["DeletionPolicy"], table["UpdateReplacePolicy"]} == {"Retain" if protected else "Delete"}
+    assert {group["RetentionInDays"] for _, group in stack.of_type("AWS::Logs::LogGroup")} == {days}
 
 
-def test_everything_that_logs_has_a_log_group_of_its_own(stack: Stack) -> None:
+def test_every_log_has_its_own_group(stack: Stack) -> None:
     used = [function["LoggingConfig"]["LogGroup"] for _, function in stack.of_type("AWS::Lambda::Function")]
     used += [stage["AccessLogSettings"]["DestinationArn"] for _, stage in stack.of_type("AWS::ApiGatewayV2::Stage")]
     used += [

@@ -1,4 +1,4 @@
-"""Before anything is sent, it is known of every row what will become of it; and no row is ever two calls."""
+"""Every row is checked before anything is sent, and no row is ever two calls."""
 
 import json
 from collections.abc import Mapping
@@ -6,38 +6,38 @@ from typing import Any
 
 import pytest
 
-from calls.masking import masked, unmasked
-from calls.preflight import Naming, Preflight, Prepared, look_over
-from calls.requests_file import Row
-from outbound_calls.contracts import AttemptKey, CallRequest, InvalidInput
-from outbound_calls.lifecycle import Status
+from calls.operations.masking import masked, unmasked
+from calls.operations.preflight import CheckedRow, Preflight, RowIds, check_rows
+from calls.operations.requests_file import Row
+from outbound_calls.contracts.messages import CallRequestMessage
+from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.wire import InvalidInput
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.use_cases.place import Defaults
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
 
 NUMBER = "+15005550100"
-NAMING = Naming("arn:aws:cloudformation:ca-central-1:123456789012:stack/outbound/3f2a")
-
-
-def completed(request: CallRequest) -> CallRequest:
-    return request.completed(ASSISTANT_ID, PHONE_NUMBER_ID)
+IDS = RowIds("arn:aws:cloudformation:ca-central-1:123456789012:stack/outbound/3f2a")
+DEFAULTS = Defaults(ASSISTANT_ID, PHONE_NUMBER_ID)
 
 
 def row(number: int, **fields: Any) -> Row:
     return Row(number, json.dumps({"phoneNumber": NUMBER} | fields))
 
 
-def looked_over(
-    *rows: Row, naming: Naming = NAMING, known: Mapping[str, Status] | None = None
-) -> tuple[Preflight, list[Prepared]]:
-    there = {AttemptKey(request_id=name, attempt=1): status for name, status in (known or {}).items()}
-    return look_over(rows, naming, completed, lambda keys: {key: there[key] for key in keys if key in there}, masked)
+def check(
+    *rows: Row, ids: RowIds = IDS, defaults: Defaults = DEFAULTS, known: Mapping[str, Status] | None = None
+) -> tuple[Preflight, list[CheckedRow]]:
+    statuses = {AttemptKey(RequestKey(name), 1): status for name, status in (known or {}).items()}
+    return check_rows(rows, ids, defaults, lambda keys: {key: statuses[key] for key in keys if key in statuses}, masked)
 
 
-def ids(prepared: list[Prepared]) -> list[str]:
-    return [each.key.request_id for each in prepared]
+def request_ids(rows: list[CheckedRow]) -> list[str]:
+    return [each.request_id for each in rows]
 
 
-def test_every_row_is_accounted_for_once() -> None:
-    preflight, prepared = looked_over(
+def test_every_row_is_counted_once() -> None:
+    preflight, to_send = check(
         row(2, requestId="new"),
         row(3, requestId="new"),
         row(4, requestId="old"),
@@ -45,62 +45,65 @@ def test_every_row_is_accounted_for_once() -> None:
         known={"old": Status.COMPLETED},
     )
 
-    assert ids(prepared) == ["new"]
-    assert preflight.rows == 4
-    assert preflight.to_send == 1
-    assert [(each.row, each.same_as_row) for each in preflight.repeated] == [(3, 2)]
-    assert [(each.row, each.status) for each in preflight.already_there] == [(4, Status.COMPLETED)]
-    assert [(each.row, each.field) for each in preflight.refused] == [(5, "phoneNumber")]
+    assert request_ids(to_send) == ["new"]
+    assert (preflight.rows, preflight.to_send) == (4, 1)
+    assert [(each.row, each.same_as_row) for each in preflight.duplicate] == [(3, 2)]
+    assert [(each.row, each.status) for each in preflight.known] == [(4, Status.COMPLETED)]
+    assert [(each.row, each.field) for each in preflight.invalid] == [(5, "phoneNumber")]
 
 
-def test_a_refusal_says_the_contracts_rule_and_nothing_of_the_row() -> None:
-    preflight, _ = looked_over(row(2, phoneNumber="5145550199"), row(3, ada="x"), row(4, customerName=""))
+# Invalid rows.
 
-    assert preflight.refused[0].rule == CallRequest.model_fields["phone_number"].description
-    assert [each.field for each in preflight.refused] == ["phoneNumber", "unknown field", "customerName"]
+
+def test_an_invalid_row_is_reported_with_the_rule_and_without_its_content() -> None:
+    preflight, _ = check(row(2, phoneNumber="5145550199"), row(3, ada="x"), row(4, customerName=""))
+
+    assert preflight.invalid[0].rule == CallRequestMessage.model_fields["phone_number"].description
+    assert [each.field for each in preflight.invalid] == ["phoneNumber", "unknown field", "customerName"]
     assert "0199" not in preflight.model_dump_json()
 
 
-def test_a_row_that_names_no_assistant_is_refused_where_the_stack_has_none() -> None:
-    def without_default(request: CallRequest) -> CallRequest:
-        return request.completed(None, PHONE_NUMBER_ID)
+@pytest.mark.parametrize(
+    ("invalid", "field"),
+    [
+        (Row(2, '{"dispatch": {"requestId": "a", "attempt": 1}, "timesParked": 1}'), "dispatch"),
+        (Row(2, "", InvalidInput("row", "as many cells as the header: 2")), "row"),
+        (row(2, organization="another"), "organization"),
+        (Row(2, "not JSON"), "body"),
+    ],
+)
+def test_a_row_that_is_no_request_of_this_stack_is_invalid(invalid: Row, field: str) -> None:
+    preflight, to_send = check(invalid)
 
-    preflight, prepared = look_over([row(2)], NAMING, without_default, lambda _keys: {}, masked)
-
-    assert prepared == []
-    assert preflight.refused[0].field == "assistantId"
-
-
-def test_the_pollers_own_message_is_no_request() -> None:
-    preflight, _ = looked_over(Row(1, '{"release": {"requestId": "a", "attempt": 1}}'))
-
-    assert preflight.refused[0].field == "release"
-
-
-def test_a_fault_of_the_row_is_told() -> None:
-    preflight, _ = looked_over(Row(2, "", InvalidInput("row", "as many cells as the head has: 2")))
-
-    assert (preflight.refused[0].row, preflight.refused[0].field) == (2, "row")
+    assert to_send == []
+    assert [(each.row, each.field) for each in preflight.invalid] == [(2, field)]
 
 
-def test_rows_that_say_different_things_under_one_id_are_all_refused() -> None:
-    preflight, prepared = looked_over(
+def test_a_row_without_an_assistant_is_invalid_if_the_stack_has_no_default() -> None:
+    preflight, to_send = check(row(2), defaults=Defaults(None, PHONE_NUMBER_ID))
+
+    assert to_send == []
+    assert preflight.invalid[0].field == "assistantId"
+
+
+def test_rows_with_one_id_and_different_content_are_all_invalid() -> None:
+    preflight, to_send = check(
         row(2, requestId="a", customerName="Ada"), row(3, requestId="a", customerName="Eve"), row(4, requestId="b")
     )
 
-    assert ids(prepared) == ["b"]
-    assert [(each.row, each.field) for each in preflight.refused] == [(2, "requestId"), (3, "requestId")]
+    assert request_ids(to_send) == ["b"]
+    assert [(each.row, each.field) for each in preflight.invalid] == [(2, "requestId"), (3, "requestId")]
 
 
-# Ids that follow from what a row says.
+# Derived ids.
 
 
-def test_the_same_row_has_the_same_id_wherever_it_stands_and_whatever_the_others_say() -> None:
-    _, first = looked_over(row(2, customerName="Ada"), row(3, customerName="Evee"))
-    _, mended = looked_over(row(2, customerName="Eve"), row(3), row(4, customerName="Ada"))
+def test_an_equal_row_gets_the_same_id_in_any_file() -> None:
+    _, first = check(row(2, customerName="Ada"), row(3, customerName="Evee"))
+    _, fixed = check(row(2, customerName="Eve"), row(3), row(4, customerName="Ada"))
 
-    assert first[0].key == mended[2].key
-    assert len({*ids(first), *ids(mended)}) == 4
+    assert first[0].key == fixed[2].key
+    assert len({*request_ids(first), *request_ids(fixed)}) == 4
 
 
 @pytest.mark.parametrize(
@@ -112,70 +115,67 @@ def test_the_same_row_has_the_same_id_wherever_it_stands_and_whatever_the_others
         {"metadata": {"visit": "V2"}},
         {"assistantId": ASSISTANT_ID},
         {"phoneNumberId": PHONE_NUMBER_ID},
+        {"batch": "december"},
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_row_that_says_something_else_is_another_call(change: dict[str, Any]) -> None:
-    _, prepared = looked_over(row(2), row(3, **change))
+def test_a_changed_row_is_another_call(change: dict[str, Any]) -> None:
+    _, to_send = check(row(2), row(3, **change))
 
-    assert len(set(ids(prepared))) == 2
-
-
-def test_a_row_that_is_repeated_word_for_word_is_one_call() -> None:
-    preflight, prepared = looked_over(row(2), Row(3, json.dumps({"phoneNumber": NUMBER}, indent=1)))
-
-    assert len(prepared) == 1
-    assert [each.row for each in preflight.repeated] == [3]
-    assert preflight.ids_from_rows == 2
+    assert len(set(request_ids(to_send))) == 2
 
 
-def test_a_batch_has_ids_of_its_own_and_so_has_a_stack() -> None:
+def test_a_duplicate_row_is_sent_once() -> None:
+    preflight, to_send = check(row(2), Row(3, json.dumps({"phoneNumber": NUMBER}, indent=1)))
+
+    assert len(to_send) == 1
+    assert [each.row for each in preflight.duplicate] == [3]
+    assert preflight.derived_ids == 2
+
+
+def test_another_batch_or_stack_gives_another_id() -> None:
     (one,), (batch,), (stack,) = (
-        looked_over(row(2), naming=naming)[1]
-        for naming in (NAMING, Naming(NAMING.stack_arn, "december"), Naming("arn:another"))
+        check(row(2), ids=ids)[1] for ids in (IDS, RowIds(IDS.stack_arn, "december"), RowIds("arn:another"))
     )
 
     assert len({one.key, batch.key, stack.key}) == 3
 
 
-def test_a_rows_id_is_one_that_the_contract_takes_and_does_not_tell_the_number() -> None:
-    _, (prepared,) = looked_over(row(2))
+def test_a_derived_id_does_not_reveal_the_number() -> None:
+    _, (checked,) = check(row(2))
 
-    assert prepared.key.request_id.startswith("row-")
-    assert NUMBER.strip("+") not in prepared.key.request_id
-    # Without the stack's ARN, nobody finds the number by trying all of them.
-    assert Naming("").id_of(CallRequest(phone_number=NUMBER)) != prepared.key.request_id
-
-
-def test_ids_do_not_change_from_one_version_of_this_command_to_the_next() -> None:
-    # If this fails, whoever runs yesterday's file again today calls everybody twice.
-    request = CallRequest(phone_number=NUMBER, customer_name="Zoë", dynamic_variables={"b": "2", "a": "1"})
-
-    assert Naming("arn:stack", "x").id_of(request) == "row-2d15522287c658438bf10087"
+    assert checked.request_id.startswith("row-")
+    assert NUMBER.strip("+") not in checked.request_id
+    # Without the stack's ARN, trying all numbers does not find this one.
+    assert RowIds("").derive(CallRequestMessage(phone_number=NUMBER)) != checked.request_id
 
 
-def test_a_requests_own_id_is_what_it_goes_by() -> None:
-    preflight, prepared = looked_over(row(2, requestId="mine"))
+def test_derived_ids_stay_the_same_in_every_version() -> None:
+    # If this fails, running yesterday's file again today calls everyone twice.
+    request = CallRequestMessage(phone_number=NUMBER, customer_name="Zoë", dynamic_variables={"b": "2", "a": "1"})
 
-    assert ids(prepared) == ["mine"]
-    assert preflight.ids_from_rows == 0
-
-
-# The warning.
+    assert RowIds("arn:stack", "x").derive(request) == "row-2d15522287c658438bf10087"
 
 
-def test_rows_that_would_call_one_number_about_the_same_thing_are_pointed_out() -> None:
+def test_a_row_keeps_its_own_id() -> None:
+    preflight, to_send = check(row(2, requestId="mine"))
+
+    assert request_ids(to_send) == ["mine"]
+    assert preflight.derived_ids == 0
+
+
+# Warnings and masking.
+
+
+def test_rows_with_the_same_number_and_variables_are_pointed_out() -> None:
     variables = {"dynamicVariables": {"date": "2026-12-01"}}
-    preflight, prepared = looked_over(
+    preflight, to_send = check(
         row(2, requestId="a", **variables), row(3, requestId="b", **variables), row(4, requestId="c")
     )
 
-    assert len(prepared) == 3
-    assert [each.rows for each in preflight.alike] == [[2, 3]]
-    assert preflight.alike[0].phone_number == "+1500•••••00"
-
-
-# Numbers as they are shown.
+    assert len(to_send) == 3
+    assert [each.rows for each in preflight.similar] == [[2, 3]]
+    assert preflight.similar[0].phone_number == "+1500•••••00"
 
 
 @pytest.mark.parametrize(
@@ -188,6 +188,6 @@ def test_rows_that_would_call_one_number_about_the_same_thing_are_pointed_out() 
         ("", "•••"),
     ],
 )
-def test_a_number_is_shown_without_its_middle(number: str, shown: str) -> None:
+def test_the_middle_of_a_number_is_masked(number: str, shown: str) -> None:
     assert masked(number) == shown
     assert unmasked(number) == number

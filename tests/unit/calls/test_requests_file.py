@@ -1,12 +1,12 @@
-"""A file is read as spreadsheets write it, and nothing in it is guessed at or repeated."""
+"""Files are read as spreadsheets write them. Nothing is guessed, and no error repeats their content."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from calls.requests_file import COLUMNS, Row, UnreadableFile, read_rows
-from outbound_calls.contracts import CallRequest
+from calls.operations.requests_file import COLUMNS, Row, UnreadableFile, read_rows
+from outbound_calls.contracts.messages import CallRequestMessage
 
 
 def rows_of(folder: Path, content: str | bytes, name: str = "calls.csv") -> list[Row]:
@@ -19,7 +19,7 @@ def messages(rows: list[Row]) -> list[object]:
     return [json.loads(row.message) for row in rows]
 
 
-def test_a_row_becomes_the_message_that_it_asks_for(tmp_path: Path) -> None:
+def test_a_row_becomes_a_message(tmp_path: Path) -> None:
     rows = rows_of(
         tmp_path,
         "requestId,phoneNumber,customerName,dynamicVariables.date,dynamicVariables.time,metadata.visit\n"
@@ -38,12 +38,12 @@ def test_a_row_becomes_the_message_that_it_asks_for(tmp_path: Path) -> None:
 
 
 def test_every_field_of_a_request_has_a_column() -> None:
-    fields = {str(field.alias) for field in CallRequest.model_fields.values()}
+    fields = {str(field.alias) for field in CallRequestMessage.model_fields.values()}
 
     assert {column.partition(".")[0] for column in COLUMNS} == fields
 
 
-def test_an_empty_cell_is_a_field_that_is_not_there(tmp_path: Path) -> None:
+def test_an_empty_cell_is_an_absent_field(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, "phoneNumber,customerName,metadata.visit\n+15005550100,,\n")
 
     assert messages(rows) == [{"phoneNumber": "+15005550100"}]
@@ -59,11 +59,11 @@ def test_an_empty_cell_is_a_field_that_is_not_there(tmp_path: Path) -> None:
     ],
     ids=["byte order mark and CRLF", "semicolons", "tabs", "blank rows"],
 )
-def test_spreadsheets_write_csv_in_many_ways(tmp_path: Path, content: str | bytes) -> None:
+def test_all_usual_csv_formats_are_read(tmp_path: Path, content: str | bytes) -> None:
     assert messages(rows_of(tmp_path, content)) == [{"phoneNumber": "+15005550100", "customerName": "Zoë"}]
 
 
-def test_quotes_may_hold_newlines_and_a_row_keeps_its_number(tmp_path: Path) -> None:
+def test_quoted_cells_may_contain_newlines(tmp_path: Path) -> None:
     content = 'phoneNumber,dynamicVariables.note\n+15005550100,"first\nsecond, and ""third"""\n+15005550101,x\n'
 
     rows = rows_of(tmp_path, content)
@@ -73,50 +73,50 @@ def test_quotes_may_hold_newlines_and_a_row_keeps_its_number(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "error"),
     [
         ("phoneNumber,surname\n+15005550100,Ada\n", "column 2"),
         ("phoneNumber,metadata\n+15005550100,Ada\n", "column 2"),
         ("phoneNumber,metadata.\n+15005550100,Ada\n", "column 2"),
         ("phoneNumber,callbackUrl\n+15005550100,x\n", "column 2"),
-        ("phoneNumber,phoneNumber\n+15005550100,+15005550101\n", "column 2 stands there twice"),
+        ("phoneNumber,phoneNumber\n+15005550100,+15005550101\n", "column 2 is a duplicate"),
         ("customerName\nAda\n", "no column phoneNumber"),
         ("", "no column phoneNumber"),
         ('phoneNumber,customerName\n+15005550100,"Ada\n', "quotes"),
-        ("phoneNumber\n+15005550100\n".encode("utf-16"), "not UTF-8"),
+        ("phoneNumber\n+15005550100\n".encode("utf-16"), "isn't UTF-8"),
     ],
 )
-def test_a_file_that_is_not_understood_is_refused_whole(tmp_path: Path, content: str | bytes, says: str) -> None:
-    with pytest.raises(UnreadableFile, match=says):
+def test_an_unreadable_file_is_an_error(tmp_path: Path, content: str | bytes, error: str) -> None:
+    with pytest.raises(UnreadableFile, match=error):
         rows_of(tmp_path, content)
 
 
-def test_a_file_without_a_head_is_refused_without_a_word_of_it(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableFile) as refusal:
+def test_the_error_for_a_missing_header_repeats_no_content(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile) as error:
         rows_of(tmp_path, "+15005550100,Ada Lovelace\n")
 
-    assert "555" not in str(refusal.value)
-    assert "Ada" not in str(refusal.value)
+    assert "555" not in str(error.value)
+    assert "Ada" not in str(error.value)
 
 
-def test_a_row_with_a_cell_too_many_or_too_few_is_refused_and_not_shifted(tmp_path: Path) -> None:
+def test_a_row_with_too_many_or_too_few_cells_is_an_error(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, "phoneNumber,customerName\n+15005550100\n+15005550101,Ada,more\n+15005550102,Eve\n")
 
-    assert [row.fault is not None for row in rows] == [True, True, False]
+    assert [row.error is not None for row in rows] == [True, True, False]
 
 
-def test_json_lines_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_json_lines_are_messages_as_they_are(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, '{"phoneNumber": "+15005550100"}\n\nnot JSON\n', "calls.jsonl")
 
     assert rows == [Row(1, '{"phoneNumber": "+15005550100"}'), Row(3, "not JSON")]
 
 
 @pytest.mark.parametrize("name", ["calls.xlsx", "calls"])
-def test_other_files_are_refused(tmp_path: Path, name: str) -> None:
+def test_other_file_types_are_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnreadableFile, match=r"\.csv, \.jsonl"):
         rows_of(tmp_path, "", name)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="No such file"):
         read_rows(tmp_path / "calls.csv")

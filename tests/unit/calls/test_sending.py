@@ -1,4 +1,4 @@
-"""Of every message it is known whether SQS has taken it."""
+"""For every message it is known whether SQS confirmed it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from calls.sending import NOT_TRIED, Sender
+from calls.operations.sending import NOT_TRIED, Sender
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Queue:
-    """Answers as SQS does to SendMessageBatch; `fate` says of a body why it is not taken, and whose fault that is."""
+    """Answers SendMessageBatch as SQS does. `failure` returns a code and whether the sender is at fault, or None."""
 
-    fate: Callable[[str, int], tuple[str, bool] | None] = lambda _body, _tries: None
+    failure: Callable[[str, int], tuple[str, bool] | None] = lambda _body, _tries: None
     raises: Callable[[int], Exception | None] = lambda _request: None
-    taken: list[str] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
     batches: list[list[str]] = field(default_factory=list)
 
     def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
@@ -34,34 +34,34 @@ class Queue:
         for entry in Entries:
             body = entry["MessageBody"]
             tries = sum(batch.count(body) for batch in self.batches)
-            if fault := self.fate(body, tries):
-                answer["Failed"].append({"Id": entry["Id"], "Code": fault[0], "SenderFault": fault[1]})
+            if failed := self.failure(body, tries):
+                answer["Failed"].append({"Id": entry["Id"], "Code": failed[0], "SenderFault": failed[1]})
             else:
-                self.taken.append(body)
+                self.accepted.append(body)
                 answer["Successful"].append({"Id": entry["Id"], "MessageId": "m"})
         return answer
 
 
 def send(queue: Queue, bodies: list[str]) -> tuple[dict[int, str], list[int], list[float]]:
-    told: list[int] = []
+    confirmed: list[int] = []
     slept: list[float] = []
     sender = Sender(cast("SQSClient", queue), "https://queue", slept.append)
-    return sender.send(bodies, told.append), told, slept
+    return sender.send(bodies, confirmed.append), confirmed, slept
 
 
-def test_all_are_sent_ten_at_a_time() -> None:
+def test_messages_are_sent_ten_at_a_time() -> None:
     queue = Queue()
     bodies = [f"message {number}" for number in range(25)]
 
-    unsent, told, _ = send(queue, bodies)
+    unsent, confirmed, _ = send(queue, bodies)
 
     assert unsent == {}
-    assert queue.taken == bodies
-    assert told == list(range(25))
+    assert queue.accepted == bodies
+    assert confirmed == list(range(25))
     assert [len(batch) for batch in queue.batches] == [10, 10, 5]
 
 
-def test_a_batch_is_no_larger_than_sqs_takes() -> None:
+def test_a_batch_is_no_larger_than_sqs_allows() -> None:
     queue = Queue()
 
     send(queue, ["é" * 16_000] * 10)
@@ -69,29 +69,29 @@ def test_a_batch_is_no_larger_than_sqs_takes() -> None:
     assert [len(batch) for batch in queue.batches] == [8, 2]
 
 
-def test_what_sqs_failed_on_is_tried_again_and_nothing_else() -> None:
-    queue = Queue(fate=lambda body, tries: ("InternalError", False) if body == "b" and tries < 3 else None)
+def test_only_failed_messages_are_retried() -> None:
+    queue = Queue(failure=lambda body, tries: ("InternalError", False) if body == "b" and tries < 3 else None)
 
-    unsent, told, slept = send(queue, ["a", "b", "c"])
+    unsent, confirmed, slept = send(queue, ["a", "b", "c"])
 
     assert unsent == {}
     assert queue.batches == [["a", "b", "c"], ["b"], ["b"]]
-    assert sorted(told) == [0, 1, 2]
+    assert sorted(confirmed) == [0, 1, 2]
     assert slept == sorted(slept)
 
 
-def test_what_sqs_goes_on_failing_on_is_told() -> None:
-    queue = Queue(fate=lambda body, _tries: ("InternalError", False) if body == "b" else None)
+def test_a_message_that_keeps_failing_is_reported() -> None:
+    queue = Queue(failure=lambda body, _tries: ("InternalError", False) if body == "b" else None)
 
-    unsent, told, _ = send(queue, ["a", "b", "c"])
+    unsent, confirmed, _ = send(queue, ["a", "b", "c"])
 
     assert unsent == {1: "InternalError"}
-    assert told == [0, 2]
+    assert confirmed == [0, 2]
     assert len(queue.batches) == 4
 
 
-def test_what_sqs_refuses_is_told_and_not_tried_again() -> None:
-    queue = Queue(fate=lambda body, _tries: ("InvalidMessageContents", True) if body == "b" else None)
+def test_an_invalid_message_is_reported_and_not_retried() -> None:
+    queue = Queue(failure=lambda body, _tries: ("InvalidMessageContents", True) if body == "b" else None)
 
     assert send(queue, ["a", "b"])[0] == {1: "InvalidMessageContents"}
     assert len(queue.batches) == 1
@@ -104,20 +104,18 @@ def test_what_sqs_refuses_is_told_and_not_tried_again() -> None:
         (EndpointConnectionError(endpoint_url="https://queue"), "EndpointConnectionError"),
     ],
 )
-def test_a_request_that_fails_ends_the_sending_and_all_that_is_not_confirmed_is_told(
-    error: Exception, code: str
-) -> None:
+def test_a_failed_request_stops_sending_and_the_rest_is_reported(error: Exception, code: str) -> None:
     queue = Queue(raises=lambda request: error if request == 2 else None)
 
-    unsent, told, _ = send(queue, [str(number) for number in range(25)])
+    unsent, confirmed, _ = send(queue, [str(number) for number in range(25)])
 
-    assert told == list(range(10))
+    assert confirmed == list(range(10))
     assert unsent == dict.fromkeys(range(10, 20), code) | dict.fromkeys(range(20, 25), NOT_TRIED)
 
 
-def test_a_message_that_failed_before_is_still_told_when_a_later_request_fails() -> None:
+def test_an_earlier_failure_is_reported_when_a_later_request_fails() -> None:
     queue = Queue(
-        fate=lambda body, _tries: ("InternalError", False) if body == "3" else None,
+        failure=lambda body, _tries: ("InternalError", False) if body == "3" else None,
         raises=lambda request: EndpointConnectionError(endpoint_url="https://queue") if request == 2 else None,
     )
 

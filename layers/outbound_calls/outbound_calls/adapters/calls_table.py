@@ -1,4 +1,4 @@
-"""The calls table: the record of every attempt, and its timer. The only module that reads or writes it.
+"""The calls table: the record of every attempt, and its timer. The only module that writes to it.
 
 Every write is one conditional write, and every condition is derived from `TRANSITIONS`: a writer that comes too late,
 twice or out of turn changes nothing and learns so. While an attempt is not terminal its item stands in the sparse index
@@ -39,7 +39,7 @@ type Item = dict[str, Any]
 
 _DAY_SECONDS = 86_400
 _REMOVED_AT_THE_END = ("dueShard", "dueAt", "pollDelay", "request", "claimId", "parkReason")
-_REPORTED = (
+REPORTED_FIELDS = (
     "requestId",
     "attempt",
     "status",
@@ -139,8 +139,8 @@ class CallsTable:
             TableName=self.name,
             KeyConditionExpression="requestId = :requestId",
             ExpressionAttributeValues=to_dynamodb({":requestId": str(request)}),
-            ProjectionExpression=", ".join(f"#{name}" for name in _REPORTED),
-            ExpressionAttributeNames={f"#{name}": name for name in _REPORTED},
+            ProjectionExpression=", ".join(f"#{name}" for name in REPORTED_FIELDS),
+            ExpressionAttributeNames={f"#{name}": name for name in REPORTED_FIELDS},
             ConsistentRead=True,
         )
         return [attempt_from_item(from_dynamodb(item)) for page in pages for item in page["Items"]]

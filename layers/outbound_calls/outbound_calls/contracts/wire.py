@@ -40,11 +40,11 @@ class WireModel(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
-def _no_dot_segment(request_id: str) -> str:
+def _no_dot_segment(text: str) -> str:
     # The id is a segment of the callback URL's path, and every URL parser removes the segments "." and "..".
-    if request_id in {".", ".."}:
+    if text.rpartition(ORGANIZATION_SEPARATOR)[2] in {".", ".."}:
         raise PydanticCustomError("dot_segment", "a dot segment")
-    return request_id
+    return text
 
 
 _REQUEST_ID = r"[A-Za-z0-9._-]{1,128}"
@@ -53,7 +53,9 @@ _ORGANIZATION = r"[a-z0-9-]{1,32}"
 type RequestId = Annotated[str, StringConstraints(pattern=f"^{_REQUEST_ID}$"), AfterValidator(_no_dot_segment)]
 type OrganizationName = Annotated[str, StringConstraints(pattern=f"^{_ORGANIZATION}$")]
 type RequestKeyText = Annotated[
-    str, StringConstraints(pattern=f"^({_ORGANIZATION}{ORGANIZATION_SEPARATOR})?{_REQUEST_ID}$")
+    str,
+    StringConstraints(pattern=f"^({_ORGANIZATION}{ORGANIZATION_SEPARATOR})?{_REQUEST_ID}$"),
+    AfterValidator(_no_dot_segment),
 ]
 type Uuid = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True)

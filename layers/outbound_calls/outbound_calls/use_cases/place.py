@@ -131,8 +131,6 @@ class PlaceCalls:
 
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
         """The first attempt for a request. Defaults are filled in now, since a later deployment may change them."""
-        if asked.organization not in {None, DEFAULT_ORGANIZATION}:
-            raise invalid_field("organization")
         key = AttemptKey(RequestKey(asked.request_id or message.message_id), 1)
         created_at = int(self.clock() if message.sent_at is None else message.sent_at)
         labels = Labels(asked.metadata or {}, asked.batch)
@@ -217,8 +215,10 @@ def with_defaults(asked: CallRequestMessage, defaults: Defaults) -> CallRequest:
     """The request, with the stack's defaults where it names none of its own.
 
     Raises:
-        InvalidInput: When it names none and there is no default.
+        InvalidInput: When it names none and there is no default, or names an organization that isn't configured.
     """
+    if asked.organization not in {None, DEFAULT_ORGANIZATION}:
+        raise invalid_field("organization")
     assistant_id = asked.assistant_id or defaults.assistant_id
     phone_number_id = asked.phone_number_id or defaults.phone_number_id
     if assistant_id is None:

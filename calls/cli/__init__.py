@@ -1,0 +1,1 @@
+"""The command line: options, confirmation and rendering of what `calls.operations` does."""

@@ -1,0 +1,334 @@
+"""The commands. Each reads its options, calls `calls.operations`, and prints the result."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calls.cli.command import Context, command, run
+from calls.cli.options import (
+    AssistantId,
+    Batch,
+    CustomerName,
+    Limit,
+    Metadata,
+    PhoneNumber,
+    PhoneNumberId,
+    RequestFile,
+    RequestIdOption,
+    ShowNumbers,
+    Timeout,
+    Variables,
+    Wait,
+    Yes,
+    message_from_options,
+    read_since,
+)
+from calls.cli.output import Exit
+from calls.operations.doctor import Doctor
+from calls.operations.following import Follower, Following
+from calls.operations.masking import Mask, mask_text, masked, unmasked
+from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows
+from calls.operations.preflight import CheckedRow, InvalidRows, RowIds, check_rows, read_request
+from calls.operations.records import OPEN
+from calls.operations.redriving import Redrive, RedriveReport, read_fixed
+from calls.operations.requests_file import Row, read_rows
+from calls.operations.resolving import Finding, RedialReport, Resolving, request_in_file
+from calls.operations.sending import Sender
+from calls.operations.waiting_messages import QueueListing, export, held_messages
+from calls.operations.watching import Watch
+from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
+
+app = typer.Typer(
+    help="Place calls through a deployed stack, see their outcomes, and fix what needs a person.",
+    epilog="Exit codes: 0 done; 1 refused, or a check failed; 2 the command line is wrong; 3 AWS or the stack can't be "
+    "reached; 4 not everything was sent; 5 the timeout passed before all calls ended; 6 some calls need a person.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Source(StrEnum):
+    """A queue whose messages must be fixed before a redrive."""
+
+    REJECTED = "rejected"
+
+
+@command(app)
+def place(
+    context: Context,
+    file: Annotated[Path | None, typer.Argument(help="Requests, one per row: .csv or .jsonl.")] = None,
+    request_id: RequestIdOption = None,
+    phone_number: PhoneNumber = None,
+    assistant_id: AssistantId = None,
+    phone_number_id: PhoneNumberId = None,
+    customer_name: CustomerName = None,
+    variable: Variables = None,
+    metadata: Metadata = None,
+    batch: Batch = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, and send nothing.")] = False,
+    skip_refused: Annotated[bool, typer.Option("--skip-refused", help="Send the valid rows if others aren't.")] = False,
+    yes: Yes = False,
+    wait: Wait = False,
+    timeout: Timeout = 900,
+    show_numbers: ShowNumbers = False,
+) -> Exit:
+    """Place one call, or those of a file.
+
+    The same row is the same call, however often it is run.
+    """
+    stack, out = context.stack, context.out
+    message = message_from_options(
+        request_id, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata
+    )
+    if (file is None) == (message is None):
+        raise typer.BadParameter("pass either a file, or --phone-number and the other options of one call")
+    rows = read_rows(file) if file else [Row(1, str(message))]
+    ids = RowIds(stack.arn, batch)
+    preflight, to_send = check_rows(rows, ids, stack.defaults, stack.records.statuses, _mask(show_numbers))
+    if dry_run or (preflight.invalid and not skip_refused):
+        out.show(PlaceReport(preflight=preflight))
+        return Exit.REFUSED if preflight.invalid else Exit.DONE
+    out.note(preflight)
+    if to_send:
+        out.confirm(f"Place {len(to_send)} calls through {stack.name} ({stack.environment})?", yes)
+    unsent = _send(context, to_send)
+    following = _follow(context, attempts_to_follow(preflight, to_send, unsent), timeout) if wait else None
+    out.show(
+        PlaceReport(preflight=preflight, sent=len(to_send) - len(unsent), unsent=unsent, following=following),
+    )
+    return Exit.NOT_ALL_SENT if unsent else _exit_code(following)
+
+
+@command(app)
+def show(context: Context, request_id: Annotated[str, typer.Argument(help="The request's id.")]) -> Exit:
+    """Show all attempts of a request."""
+    report = context.stack.requests.look_up(request_id)
+    if report is None:
+        return context.out.refuse(f"there is no record of {mask_text(request_id)}", Exit.REFUSED)
+    context.out.show(report)
+    return Exit.DONE
+
+
+@command(app, "list")
+def list_(
+    context: Context,
+    status: Annotated[list[Status] | None, typer.Option(help="Only calls with this status. Repeatable.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only calls created since: 90m, 2h, 3d or a date.")] = None,
+    limit: Limit = 50,
+) -> Exit:
+    """List open calls, or search all.
+
+    An index finds open calls. Any other search reads the whole table, up to its limit, at half a read unit for each
+    4 KB; the result includes the cost.
+    """
+    records = context.stack.records
+    if not since and OPEN.issuperset(status or ()):
+        result = records.open_attempts(limit, status or OPEN)
+    else:
+        result = records.search(status or (), read_since(since, time.time()) if since else None, limit)
+    context.out.show(result)
+    return Exit.DONE
+
+
+@command(app)
+def watch(
+    context: Context,
+    every: Annotated[float, typer.Option(min=1, help="The interval in seconds.")] = 3,
+) -> Exit:
+    """Watch calls and queues until Ctrl-C.
+
+    Shows open calls by status, what ended during the watch, and how many messages wait. With --json, prints once.
+    """
+    stack, out = context.stack, context.out
+    watching = Watch(stack.records, stack.sqs, stack.queues)
+    state = watching.look()
+    with out.live() as display, suppress(KeyboardInterrupt):
+        while out.interactive:
+            display(state)
+            time.sleep(every)
+            state = watching.look()
+    out.show(state)
+    return Exit.DONE
+
+
+@command(app)
+def resolve(
+    context: Context,
+    request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    as_: Annotated[Finding | None, typer.Option("--as", help="Record this outcome of an unknown call.")] = None,
+    dial_again: Annotated[
+        bool, typer.Option("--dial-again", help="Make another attempt. Pass the request again.")
+    ] = False,
+    file: RequestFile = None,
+    phone_number: PhoneNumber = None,
+    assistant_id: AssistantId = None,
+    phone_number_id: PhoneNumberId = None,
+    customer_name: CustomerName = None,
+    variable: Variables = None,
+    metadata: Metadata = None,
+    batch: Batch = "",
+    force: Annotated[bool, typer.Option("--force", help="Dial again although the call was completed.")] = False,
+    yes: Yes = False,
+    wait: Wait = False,
+    timeout: Timeout = 900,
+    show_numbers: ShowNumbers = False,
+) -> Exit:
+    """Resolve a call by hand.
+
+    Record what you found out, or dial again. Only the outcome is recorded; keep notes in your own files. The record of
+    a finished call holds no phone number, so --dial-again needs the request again; its metadata is kept unless you pass
+    other.
+    """
+    stack, out = context.stack, context.out
+    if (as_ is None) != dial_again:
+        raise typer.BadParameter("pass either --as with an outcome, or --dial-again")
+    resolving = Resolving(stack.table, stack.defaults)
+    key = RequestKey.from_text(request_id)
+    if as_ is not None:
+        out.confirm(f"Record {mask_text(request_id)} as {as_}? It can't be changed afterwards.", yes)
+        out.show(resolving.record(key, as_))
+        return Exit.DONE
+    message = message_from_options(None, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata)
+    if (file is None) == (message is None):
+        raise typer.BadParameter("pass either --file, or --phone-number and the other options of the request")
+    if file:
+        request = request_in_file(key.request_id, read_rows(file), RowIds(stack.arn, batch), stack.defaults)
+    else:
+        request = read_request(str(message), stack.defaults)
+    redial, attempt = resolving.prepare(key, request, force, _mask(show_numbers))
+    out.note(redial)
+    out.confirm(f"Dial again? The person at {redial.phone_number} may be called a second time.", yes)
+    attempt_key = resolving.dial_again(redial, attempt)
+    following = _follow(context, {attempt_key: None}, timeout) if wait else None
+    out.show(RedialReport(redial=redial, following=following))
+    return _exit_code(following)
+
+
+@command(app)
+def rejected(
+    context: Context,
+    export_to: Annotated[
+        Path | None, typer.Option("--export", help="Write them to this new file, to be fixed.")
+    ] = None,
+    limit: Limit = 1000,
+    show_numbers: ShowNumbers = False,
+) -> Exit:
+    """List invalid messages.
+
+    Each comes with the rule that it breaks. They stay in their queue.
+    """
+    stack = context.stack
+    with held_messages(stack.sqs, stack.invalid_messages_queue_url, limit) as messages:
+        if export_to:
+            export(messages, export_to)
+    mask, now = _mask(show_numbers), time.time()
+    context.out.show(
+        QueueListing(
+            queue="invalid messages",
+            messages=[message.summary(mask, now) for message in messages],
+            more=len(messages) == limit,
+            exported_to=str(export_to) if export_to else None,
+        )
+    )
+    return Exit.DONE
+
+
+@command(app)
+def redrive(
+    context: Context,
+    from_: Annotated[Source | None, typer.Option("--from", help="Send fixed messages; needs --file.")] = None,
+    file: Annotated[Path | None, typer.Option(help="The file of `rejected --export`, fixed: .jsonl.")] = None,
+    dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Send all dead letters again.")] = False,
+    limit: Limit = 1000,
+    yes: Yes = False,
+    show_numbers: ShowNumbers = False,
+) -> Exit:
+    """Send waiting messages again.
+
+    These are fixed invalid messages, or dead letters unchanged. Each is sent first and then deleted, so nothing is
+    lost; and sent under its own id, so nothing is dialled twice.
+    """
+    if (from_ is None) != dead_letters or (file is None) != dead_letters:
+        raise typer.BadParameter("pass either --from rejected with --file, or --dead-letters")
+    if file:
+        return _redrive_fixed(context, file, limit, yes)
+    return _redrive_dead_letters(context, limit, yes, _mask(show_numbers))
+
+
+def _redrive_fixed(context: Context, file: Path, limit: int, yes: bool) -> Exit:
+    stack, out = context.stack, context.out
+    fixed, invalid = read_fixed(read_rows(file), stack.defaults)
+    if invalid:
+        out.show(InvalidRows(invalid=invalid))
+        return Exit.REFUSED
+    out.confirm(f"Send {len(fixed)} fixed messages to the call queue of {stack.name}?", yes)
+    url = stack.invalid_messages_queue_url
+    with held_messages(stack.sqs, url, limit) as messages:
+        report = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url)).fixed(messages, fixed)
+    return _show_redrive(context, report)
+
+
+def _redrive_dead_letters(context: Context, limit: int, yes: bool, mask: Mask) -> Exit:
+    stack, out = context.stack, context.out
+    url = stack.dead_letter_queue_url
+    with held_messages(stack.sqs, url, limit) as messages:
+        waiting = [message.summary(mask, time.time()) for message in messages]
+        out.note(QueueListing(queue="dead letters", messages=waiting, more=len(messages) == limit))
+        if messages:
+            out.confirm(f"Dial these {len(messages)} through {stack.name} now, however old they are?", yes)
+        report = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url)).unchanged(messages)
+    return _show_redrive(context, report)
+
+
+def _show_redrive(context: Context, report: RedriveReport) -> Exit:
+    context.out.show(report)
+    return Exit.NOT_ALL_SENT if report.unsent else Exit.REFUSED if report.not_found else Exit.DONE
+
+
+@command(app)
+def doctor(context: Context) -> Exit:
+    """Check the stack's health.
+
+    Checks the key, the webhook, the poller, the queues and the alarms. Calls no one and changes nothing.
+    """
+    with context.out.live() as display:
+        diagnosis = Doctor(context.stack).examine(display)
+    context.out.show(diagnosis)
+    return Exit.DONE if diagnosis.healthy else Exit.REFUSED
+
+
+def _mask(show_numbers: bool) -> Mask:
+    return unmasked if show_numbers else masked
+
+
+def _send(context: Context, rows: Sequence[CheckedRow]) -> list[UnsentRow]:
+    sender = Sender(context.stack.sqs, context.stack.call_queue_url)
+    with context.out.progress("sent", len(rows)) as progress:
+        return send_rows(rows, sender, lambda _position: progress.advance(progress.task_ids[0]))
+
+
+def _follow(context: Context, rows: Mapping[AttemptKey, int | None], timeout: float) -> Following:
+    with context.out.live() as display:
+        return Follower(context.stack.records).follow(rows, timeout, display)
+
+
+def _exit_code(following: Following | None) -> Exit:
+    if following is None:
+        return Exit.DONE
+    if not following.all_ended:
+        return Exit.TIMED_OUT
+    return Exit.NEEDS_A_PERSON if following.needs_a_person else Exit.DONE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    return run(app, sys.argv[1:] if arguments is None else arguments)

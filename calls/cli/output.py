@@ -1,0 +1,114 @@
+"""Where a command writes: one JSON document on stdout, or the same values for a person to read.
+
+Progress, questions and warnings go to stderr, so that stdout holds the result alone.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.prompt import Confirm
+from rich.text import Text
+
+from calls.cli.render import render
+from outbound_calls.contracts.wire import WireModel
+
+_FILE_WIDTH = 140
+
+
+class Exit(IntEnum):
+    """The exit codes."""
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    NOT_ALL_SENT = 4
+    TIMED_OUT = 5
+    NEEDS_A_PERSON = 6
+
+
+class NotConfirmed(Exception):
+    """The person answered no, or there is no terminal to ask on."""
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    return console
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The output of one command."""
+
+    as_json: bool
+    stdout: Console = field(default_factory=lambda: _console(stderr=False))
+    stderr: Console = field(default_factory=lambda: _console(stderr=True))
+    stdin: TextIO = field(default_factory=lambda: sys.stdin)
+
+    def show(self, result: WireModel) -> None:
+        """Print the command's result."""
+        if self.as_json:
+            self._print_json(result.wire())
+        else:
+            self.stdout.print(render(result))
+
+    def refuse(self, message: str, code: Exit) -> Exit:
+        """Print why there is no result; returns the exit code."""
+        if self.as_json:
+            self._print_json({"error": {"message": message, "exitCode": int(code)}})
+        else:
+            self.stderr.print(f"calls: {message}", style="red" if self.stderr.is_terminal else None)
+        return code
+
+    def note(self, what: WireModel | str) -> None:
+        """Print something to read before the result; nothing with --json."""
+        if not self.as_json:
+            self.stderr.print(what if isinstance(what, str) else render(what))
+
+    def confirm(self, question: str, yes: bool) -> None:
+        """Ask, unless --yes was given.
+
+        Raises:
+            NotConfirmed: When the answer is no, or there is no terminal to ask on.
+        """
+        if yes:
+            return
+        if self.as_json or not self.stdin.isatty():
+            raise NotConfirmed("not confirmed: there is no terminal to ask on, so pass --yes")
+        if not Confirm.ask(Text(question), console=self.stderr, default=False, stream=self.stdin):
+            raise NotConfirmed("not confirmed: nothing was done")
+
+    @contextmanager
+    def progress(self, words: str, total: int) -> Iterator[Progress]:
+        """A progress bar on stderr. Its one task has the number 0."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.stderr, disable=not self.interactive) as progress:
+            progress.add_task(words, total=total)
+            yield progress
+
+    @contextmanager
+    def live(self) -> Iterator[Callable[[WireModel], None]]:
+        """A live display of the last value on stderr; nothing without a terminal."""
+        if not self.interactive:
+            yield lambda _value: None
+            return
+        with Live(console=self.stderr, auto_refresh=False, transient=True) as live:
+            yield lambda value: live.update(render(value), refresh=True)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person is watching."""
+        return self.stderr.is_terminal and not self.as_json
+
+    def _print_json(self, value: object) -> None:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

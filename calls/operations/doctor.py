@@ -1,0 +1,289 @@
+"""Check whether a deployed stack is healthy. Each check looks at one thing and says what to do about it.
+
+Nothing is changed and no one is called.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import Field
+
+from calls.operations.stack import DeployedStack, NoSuchStack
+from calls.operations.watching import queue_depth
+from outbound_calls.adapters.allomia import KEY_UNUSABLE, NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
+from outbound_calls.adapters.secrets import Secret, SecretUnusable, api_key
+from outbound_calls.contracts.wire import WireModel
+
+OVERDUE_SECONDS = 300
+"""A sweep runs every minute, so an attempt that has been due for longer than this was missed by several."""
+
+
+class Verdict(StrEnum):
+    """The result of a check."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Check(WireModel):
+    """One check."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    advice: str | None = Field(None, description="what to do about it")
+
+
+class Diagnosis(WireModel):
+    """All checks."""
+
+    healthy: bool = Field(description="false when a check failed")
+    checks: list[Check]
+
+
+def _ok(name: str, found: str) -> Check:
+    return Check(name=name, verdict=Verdict.OK, found=found)
+
+
+def _skipped(name: str, found: str) -> Check:
+    return Check(name=name, verdict=Verdict.SKIPPED, found=found)
+
+
+def _warning(name: str, found: str, advice: str) -> Check:
+    return Check(name=name, verdict=Verdict.WARNING, found=found, advice=advice)
+
+
+def _failed(name: str, found: str, advice: str) -> Check:
+    return Check(name=name, verdict=Verdict.FAILED, found=found, advice=advice)
+
+
+@dataclass(frozen=True, slots=True)
+class Doctor:
+    """Checks one stack. `clock` is epoch seconds; `transport` replaces the internet in tests."""
+
+    stack: DeployedStack
+    clock: Callable[[], float] = time.time
+    transport: httpx.BaseTransport | None = None
+
+    def examine(self, on_check: Callable[[Check], None] = lambda _check: None) -> Diagnosis:
+        """Make every check; `on_check` gets each one as soon as it is made."""
+        checks: list[Check] = []
+        for examine in (
+            self.deployment,
+            self.parameters,
+            self.key,
+            self.webhook,
+            self.event_sources,
+            self.schedule,
+            self.sweeps,
+            self.overdue,
+            self.queues,
+            self.oldest_request,
+            self.alarms,
+            self.subscriptions,
+        ):
+            for check in self._safely(examine):
+                on_check(check)
+                checks.append(check)
+        return Diagnosis(healthy=all(check.verdict is not Verdict.FAILED for check in checks), checks=checks)
+
+    def _safely(self, examine: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+        """A check that can't be made must not hide the others."""
+        name = examine.__name__.replace("_", " ")
+        try:
+            yield from examine()
+        except ClientError as error:
+            code = str(error.response["Error"].get("Code"))
+            yield _failed(name, f"{error.operation_name}: {code}", "Check the permissions: docs/operate/command.md.")
+        except BotoCoreError as error:
+            yield _failed(name, type(error).__name__, "AWS can't be reached.")
+        except (NoSuchStack, KeyError) as error:
+            yield _failed(name, f"not found: {error}", "Does the stack have the version of this command?")
+
+    def deployment(self) -> Iterator[Check]:
+        """The status of the last deployment."""
+        status = self.stack.status
+        if status in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}:
+            yield _ok("deployment", status)
+        elif status.endswith("_IN_PROGRESS"):
+            yield _warning("deployment", status, "Wait until it is complete.")
+        else:
+            yield _failed("deployment", status, "The last deployment failed: look at the stack's events.")
+
+    def parameters(self) -> Iterator[Check]:
+        """Parameters that contradict each other, and missing defaults."""
+        parameters = self.stack.parameters
+        grace, deadline = int(parameters["WebhookGraceSeconds"]), int(parameters["CallDeadlineSeconds"])
+        found = f"grace {grace} s, deadline {deadline} s, records kept for {parameters['RetentionDays']} days"
+        if deadline <= grace:
+            yield _failed("parameters", found, "CallDeadlineSeconds must be more than WebhookGraceSeconds.")
+        else:
+            yield _ok("parameters", found)
+        missing = [name for name in ("DefaultAssistantId", "DefaultPhoneNumberId") if not parameters.get(name)]
+        if missing:
+            yield _warning("defaults", f"no {' and no '.join(missing)}", "Every request must name its own.")
+        else:
+            yield _ok("defaults", "an assistant and a phone number")
+
+    def key(self) -> Iterator[Check]:
+        """The AlloMia key, read as the functions read it, and tried without placing a call."""
+        client = self.stack.client("secretsmanager")
+        secret = Secret(client, self.stack.parameters["AllomiaApiKeySecretArn"], time.monotonic)
+        try:
+            api_key(secret.current())
+        except SecretUnusable as error:
+            yield _failed("AlloMia key", str(error), "Put the key into the secret AllomiaApiKeySecretArn.")
+            return
+        yield _ok("AlloMia key", "the secret holds a key")
+        with http_client(self.stack.parameters["AllomiaBaseUrl"], self.transport) as http:
+            answer = AllomiaClient(http, secret).call_status(str(uuid4()))
+        match answer:
+            case StatusUnavailable(reason) if reason == NOT_FOUND:
+                yield _ok("AlloMia", "accepts the key: no such call (404)")
+            case StatusUnavailable(reason) if reason == KEY_UNUSABLE:
+                yield _failed("AlloMia", "declines the key", "Put a valid key into the secret. Calls wait for it.")
+            case StatusUnavailable(reason):
+                yield _failed("AlloMia", reason, "AlloMia can't be reached from here: check its status, and retry.")
+            case _:
+                yield _failed("AlloMia", "reports a call that was never made", "Check AllomiaBaseUrl: is it AlloMia's?")
+
+    def webhook(self) -> Iterator[Check]:
+        """The path of AlloMia's webhooks into the stack, tried with an invalid signature."""
+        url = f"{self.stack.outputs['WebhookUrl']}/doctor/1/not-a-signature"
+        try:
+            with httpx.Client(transport=self.transport, timeout=15, trust_env=False) as http:
+                code = http.post(url, json={}).status_code
+        except httpx.RequestError as error:
+            yield _failed(
+                "webhook", type(error).__name__, "AlloMia must reach WebhookUrl: check the API and the domain."
+            )
+            return
+        if code == httpx.codes.FORBIDDEN:
+            yield _ok("webhook", "reachable, and answers an invalid signature with 403")
+        else:
+            yield _failed("webhook", f"HTTP {code} instead of 403", "Check the API's route and ReceiveWebhookFunction.")
+
+    def event_sources(self) -> Iterator[Check]:
+        """The event sources of the functions that read the queue and the stream."""
+        functions = self.stack.client("lambda")
+        for mapping in self.stack.of_type("AWS::Lambda::EventSourceMapping"):
+            state = functions.get_event_source_mapping(UUID=mapping.id)["State"]
+            if state == "Enabled":
+                yield _ok(mapping.name, state)
+            else:
+                yield _failed(mapping.name, state, "Its function never runs: enable the event source mapping.")
+
+    def schedule(self) -> Iterator[Check]:
+        """The poller's schedule."""
+        scheduler = self.stack.client("scheduler")
+        schedules = self.stack.of_type("AWS::Scheduler::Schedule")
+        for schedule in schedules:
+            found = scheduler.get_schedule(Name=schedule.id.rpartition("|")[2])
+            state = f"{found['ScheduleExpression']}, {found['State']}"
+            if found["State"] == "ENABLED":
+                yield _ok("schedule", state)
+            else:
+                yield _failed("schedule", state, "The poller never runs: enable the schedule.")
+
+    def sweeps(self) -> Iterator[Check]:
+        """The poller's last executions, from its metrics: Express workflows keep no history."""
+        succeeded, failed = (
+            self._metric("AWS/States", name, "StateMachineArn", self.stack.outputs["PollerArn"])
+            for name in ("ExecutionsSucceeded", "ExecutionsFailed")
+        )
+        if succeeded is None and self.stack.environment == "local":
+            yield _skipped("sweeps", "the local cloud has no metrics of executions")
+        elif not succeeded:
+            yield _failed("sweeps", "none succeeded in ten minutes", "Check the poller's log and schedule.")
+        elif failed:
+            yield _warning("sweeps", f"{succeeded:.0f} succeeded, {failed:.0f} failed", "Check the poller's log.")
+        else:
+            yield _ok("sweeps", f"{succeeded:.0f} succeeded in ten minutes")
+
+    def overdue(self) -> Iterator[Check]:
+        """Attempts that the poller should have looked at by now."""
+        overdue = self.stack.records.seconds_overdue(self.clock())
+        if overdue is None or overdue <= OVERDUE_SECONDS:
+            yield _ok("overdue calls", "none")
+        else:
+            yield _failed("overdue calls", f"one has been due for {overdue} s", "Check the poller's log.")
+
+    def queues(self) -> Iterator[Check]:
+        """The queues in which messages wait for a person."""
+        stack = self.stack
+        for name, url, advice in (
+            ("dead letters", stack.dead_letter_queue_url, "Fix the fault, then run: calls redrive --dead-letters"),
+            ("invalid messages", stack.invalid_messages_queue_url, "See why with: calls rejected"),
+            ("failed outcomes", stack.failed_outcomes_queue_url, "Recorded but not published: see the runbook."),
+        ):
+            depth = queue_depth(stack.sqs, name, url)
+            count = depth.waiting + depth.held
+            yield _failed(name, f"{count} messages", advice) if count else _ok(name, "none")
+
+    def oldest_request(self) -> Iterator[Check]:
+        """How long the oldest request has waited for a worker."""
+        name = self.stack.call_queue_url.rpartition("/")[2]
+        seconds = self._metric("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", name, statistic="Maximum")
+        if seconds is None:
+            yield _skipped("oldest request", "no metric: the queue was empty, or the stack is local")
+        elif seconds > OVERDUE_SECONDS:
+            yield _warning("oldest request", f"waited {seconds:.0f} s", "Raise MaxWorkers, or check place_call's log.")
+        else:
+            yield _ok("oldest request", f"waited {seconds:.0f} s")
+
+    def alarms(self) -> Iterator[Check]:
+        """The stack's alarms."""
+        cloudwatch = self.stack.client("cloudwatch")
+        names = [each.id for each in self.stack.resources if each.type.endswith("Alarm") and each.id]
+        pages = cloudwatch.get_paginator("describe_alarms").paginate(
+            AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+        )
+        found = [
+            alarm for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for alarm in page.get(kind, [])
+        ]
+        in_alarm = [alarm for alarm in found if alarm["StateValue"] == "ALARM"]
+        for alarm in in_alarm:
+            yield _failed(alarm["AlarmName"], "in alarm", str(alarm.get("AlarmDescription", "")))
+        if not in_alarm:
+            ok = sum(alarm["StateValue"] == "OK" for alarm in found)
+            states = "all OK" if ok == len(found) else f"{ok} OK, {len(found) - ok} without data"
+            yield _ok("alarms", f"{len(found)} alarms, {states}")
+
+    def subscriptions(self) -> Iterator[Check]:
+        """The subscribers of the alarms."""
+        sns = self.stack.client("sns")
+        found = sns.list_subscriptions_by_topic(TopicArn=self.stack.resource("AlarmTopic"))["Subscriptions"]
+        confirmed = [each for each in found if each["SubscriptionArn"].startswith("arn:")]
+        name = "alarm subscribers"
+        if confirmed:
+            yield _ok(name, f"{len(confirmed)} confirmed")
+        elif found:
+            yield _failed(name, "none is confirmed", "Follow the link in the e-mail from AWS.")
+        else:
+            yield _warning(name, "none", "Set AlarmEmail, or subscribe to AlarmTopic.")
+
+    def _metric(self, namespace: str, metric: str, dimension: str, value: str, statistic: str = "Sum") -> float | None:
+        """A metric over the last ten minutes; None without data."""
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        points: Sequence[Any] = self.stack.client("cloudwatch").get_metric_statistics(
+            Namespace=namespace,
+            MetricName=metric,
+            Dimensions=[{"Name": dimension, "Value": value}],
+            StartTime=now - timedelta(minutes=10),
+            EndTime=now,
+            Period=600,
+            Statistics=[statistic],
+        )["Datapoints"]
+        values = [float(point[statistic]) for point in points]
+        return (sum(values) if statistic == "Sum" else max(values)) if values else None

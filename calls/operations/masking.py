@@ -1,0 +1,26 @@
+"""Phone numbers as they may be shown: enough to recognise one, too little to call it."""
+
+import re
+from collections.abc import Callable
+
+type Mask = Callable[[str], str]
+
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,}")
+
+
+def masked(phone_number: str) -> str:
+    """A number with its middle masked, such as ``+1514•••••99``; anything that isn't E.164 is masked completely."""
+    if not _NUMBER.fullmatch(phone_number):
+        return "•••"
+    shown = 5 if len(phone_number) >= 12 else 3
+    return phone_number[:shown] + "•" * (len(phone_number) - shown - 2) + phone_number[-2:]
+
+
+def unmasked(phone_number: str) -> str:
+    """The number as it is."""
+    return phone_number
+
+
+def mask_text(text: str) -> str:
+    """A text with the phone numbers in it masked."""
+    return _NUMBER.sub(lambda found: masked(found[0]), text)

@@ -1,0 +1,46 @@
+"""Place calls: send checked rows to the call queue, and know which attempts to follow afterwards."""
+
+from collections.abc import Iterable, Sequence
+
+from pydantic import Field
+
+from calls.operations.following import Following
+from calls.operations.preflight import CheckedRow, Preflight
+from calls.operations.sending import OnSent, Sender
+from outbound_calls.contracts.wire import WireModel
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
+
+
+class UnsentRow(WireModel):
+    """A row that SQS did not confirm."""
+
+    row: int
+    request_id: str
+    reason: str
+
+
+class PlaceReport(WireModel):
+    """The result of placing calls."""
+
+    preflight: Preflight
+    sent: int | None = Field(None, description="absent when nothing was to be sent: --dry-run, or invalid rows")
+    unsent: list[UnsentRow] = Field(default_factory=list)
+    following: Following | None = Field(None, description="with --wait: the state of the calls")
+
+
+def send_rows(rows: Sequence[CheckedRow], sender: Sender, on_sent: OnSent = lambda _position: None) -> list[UnsentRow]:
+    """Send these rows; returns those that SQS did not confirm."""
+    unsent = sender.send([each.body for each in rows], on_sent)
+    return [
+        UnsentRow(row=rows[position].row, request_id=rows[position].request_id, reason=reason)
+        for position, reason in sorted(unsent.items())
+    ]
+
+
+def attempts_to_follow(
+    preflight: Preflight, rows: Iterable[CheckedRow], unsent: Iterable[UnsentRow]
+) -> dict[AttemptKey, int]:
+    """The attempts of the rows that were sent or already known, each with its row."""
+    not_sent = {each.row for each in unsent}
+    sent = {each.key: each.row for each in rows if each.row not in not_sent}
+    return sent | {AttemptKey(RequestKey(each.request_id), 1): each.row for each in preflight.known}

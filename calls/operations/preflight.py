@@ -1,0 +1,222 @@
+"""Check rows before anything is sent, and name them so that no row is ever two calls.
+
+The stack deduplicates by the request's id, so every row gets one: its own, or one derived from everything in the row.
+The same row is then the same call however often the file is run, in whatever order, and whichever other rows were fixed
+in between. A changed row is another call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from calls.operations.masking import Mask
+from calls.operations.requests_file import Row
+from outbound_calls.contracts.messages import CallRequestMessage, DispatchMessage, read_message
+from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.wire import InvalidInput, WireModel
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.use_cases.place import Defaults, with_defaults
+
+
+class InvalidRow(WireModel):
+    """A row that breaks a rule."""
+
+    row: int
+    field: str
+    rule: str
+
+    @classmethod
+    def of(cls, row: Row, error: InvalidInput) -> InvalidRow:
+        """The row with the error's public text: its `field` may be a name that the row made up."""
+        field, _, rule = str(error).partition(": ")
+        return cls(row=row.number, field=field, rule=rule)
+
+
+class InvalidRows(WireModel):
+    """The rows of a file that break a rule, where one of them stops the whole file."""
+
+    invalid: list[InvalidRow]
+
+
+class DuplicateRow(WireModel):
+    """A row with the same content as an earlier one."""
+
+    row: int
+    request_id: str
+    same_as_row: int
+
+
+class SimilarRows(WireModel):
+    """Rows with the same number and the same variables, under different ids."""
+
+    rows: list[int]
+    phone_number: str
+
+
+class KnownRow(WireModel):
+    """A row whose request the stack already has."""
+
+    row: int
+    request_id: str
+    status: Status
+
+
+class Preflight(WireModel):
+    """The result of the checks. Each row is in one of `to_send` (a count), `invalid`, `duplicate` and `known`."""
+
+    rows: int
+    to_send: int
+    invalid: list[InvalidRow]
+    duplicate: list[DuplicateRow]
+    known: list[KnownRow]
+    similar: list[SimilarRows] = Field(description="a warning: these are sent")
+    derived_ids: int = Field(description="rows without a requestId, which got one derived from their content")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRow:
+    """A row that is a valid request, with its id."""
+
+    row: int
+    request: CallRequestMessage
+    id_derived: bool = False
+
+    @property
+    def key(self) -> AttemptKey:
+        """The attempt that it asks for."""
+        return AttemptKey(RequestKey(str(self.request.request_id)), 1)
+
+    @property
+    def request_id(self) -> str:
+        """The id under which the row is sent."""
+        return self.key.request.request_id
+
+    @property
+    def body(self) -> str:
+        """The queue message."""
+        return self.request.model_dump_json(exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RowIds:
+    """Derives ids for rows that have none.
+
+    Ids appear in logs, and a phone number alone is easily found from its hash. So the hash is keyed with the stack's
+    ARN, which contains a random UUID and appears in no log. `batch` separates equal rows that are meant to be two
+    calls, such as next month's.
+    """
+
+    stack_arn: str
+    batch: str = ""
+
+    def derive(self, request: CallRequestMessage) -> str:
+        """The id for a request, from everything in it."""
+        content = json.dumps([self.batch, request.wire()], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return f"row-{hmac.digest(self.stack_arn.encode(), content.encode(), hashlib.sha256).hex()[:24]}"
+
+    def identified(self, request: CallRequestMessage) -> CallRequestMessage:
+        """The request with its own id, or with a derived one."""
+        return request if request.request_id else request.model_copy(update={"request_id": self.derive(request)})
+
+
+type Lookup = Callable[[Collection[AttemptKey]], Mapping[AttemptKey, Status]]
+"""Returns the statuses of those attempts that the stack has."""
+
+
+def read_request(message: str, defaults: Defaults) -> CallRequestMessage:
+    """The request in a message, as it came, if a stack with these defaults can place it.
+
+    Raises:
+        InvalidInput: With the field and the rule.
+    """
+    request = read_message(message)
+    if isinstance(request, DispatchMessage):
+        raise InvalidInput("dispatch", str(DispatchMessage.model_fields["dispatch"].description))
+    with_defaults(request, defaults)
+    return request
+
+
+def read_row(row: Row, ids: RowIds, defaults: Defaults) -> CheckedRow:
+    """The valid request in a row, with its id.
+
+    Raises:
+        InvalidInput: With the field and the rule.
+    """
+    if row.error:
+        raise row.error
+    request = read_request(row.message, defaults)
+    return CheckedRow(row.number, ids.identified(request), id_derived=request.request_id is None)
+
+
+def check_rows(
+    rows: Sequence[Row], ids: RowIds, defaults: Defaults, lookup: Lookup, mask: Mask
+) -> tuple[Preflight, list[CheckedRow]]:
+    """Check all rows. Returns the result, and the rows to send."""
+    valid, invalid = _read(rows, ids, defaults)
+    first: list[CheckedRow] = []
+    duplicate: list[DuplicateRow] = []
+    for request_id, (one, *others) in _by_id(valid).items():
+        if all(other.request == one.request for other in others):
+            first.append(one)
+            duplicate += [DuplicateRow(row=other.row, request_id=request_id, same_as_row=one.row) for other in others]
+        else:
+            # Nothing tells which row is meant. The stack would dial the one that comes first.
+            rule = f"one id, one call: rows {_list(each.row for each in (one, *others))} have different content"
+            invalid += [InvalidRow(row=each.row, field="requestId", rule=rule) for each in (one, *others)]
+    statuses = lookup([each.key for each in first])
+    new = [each for each in first if each.key not in statuses]
+    preflight = Preflight(
+        rows=len(rows),
+        to_send=len(new),
+        invalid=sorted(invalid, key=lambda each: each.row),
+        duplicate=sorted(duplicate, key=lambda each: each.row),
+        known=[
+            KnownRow(row=each.row, request_id=each.request_id, status=statuses[each.key])
+            for each in first
+            if each.key in statuses
+        ],
+        similar=_similar(new, mask),
+        derived_ids=sum(each.id_derived for each in valid),
+    )
+    return preflight, new
+
+
+def _read(rows: Iterable[Row], ids: RowIds, defaults: Defaults) -> tuple[list[CheckedRow], list[InvalidRow]]:
+    valid: list[CheckedRow] = []
+    invalid: list[InvalidRow] = []
+    for row in rows:
+        try:
+            valid.append(read_row(row, ids, defaults))
+        except InvalidInput as error:
+            invalid.append(InvalidRow.of(row, error))
+    return valid, invalid
+
+
+def _by_id(rows: Iterable[CheckedRow]) -> dict[str, list[CheckedRow]]:
+    groups: dict[str, list[CheckedRow]] = defaultdict(list)
+    for each in rows:
+        groups[each.request_id].append(each)
+    return groups
+
+
+def _similar(rows: Iterable[CheckedRow], mask: Mask) -> list[SimilarRows]:
+    groups: dict[tuple[str, str], list[CheckedRow]] = defaultdict(list)
+    for each in rows:
+        variables = json.dumps(each.request.dynamic_variables or {}, sort_keys=True)
+        groups[each.request.phone_number, variables].append(each)
+    return [
+        SimilarRows(rows=[each.row for each in group], phone_number=mask(number))
+        for (number, _), group in groups.items()
+        if len(group) > 1
+    ]
+
+
+def _list(rows: Iterable[int]) -> str:
+    return ", ".join(map(str, rows))

@@ -1,0 +1,167 @@
+"""Look up attempts in the calls table: by key, the open ones, or all that match.
+
+The request itself, with the phone number, the name and the variables, is never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import batched
+from typing import Any
+
+from pydantic import Field
+
+from outbound_calls.adapters.calls_table import (
+    REPORTED_FIELDS,
+    CallsTable,
+    DueEntry,
+    Item,
+    attempt_from_item,
+    from_dynamodb,
+    to_dynamodb,
+)
+from outbound_calls.contracts.status_api import AttemptReport
+from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.wire import OrganizationName, RequestId, WireModel
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.transitions import TERMINAL
+from outbound_calls.use_cases.look_up import attempt_report
+
+OPEN = frozenset(Status) - TERMINAL
+"""The statuses of attempts in the index `due`."""
+
+_MAX_KEYS = 100  # of one BatchGetItem
+_PROJECTION = {
+    "ProjectionExpression": ", ".join(f"#{name}" for name in REPORTED_FIELDS),
+    "ExpressionAttributeNames": {f"#{name}": name for name in REPORTED_FIELDS},
+}
+
+
+class FoundAttempt(AttemptReport):
+    """One attempt, with its request's key."""
+
+    organization: OrganizationName | None = Field(None, description="absent for the default organization")
+    request_id: RequestId
+
+    @property
+    def key(self) -> AttemptKey:
+        """The attempt's key."""
+        return AttemptKey(RequestKey(self.request_id, self.organization), self.attempt)
+
+
+class SearchResult(WireModel):
+    """The attempts found, newest first, and what the search cost."""
+
+    calls: list[FoundAttempt]
+    more: bool = Field(description="true when the search stopped at its limit")
+    records_read: int
+    read_units: float = Field(description="billed by DynamoDB: https://aws.amazon.com/dynamodb/pricing/")
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Reads the calls table."""
+
+    table: CallsTable
+
+    def find(self, keys: Iterable[AttemptKey]) -> dict[AttemptKey, FoundAttempt]:
+        """Those of these attempts that have a record, as of every acknowledged write."""
+        found: dict[AttemptKey, FoundAttempt] = {}
+        for chunk in batched(dict.fromkeys(keys), _MAX_KEYS, strict=False):
+            items = [to_dynamodb({"requestId": str(key.request), "attempt": key.number}) for key in chunk]
+            asked: Any = {self.table.name: {"Keys": items, "ConsistentRead": True} | _PROJECTION}
+            while asked:
+                answer = self.table.client.batch_get_item(RequestItems=asked)
+                attempts = map(_found, answer["Responses"].get(self.table.name, []))
+                found |= {attempt.key: attempt for attempt in attempts}
+                asked = answer.get("UnprocessedKeys")
+        return found
+
+    def statuses(self, keys: Iterable[AttemptKey]) -> dict[AttemptKey, Status]:
+        """The statuses of those of these attempts that have a record."""
+        return {key: attempt.status for key, attempt in self.find(keys).items()}
+
+    def due(self) -> Iterator[DueEntry]:
+        """Every open attempt, from the index; within each shard, in the order in which they are due."""
+        for shard in range(self.table.due_shards):
+            for page in self.table.client.get_paginator("query").paginate(
+                TableName=self.table.name,
+                IndexName="due",
+                KeyConditionExpression="dueShard = :shard",
+                ExpressionAttributeValues=to_dynamodb({":shard": shard}),
+            ):
+                yield from map(DueEntry.from_index, page["Items"])
+
+    def seconds_overdue(self, now: float) -> int | None:
+        """How long the attempt that waits longest has been due; None when none is due."""
+        waits = [
+            int(now) - DueEntry.from_index(entry).due_at
+            for shard in range(self.table.due_shards)
+            for entry in self.table.client.query(
+                TableName=self.table.name,
+                IndexName="due",
+                KeyConditionExpression="dueShard = :shard AND dueAt < :now",
+                ExpressionAttributeValues=to_dynamodb({":shard": shard, ":now": int(now)}),
+                Limit=1,
+            )["Items"]
+        ]
+        return max(waits, default=None)
+
+    def open_attempts(self, limit: int, statuses: Collection[Status] = OPEN) -> SearchResult:
+        """Open attempts with one of these statuses. Costs what is open, however many records the table has."""
+        attempts = self.find(due.key for due in self.due())
+        # An attempt that ended between the two reads is not open any more.
+        still_open = _newest_first(attempt for attempt in attempts.values() if attempt.status in statuses)
+        # A consistent read of up to 4 KB costs one unit, and a page of the index half of one.
+        units = len(attempts) + 0.5 * self.table.due_shards
+        return SearchResult(
+            calls=still_open[:limit], more=len(still_open) > limit, records_read=len(attempts), read_units=units
+        )
+
+    def search(self, statuses: Collection[Status], since: float | None, limit: int) -> SearchResult:
+        """All attempts with one of these statuses (any, when there are none), created since then (epoch seconds).
+
+        A scan: DynamoDB reads and bills the whole table, until `limit` attempts are found.
+        """
+        attempts: list[FoundAttempt] = []
+        read, units, more = 0, 0.0, False
+        for page in self.table.client.get_paginator("scan").paginate(
+            TableName=self.table.name, ReturnConsumedCapacity="TOTAL", **_filter(statuses, since)
+        ):
+            attempts += map(_found, page["Items"])
+            read += page["ScannedCount"]
+            units += page.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
+            if len(attempts) > limit:
+                more = True
+                break
+        return SearchResult(calls=_newest_first(attempts)[:limit], more=more, records_read=read, read_units=units)
+
+
+def _filter(statuses: Collection[Status], since: float | None) -> Any:
+    conditions: list[str] = []
+    values: Item = {}
+    if statuses:
+        values = {f":status{number}": status.value for number, status in enumerate(sorted(statuses))}
+        conditions.append(f"#status IN ({', '.join(values)})")
+    if since is not None:
+        conditions.append("#createdAt >= :since")
+        values[":since"] = int(since)
+    if not conditions:
+        return _PROJECTION
+    return _PROJECTION | {
+        "FilterExpression": " AND ".join(conditions),
+        "ExpressionAttributeValues": to_dynamodb(values),
+    }
+
+
+def _newest_first(attempts: Iterable[FoundAttempt]) -> list[FoundAttempt]:
+    return sorted(attempts, key=lambda attempt: (attempt.created_at, attempt.request_id), reverse=True)
+
+
+def _found(item: Mapping[str, Any]) -> FoundAttempt:
+    attempt = attempt_from_item(from_dynamodb(item))
+    request = attempt.key.request
+    return FoundAttempt(
+        organization=request.organization, request_id=request.request_id, **dict(attempt_report(attempt))
+    )

@@ -1,0 +1,166 @@
+"""Resolve a call by hand: record what a person found out, or have the request dialled again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from pydantic import Field
+
+from calls.operations.following import Following
+from calls.operations.masking import Mask
+from calls.operations.preflight import RowIds, read_row
+from calls.operations.requests_file import Row
+from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.contracts.messages import CallRequestMessage
+from outbound_calls.contracts.status_api import RequestReport
+from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode, Status
+from outbound_calls.contracts.wire import (
+    MAX_ATTEMPT_NUMBER,
+    AttemptNumber,
+    InvalidInput,
+    OrganizationName,
+    RequestId,
+    WireModel,
+)
+from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey
+from outbound_calls.domain.transitions import TERMINAL
+from outbound_calls.use_cases.look_up import request_report
+from outbound_calls.use_cases.place import Defaults, with_defaults
+
+
+class Finding(StrEnum):
+    """What a person may find out: AlloMia's own outcomes."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    BUSY = "busy"
+    NO_ANSWER = "no-answer"
+
+
+class NotAllowed(Exception):
+    """The state of the request doesn't allow this. Says which state."""
+
+
+class Resolved(WireModel):
+    """The outcome that was recorded."""
+
+    organization: OrganizationName | None = Field(None, description="absent for the default organization")
+    request_id: RequestId
+    attempt: AttemptNumber
+    status: Status
+
+
+class Redial(WireModel):
+    """Another attempt before it is made: the number to call, and how the last attempt ended."""
+
+    organization: OrganizationName | None = Field(None, description="absent for the default organization")
+    request_id: RequestId
+    attempt: AttemptNumber = Field(description="the new one")
+    phone_number: str
+    last_status: Status
+    last_reason_code: ReasonCode | None = None
+    last_reason: str | None = None
+    metadata_kept: bool = Field(description="true when the record's metadata is used, because none was given")
+
+
+class RedialReport(WireModel):
+    """Another attempt that was made."""
+
+    redial: Redial
+    following: Following | None = Field(None, description="with --wait: the state of the call")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolving:
+    """The two ways to resolve a call by hand. `clock` is epoch seconds."""
+
+    table: CallsTable
+    defaults: Defaults
+    clock: Callable[[], float] = time.time
+
+    def record(self, request: RequestKey, finding: Finding) -> Resolved:
+        """Record what a person found out about the last attempt. Its event is published like that of any outcome.
+
+        Raises:
+            NotAllowed: When there is no such request, or its last attempt is not `unknown` (any more).
+        """
+        number = self._report(request).attempts[-1].attempt
+        status = Status(finding)
+        if not self.table.resolve(AttemptKey(request, number), status, self.clock()).stored:
+            now = self._report(request).status
+            raise NotAllowed(f"attempt {number} is {now}; only an unknown call can be resolved")
+        return Resolved(organization=request.organization, request_id=request.request_id, attempt=number, status=status)
+
+    def prepare(
+        self, request: RequestKey, message: CallRequestMessage, force: bool, mask: Mask
+    ) -> tuple[Redial, Attempt]:
+        """Another attempt that could be made. The record no longer holds the request, so the caller passes it again.
+
+        Raises:
+            NotAllowed: When the last attempt has not ended, or is `completed` (unless `force`), or there are too many.
+            InvalidInput: When the request names no assistant or number and the stack has no default.
+        """
+        report = self._report(request)
+        last = report.attempts[-1]
+        if last.status not in TERMINAL:
+            raise NotAllowed(f"attempt {last.attempt} is {last.status}: it has not ended yet")
+        if last.status is Status.COMPLETED and not force:
+            raise NotAllowed(f"attempt {last.attempt} is completed: the call took place (--force dials anyway)")
+        if last.attempt >= MAX_ATTEMPT_NUMBER:
+            raise NotAllowed(f"the request has {last.attempt} attempts, and more are not possible")
+        kept = message.metadata is None and bool(report.metadata)
+        labels = Labels(report.metadata if kept else message.metadata or {}, message.batch or report.batch)
+        key = AttemptKey(request, last.attempt + 1)
+        attempt = Attempt(key, int(self.clock()), request=with_defaults(message, self.defaults), labels=labels)
+        redial = Redial(
+            organization=request.organization,
+            request_id=request.request_id,
+            attempt=key.number,
+            phone_number=mask(message.phone_number),
+            last_status=last.status,
+            last_reason_code=last.reason_code,
+            last_reason=last.reason,
+            metadata_kept=kept,
+        )
+        return redial, attempt
+
+    def dial_again(self, redial: Redial, attempt: Attempt) -> AttemptKey:
+        """Make the prepared attempt: parked and due at once, so that the poller's next sweep dispatches it.
+
+        Raises:
+            NotAllowed: When another person made it meanwhile, or the last attempt has another outcome now.
+        """
+        if self._report(attempt.key.request).status is not redial.last_status:
+            raise NotAllowed("its status has changed meanwhile: check it again")
+        now = self.clock()
+        if not self.table.park(replace(attempt, created_at=int(now)), now, ParkReason.DIAL_AGAIN):
+            raise NotAllowed(f"attempt {attempt.key.number} was made meanwhile")
+        return attempt.key
+
+    def _report(self, request: RequestKey) -> RequestReport:
+        attempts = self.table.read_all(request)
+        if not attempts:
+            raise NotAllowed("there is no record of this request")
+        return request_report(attempts)
+
+
+def request_in_file(request_id: str, rows: Iterable[Row], ids: RowIds, defaults: Defaults) -> CallRequestMessage:
+    """The one valid request of a file with this id, its own or a derived one.
+
+    Raises:
+        NotAllowed: When there is none, or several with different content.
+    """
+    found: list[CallRequestMessage] = []
+    for row in rows:
+        try:
+            checked = read_row(row, ids, defaults)
+        except InvalidInput:
+            continue
+        if checked.request_id == request_id and checked.request not in found:
+            found.append(checked.request)
+    if len(found) != 1:
+        raise NotAllowed(f"the file has {len(found)} valid rows for this request, and must have one")
+    return found[0]

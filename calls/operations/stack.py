@@ -1,0 +1,178 @@
+"""A deployed stack: where its parts are according to CloudFormation, and the layer's parts built over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from calls.operations.records import Records
+from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.use_cases.look_up import LookUpRequests
+from outbound_calls.use_cases.place import Defaults
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+
+class NoSuchStack(Exception):
+    """There is no stack with this name here, or it doesn't belong to this project or version."""
+
+
+type Clients = Callable[[Any], Any]
+"""Makes the AWS client for a service."""
+
+
+def aws_clients(endpoint_url: str | None = None) -> Clients:
+    """Clients with timeouts for a person who waits.
+
+    Region, credentials and endpoint come from the environment, as boto3 finds them, unless an endpoint is given.
+    """
+    settings = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
+    return lambda service: boto3.client(service, endpoint_url=endpoint_url, config=settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One part of the stack. `id` is its physical id: a name, a URL or an ARN, depending on the type."""
+
+    name: str
+    type: str
+    id: str
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """The stack, and what is built over its parts."""
+
+    name: str
+    arn: str
+    status: str
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+    client: Clients
+
+    @classmethod
+    def find(cls, name: str, client: Clients) -> DeployedStack:
+        """Look up a stack by its name.
+
+        Raises:
+            NoSuchStack: When there is none.
+        """
+        cloudformation: CloudFormationClient = client("cloudformation")
+        try:
+            (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            # CloudFormation's code for a stack that does not exist.
+            if error.response["Error"].get("Code") == "ValidationError":
+                raise NoSuchStack(f"there is no stack {name} in this account and region") from None
+            raise
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        if "CallsTableName" not in outputs:
+            raise NoSuchStack(f"the stack {name} has no output CallsTableName: another project's, or not complete")
+        return cls(
+            name=name,
+            arn=stack["StackId"],
+            status=stack["StackStatus"],
+            outputs=outputs,
+            parameters={each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])},
+            client=client,
+        )
+
+    @cached_property
+    def resources(self) -> list[Resource]:
+        """All parts."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
+        return [
+            Resource(each["LogicalResourceId"], each["ResourceType"], each.get("PhysicalResourceId", ""))
+            for page in pages
+            for each in page["StackResourceSummaries"]
+        ]
+
+    def resource(self, name: str) -> str:
+        """The physical id of the part with this logical id.
+
+        Raises:
+            NoSuchStack: When there is none: the stack has another version than this command.
+        """
+        found = next((each.id for each in self.resources if each.name == name), None)
+        if found is None:
+            raise NoSuchStack(f"the stack {self.name} has no {name}: does it have the version of this command?")
+        return found
+
+    def of_type(self, type_: str) -> list[Resource]:
+        """The parts of one type, such as ``AWS::CloudWatch::Alarm``."""
+        return [each for each in self.resources if each.type == type_]
+
+    @property
+    def environment(self) -> str:
+        """The parameter `Environment`: local, dev, staging or prod."""
+        return self.parameters["Environment"]
+
+    @property
+    def call_queue_url(self) -> str:
+        """The queue for requests."""
+        return self.outputs["CallQueueUrl"]
+
+    @property
+    def invalid_messages_queue_url(self) -> str:
+        """The queue of messages that break the contract."""
+        return self.outputs["InvalidMessagesQueueUrl"]
+
+    @property
+    def dead_letter_queue_url(self) -> str:
+        """The queue of messages that failed five times."""
+        return self.outputs["DeadLetterQueueUrl"]
+
+    @property
+    def failed_outcomes_queue_url(self) -> str:
+        """The queue of outcomes that could not be published."""
+        return self.resource("FailedOutcomesQueue")
+
+    @property
+    def queues(self) -> dict[str, str]:
+        """The URLs of all queues, by the name to show."""
+        return {
+            "requests": self.call_queue_url,
+            "invalid messages": self.invalid_messages_queue_url,
+            "dead letters": self.dead_letter_queue_url,
+            "failed outcomes": self.failed_outcomes_queue_url,
+        }
+
+    @property
+    def defaults(self) -> Defaults:
+        """What a request gets where it names none of its own."""
+        assistant_id, phone_number_id = (
+            self.parameters.get(name) or None for name in ("DefaultAssistantId", "DefaultPhoneNumberId")
+        )
+        return Defaults(assistant_id, phone_number_id)
+
+    @cached_property
+    def sqs(self) -> Any:
+        """A client for the queues."""
+        return self.client("sqs")
+
+    @cached_property
+    def table(self) -> CallsTable:
+        """The calls table, as the functions use it."""
+        return CallsTable(
+            self.client("dynamodb"),
+            self.outputs["CallsTableName"],
+            int(self.parameters["RetentionDays"]),
+            int(self.parameters["DueShards"]),
+        )
+
+    @property
+    def records(self) -> Records:
+        """Searches in the calls table."""
+        return Records(self.table)
+
+    @property
+    def requests(self) -> LookUpRequests:
+        """The reports of requests."""
+        return LookUpRequests(self.table)

@@ -1,0 +1,280 @@
+"""Messages that wait for a person are listed, exported and sent again, and none is lost wherever that stops."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import BotoCoreError
+
+from calls.operations.masking import masked
+from calls.operations.redriving import Redrive, read_fixed
+from calls.operations.requests_file import Row, read_rows
+from calls.operations.sending import Sender
+from calls.operations.waiting_messages import export, held_messages
+from calls.operations.watching import queue_depth
+from outbound_calls.use_cases.place import Defaults, Message, PlaceResult
+from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork
+from tests.cloud.world import CloudWorld
+from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
+from tests.world import CloudResources
+
+DEFAULTS = Defaults(ASSISTANT_ID, PHONE_NUMBER_ID)
+HOLD_SECONDS = 2
+"""Long enough for a redrive, and short enough to wait for."""
+
+
+class Queues:
+    """A call queue, and a queue whose messages wait for a person. The redrive uses `client`."""
+
+    def __init__(self, resources: CloudResources, client: Any) -> None:
+        self.resources = resources
+        self.sqs = resources.sqs
+        self.url, self.call_queue_url = resources.new_queue(), resources.new_queue()
+        self.client = client
+        self.redrive = Redrive(client, self.url, Sender(client, self.call_queue_url, lambda _seconds: None))
+
+    def put(self, body: str, **attributes: str) -> str:
+        return self.sqs.send_message(
+            QueueUrl=self.url,
+            MessageBody=body,
+            MessageAttributes={name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()},
+        )["MessageId"]
+
+    def take_sent(self) -> list[Any]:
+        """Remove and return the messages on the call queue."""
+        bodies = []
+        while messages := self.resources.take(self.call_queue_url):
+            for message in messages:
+                bodies.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=self.call_queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return bodies
+
+    def waiting(self) -> set[str]:
+        with held_messages(self.sqs, self.url, 100) as messages:
+            return {message.id for message in messages}
+
+    def wait_until_released(self) -> None:
+        """Wait until no message is hidden, as after a reader that died."""
+        deadline = time.monotonic() + 30
+        while queue_depth(self.sqs, "", self.url).held:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def redrive_all(self) -> None:
+        with held_messages(self.client, self.url, 100, HOLD_SECONDS) as messages:
+            self.redrive.unchanged(messages)
+
+    def redrive_fixed(self, *rows: Row) -> None:
+        fixed, invalid = read_fixed(rows, DEFAULTS)
+        assert invalid == []
+        with held_messages(self.client, self.url, 100, HOLD_SECONDS) as messages:
+            self.redrive.fixed(messages, fixed)
+
+
+@pytest.fixture
+def queues(resources: CloudResources) -> Queues:
+    return Queues(resources, resources.sqs)
+
+
+def fixed_row(number: int, message_id: str, **fields: Any) -> Row:
+    return Row(number, json.dumps({"id": message_id, "reason": "…", "request": {"phoneNumber": PHONE_NUMBER} | fields}))
+
+
+# List and export.
+
+
+def test_listing_removes_nothing(queues: Queues) -> None:
+    ids = {queues.put(f"message {number}") for number in range(23)}
+
+    with held_messages(queues.sqs, queues.url, 100) as messages:
+        assert {message.id for message in messages} == ids
+        assert queues.resources.take(queues.url) == []
+    with pytest.raises(ZeroDivisionError), held_messages(queues.sqs, queues.url, 100):
+        raise ZeroDivisionError
+    assert queues.waiting() == ids
+
+
+def test_listing_stops_at_its_limit(queues: Queues) -> None:
+    for number in range(12):
+        queues.put(f"message {number}")
+
+    with held_messages(queues.sqs, queues.url, 11) as messages:
+        assert len(messages) == 11
+
+
+def test_a_listed_message_shows_no_personal_data(queues: Queues) -> None:
+    queues.put(json.dumps({"requestId": "a-1", "phoneNumber": "+15145550199", "customerName": "Ada"}), reason="x: y")
+    queues.put("not JSON, +15145550199")
+    queues.put(json.dumps({"requestId": "+15145550199"}))
+
+    with held_messages(queues.sqs, queues.url, 10) as messages:
+        shown = [message.summary(masked, 2e9) for message in messages]
+
+    text = "".join(each.model_dump_json() for each in shown)
+    assert "0199" not in text
+    assert "Ada" not in text
+    assert {(each.request_id, each.phone_number, each.reason) for each in shown} == {
+        ("a-1", "+1514•••••99", "x: y"),
+        (None, None, None),
+    }
+
+
+def test_an_export_is_private_and_can_be_fixed(queues: Queues, tmp_path: Path) -> None:
+    message_id = queues.put(json.dumps({"phoneNumber": "15005550100"}), reason="phoneNumber: required")
+    queues.put("not JSON")
+    path = tmp_path / "export.jsonl"
+
+    with held_messages(queues.sqs, queues.url, 10) as messages:
+        export(messages, path)
+
+    lines = {line["id"]: line for line in map(json.loads, path.read_text().splitlines())}
+    request = {"phoneNumber": "15005550100"}
+    assert lines.pop(message_id) == {"id": message_id, "reason": "phoneNumber: required", "request": request}
+    assert [line["body"] for line in lines.values()] == ["not JSON"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [row.field for row in read_fixed(read_rows(path), DEFAULTS)[1]] in (
+        ["phoneNumber", "request"],
+        ["request", "phoneNumber"],
+    )
+    with pytest.raises(FileExistsError):
+        export([], path)
+
+
+# Fixed messages.
+
+
+def test_exactly_the_fixed_messages_are_sent(queues: Queues) -> None:
+    one, other = queues.put("bad", messageId="11111111-aaaa"), queues.put("also bad")
+
+    fixed, _ = read_fixed([fixed_row(1, one, requestId="a-1"), fixed_row(2, "gone", requestId="b")], DEFAULTS)
+    with held_messages(queues.client, queues.url, 100) as messages:
+        report = queues.redrive.fixed(messages, fixed)
+
+    assert (report.sent, report.not_found, report.still_there) == (1, ["gone"], 1)
+    assert queues.take_sent() == [{"requestId": "a-1", "phoneNumber": PHONE_NUMBER}]
+    assert queues.waiting() == {other}
+
+
+def test_a_fixed_request_without_an_id_gets_its_message_id(queues: Queues) -> None:
+    with_first_id = queues.put("bad", messageId="11111111-aaaa")
+    without = queues.put("bad")
+
+    queues.redrive_fixed(fixed_row(1, with_first_id), fixed_row(2, without))
+
+    assert {message["requestId"] for message in queues.take_sent()} == {"11111111-aaaa", without}
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ("{}", "id"),
+        ("not JSON", "id"),
+        ('{"id": "a"}', "request"),
+        ('{"id": "a", "request": {"phoneNumber": "5145550199"}}', "phoneNumber"),
+        ('{"id": "a", "request": {"phoneNumber": "+15145550199", "callbackUrl": "x"}}', "unknown field"),
+        ('{"id": "a", "request": {"dispatch": {"requestId": "a", "attempt": 1}, "timesParked": 1}}', "dispatch"),
+    ],
+)
+def test_a_line_that_is_still_invalid_is_reported_with_its_rule(line: str, field: str) -> None:
+    fixed, invalid = read_fixed([Row(7, line)], DEFAULTS)
+
+    assert fixed == []
+    assert [(each.row, each.field) for each in invalid] == [(7, field)]
+    assert "0199" not in invalid[0].model_dump_json()
+
+
+def test_two_lines_for_one_message_are_invalid() -> None:
+    _, invalid = read_fixed([fixed_row(1, "a"), fixed_row(2, "a", customerName="Eve")], DEFAULTS)
+
+    assert [(each.row, each.field) for each in invalid] == [(2, "id")]
+
+
+# Dead letters.
+
+
+def test_dead_letters_are_sent_unchanged_but_never_without_an_id(queues: Queues) -> None:
+    bodies: dict[str, dict[str, Any]] = {
+        "named": {"requestId": "a-1", "phoneNumber": PHONE_NUMBER},
+        "nameless": {"phoneNumber": PHONE_NUMBER, "customerName": "Zoë"},
+        "null": {"requestId": None, "phoneNumber": PHONE_NUMBER},
+        "newer": {"phoneNumber": PHONE_NUMBER, "aFieldOfTomorrow": 1},
+        "dispatch": {"dispatch": {"requestId": "a-2", "attempt": 2}, "timesParked": 1},
+    }
+    ids = {name: queues.put(json.dumps(body)) for name, body in bodies.items()}
+
+    queues.redrive_all()
+
+    identified = {name: bodies[name] | {"requestId": ids[name]} for name in ("nameless", "null", "newer")}
+    expected = (bodies | identified).values()
+    assert sorted(map(repr, queues.take_sent())) == sorted(map(repr, expected))
+    assert queues.waiting() == set()
+
+
+def test_a_dead_letter_that_was_already_claimed_is_not_dialled_again(world: CloudWorld, queues: Queues) -> None:
+    # Given a message without an id whose call was placed before its worker died
+    body = json.dumps({"phoneNumber": PHONE_NUMBER})
+    message_id = queues.put(body)
+    world.place_calls.place(Message(message_id, body, lambda: 45.0))
+    assert len(world.allomia.posts) == 1
+
+    # When it is sent again, and SQS gives it another message id
+    queues.redrive_all()
+    (sent,) = queues.take_sent()
+    result = world.place_calls.place(Message("another-message-id", json.dumps(sent), lambda: 45.0)).result
+
+    # Then it is a duplicate
+    assert result is PlaceResult.DUPLICATE
+    assert len(world.allomia.posts) == 1
+
+
+# Every point at which a redrive can stop. A message may then be in both queues, never in neither. When the command runs
+# again, it is on the call queue under one id.
+
+STOPS = {
+    "before receiving": ("ReceiveMessage", LOSE_REQUEST),
+    "received, and the answer is lost": ("ReceiveMessage", LOSE_ANSWER),
+    "before sending": ("SendMessageBatch", LOSE_REQUEST),
+    "sent, and the answer is lost": ("SendMessageBatch", LOSE_ANSWER),
+    "before deleting": ("DeleteMessageBatch", LOSE_REQUEST),
+    "deleted, and the answer is lost": ("DeleteMessageBatch", LOSE_ANSWER),
+    "before releasing": ("ChangeMessageVisibilityBatch", LOSE_REQUEST),
+}
+
+
+@pytest.mark.parametrize(
+    ("way", "stop"),
+    [("dead letters", stop) for stop in STOPS]
+    + [("fixed", stop) for stop, (operation, _) in STOPS.items() if operation.startswith(("Send", "Delete"))],
+)
+def test_nothing_is_lost_wherever_a_redrive_stops(
+    resources: CloudResources, network: FaultyNetwork, stop: str, way: str
+) -> None:
+    # Given messages that name no request
+    queues = Queues(resources, network.client("sqs"))
+    ids = [queues.put(json.dumps({"phoneNumber": PHONE_NUMBER})) for _ in range(3)]
+    rows = [fixed_row(number, message_id) for number, message_id in enumerate(ids)]
+    operation, fault = STOPS[stop]
+
+    def redrive() -> None:
+        queues.redrive_all() if way == "dead letters" else queues.redrive_fixed(*rows)
+
+    # When a redrive stops
+    network.plan = lambda name, _before: fault if name == operation else PASS
+    with contextlib.suppress(BotoCoreError):
+        redrive()
+    network.heal()
+
+    # Then each message is on the call queue, or still waiting
+    sent = {message["requestId"] for message in queues.take_sent()}
+    queues.wait_until_released()
+    assert sent | queues.waiting() == set(ids)
+
+    # And after another run all of them are on the call queue under the same ids
+    redrive()
+    assert sent | {message["requestId"] for message in queues.take_sent()} == set(ids)
+    assert queues.waiting() == set()

@@ -1,0 +1,119 @@
+"""What the functions and use cases under test work on: a table, queues and secrets, and the settings that name them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import yaml
+
+from outbound_calls.contracts.messages import AttemptName, DispatchMessage
+from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER_ID
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+    from local.cloud import LocalCloud
+    from outbound_calls.domain.attempts import AttemptKey
+
+ROOT = Path(__file__).resolve().parent.parent
+NOW = 1_775_053_800
+"""2026-04-01T14:30:00Z, when most of these attempts are dispatched."""
+
+GRACE_SECONDS = 180
+DEADLINE_SECONDS = 7200
+RETENTION_DAYS = 90
+DUE_SHARDS = 4
+SIGNING_KEY = "first-signing-key"
+WEBHOOK_URL = "https://hooks.example/webhooks/allomia"
+
+_QUEUES = "https://sqs.ca-central-1.amazonaws.com/123456789012"
+_SECRETS = "arn:aws:secretsmanager:ca-central-1:123456789012:secret"
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment variables of all functions at once; each one's settings take their own from it."""
+    return {
+        "POWERTOOLS_SERVICE_NAME": "calls-test",
+        "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
+        "CALLS_TABLE_NAME": "calls",
+        "CALL_QUEUE_URL": f"{_QUEUES}/calls",
+        "INVALID_MESSAGES_QUEUE_URL": f"{_QUEUES}/invalid",
+        "ALLOMIA_API_KEY_SECRET_ARN": f"{_SECRETS}:key-AbCdEf",
+        "ALLOMIA_BASE_URL": "https://allomia.example",
+        "SIGNING_SECRET_ARN": f"{_SECRETS}:signing-AbCdEf",
+        "WEBHOOK_URL": WEBHOOK_URL,
+        "DEFAULT_ASSISTANT_ID": ASSISTANT_ID,
+        "DEFAULT_PHONE_NUMBER_ID": PHONE_NUMBER_ID,
+        "WEBHOOK_GRACE_SECONDS": str(GRACE_SECONDS),
+        "CALL_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
+        "MAX_POLLS_PER_SECOND": "1000",
+        "DUE_SHARDS": str(DUE_SHARDS),
+        "RETENTION_DAYS": str(RETENTION_DAYS),
+        "OUTCOME_BUS_NAME": "outcomes",
+    } | changes
+
+
+def dispatch_message(key: AttemptKey, times_parked: int = 1) -> str:
+    """The poller's message for a parked attempt."""
+    name = AttemptName(request_id=str(key.request), attempt=key.number)
+    return DispatchMessage(dispatch=name, times_parked=times_parked).model_dump_json()
+
+
+class _Template(yaml.SafeLoader):
+    """Reads the template, without the values that CloudFormation's functions would compute."""
+
+
+_Template.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
+
+
+def create_calls_table(dynamodb: DynamoDBClient) -> str:
+    """Create a calls table as the template defines it, so that the two can't drift apart. Returns its name."""
+    template = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 - a SafeLoader
+    properties = template["Resources"]["CallsTable"]["Properties"]
+    kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "StreamSpecification")
+    definition: dict[str, Any] = {name: properties[name] for name in kept}
+    definition["StreamSpecification"] = {"StreamEnabled": True} | definition["StreamSpecification"]
+    name = f"calls-{uuid4().hex}"
+    dynamodb.create_table(TableName=name, **definition)
+    return name
+
+
+class CloudResources:
+    """A table, two queues and two secrets on the local cloud."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.cloud = cloud
+        self.sqs = cloud.client("sqs")
+        self.secrets = cloud.client("secretsmanager")
+        self.table_name = create_calls_table(cloud.client("dynamodb"))
+        self.key_arn = self.new_secret(API_KEY)
+        self.signing_arn = self.new_secret(SIGNING_KEY)
+        self.call_queue_url = self.new_queue()
+        self.invalid_messages_queue_url = self.new_queue()
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """The environment variables of functions that work on these resources."""
+        names = {
+            "CALLS_TABLE_NAME": self.table_name,
+            "CALL_QUEUE_URL": self.call_queue_url,
+            "INVALID_MESSAGES_QUEUE_URL": self.invalid_messages_queue_url,
+            "ALLOMIA_API_KEY_SECRET_ARN": self.key_arn,
+            "SIGNING_SECRET_ARN": self.signing_arn,
+        }
+        return environment(**names | changes)
+
+    def new_secret(self, text: str) -> str:
+        return self.secrets.create_secret(Name=f"secret-{uuid4().hex}", SecretString=text)["ARN"]
+
+    def new_queue(self) -> str:
+        return self.sqs.create_queue(QueueName=f"queue-{uuid4().hex}")["QueueUrl"]
+
+    def take(self, url: str, wait_seconds: int = 0) -> list[MessageTypeDef]:
+        """Up to ten messages of a queue."""
+        answer = self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=wait_seconds
+        )
+        return answer.get("Messages", [])
