@@ -1,4 +1,4 @@
-"""Those who break things while calls are placed: they kill workers, forge webhooks, lock the table, stop the poller."""
+"""Faults while calls are placed: workers are killed, webhooks forged, writes denied, and the poller is stopped."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ from outbound_calls.adapters.callback_urls import sign
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 
 NO_ANSWER = 0
-"""The worker that had a forged webhook was killed, or is starting."""
+"""The worker with a forged webhook was killed, or is still starting."""
 
 ROLES = ("PlaceCallRole", "PollCallsRole", "ReceiveWebhookRole")
 
 
-def function_workers(world: LocalEnvironment, function: str) -> list[int]:
-    """The ids of the processes in which a function of this very cloud runs."""
-    wanted = {f"AWS_LAMBDA_FUNCTION_NAME={function}".encode(), f"AWS_ENDPOINT_URL={world.cloud.endpoint_url}".encode()}
+def function_workers(environment: LocalEnvironment, function: str) -> list[int]:
+    """The ids of the processes that run a function of this cloud."""
+    wanted = {
+        f"AWS_LAMBDA_FUNCTION_NAME={function}".encode(),
+        f"AWS_ENDPOINT_URL={environment.cloud.endpoint_url}".encode(),
+    }
     found = []
     for folder in Path("/proc").iterdir():
-        # Processes come and go, and not all of them may be looked at.
+        # Processes start and end, and not all of them may be read.
         with contextlib.suppress(OSError):
             if folder.name.isdigit() and wanted <= set((folder / "environ").read_bytes().split(b"\0")):
                 found.append(int(folder.name))
@@ -41,7 +44,7 @@ def function_workers(world: LocalEnvironment, function: str) -> list[int]:
 
 
 def kill(worker: int) -> bool:
-    """SIGKILL, as when Lambda loses the machine: the process has no say in it."""
+    """Send SIGKILL, as when Lambda loses the machine. Returns whether there was such a process."""
     try:
         os.kill(worker, signal.SIGKILL)
     except ProcessLookupError:
@@ -50,7 +53,7 @@ def kill(worker: int) -> bool:
 
 
 class Meanwhile:
-    """Does something again and again in a thread of its own, at random intervals, while the context is open."""
+    """Repeats something in a thread of its own, at random intervals, while the context is open."""
 
     def __init__(self, do: Callable[[], None], least: float, most: float, seed: int) -> None:
         self._do, self._least, self._most = do, least, most
@@ -75,39 +78,39 @@ class Meanwhile:
         try:
             while not self._stopped.wait(self._dice.uniform(self._least, self._most)):
                 self._do()
-        except Exception as error:  # noqa: BLE001 - raised again at the context's end
+        except Exception as error:  # noqa: BLE001 - raised again when the context ends
             self._error = error
 
 
 class Killer:
-    """Kills workers: of place_call all at once when a POST has just come to AlloMia, of the others one at random."""
+    """Kills workers: all of place_call when a POST has just arrived at AlloMia, or one of another function."""
 
-    def __init__(self, world: LocalEnvironment, seed: int) -> None:
-        self._world = world
+    def __init__(self, environment: LocalEnvironment, seed: int) -> None:
+        self._environment = environment
         self._dice = Random(seed)  # noqa: S311
         self.kills: Counter[str] = Counter()
         self.in_mid_post = 0
-        """How often AlloMia had a POST and had not answered it."""
+        """How often AlloMia had a POST that it did not answer yet."""
 
     def strike(self) -> None:
-        stack = self._world.stack
+        stack = self._environment.stack
         if self._dice.random() < 0.2:
             other = self._dice.choice([stack.receive_webhook_function_name, stack.poll_calls_function_name])
-            self._kill(other, function_workers(self._world, other)[:1])
+            self._kill(other, function_workers(self._environment, other)[:1])
             return
-        # Without a POST in sight the breakers may be open: new workers begin with new ones.
+        # If no POST arrives, the circuit breakers may be open. New workers start with new ones.
         self.in_mid_post += self._post_arrives()
         self.kill_all(stack.place_call_function_name)
 
     def kill_all(self, function: str) -> None:
         """Kill every worker of a function."""
-        self._kill(function, function_workers(self._world, function))
+        self._kill(function, function_workers(self._environment, function))
 
     def _kill(self, function: str, workers: list[int]) -> None:
         self.kills[function] += sum(kill(worker) for worker in workers)
 
     def _post_arrives(self) -> bool:
-        """Wait up to 10 s for a POST, of which AlloMia answers none at once; a new worker takes seconds to start."""
+        """Wait up to 10 s for a POST, since a new worker takes seconds to start. AlloMia answers none at once."""
         before = self._posts()
         for _ in range(100):
             if self._posts() > before:
@@ -116,14 +119,14 @@ class Killer:
         return False
 
     def _posts(self) -> int:
-        return sum(self._world.allomia.dials().attempted.values())
+        return sum(self._environment.allomia.dials().attempted.values())
 
 
 class Forger:
-    """Posts outcomes that are not AlloMia's, over URLs that this stack did not sign for that attempt."""
+    """Sends outcomes that are not from AlloMia, to URLs that this stack did not sign for that attempt."""
 
-    def __init__(self, world: LocalEnvironment, request_ids: list[str], seed: int) -> None:
-        self._world, self._request_ids = world, request_ids
+    def __init__(self, environment: LocalEnvironment, request_ids: list[str], seed: int) -> None:
+        self._environment, self._request_ids = environment, request_ids
         self._dice = Random(seed)  # noqa: S311
         self.answers: Counter[int] = Counter()
 
@@ -143,7 +146,7 @@ class Forger:
             "outboundCallId": str(UUID(int=self._dice.getrandbits(128))),
             "status": self._dice.choice(["completed", "failed", "busy", "no-answer"]),
         }
-        url = f"{self._world.stack.api_url}/webhooks/allomia/{victim}/{attempt}/{signature}"
+        url = f"{self._environment.stack.api_url}/webhooks/allomia/{victim}/{attempt}/{signature}"
         try:
             code = httpx.post(url, content=json.dumps(outcome), trust_env=False, timeout=15).status_code
         except httpx.TransportError:
@@ -152,11 +155,11 @@ class Forger:
 
 
 @contextlib.contextmanager
-def table_refuses_writes(world: LocalEnvironment) -> Iterator[None]:
-    """Every function's role is denied the table meanwhile: its writes really get AccessDenied."""
+def table_denies_writes(environment: LocalEnvironment) -> Iterator[None]:
+    """Deny the table to every function's role meanwhile, so that its writes get AccessDenied."""
     deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}]}
-    iam = _client(world, "iam")
-    roles = [world.stack.resources[role] for role in ROLES]
+    iam = _client(environment, "iam")
+    roles = [environment.stack.resources[role] for role in ROLES]
     try:
         for role in roles:
             iam.put_role_policy(RoleName=role, PolicyName="NoTable", PolicyDocument=json.dumps(deny))
@@ -167,9 +170,9 @@ def table_refuses_writes(world: LocalEnvironment) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def poller_stopped(world: LocalEnvironment) -> Iterator[None]:
-    """The schedule that starts the poller is disabled meanwhile."""
-    scheduler = _client(world, "scheduler")
+def poller_stopped(environment: LocalEnvironment) -> Iterator[None]:
+    """Disable the schedule that starts the poller meanwhile."""
+    scheduler = _client(environment, "scheduler")
     _switch(scheduler, "DISABLED")
     try:
         yield
@@ -184,8 +187,8 @@ def _switch(scheduler: Any, state: str) -> None:
         scheduler.update_schedule(**{name: schedule[name] for name in kept}, State=state)
 
 
-def _client(world: LocalEnvironment, service: str) -> Any:
-    client: Any = world.cloud.client
+def _client(environment: LocalEnvironment, service: str) -> Any:
+    client: Any = environment.cloud.client
     return client(service)
 
 

@@ -300,11 +300,12 @@ def in_case(pattern: str, operator: Operator) -> Operator:
 
     def change(module: ast.Module, definition: ast.stmt) -> None:
         _, case = _case(definition, pattern)
-        test: list[ast.stmt] = [ast.Expr(case.guard)] if case.guard else []
-        _within([*test, *case.body], module, operator)
-        if case.guard:
-            assert isinstance(test[0], ast.Expr)
-            case.guard = test[0].value
+        guard = ast.Expr(case.guard) if case.guard else ast.Pass()
+        body = [guard, *case.body]
+        _within(body, module, operator)
+        case.body = body[1:]
+        if isinstance(guard, ast.Expr):
+            case.guard = guard.value
 
     return change
 
