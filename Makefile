@@ -29,7 +29,7 @@ TEST_SECONDS := 1800
 PYTEST = timeout --foreground --signal=INT --kill-after=60 $(TEST_SECONDS) $(PYTHON) -I -m pytest
 TWO_WORKERS := -n 2 --no-loadscope-reorder
 
-LINTERS := lint-code lint-types lint-template lint-sam lint-workflows
+LINTERS := lint-code lint-types lint-template lint-sam lint-workflows lint-prose
 # One target's output stays together, and the slowest target starts first.
 PARALLEL := --no-print-directory --jobs=2 --output-sync=target --keep-going
 
@@ -74,7 +74,7 @@ build: setup ## sam build, both layers included, into .aws-sam (does nothing whe
 check: setup ## The inner loop, in under a minute: lint, types and tests/unit
 	@$(MAKE) $(PARALLEL) $(LINTERS) unit
 
-lint: setup ## ruff, mypy, cfn-lint, sam validate --lint and zizmor
+lint: setup ## ruff, mypy, cfn-lint, sam validate --lint, zizmor and the word list
 	@$(MAKE) $(PARALLEL) $(LINTERS)
 
 lint-code:
@@ -93,6 +93,9 @@ lint-sam:
 lint-workflows:
 	@$(BIN)/zizmor --offline --no-progress --quiet .github
 
+lint-prose:
+	@$(PYTHON) -m local.prose
+
 unit:
 	@$(PYTEST) --quiet tests/unit $(PYTEST_FLAGS)
 
@@ -105,9 +108,9 @@ test: lint build ## Everything: `make lint`, then every test (PYTEST_FLAGS="-k n
 
 proof: TEST_SECONDS := 7200
 proof: build ## The long proofs of the guarantees, with their figures (PROOF_SEED=7 for other random schedules)
-	@$(PYTEST) $(TWO_WORKERS) -o faulthandler_timeout=3600 -rP -m proof $(PYTEST_FLAGS)
+	@$(PYTEST) $(TWO_WORKERS) -o test_seconds=3600 -rP -m proof $(PYTEST_FLAGS)
 
-mutation: setup ## Check that a test notices each small mistake in what the guarantees rest on (MUTATION_ONLY=domain)
+mutation: setup ## Check that a test fails for each small mistake in what the guarantees rest on (MUTATION_ONLY=domain)
 	@nice -n 19 $(PYTHON) -m tests.tooling.mutation.run $(MUTATION_ONLY)
 
 coverage: build ## Branch coverage of the layer and the functions; all branches of the functions and of what guarantees rest on

@@ -1,7 +1,8 @@
 """`make local`: deploys the stack to the local cloud, leaves it running, and prints commands to try.
 
-Writes events/env.json, with which `sam local invoke`, `sam local start-api` and `make invoke` run a function against
-this stack. Where another `make local` runs, it leaves that one's file alone and writes events/env-2.json.
+Writes events/env.json and events/parameters.yaml, with which `sam local` and `make invoke` run a function against this
+stack; samconfig.toml names both. While another `make local` runs, it leaves that one's files alone and writes
+events/env-2.json and events/parameters-2.yaml.
 """
 
 import contextlib
@@ -44,10 +45,11 @@ def main() -> int:
                 environment = stack.enter_context(running({"WebhookGraceSeconds": 10, "CallDeadlineSeconds": 120}))
             bridge = stack.enter_context(Bridge(_port(environment.cloud.endpoint_url), _port(environment.allomia.url)))
             variables = {name: function_environment(environment.cloud, environment.stack, name) for name in FUNCTIONS}
-            file = stack.enter_context(environment_file(EVENTS, variables, bridge.host))
-            console.print(hints(environment, file, docker(bridge)), markup=False, highlight=False)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: stopped.set())
+            parameters = {"Architecture": architecture(), "LocalEndpointUrl": environment.cloud.endpoint_url}
+            number = stack.enter_context(sam_files(EVENTS, variables, parameters, bridge.host))
+            console.print(hints(environment, number, docker(bridge)), markup=False, highlight=False)
+            for each in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(each, lambda *_: stopped.set())
             stopped.wait()
     except (LocalCloudError, SamError) as problem:
         print(problem, file=sys.stderr)
@@ -58,32 +60,50 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def environment_file(folder: Path, variables: Mapping[str, Mapping[str, str]], host: str) -> Iterator[Path]:
-    """A file in the format of `sam local --env-vars`, while the context is open.
+def sam_files(
+    folder: Path, variables: Mapping[str, Mapping[str, str]], parameters: Mapping[str, str], host: str
+) -> Iterator[int]:
+    """The files for `sam local --env-vars` and `--parameter-overrides`, while the context is open; yields their number.
 
-    Its name is env.json unless another running process has that; a lock shows that it runs, so a file that a killed
-    process left behind is used again.
+    The number is 1 unless another running process has that. A lock on the file shows that the process runs, so files
+    that a killed process left behind are used again.
 
     Args:
-        folder: Where to write it.
+        folder: Where to write them.
         variables: Environment variables by the functions' logical ids.
+        parameters: Template parameters.
         host: The address that replaces 127.0.0.1, which in a container is the container.
     """
-    for path in (folder / name for name in ("env.json", *(f"env-{number}.json" for number in range(2, 100)))):
-        with path.open("a+") as file:
+    for number in range(1, 100):
+        with (folder / env_file(number)).open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            file.truncate(0)
-            file.write(json.dumps(variables, indent=2).replace("127.0.0.1", host) + "\n")
-            file.flush()
+            overrides = folder / parameters_file(number)
             try:
-                yield path
+                file.truncate(0)
+                file.write(json.dumps(variables, indent=2).replace("127.0.0.1", host) + "\n")
+                file.flush()
+                # JSON strings are YAML too.
+                lines = (f"{name}: {json.dumps(value)}\n" for name, value in parameters.items())
+                overrides.write_text("".join(lines).replace("127.0.0.1", host))
+                yield number
             finally:
-                path.unlink(missing_ok=True)
+                overrides.unlink(missing_ok=True)
+                (folder / env_file(number)).unlink(missing_ok=True)
             return
     raise SamError(f"There are 99 environment files in {folder} already.")
+
+
+def env_file(number: int) -> str:
+    """The name of the file with environment variables."""
+    return "env.json" if number == 1 else f"env-{number}.json"
+
+
+def parameters_file(number: int) -> str:
+    """The name of the file with template parameters."""
+    return "parameters.yaml" if number == 1 else f"parameters-{number}.yaml"
 
 
 def docker(bridge: Bridge) -> str:
@@ -103,13 +123,17 @@ def _port(url: str) -> int:
     return urlsplit(url).port or 80
 
 
-def hints(environment: LocalEnvironment, file: Path, docker: str) -> str:
+def hints(environment: LocalEnvironment, number: int, docker: str) -> str:
     """Commands to copy. Each works as it is printed, as often as you like, in any shell in the project's root."""
     stack, cloud, simulator = environment.stack, environment.cloud, environment.allomia.url
     aws = f"aws --endpoint-url {cloud.endpoint_url}"
     calls = f".venv/bin/calls {{}} --stack {stack.name} --endpoint-url {cloud.endpoint_url}"
-    variables = file.relative_to(ROOT)
-    other_file = "" if file.name == "env.json" else f" ENV_VARS={variables}"
+    variables = f"events/{env_file(number)}"
+    # The first one's files are the defaults of samconfig.toml and of `make invoke`.
+    for_make = "" if number == 1 else f" ENV_VARS={variables}"
+    for_sam = (
+        "" if number == 1 else f" --env-vars {variables} --parameter-overrides file://events/{parameters_file(number)}"
+    )
     return f"""\
 {stack.name} runs until Ctrl-C.
 {docker}
@@ -147,9 +171,9 @@ Make AlloMia misbehave, see which calls it placed, and reset it:
   curl -X POST {simulator}/_control/reset
 
 Run one function against this stack, under Lambda's runtime emulator or, with Docker, under sam:
-  make invoke FUNCTION=PlaceCallFunction EVENT=events/place_call/completed.json{other_file}
-  .venv/bin/sam local invoke PlaceCallFunction -e events/place_call/completed.json --env-vars {variables}
-  .venv/bin/sam local start-api --env-vars {variables}
+  make invoke FUNCTION=PlaceCallFunction EVENT=events/place_call/completed.json{for_make}
+  .venv/bin/sam local invoke PlaceCallFunction -e events/place_call/completed.json{for_sam}
+  .venv/bin/sam local start-api{for_sam}
 """
 
 

@@ -1,5 +1,8 @@
-"""What holds for all tests: their surroundings, and how they are distributed among workers (`pytest -n 2`)."""
+"""What holds for all tests: surroundings, time limit, and how workers share them (`pytest -n 2`)."""
 
+import signal
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 import pytest
@@ -14,6 +17,53 @@ DEPLOYED, OPERATED = "deployed", "operated"
 """The two groups of tests that need a deployed stack. Each group shares one local cloud; both take about as long."""
 
 OPERATION = {"test_alarms.py", "test_calls.py", "test_counts.py", "test_releases.py", "test_upstream.py"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the time limit that pyproject.toml sets."""
+    parser.addini("test_seconds", "How long a test may take, and each of set-up and teardown.")
+
+
+@contextmanager
+def _limited(config: pytest.Config) -> Iterator[None]:
+    """Fail what runs longer. The failure shows the line where it waits."""
+    seconds = float(config.getini("test_seconds"))
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        # The mutation tests have a stricter limit of their own.
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        pytest.fail(f"not done within {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Limit the fixtures, such as a deployment."""
+    with _limited(item.config):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Limit the test itself."""
+    with _limited(item.config):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """Limit the end of the fixtures."""
+    with _limited(item.config):
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -54,7 +54,7 @@ class Resolved(WireModel):
 
 
 class Redial(WireModel):
-    """Another attempt before it is made: whom it calls, and how the last one ended."""
+    """Another attempt before it is made: the number to call, and how the last attempt ended."""
 
     organization: OrganizationName | None = Field(None, description="absent for the default organization")
     request_id: RequestId

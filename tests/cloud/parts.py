@@ -13,6 +13,7 @@ import boto3
 import httpx
 from botocore.config import Config
 
+from local.proxy import Proxy
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry, RecordResult, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
 from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, Labels, Outcome, RequestKey
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from local.cloud import LocalCloud
-from local.proxy import Proxy
 
 CLAIM = "first-claim"
 OTHER_CLAIM = "other-claim"

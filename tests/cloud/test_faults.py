@@ -6,11 +6,12 @@ from contextlib import suppress
 import pytest
 from botocore.exceptions import BotoCoreError
 
+from local.simulator import PostAnswer, returns
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.use_cases.place import PlaceResult
 from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, FaultyNetwork, SampleAttempts
-from tests.cloud.world import Answer, CloudWorld, answers, key_of
+from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import CALL_ID
 from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, CloudResources, dispatch_message
 
@@ -41,12 +42,12 @@ def sweep_until_it_ends(world: CloudWorld, key: AttemptKey) -> str | None:
     return world.attempts.status(key)
 
 
-ANSWERS: dict[str, Answer | None] = {
+ANSWERS: dict[str, PostAnswer | None] = {
     "accepted": None,
-    "429": answers(429),
-    "400": answers(400, {"error": "no"}),
-    "failed": answers(200, {"outboundCallId": CALL_ID, "status": "failed"}),
-    "500": answers(500),
+    "429": returns(429),
+    "400": returns(400, {"error": "no"}),
+    "failed": returns(200, {"outboundCallId": CALL_ID, "status": "failed"}),
+    "500": returns(500),
 }
 
 
@@ -132,7 +133,7 @@ def test_a_webhook_that_could_not_be_stored_can_be_sent_again(
 def test_a_poll_that_fails_loses_only_time(world: CloudWorld, network: FaultyNetwork, write: str, fault: str) -> None:
     key = world.placed()
     world.pass_seconds(GRACE_SECONDS)
-    world.allomia.status = answers(200, world.allomia.state(world.callback_url(key), "completed"))
+    world.allomia.status = returns(200, world.allomia.state(world.callback_url(key), "completed"))
     network.fail_once("UpdateItem", fault, skip=0 if write == "lease" else 1)
 
     with pytest.raises(BotoCoreError):

@@ -13,12 +13,13 @@ from calls.operations.masking import masked
 from calls.operations.preflight import RowIds
 from calls.operations.requests_file import Row
 from calls.operations.resolving import Finding, NotAllowed, Resolving, request_in_file
+from local.simulator import fails
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.use_cases.place import Defaults, PlaceResult
 from tests.cloud.parts import METADATA, SampleAttempts, an_outcome, at_once
-from tests.cloud.world import CloudWorld, raises
+from tests.cloud.world import CloudWorld
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 from tests.world import DEADLINE_SECONDS, NOW
 
@@ -43,7 +44,7 @@ def second_attempt(key: AttemptKey) -> AttemptKey:
 
 def test_a_request_is_dialled_again_through_the_same_claim_as_any(world: CloudWorld) -> None:
     # Given a call that ended as unknown
-    world.allomia.post = raises(httpx.ReadTimeout)
+    world.allomia.post = fails(httpx.ReadTimeout)
     key = world.placed(metadata=METADATA, batch="december")
     world.pass_seconds(DEADLINE_SECONDS + 1)
     world.sweep(key)

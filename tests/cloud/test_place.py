@@ -8,13 +8,15 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from local.simulator import PostAnswer, fails, returns
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
-from outbound_calls.use_cases.place import OTHER_CALL, SECONDS_TO_PLACE, PlaceResult
+from outbound_calls.use_cases.place import OTHER_CALL, SECONDS_TO_PLACE, Placement, PlaceResult
+from outbound_calls.use_cases.receive import Receipt
 from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import OTHER_CLAIM, at_once
-from tests.cloud.world import Answer, CloudWorld, answers, key_of, raises
+from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import ASSISTANT_ID, CALL_ID, OTHER_CALL_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, NOW, WEBHOOK_URL, dispatch_message
 
@@ -24,47 +26,47 @@ INVALID = PlaceResult.INVALID
 STATE = {"outboundCallId": CALL_ID, "status": "calling"}
 
 # What AlloMia does, the result of the message, the code, the status of the attempt, and in how many seconds it is due.
-type Row = tuple[Answer | None, PlaceResult, str, str, int | None]
+type Row = tuple[PostAnswer | None, PlaceResult, str, str, int | None]
 NOT_ACCEPTED: dict[str, Row] = {
-    "connect error": (raises(httpx.ConnectError), PARKED, "allomia-unreachable", "scheduled", 30),
-    "connect timeout": (raises(httpx.ConnectTimeout), PARKED, "allomia-unreachable", "scheduled", 30),
-    "pool timeout": (raises(httpx.PoolTimeout), PARKED, "allomia-unreachable", "scheduled", 30),
-    "429": (answers(429), PARKED, "rate-limited", "scheduled", 30),
-    "429 with Retry-After": (answers(429, Retry_After="120"), PARKED, "rate-limited", "scheduled", 120),
-    "503 with Retry-After": (answers(503, Retry_After="600"), PARKED, "rate-limited", "scheduled", 600),
-    "503 with a short Retry-After": (answers(503, Retry_After="1"), PARKED, "rate-limited", "scheduled", 30),
-    "401": (answers(401, {"error": "Unauthorized"}), PARKED, "key-declined", "scheduled", 300),
-    "403": (answers(403), PARKED, "key-declined", "scheduled", 300),
+    "connect error": (fails(httpx.ConnectError), PARKED, "allomia-unreachable", "scheduled", 30),
+    "connect timeout": (fails(httpx.ConnectTimeout), PARKED, "allomia-unreachable", "scheduled", 30),
+    "pool timeout": (fails(httpx.PoolTimeout), PARKED, "allomia-unreachable", "scheduled", 30),
+    "429": (returns(429), PARKED, "rate-limited", "scheduled", 30),
+    "429 with Retry-After": (returns(429, Retry_After="120"), PARKED, "rate-limited", "scheduled", 120),
+    "503 with Retry-After": (returns(503, Retry_After="600"), PARKED, "rate-limited", "scheduled", 600),
+    "503 with a short Retry-After": (returns(503, Retry_After="1"), PARKED, "rate-limited", "scheduled", 30),
+    "401": (returns(401, {"error": "Unauthorized"}), PARKED, "key-declined", "scheduled", 300),
+    "403": (returns(403), PARKED, "key-declined", "scheduled", 300),
 }
 ABOUT_THIS_CALL: dict[str, Row] = {
-    "400": (answers(400, {"error": "Bad number"}), REJECTED, "refused-by-allomia", "rejected", None),
-    "404": (answers(404, {"error": "No such assistant"}), REJECTED, "refused-by-allomia", "rejected", None),
-    "422": (answers(422), REJECTED, "refused-by-allomia", "rejected", None),
-    "409": (answers(409), REJECTED, "refused-by-allomia", "rejected", None),
-    "2xx failed": (answers(200, STATE | {"status": "failed"}), ENDED, "", "failed", None),
-    "2xx failed without an id": (answers(200, {"status": "failed"}), ENDED, "", "failed", None),
-    "2xx busy": (answers(201, STATE | {"status": "busy"}), ENDED, "", "busy", None),
+    "400": (returns(400, {"error": "Bad number"}), REJECTED, "refused-by-allomia", "rejected", None),
+    "404": (returns(404, {"error": "No such assistant"}), REJECTED, "refused-by-allomia", "rejected", None),
+    "422": (returns(422), REJECTED, "refused-by-allomia", "rejected", None),
+    "409": (returns(409), REJECTED, "refused-by-allomia", "rejected", None),
+    "2xx failed": (returns(200, STATE | {"status": "failed"}), ENDED, "", "failed", None),
+    "2xx failed without an id": (returns(200, {"status": "failed"}), ENDED, "", "failed", None),
+    "2xx busy": (returns(201, STATE | {"status": "busy"}), ENDED, "", "busy", None),
 }
 ACCEPTED: dict[str, Row] = {"2xx calling": (None, CALLING, "", "calling", GRACE_SECONDS)}
-LOST: dict[str, Answer] = {
-    "2xx empty": answers(200),
-    "2xx html": answers(200, "<html>"),
-    "2xx no id": answers(200, {"status": "calling"}),
-    "2xx new status": answers(200, STATE | {"status": "queued"}),
-    "read timeout": raises(httpx.ReadTimeout),
-    "write timeout": raises(httpx.WriteTimeout),
-    "read error": raises(httpx.ReadError),
-    "write error": raises(httpx.WriteError),
-    "dropped": raises(httpx.RemoteProtocolError),
-    "an unforeseen error": raises(LookupError),
-    "another unforeseen error": raises(ZeroDivisionError),
-    "307": answers(307, Location="/"),
-    "408": answers(408),
-    "500": answers(500),
-    "502": answers(502),
-    "503": answers(503),
-    "504": answers(504),
-    "507": answers(507),
+LOST: dict[str, PostAnswer] = {
+    "2xx empty": returns(200),
+    "2xx html": returns(200, "<html>"),
+    "2xx no id": returns(200, {"status": "calling"}),
+    "2xx new status": returns(200, STATE | {"status": "queued"}),
+    "read timeout": fails(httpx.ReadTimeout),
+    "write timeout": fails(httpx.WriteTimeout),
+    "read error": fails(httpx.ReadError),
+    "write error": fails(httpx.WriteError),
+    "dropped": fails(httpx.RemoteProtocolError),
+    "an unforeseen error": fails(LookupError),
+    "another unforeseen error": fails(ZeroDivisionError),
+    "307": returns(307, Location="/"),
+    "408": returns(408),
+    "500": returns(500),
+    "502": returns(502),
+    "503": returns(503),
+    "504": returns(504),
+    "507": returns(507),
 }
 MAYBE_ACCEPTED: dict[str, Row] = {
     name: (answer, AMBIGUOUS, "", "dispatching", GRACE_SECONDS) for name, answer in LOST.items()
@@ -153,7 +155,7 @@ def test_a_webhook_brings_the_outcome_whatever_the_answer_was(world: CloudWorld,
 def test_a_placement_holds_nothing_personal(world: CloudWorld, row: str) -> None:
     world.allomia.post = ROWS[row][0]
     if row in {"400", "404"}:
-        world.allomia.post = answers(400, {"error": f"{PHONE_NUMBER} of Zqx: {WEBHOOK_URL}"})
+        world.allomia.post = returns(400, {"error": f"{PHONE_NUMBER} of Zqx: {WEBHOOK_URL}"})
 
     placement = world.place(world.request(customerName="Zqx", dynamicVariables={"illness": "Zqx-itis"}))
 
@@ -286,7 +288,7 @@ def test_a_dispatch_message_from_before_the_last_parking_does_nothing(world: Clo
         world.sweep(key)
         messages += world.queued()
     # And AlloMia asked to wait for an hour when the first was dialled
-    world.allomia.post = answers(429, Retry_After="3600")
+    world.allomia.post = returns(429, Retry_After="3600")
     world.place(messages[0])
     before = world.attempts.item(key)
 
@@ -319,7 +321,7 @@ class Killed(BaseException):
 
 def test_a_function_that_is_killed_during_the_post_leaves_a_claim_for_the_poller(world: CloudWorld) -> None:
     request = world.request()
-    world.allomia.post = raises(Killed)
+    world.allomia.post = fails(Killed)
     with pytest.raises(Killed):
         world.place(request)
     world.allomia.post = None
@@ -342,12 +344,12 @@ def test_a_function_that_is_killed_before_it_can_park_does_not_dial_again(world:
             raise Killed
         return NOW
 
-    def decline(_post: httpx.Request) -> httpx.Response:
+    def die(_post: httpx.Request) -> None:
         nonlocal alive
         alive = False
-        return httpx.Response(429)
 
-    world.allomia.post = decline
+    world.allomia.before_answer = die
+    world.allomia.post = returns(429)
     world.place_calls = replace(world.place_calls, clock=clock)
     with pytest.raises(Killed):
         world.place(request)
@@ -466,7 +468,7 @@ def test_an_old_message_for_a_placed_call_does_not_reject_it(world: CloudWorld) 
 
 
 def test_an_attempt_that_allomia_does_not_accept_is_tried_less_and_less_often(world: CloudWorld) -> None:
-    world.allomia.post = answers(429)
+    world.allomia.post = returns(429)
     key = world.placed()
     waits = [world.due_in(key)]
     for _ in range(5):
@@ -527,14 +529,13 @@ def test_one_probe_closes_the_circuit_while_other_attempts_are_parked(world: Clo
     world.pass_seconds(30)
     meanwhile: list[PlaceResult] = []
 
-    def probe(post: httpx.Request) -> httpx.Response:
+    def place_others(_post: httpx.Request) -> None:
         meanwhile.extend(world.place(world.request()).result for _ in range(3))
-        return world.allomia.accepts(post)
 
-    world.allomia.post = probe
+    world.allomia.post, world.allomia.before_answer = None, place_others
     assert world.place(world.request()).result is CALLING
     assert meanwhile == [PARKED] * 3
-    world.allomia.post = None
+    world.allomia.before_answer = lambda _post: None
 
     assert [world.place(world.request()).result for _ in range(3)] == [CALLING] * 3
 
@@ -566,14 +567,19 @@ def test_a_parked_attempt_is_parked_again_while_the_circuit_is_open(world: Cloud
 # Races between AlloMia's answer and its webhook.
 
 
-def after_webhook(world: CloudWorld, key: AttemptKey, status: str, answer: Answer) -> Answer:
-    """An answer that comes after the webhook."""
+def place_after_webhook(world: CloudWorld, outcome: str, code: int = 200, **state: str) -> Placement:
+    """Place a call whose webhook comes before AlloMia's answer, which has this code and state."""
+    request = world.request()
+    url = world.callback_url(key_of(request))
+    receipts: list[Receipt] = []
+    world.allomia.before_answer = lambda _post: receipts.append(world.webhook(key_of(request), outcome))
+    world.allomia.post = returns(code, world.allomia.state(url, **state), Retry_After="60")
 
-    def answer_second(post: httpx.Request) -> httpx.Response:
-        assert world.webhook(key, status).status == 200
-        return answer(post)
+    placement = world.place(request)
 
-    return answer_second
+    assert [receipt.status for receipt in receipts] == [200]
+    assert placement.key == key_of(request)
+    return placement
 
 
 @pytest.mark.parametrize(
@@ -582,58 +588,44 @@ def after_webhook(world: CloudWorld, key: AttemptKey, status: str, answer: Answe
 def test_an_outcome_that_the_webhook_brought_first_is_kept_and_counted_once(
     world: CloudWorld, answered: str, result: PlaceResult
 ) -> None:
-    request = world.request()
-    world.allomia.post = after_webhook(
-        world, key_of(request), "failed", lambda post: world.allomia.accepts(post, answered)
-    )
-
-    placement = world.place(request)
+    placement = place_after_webhook(world, "failed", status=answered)
 
     assert (placement.result, placement.code, placement.outcome) == (result, "", None)
-    item = world.attempts.existing_item(key_of(request))
+    assert placement.key
+    item = world.attempts.existing_item(placement.key)
     assert (item["status"], item["outcomeSource"]) == ("failed", "webhook")
-    assert world.attempts.due_entries(key_of(request)) == []
+    assert world.attempts.due_entries(placement.key) == []
 
 
 @pytest.mark.parametrize("answered", ["calling", "failed"])
 def test_an_answer_that_names_another_call_than_the_webhook_is_reported(world: CloudWorld, answered: str) -> None:
-    request = world.request()
-    world.allomia.post = after_webhook(
-        world,
-        key_of(request),
-        "completed",
-        lambda post: world.allomia.accepts(post, answered, outboundCallId=OTHER_CALL_ID),
-    )
-
-    placement = world.place(request)
+    placement = place_after_webhook(world, "completed", status=answered, outboundCallId=OTHER_CALL_ID)
 
     assert (placement.code, placement.outbound_call_id, placement.outcome) == (OTHER_CALL, OTHER_CALL_ID, None)
-    assert world.attempts.status(key_of(request)) == "completed"
+    assert placement.key
+    assert world.attempts.status(placement.key) == "completed"
 
 
 @pytest.mark.parametrize("code", [400, 401, 429])
 def test_a_webhook_outweighs_an_answer_that_nothing_was_accepted(world: CloudWorld, code: int) -> None:
     """It came over a URL that only AlloMia has, so the person was called."""
-    request = world.request()
-    world.allomia.post = after_webhook(world, key_of(request), "completed", answers(code, Retry_After="60"))
-
-    placement = world.place(request)
+    placement = place_after_webhook(world, "completed", code)
 
     assert placement.outcome is None
-    assert world.attempts.status(key_of(request)) == "completed"
-    assert world.attempts.due_entries(key_of(request)) == []
+    assert placement.key
+    assert world.attempts.status(placement.key) == "completed"
+    assert world.attempts.due_entries(placement.key) == []
 
 
 def test_an_answer_after_the_deadline_is_not_another_call(world: CloudWorld) -> None:
     request = world.request()
 
-    def too_late(post: httpx.Request) -> httpx.Response:
+    def pass_the_deadline(_post: httpx.Request) -> None:
         # The function's own time stands still, as when its execution environment is frozen.
         world.clock.pass_seconds(DEADLINE_SECONDS)
         world.sweep(key_of(request))
-        return world.allomia.accepts(post)
 
-    world.allomia.post = too_late
+    world.allomia.before_answer = pass_the_deadline
     placement = world.place(request)
 
     assert (placement.result, placement.code) == (CALLING, "")
@@ -649,11 +641,7 @@ def test_the_claim_is_in_the_table_before_the_post_leaves(world: CloudWorld, kin
     key = key_of(request) if kind == "new" else world.attempts.scheduled().key
     seen: list[dict[str, Any]] = []
 
-    def look(post: httpx.Request) -> httpx.Response:
-        seen.append(world.attempts.existing_item(key))
-        return world.allomia.accepts(post)
-
-    world.allomia.post = look
+    world.allomia.before_answer = lambda _post: seen.append(world.attempts.existing_item(key))
     world.place(request if kind == "new" else dispatch_message(key))
 
     (item,) = seen
@@ -663,11 +651,10 @@ def test_the_claim_is_in_the_table_before_the_post_leaves(world: CloudWorld, kin
 def test_a_worker_without_its_claim_settles_nothing(world: CloudWorld) -> None:
     request = world.request()
 
-    def lose_claim(post: httpx.Request) -> httpx.Response:
+    def lose_claim(_post: httpx.Request) -> None:
         world.attempts.put_item(world.attempts.existing_item(key_of(request)) | {"claimId": OTHER_CLAIM})
-        return world.allomia.accepts(post)
 
-    world.allomia.post = lose_claim
+    world.allomia.before_answer = lose_claim
     world.place(request)
 
     item = world.attempts.existing_item(key_of(request))

@@ -7,20 +7,22 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from local.simulator import PostAnswer, call_id, fails, returns
 from outbound_calls.adapters.calls_table import DueEntry
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
+from outbound_calls.use_cases.receive import Receipt
 from outbound_calls.use_cases.sweep import SECONDS_TO_POLL, Poll, PollResult
 from tests.cloud.parts import at_once, new_key
-from tests.cloud.world import Answer, CloudWorld, answers, raises
+from tests.cloud.world import CloudWorld
 from tests.unit.parts import CALL_ID, OTHER_CALL_ID, PHONE_NUMBER
 from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, NOW, dispatch_message
 
 
-def reports(world: CloudWorld, key: AttemptKey, status: str, **changes: Any) -> Answer:
+def reports(world: CloudWorld, key: AttemptKey, status: str, **changes: Any) -> PostAnswer:
     """AlloMia's answer about this attempt's call."""
-    return answers(200, world.allomia.state(world.callback_url(key), status, **changes))
+    return returns(200, world.allomia.state(world.callback_url(key), status, **changes))
 
 
 def test_a_healthy_call_is_never_polled(world: CloudWorld) -> None:
@@ -31,7 +33,7 @@ def test_a_healthy_call_is_never_polled(world: CloudWorld) -> None:
     world.pass_seconds(DEADLINE_SECONDS)
 
     assert world.sweep(key) == []
-    assert world.allomia.status_requests == []
+    assert world.allomia.polled == []
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "busy", "no-answer"])
@@ -63,25 +65,25 @@ def test_a_call_in_progress_is_polled_less_and_less_often_until_its_deadline(wor
         world.poll(key)
 
     assert polled_at == [180, 360, 720, 1260, 1980, 2880, 3960, 5220, 6660, 7200]
-    assert len(world.allomia.status_requests) == 10
+    assert len(world.allomia.polled) == 10
     item = world.attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"], item["reasonCode"]) == ("unknown", "deadline", "no-outcome")
     assert item["reason"] == "no outcome within 7200 s of dispatch. AlloMia accepted the call; last poll: calling"
 
 
-UNAVAILABLE: dict[str, tuple[Answer, str]] = {
-    "404": (answers(404, {"error": "Outbound call not found"}), "not-found"),
-    "401": (answers(401, {"error": "Unauthorized"}), "key-unusable"),
-    "403": (answers(403), "key-unusable"),
-    "429": (answers(429, Retry_After="60"), "HTTP 429"),
-    "500": (answers(500), "HTTP 500"),
-    "503": (answers(503), "HTTP 503"),
-    "read timeout": (raises(httpx.ReadTimeout), "ReadTimeout"),
-    "connect error": (raises(httpx.ConnectError), "ConnectError"),
-    "dropped": (raises(httpx.RemoteProtocolError), "RemoteProtocolError"),
-    "html": (answers(200, "<html>"), "unreadable-answer"),
-    "new status": (answers(200, {"outboundCallId": CALL_ID, "status": "ringing"}), "unreadable-answer"),
-    "another call": (answers(200, {"outboundCallId": OTHER_CALL_ID, "status": "completed"}), "unreadable-answer"),
+UNAVAILABLE: dict[str, tuple[PostAnswer, str]] = {
+    "404": (returns(404, {"error": "Outbound call not found"}), "not-found"),
+    "401": (returns(401, {"error": "Unauthorized"}), "key-unusable"),
+    "403": (returns(403), "key-unusable"),
+    "429": (returns(429, Retry_After="60"), "HTTP 429"),
+    "500": (returns(500), "HTTP 500"),
+    "503": (returns(503), "HTTP 503"),
+    "read timeout": (fails(httpx.ReadTimeout), "ReadTimeout"),
+    "connect error": (fails(httpx.ConnectError), "ConnectError"),
+    "dropped": (fails(httpx.RemoteProtocolError), "RemoteProtocolError"),
+    "html": (returns(200, "<html>"), "unreadable-answer"),
+    "new status": (returns(200, {"outboundCallId": CALL_ID, "status": "ringing"}), "unreadable-answer"),
+    "another call": (returns(200, {"outboundCallId": OTHER_CALL_ID, "status": "completed"}), "unreadable-answer"),
 }
 
 
@@ -101,7 +103,7 @@ def test_a_call_without_a_status_is_polled_again_until_its_deadline(world: Cloud
     item = world.attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"]) == ("unknown", "deadline")
     assert item["reason"].endswith(f"AlloMia accepted the call; last poll: {reason}")
-    assert item["outboundCallId"] == world.allomia.id_of(world.callback_url(key))
+    assert item["outboundCallId"] == call_id(world.callback_url(key))
     assert world.attempts.due_entries(key) == []
 
 
@@ -150,7 +152,7 @@ def test_the_deadline_counts_from_dispatch_and_not_from_the_request(world: Cloud
 
 
 def test_a_call_without_an_id_waits_for_its_webhook_and_then_is_unknown(world: CloudWorld) -> None:
-    world.allomia.post = raises(httpx.ReadTimeout)
+    world.allomia.post = fails(httpx.ReadTimeout)
     key = world.placed()
     world.pass_seconds(GRACE_SECONDS)
 
@@ -168,12 +170,12 @@ def test_a_call_without_an_id_waits_for_its_webhook_and_then_is_unknown(world: C
         item["reason"] == poll.detail == "no outcome within 7200 s of dispatch. AlloMia's answer to the POST was lost"
     )
     assert "request" not in item
-    assert world.allomia.status_requests == []
+    assert world.allomia.polled == []
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "busy", "no-answer"])
 def test_a_late_webhook_replaces_unknown_once(world: CloudWorld, status: str) -> None:
-    world.allomia.post = raises(httpx.ReadTimeout)
+    world.allomia.post = fails(httpx.ReadTimeout)
     key = world.placed()
     world.pass_seconds(DEADLINE_SECONDS)
     world.poll(key)
@@ -250,7 +252,7 @@ def test_no_poll_starts_without_time_to_finish_it(world: CloudWorld) -> None:
 
     assert world.sweep(key, SECONDS_TO_POLL - 0.1) == [Poll(PollResult.SKIPPED, key, ParkReason.SHORT_OF_TIME)]
     assert world.attempts.item(key) == before
-    assert world.allomia.status_requests == []
+    assert world.allomia.polled == []
     assert world.sweep(key, SECONDS_TO_POLL) == [Poll(PollResult.WAITING, key)]
 
 
@@ -262,7 +264,7 @@ def test_one_of_many_sweeps_asks_allomia(world: CloudWorld) -> None:
     results = at_once(8, lambda _: world.poll_calls.poll(due, lambda: 60.0).result)
 
     assert sorted(results) == [PollResult.SKIPPED] * 7 + [PollResult.WAITING]
-    assert len(world.allomia.status_requests) == 1
+    assert len(world.allomia.polled) == 1
 
 
 def test_an_entry_of_an_attempt_that_ended_or_never_was_is_skipped(world: CloudWorld) -> None:
@@ -291,13 +293,12 @@ def test_a_webhook_during_the_poll_is_not_overwritten(
     key = world.placed()
     world.pass_seconds(waited)
 
-    def webhook_first(_request: httpx.Request) -> httpx.Response:
-        assert world.webhook(key, "completed").status == 200
-        return httpx.Response(code, json=world.allomia.state(world.callback_url(key), status))
-
-    world.allomia.status = webhook_first
+    receipts: list[Receipt] = []
+    world.allomia.before_answer = lambda _request: receipts.append(world.webhook(key, "completed"))
+    world.allomia.status = returns(code, world.allomia.state(world.callback_url(key), status))
 
     assert world.poll(key).result is result
+    assert [receipt.status for receipt in receipts] == [200]
     item = world.attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"]) == ("completed", "webhook")
     assert world.attempts.due_entries(key) == []
@@ -307,12 +308,12 @@ def test_a_poller_that_lost_its_lease_does_not_give_up(world: CloudWorld) -> Non
     key = world.placed()
     world.pass_seconds(DEADLINE_SECONDS)
 
-    def slow(_request: httpx.Request) -> httpx.Response:
+    def lose_lease(_request: httpx.Request) -> None:
         world.pass_seconds(world.due_in(key))
         world.attempts.leased(key, world.clock.now)
-        return httpx.Response(500)
 
-    world.allomia.status = slow
+    world.allomia.before_answer = lose_lease
+    world.allomia.status = returns(500)
 
     assert world.poll(key).result is PollResult.SKIPPED
     assert world.attempts.status(key) == "calling"
@@ -328,4 +329,4 @@ def test_an_attempt_without_a_usable_key_waits_and_still_ends(world: CloudWorld)
     world.poll(key)
 
     assert world.attempts.status(key) == "unknown"
-    assert world.allomia.status_requests == []
+    assert world.allomia.polled == []

@@ -1,102 +1,31 @@
 """The use cases on the local cloud's table, queues and secrets, built as the functions build them.
 
-AlloMia is a transport that follows a script. Each test must keep the first guarantee: of the POSTs that AlloMia may
-have accepted, no two are for the same attempt.
+AlloMia is the simulator's transport. Each test must keep the first guarantee: of the POSTs that AlloMia may have
+accepted, no two are for the same attempt.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import httpx
-
+from local.simulator import ScriptedAllomia, returns
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
 from outbound_calls.use_cases.place import Message, Placement
 from outbound_calls.use_cases.receive import Receipt, Webhook
 from outbound_calls.use_cases.sweep import Poll
-from tests.unit.parts import CONTACT_ID, PHONE_NUMBER, Clock, no_jitter
+from tests.unit.parts import API_KEY, PHONE_NUMBER, Clock, no_jitter
 from tests.world import NOW, WEBHOOK_URL
 
 if TYPE_CHECKING:
     from tests.cloud.parts import SampleAttempts
     from tests.world import CloudResources
 
-type Answer = Callable[[httpx.Request], httpx.Response]
 type Client = Callable[[str, int], Any]
-
-
-def answers(code: int, body: Any = None, **headers: str) -> Answer:
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    content = {"text": body} if isinstance(body, str) else {"json": body} if body is not None else {}
-    return lambda _request: httpx.Response(code, headers=names, **content)
-
-
-def raises(error: type[BaseException]) -> Answer:
-    def answer(_request: httpx.Request) -> httpx.Response:
-        raise error("no")
-
-    return answer
-
-
-NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-
-
-@dataclass
-class ScriptedAllomia:
-    """AlloMia as a transport: `post` answers the next POSTs, `status` the next status requests."""
-
-    post: Answer | None = None
-    status: Answer | None = None
-    posts: list[dict[str, Any]] = field(default_factory=list)
-    status_requests: list[str] = field(default_factory=list)
-    may_have_dialled: Counter[str] = field(default_factory=Counter)
-    _ids: dict[str, str] = field(default_factory=dict)
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        return self._post(request) if request.method == "POST" else self._status(request)
-
-    def id_of(self, callback_url: str) -> str:
-        """The id of the call that AlloMia makes for a POST with this callback URL."""
-        return self._ids.setdefault(callback_url, str(uuid4()))
-
-    def state(self, callback_url: str, status: str = "calling", **changes: Any) -> dict[str, Any]:
-        """That call as AlloMia reports it."""
-        return {"outboundCallId": self.id_of(callback_url), "contactId": CONTACT_ID, "status": status} | changes
-
-    def accepts(self, post: httpx.Request, status: str = "calling", **changes: Any) -> httpx.Response:
-        """AlloMia's answer to a POST that it accepts."""
-        return httpx.Response(200, json=self.state(json.loads(post.content)["callbackUrl"], status, **changes))
-
-    def _post(self, request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.content)
-        url = body["callbackUrl"]
-        try:
-            answer = self.post(request) if self.post else self.accepts(request)
-        except NOTHING_SENT:
-            raise
-        except BaseException:
-            self.posts.append(body)
-            self.may_have_dialled[url] += 1
-            raise
-        self.posts.append(body)
-        nothing_accepted = answer.is_client_error and answer.status_code != 408
-        asks_to_wait = answer.status_code == 503 and answer.headers.get("Retry-After", "").isdigit()
-        self.may_have_dialled[url] += not (nothing_accepted or asks_to_wait)
-        return answer
-
-    def _status(self, request: httpx.Request) -> httpx.Response:
-        call_id = request.url.path.split("/")[-2]
-        self.status_requests.append(call_id)
-        if self.status:
-            return self.status(request)
-        return httpx.Response(200, json={"outboundCallId": call_id, "contactId": CONTACT_ID, "status": "calling"})
 
 
 class CloudWorld:
@@ -108,13 +37,14 @@ class CloudWorld:
     def __init__(self, resources: CloudResources, attempts: SampleAttempts, client: Client | None = None) -> None:
         self.resources = resources
         self.attempts = attempts
-        self.allomia = ScriptedAllomia()
         self.clock = Clock(now=NOW)
+        # Calls go on for a day, so that they end only as the test says.
+        self.allomia = ScriptedAllomia(self.clock, accepted_keys=(API_KEY,), ring_seconds=86_400)
         self.monotonic = Clock()
         self._sent_messages = False
         self.assembly = Assembly(
             client=client or (lambda service, _connections: resources.cloud.client(service)),
-            transport=httpx.MockTransport(self.allomia),
+            transport=self.allomia,
             clock=self.clock,
             monotonic=self.monotonic,
             jitter=no_jitter,
@@ -133,7 +63,7 @@ class CloudWorld:
         if self._sent_messages:
             for url in (self.resources.call_queue_url, self.resources.invalid_messages_queue_url):
                 self.resources.sqs.purge_queue(QueueUrl=url)
-        assert [url for url, count in self.allomia.may_have_dialled.items() if count > 1] == []
+        self.allomia.check_dials()
 
     def pass_seconds(self, seconds: float) -> None:
         self.clock.pass_seconds(seconds)
@@ -161,7 +91,7 @@ class CloudWorld:
 
     def open_circuit(self) -> None:
         """Let five calls fail, after which the circuit breaker opens."""
-        self.allomia.post = answers(500)
+        self.allomia.post = returns(500)
         for _ in range(5):
             self.place(self.request())
 

@@ -166,7 +166,7 @@ def test_what_was_never_asked_for_is_not_there(world: LocalEnvironment, reader: 
 
     assert (answer.status_code, answer.json()) == (
         404,
-        {"error": "no record of this request: not taken up yet, refused or expired"},
+        {"error": "no record of this request: not processed yet, invalid, or expired"},
     )
 
 
@@ -218,7 +218,8 @@ def environment(world: LocalEnvironment) -> dict[str, str]:
     role = iam.create_role(
         RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     )["Role"]["Arn"]
-    (policy,) = (block for block in fences(read("README.md"), "json") if "execute-api:Invoke" in block)
+    shown = fences(read("docs/integrate/status-api.md"), "json")
+    (policy,) = (block for block in shown if "execute-api:Invoke" in block)
     policy = policy.replace("the output StatusApiArn", world.stack.outputs["StatusApiArn"])
     iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policy)
     given = sts.assume_role(RoleArn=role, RoleSessionName=name)["Credentials"]
@@ -243,7 +244,7 @@ def test_the_example_in_python_reads_a_call(world: LocalEnvironment, reminder: s
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 def test_the_example_with_curl_reads_a_call(world: LocalEnvironment, reminder: str) -> None:
-    (shown,) = (block for block in fences(read("README.md"), "sh") if "--aws-sigv4" in block)
+    (shown,) = (block for block in fences(read("docs/integrate/status-api.md"), "sh") if "--aws-sigv4" in block)
     command = shown[shown.index("curl ") :]
     settings = f"output() {{ echo {world.stack.status_api_url}; }}; AWS_REGION={world.cloud.region}; "
 

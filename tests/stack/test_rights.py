@@ -94,13 +94,23 @@ def change_rights(client: Callable[[str], Any], world: LocalEnvironment) -> obje
     return client("iam").list_roles()
 
 
-NOBODY = (read_table, read_record, delete_record, change_signing_key, read_rejected, change_code, change_rights)
+NO_FUNCTION = (read_table, delete_record, change_signing_key, read_rejected, change_code, change_rights)
 DENIED: dict[str, tuple[Attempt, ...]] = {
-    "PlaceCall": (*NOBODY, look_up, ask_for_a_call, publish),
-    "ReceiveWebhook": (*NOBODY, look_up, read_allomia_key, make_record, ask_for_a_call, read_requests, publish),
-    "PollCalls": (*NOBODY, look_up, read_signing_key, make_record, read_requests, publish),
+    "PlaceCall": (*NO_FUNCTION, look_up, ask_for_a_call, publish),
+    "ReceiveWebhook": (
+        *NO_FUNCTION,
+        read_record,
+        look_up,
+        read_allomia_key,
+        make_record,
+        ask_for_a_call,
+        read_requests,
+        publish,
+    ),
+    "PollCalls": (*NO_FUNCTION, read_record, look_up, read_signing_key, make_record, read_requests, publish),
     "PublishOutcome": (
-        *NOBODY,
+        *NO_FUNCTION,
+        read_record,
         look_up,
         read_allomia_key,
         read_signing_key,
@@ -109,7 +119,8 @@ DENIED: dict[str, tuple[Attempt, ...]] = {
         read_requests,
     ),
     "GetCall": (
-        *NOBODY,
+        *NO_FUNCTION,
+        read_record,
         read_what_is_due,
         make_record,
         change_record,

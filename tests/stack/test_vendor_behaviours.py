@@ -190,7 +190,7 @@ def test_nothing_personal_is_logged_published_or_left(world: LocalEnvironment, e
 def test_what_is_logged_names_the_request_and_the_attempt(world: LocalEnvironment, ended: Ended) -> None:
     logs = world.cloud.client("logs")
     page = logs.filter_log_events(logGroupName=f"/aws/lambda/{world.stack.name}/receive-webhook")
-    lines = [json.loads(event["message"]) for event in page["events"] if "webhook: recorded" in event["message"]]
+    lines = [json.loads(event["message"]) for event in page["events"] if "outcome recorded" in event["message"]]
 
     assert lines
     assert all({"requestId", "attempt"} <= line.keys() for line in lines)

@@ -14,8 +14,8 @@ import pytest
 
 from outbound_calls.use_cases.place import PlaceCalls
 from tests.unit.parts import MEASURED, SocketServer
+from tests.world import ROOT, environment
 
-ROOT = Path(__file__).parents[2]
 APPS = sorted(ROOT.glob("functions/*/app.py"))
 
 START = """
@@ -29,31 +29,17 @@ print("secrets", sum(len(each._values) for each in __import__("gc").get_objects(
 """
 
 
-def environment(url: str) -> dict[str, str]:
-    """The settings of every function, with every service at `url`."""
-    return MEASURED | {
+def environment_at(url: str) -> dict[str, str]:
+    """The environment of every function, with every service at `url`."""
+    process = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{ROOT}/layers/outbound_calls:{ROOT}/functions/check_release",
         "AWS_ACCESS_KEY_ID": "123456789012",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": "ca-central-1",
         "AWS_ENDPOINT_URL": url,
-        "POWERTOOLS_SERVICE_NAME": "local",
-        "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
-        "CALLS_TABLE_NAME": "calls",
-        "CALL_QUEUE_URL": f"{url}/calls",
-        "INVALID_MESSAGES_QUEUE_URL": f"{url}/invalid",
-        "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-AbC123",
-        "ALLOMIA_BASE_URL": url,
-        "SIGNING_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:signing-AbC123",
-        "WEBHOOK_URL": f"{url}/webhooks/allomia",
-        "WEBHOOK_GRACE_SECONDS": "180",
-        "CALL_DEADLINE_SECONDS": "7200",
-        "MAX_POLLS_PER_SECOND": "100",
-        "DUE_SHARDS": "4",
-        "RETENTION_DAYS": "90",
-        "OUTCOME_BUS_NAME": "outcomes",
     }
+    return MEASURED | process | environment(ALLOMIA_BASE_URL=url)
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.parent.name)
@@ -61,7 +47,7 @@ def test_initialization_opens_no_connection_reads_no_secret_and_starts_no_thread
     with SocketServer(lambda _connection, _request: None) as server:
         done = subprocess.run(
             [sys.executable, "-c", START, app],
-            env=environment(server.url),
+            env=environment_at(server.url),
             capture_output=True,
             text=True,
             timeout=60,

@@ -1,4 +1,4 @@
-"""An AlloMia that talks too much: it repeats all that it was told, in every answer that it can give."""
+"""An AlloMia that leaks: every answer repeats all that it was sent."""
 
 import html
 import json
@@ -7,19 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from tests.unit.parts import HttpRequest, http_answer
+from tests.unit.parts import CALL_ID, HttpRequest, http_answer
 
-CALL_ID = "c3d4e5f6-a7b8-9012-cdef-345678901234"
-
-# By the request id, which is in the callback URL.
-REFUSALS = {
+# The request id, which is in the callback URL, selects the answer.
+DECLINING = {
     "plain": "{}",
     "quoted": "Invalid value '{}'.",
     "in-a-sentence": "we could not call {}, please check",
     "assigned": "phoneNumber={}",
     "glued": "value:{}!next",
     "between-letters": "x{}x",
-    "underscored": "value_{}_refused",
+    "underscored": "value_{}_declined",
 }
 FORMS: dict[str, Callable[[str], str]] = {
     "": str,
@@ -31,10 +29,10 @@ FORMS: dict[str, Callable[[str], str]] = {
     "-html": lambda text: html.escape(text.replace("ë", "&euml;")),
 }
 ANSWERS = {
-    "refused-text": "400 Bad Request",
-    "refused-structure": "422 Unprocessable Entity",
-    "refused-list": "404 Not Found",
-    "key-refused": "401 Unauthorized",
+    "declined-text": "400 Bad Request",
+    "declined-structure": "422 Unprocessable Entity",
+    "declined-list": "404 Not Found",
+    "key-declined": "401 Unauthorized",
     "forbidden": "403 Forbidden",
     "throttled": "429 Too Many Requests",
     "unavailable": "503 Service Unavailable",
@@ -42,44 +40,41 @@ ANSWERS = {
     "redirected": "302 Found",
     "odd": "200 OK",
 }
-REQUESTS = [*(f"{shape}{form}" for shape in REFUSALS for form in FORMS), *ANSWERS, "dropped", "failed", "calling"]
+DECLINED = [*(f"{shape}{form}" for shape in DECLINING for form in FORMS), *(n for n in ANSWERS if "declined-" in n)]
+OTHERS = [*(name for name in ANSWERS if "declined-" not in name), "dropped", "failed", "calling"]
 
 
 def answer(connection: socket.socket, request: HttpRequest) -> bool:
-    """Behave towards one request as its callback URL asks; a status read repeats its path and key."""
-    told: dict[str, Any] = json.loads(request.body) if request.body else {}
-    said = [*_values(told), request.headers.get("authorization", ""), request.path]
-    which = told.get("callbackUrl", "///").split("/")[-3]
+    """Answer as the callback URL in the request asks. A status answer repeats the path and the key."""
+    order: dict[str, Any] = json.loads(request.body) if request.body else {}
+    content = [*_values(order), request.headers.get("authorization", ""), request.path]
+    which = order.get("callbackUrl", "///").split("/")[-3]
     if which == "dropped":
         return False
-    connection.sendall(_answer(which, said, told, request))
+    connection.sendall(_answer(which, content, order))
     return True
 
 
-def _answer(which: str, said: list[str], told: Mapping[str, Any], request: HttpRequest) -> bytes:
-    for shape, pattern in REFUSALS.items():
-        for form, dress in FORMS.items():
+def _answer(which: str, content: list[str], order: Mapping[str, Any]) -> bytes:
+    for shape, pattern in DECLINING.items():
+        for form, encode in FORMS.items():
             if which == f"{shape}{form}":
-                words = " ".join(pattern.format(dress(value)) for value in said)
+                words = " ".join(pattern.format(encode(value)) for value in content)
                 return http_answer(json.dumps({"error": words}), "400 Bad Request")
-    state = {"outboundCallId": CALL_ID, "contactId": None, "status": "calling", "message": " ".join(said)}
-    if which == "failed":
-        return http_answer(json.dumps(state | {"status": "failed"}))
+    words = " ".join(content)
     if which not in ANSWERS:
+        status = "failed" if which == "failed" else "calling"
+        state = {"outboundCallId": CALL_ID, "contactId": None, "status": status, "message": words}
         return http_answer(json.dumps(state))
     bodies = {
-        "refused-text": " ".join(said),
-        "refused-structure": json.dumps({"error": {"message": said, "request": told}, "message": said}),
-        "refused-list": json.dumps({"error": said}),
+        "declined-text": words,
+        "declined-structure": json.dumps({"error": {"message": content, "request": order}, "message": content}),
+        "declined-list": json.dumps({"error": content}),
     }
-    # A header may hold ASCII only.
-    place = quote(" ".join(said), safe=" ")
-    return http_answer(
-        bodies.get(which, json.dumps({"error": " ".join(said), "request": told})),
-        ANSWERS[which],
-        Location=place,
-        X_Said=place,
-    )
+    body = bodies.get(which, json.dumps({"error": words, "request": order}))
+    # A header can hold ASCII only.
+    header = quote(words, safe=" ")
+    return http_answer(body, ANSWERS[which], Location=header, X_Echo=header)
 
 
 def _values(value: object) -> list[str]:

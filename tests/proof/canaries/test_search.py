@@ -1,4 +1,4 @@
-"""The search finds what is planted: a search that finds nothing proves nothing before that."""
+"""The search finds planted values. Without that, an empty result would prove nothing."""
 
 import base64
 import gzip
@@ -18,7 +18,7 @@ SECRETS = {
     "key": "allomia_live_c4n4ryKeyThatNobodyMaySee0123456789",
     "signature": "_-_t0KEDMQK2SvHeLKfHRqiQ0g7QFWsDJFn5k8Cdd20",
 }
-DRESSES: dict[str, Callable[[str], str]] = {
+ENCODINGS: dict[str, Callable[[str], str]] = {
     "bare": lambda value: value,
     "in a sentence": lambda value: f"the person ({value}), was called",
     "in capitals": lambda value: value.upper(),
@@ -29,7 +29,7 @@ DRESSES: dict[str, Callable[[str], str]] = {
     "JSON in JSON in JSON": lambda value: json.dumps(json.dumps(json.dumps({"a": value}))),
     "JSON that leaves Unicode": lambda value: json.dumps(value, ensure_ascii=False),
     "URL": quote,
-    "URL, nothing left": lambda value: quote(value, safe=""),
+    "URL, every character": lambda value: quote(value, safe=""),
     "form": quote_plus,
     "URL in URL": lambda value: quote(quote(value)),
     "JSON in URL": lambda value: quote(json.dumps({"a": value})),
@@ -42,10 +42,10 @@ DRESSES: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("dress", DRESSES)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_planted_value_is_found(secret: str, dress: str) -> None:
-    line = f'{{"level":"INFO","message":"{DRESSES[dress](SECRETS[secret])}"}}'
+def test_a_planted_value_is_found(secret: str, encoding: str) -> None:
+    line = f'{{"level":"INFO","message":"{ENCODINGS[encoding](SECRETS[secret])}"}}'
 
     found = hits({"the log": line}, SECRETS)
 
@@ -65,7 +65,7 @@ def test_a_planted_value_is_found(secret: str, dress: str) -> None:
         "t0KEDMQK2SvHeLKfHRqiQ0g7QFWs",
     ],
 )
-def test_a_piece_that_says_enough_is_found(piece: str) -> None:
+def test_an_identifying_piece_is_found(piece: str) -> None:
     assert hits({"the log": f"before {piece} after"}, SECRETS)
 
 
@@ -78,9 +78,9 @@ def test_every_place_is_searched(place: str) -> None:
     assert {hit.split(" in ")[1] for hit in hits(places, SECRETS)} == {f"{place} 3"}
 
 
-def test_nothing_is_found_where_nothing_is() -> None:
+def test_a_text_without_secrets_has_no_hits() -> None:
     lines = {
-        "log": '{"level":"INFO","message":"message calling","requestId":"visit-2031","attempt":1,'
+        "log": '{"level":"INFO","message":"call placed","requestId":"visit-2031","attempt":1,'
         '"_aws":{"Timestamp":1795395432708},"service":"local","CallsPlaced":[1.0]}',
         "event": json.dumps({"outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234", "metadata": {"clinic": "7"}}),
     }
@@ -88,8 +88,8 @@ def test_nothing_is_found_where_nothing_is() -> None:
     assert hits(lines, SECRETS) == []
 
 
-def test_what_the_search_does_not_see() -> None:
-    # Compressed or encrypted it would go by; nothing here is written so
+def test_compressed_values_are_not_found() -> None:
+    # Nor are encrypted ones. The functions write neither
     packed = gzip.compress(SECRETS["name"].encode()).hex()
 
     assert hits({"the log": packed}, SECRETS) == []

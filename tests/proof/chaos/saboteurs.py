@@ -17,10 +17,10 @@ from typing import Any, Self
 from uuid import UUID
 
 import httpx
-from outbound_calls.callbacks import sign
 
 from local.environment import SIGNING_KEY, LocalEnvironment
-from outbound_calls.contracts import AttemptKey
+from outbound_calls.adapters.callback_urls import sign
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
 
 NO_ANSWER = 0
 """The worker that had a forged webhook was killed, or is starting."""
@@ -190,4 +190,4 @@ def _client(world: LocalEnvironment, service: str) -> Any:
 
 
 def _key(request_id: str, attempt: int) -> AttemptKey:
-    return AttemptKey(request_id=request_id, attempt=attempt)
+    return AttemptKey(RequestKey(request_id), attempt)

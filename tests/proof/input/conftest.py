@@ -1,10 +1,12 @@
 """The use cases that read others' input, on the local cloud's table, queue and secrets. No stack is deployed."""
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -17,7 +19,11 @@ from outbound_calls.use_cases.place import Message, PlaceCalls, Placement
 from outbound_calls.use_cases.receive import ReceiveWebhooks
 from tests.proof.input.messages import message_cases
 from tests.proof.input.webhooks import CALL, CONTACT, KEY, PREVIOUS_KEY, RETIRED_KEY, webhook_cases
-from tests.tooling.template.rendering import read_template
+from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
+from tests.world import CloudResources
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 SEED = int(os.environ.get("PROOF_SEED", "20261123"))
 EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "150"))
@@ -25,8 +31,6 @@ EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "150"))
 
 LONG = 20
 """`make proof` tries this many times as many examples."""
-
-ASSISTANT_ID = "0b54d0f1-7f2a-4c53-9c0e-5a6d1f5b8a01"
 
 type Item = dict[str, Any]
 
@@ -46,15 +50,19 @@ class Dials(httpx.BaseTransport):
 class Edges:
     """The two use cases that read others' input, and the parts behind them."""
 
-    cloud: LocalCloud
+    resources: CloudResources
     environment: dict[str, str]
     dials: Dials
     place_calls: PlaceCalls
     receive_webhooks: ReceiveWebhooks
 
     @property
+    def dynamodb(self) -> DynamoDBClient:
+        return self.resources.cloud.client("dynamodb")
+
+    @property
     def table(self) -> str:
-        return self.environment["CALLS_TABLE_NAME"]
+        return self.resources.table_name
 
     def place(self, message_id: str, body: str) -> Placement:
         """Place the call that a message asks for."""
@@ -63,32 +71,30 @@ class Edges:
     def item(self, request_id: str, attempt: int = 1) -> Item | None:
         """A record as it is in the table."""
         key = to_dynamodb({"requestId": request_id, "attempt": attempt})
-        found = self.cloud.client("dynamodb").get_item(TableName=self.table, Key=key, ConsistentRead=True)
+        found = self.dynamodb.get_item(TableName=self.table, Key=key, ConsistentRead=True)
         return from_dynamodb(found["Item"]) if "Item" in found else None
 
     def put(self, item: Item) -> Item:
         """Write a record, in place of any other."""
-        self.cloud.client("dynamodb").put_item(TableName=self.table, Item=to_dynamodb(item))
+        self.dynamodb.put_item(TableName=self.table, Item=to_dynamodb(item))
         return item
 
     def remove(self, request_id: str) -> None:
         """Remove the record of a request's first attempt, if there is one."""
         key = to_dynamodb({"requestId": request_id, "attempt": 1})
-        self.cloud.client("dynamodb").delete_item(TableName=self.table, Key=key)
+        self.dynamodb.delete_item(TableName=self.table, Key=key)
 
     def keys(self) -> set[str]:
         """The partition keys of all records."""
-        pages = self.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=self.table)
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.table)
         return {str(item["requestId"]["S"]) for page in pages for item in page["Items"]}
 
     def invalid_messages(self) -> list[tuple[str, dict[str, str]]]:
         """Bodies and attributes of the messages in the invalid-messages queue, which is emptied."""
-        sqs, url, kept = self.cloud.client("sqs"), self.environment["INVALID_MESSAGES_QUEUE_URL"], []
-        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get(
-            "Messages"
-        ):
+        url, kept = self.resources.invalid_messages_queue_url, []
+        while messages := self.resources.take(url):
             for message in messages:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                self.resources.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                 attributes = {name: each["StringValue"] for name, each in message["MessageAttributes"].items()}
                 kept.append((message["Body"], attributes))
         return kept
@@ -99,7 +105,7 @@ def record(status: str, request_id: str) -> Item:
     now = int(time.time())
     item: Item = {"requestId": request_id, "attempt": 1, "createdAt": now, "dispatchedAt": now, "timesParked": 0}
     if status in {"dispatching", "calling"}:
-        request = {"phoneNumber": "+14155550123", "assistantId": ASSISTANT_ID, "phoneNumberId": ASSISTANT_ID}
+        request = {"phoneNumber": "+14155550123", "assistantId": ASSISTANT_ID, "phoneNumberId": PHONE_NUMBER_ID}
         item |= {"dueShard": 0, "dueAt": now + 86_400, "pollDelay": 180, "claimId": "claim", "request": request}
     if status in {"calling", "completed"}:
         item |= {"outboundCallId": CALL, "contactId": CONTACT}
@@ -114,41 +120,18 @@ def record(status: str, request_id: str) -> Item:
 @pytest.fixture(scope="session")
 def edges() -> Iterator[Edges]:
     with LocalCloud() as cloud:
-        environment, dials = _environment(cloud), Dials()
+        resources, dials = CloudResources(cloud), Dials()
+        for value in (RETIRED_KEY, PREVIOUS_KEY, KEY):
+            resources.secrets.put_secret_value(SecretId=resources.signing_arn, SecretString=value)
+        environment = resources.environment()
         assembly = Assembly(client=lambda service, _connections: cloud.client(service), transport=dials)
         yield Edges(
-            cloud,
+            resources,
             environment,
             dials,
             assembly.place_calls(PlaceCallSettings.from_environment(environment)),
             assembly.receive_webhooks(ReceiveWebhookSettings.from_environment(environment)),
         )
-
-
-def _environment(cloud: LocalCloud) -> dict[str, str]:
-    """The environment variables of the functions, for a table, a queue and secrets that it creates."""
-    properties = read_template()["Resources"]["CallsTable"]["Properties"]
-    wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-    cloud.client("dynamodb").create_table(TableName="calls", **{name: properties[name] for name in wanted})
-    secrets = cloud.client("secretsmanager")
-    signing_arn = secrets.create_secret(Name="signing", SecretString=RETIRED_KEY)["ARN"]
-    for value in (PREVIOUS_KEY, KEY):
-        secrets.put_secret_value(SecretId=signing_arn, SecretString=value)
-    return {
-        "POWERTOOLS_SERVICE_NAME": "input",
-        "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
-        "CALLS_TABLE_NAME": "calls",
-        "INVALID_MESSAGES_QUEUE_URL": cloud.client("sqs").create_queue(QueueName="invalid-messages")["QueueUrl"],
-        "ALLOMIA_API_KEY_SECRET_ARN": secrets.create_secret(Name="allomia", SecretString="a-key")["ARN"],
-        "ALLOMIA_BASE_URL": "https://allomia.example",
-        "SIGNING_SECRET_ARN": signing_arn,
-        "WEBHOOK_URL": "https://calls.example/webhooks/allomia",
-        "DEFAULT_ASSISTANT_ID": ASSISTANT_ID,
-        "DEFAULT_PHONE_NUMBER_ID": ASSISTANT_ID,
-        "WEBHOOK_GRACE_SECONDS": "180",
-        "DUE_SHARDS": "1",
-        "RETENTION_DAYS": "1",
-    }
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -52,7 +52,7 @@ valid_and_broken = pytest.mark.parametrize("mode", GenerationMode, ids=lambda mo
 @pytest.fixture(scope="module")
 def app(edges: Edges) -> Starlette:
     """The template's HTTP API, whose handlers use the table and the secrets of these tests."""
-    return gateway(edges.cloud.environment() | edges.environment)
+    return gateway(edges.resources.cloud.environment() | edges.environment)
 
 
 @few_and_many

@@ -10,9 +10,10 @@ import pytest
 from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMessage, DispatchMessage, read_message
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.use_cases.place import PlaceResult
-from tests.proof.input.conftest import ASSISTANT_ID, Edges
+from tests.proof.input.conftest import Edges
 from tests.proof.input.messages import LIMITS, RULES, MessageCase, message_cases, request
 from tests.tooling.template.rendering import read_template
+from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
 
 CASES = message_cases()
 INVALID = [case for case in CASES if case.field is not None]
@@ -94,9 +95,9 @@ def test_each_valid_request_is_dialled_once_with_its_own_content(edges: Edges) -
 
         assert results == [PlaceResult.CALLING, PlaceResult.DUPLICATE], case.name
         (posted,) = map(json.loads, edges.dials.bodies)
-        defaults = {"assistantId": ASSISTANT_ID, "phoneNumberId": ASSISTANT_ID, "callbackUrl": posted["callbackUrl"]}
+        defaults = {"assistantId": ASSISTANT_ID, "phoneNumberId": PHONE_NUMBER_ID}
         content = {name: value for name, value in asked.wire().items() if name not in not_for_allomia}
-        assert posted == defaults | content
+        assert posted == defaults | content | {"callbackUrl": posted["callbackUrl"]}
 
 
 def test_a_dispatch_of_an_attempt_that_is_not_parked_dials_nothing(edges: Edges) -> None:

@@ -15,7 +15,7 @@ def test_the_producer_sends_a_valid_request() -> None:
     with LocalCloud() as cloud:
         sqs = cloud.client("sqs")
         url = sqs.create_queue(QueueName="calls")["QueueUrl"]
-        program = [sys.executable, PROJECT / "examples/producer.py", url]
+        program = [sys.executable, str(PROJECT / "examples/producer.py"), url]
 
         subprocess.run(program, env=cloud.environment(), check=True, timeout=30)
 

@@ -1,18 +1,18 @@
-"""What a deployed stack would tell its functions, for those that run here without one."""
+"""The environment variables of a deployed stack's functions, for running them without one."""
 
 from typing import Final
 
 ARN: Final = "arn:aws:secretsmanager:ca-central-1:123456789012:secret"
-NOWHERE: Final = "http://127.0.0.1:9"
+UNUSED_URL: Final = "http://127.0.0.1:9"
 
 ENVIRONMENT: Final = {
     "ALLOMIA_API_KEY_SECRET_ARN": f"{ARN}:key-AbCdEf",
     "ALLOMIA_BASE_URL": "https://allomia.com",
-    "AWS_ENDPOINT_URL": NOWHERE,
+    "AWS_ENDPOINT_URL": UNUSED_URL,
     "CALLS_TABLE_NAME": "calls",
-    "CALL_QUEUE_URL": f"{NOWHERE}/123456789012/calls",
+    "CALL_QUEUE_URL": f"{UNUSED_URL}/123456789012/calls",
     "OUTCOME_BUS_NAME": "outcomes",
-    "INVALID_MESSAGES_QUEUE_URL": f"{NOWHERE}/123456789012/rejected",
+    "INVALID_MESSAGES_QUEUE_URL": f"{UNUSED_URL}/123456789012/rejected",
     "SIGNING_SECRET_ARN": f"{ARN}:signing-AbCdEf",
     "WEBHOOK_URL": "https://hooks.example/webhooks/allomia",
 }

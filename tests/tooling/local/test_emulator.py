@@ -107,8 +107,8 @@ def test_a_function_whose_start_fails_says_why() -> None:
 def test_an_unknown_function_is_named_beside_those_that_are_there() -> None:
     build()
 
-    with pytest.raises(EmulatorError, match=r"no function Nobody\. There are: .*PlaceCallFunction"):
-        Emulator("Nobody")
+    with pytest.raises(EmulatorError, match=r"no function Missing\. There are: .*PlaceCallFunction"):
+        Emulator("Missing")
 
 
 def test_without_a_local_environment_one_line_says_what_to_do(tmp_path: Path) -> None:

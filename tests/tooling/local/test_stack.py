@@ -35,10 +35,10 @@ def test_the_webhook_url_leads_to_the_function(stack: Stack) -> None:
 
 
 def test_the_status_url_leads_to_the_function(cloud: LocalCloud, stack: Stack) -> None:
-    request = AWSRequest("GET", f"{stack.status_api_url}/nobody")
+    request = AWSRequest("GET", f"{stack.status_api_url}/missing")
     SigV4Auth(Credentials(cloud.account, "local"), "execute-api", cloud.region).add_auth(request)
 
-    response = httpx.get(f"{stack.status_api_url}/nobody", headers=dict(request.headers), trust_env=False)
+    response = httpx.get(f"{stack.status_api_url}/missing", headers=dict(request.headers), trust_env=False)
 
     assert (response.status_code, response.headers["cache-control"]) == (404, "no-store")
 
@@ -82,7 +82,7 @@ def test_a_deployed_functions_environment_is_complete(cloud: LocalCloud, stack: 
 def test_a_stack_is_updated_and_an_empty_parameter_is_one(cloud: LocalCloud, stack: Stack) -> None:
     updated = deploy(cloud, "gaps", {"MaxWorkers": 3, "WebhookBaseUrl": ""})
 
-    # Nothing is made anew but the version of the one function that is told this parameter, which is live now
+    # Only the function with this parameter gets a new version, which is live now.
     changed = updated.resources.items() - stack.resources.items()
     (version,) = (name for name, _ in changed)
     assert version.startswith("PlaceCallFunctionVersion")

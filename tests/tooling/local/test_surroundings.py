@@ -54,9 +54,17 @@ def test_ctrl_c_reaches_the_tests_and_what_they_start() -> None:
     assert "default_int_handler" in started.stdout
 
 
-def test_a_test_that_hangs_is_ended(pytestconfig: pytest.Config) -> None:
-    assert 0 < pytestconfig.getini("faulthandler_timeout") <= 600
-    assert pytestconfig.getini("faulthandler_exit_on_timeout") is True
+def test_a_test_that_hangs_fails(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    assert 0 < float(pytestconfig.getini("test_seconds")) <= 600
+    hanging = tmp_path / "test_hanging.py"
+    hanging.write_text("import time\n\ndef test_it():\n    time.sleep(60)\n\ndef test_another():\n    pass\n")
+
+    # tests/conftest.py as a plugin, for a file outside of tests.
+    done = run_pytest(hanging, "-p", "tests.conftest", "-o", "test_seconds=0.2", "--rootdir", tmp_path)
+
+    assert "time.sleep(60)" in done.stdout
+    assert "Failed: not done within 0 s" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout
 
 
 def test_programs_and_the_test_tools_settings_are_kept() -> None:
@@ -69,12 +77,12 @@ def test_programs_and_the_test_tools_settings_are_kept() -> None:
     assert variables({"HOME": "/home/me"}, "/empty")["UV_CACHE_DIR"] == "/home/me/.cache/uv"
 
 
-@pytest.mark.skipif("TESTS_NESTED" in os.environ, reason="this is the run that it starts")
-def test_hostile_surroundings_change_nothing() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
+def run_pytest(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest as a background job of a script does: with SIGINT ignored and no input."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "TESTS_NESTED": "1"} | HOSTILE,
+        env={"PATH": os.environ["PATH"], "TESTS_NESTED": "1"} | environment,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -82,6 +90,11 @@ def test_hostile_surroundings_change_nothing() -> None:
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.skipif("TESTS_NESTED" in os.environ, reason="this is the run that it starts")
+def test_hostile_surroundings_change_nothing() -> None:
+    done = run_pytest(__file__, **HOSTILE)
 
     assert done.returncode == 0, done.stdout
     assert "\x1b" not in done.stdout

@@ -112,7 +112,7 @@ def test_an_environment_is_deployed_from_its_own_ref_after_the_checks_one_at_a_t
     steps = [step.get("run", step.get("uses", "")).split("@")[0] for step in job["steps"]]
     assert steps.index("make build") < steps.index("aws-actions/configure-aws-credentials")
     assert f"sam deploy --config-env {environment} " in steps[-1]
-    # Nobody is there to be asked
+    # There is no one to confirm.
     assert ("--no-confirm-changeset" in steps[-1]) is (environment == "prod")
 
 
@@ -132,8 +132,8 @@ def test_aws_trusts_the_jobs_of_one_environment_and_hands_on_one_role() -> None:
     assert template["Parameters"]["Environment"]["AllowedValues"] == list(ENVIRONMENTS)
     assert rights["PassExecutionRole"]["Resource"] == {"Ref": "ExecutionRoleArn"}
     everywhere = {name for name, each in rights.items() if each["Resource"] == "*"}
-    # Which reads a template that it is given, and nothing of the account.
-    assert everywhere == {"ReadTheTemplatesParameters"}
+    # It reads a template that it is given, and nothing of the account.
+    assert everywhere == {"ReadTemplateParameters"}
     assert not [each for each in rights.values() if "*" in str(each["Action"])]
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from cfnlint.api import ManualArgs, lint_file  # type: ignore[import-untyped]
 
-from functions.check_release.releases import SECONDS_TO_ANSWER
+from releases import SECONDS_TO_ANSWER
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.rendering import Json, Stack, Template, read_template, render, transform
 
