@@ -110,13 +110,13 @@ proof: TEST_SECONDS := 7200
 proof: build ## The long proofs of the guarantees, with their figures (PROOF_SEED=7 for other random schedules)
 	@$(PYTEST) $(TWO_WORKERS) -o test_seconds=3600 -rP -m proof $(PYTEST_FLAGS)
 
-mutation: setup ## Check that a test notices each small mistake in what the guarantees rest on (MUTATION_ONLY=ledger)
+mutation: setup ## Check that a test fails for each small mistake in what the guarantees rest on (MUTATION_ONLY=domain)
 	@nice -n 19 $(PYTHON) -m tests.tooling.mutation.run $(MUTATION_ONLY)
 
 coverage: build ## Branch coverage of the layer and the functions; all branches of the functions and of what guarantees rest on
 	@$(PYTEST) $(TWO_WORKERS) -q tests/unit tests/cloud --cov --cov-report=
 	@$(PYTHON) -m coverage report
-	@$(PYTHON) -m coverage report --fail-under=100 --include='*/transitions.py,*/calls_table.py,*/adapters/allomia.py,*/callback_urls.py,functions/*'
+	@$(PYTHON) -m coverage report --fail-under=100 --include='*/domain/*,*/policy/*,*/adapters/calls_table.py,*/adapters/allomia.py,*/adapters/callback_urls.py,functions/*'
 
 bench: setup ## Measure speed and cost into benchmarks/results/performance.md and docs/operate/cost.md (BENCH="batch" for some)
 	@$(PYTHON) -m benchmarks $(BENCH)

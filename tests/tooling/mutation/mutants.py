@@ -1,11 +1,10 @@
-"""Mutants of a module: the module with one small mistake in it, for every place and every kind of mistake.
+"""Mutants of a module: the module with one small mistake in it, for every place and every operator.
 
-The kinds are mutmut's, and a few that it lacks and this code needs, which is made of tables, guards and conditions. Its
-runner is not used: it leaves out the methods of decorated classes and all that stands outside of functions, which is
-nearly everything here.
+The operators are mutmut's, and a few that it lacks and this code needs, which is made of tables, guards and conditions.
+docs/explain/decisions/0014-mutation-testing.md says why mutmut's own runner isn't used.
 
-What only speaks to people or to the type checker stays as it is: docstrings, annotations, type aliases, the type that
-a `cast` names, imports, decorators. Every other text is mutated, as it may be what somebody relies on.
+What only people or the type checker read is not mutated: docstrings, annotations, type aliases, the type that a `cast`
+names, imports, decorators. Every other text is, since a caller may rely on it.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from mutmut.mutation.mutators import mutation_operators
 
 type Operator = Callable[[Any], Iterable[cst.CSTNode]]
 
-FOR_THE_READER = (cst.Annotation, cst.TypeAlias, cst.Import, cst.ImportFrom, cst.Decorator, cst.AssignTarget)
+NOT_MUTATED = (cst.Annotation, cst.TypeAlias, cst.Import, cst.ImportFrom, cst.Decorator, cst.AssignTarget)
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mistake.
+    """One mutation of a module.
 
-    `name` says which it is, wherever the code around it moves to: the module, the function, and what it changes there.
-    `lines` are those of the statement that it is in, counted from 1.
+    `name` identifies it even when the code around it moves: the module, the function, and what it changes there.
+    `lines` are the lines of the mutated statement, counted from 1. `source` is the text of the whole mutated module.
     """
 
     name: str
@@ -41,26 +40,26 @@ class Mutant:
 
 
 def mutants_of(module: str, source: str, functions: Collection[str] | None = None) -> list[Mutant]:
-    """Every mutant of a module, in the order of the source; mistakes that lead to the same text once.
+    """Every mutant of a module, in the order of the source. Mutations that give the same text count once.
 
-    With `functions`, only what is in these; `""` is what stands outside of all.
+    `functions` limits them to some functions, where `""` means the code outside of functions and classes.
     """
     wrapper = MetadataWrapper(cst.parse_module(source))
-    places = _Places()
-    wrapper.visit(places)
+    visitor = _MutationVisitor()
+    wrapper.visit(visitor)
     found: dict[str, Mutant] = {}
     names = Counter[str]()
-    for place in places.found:
-        if functions is not None and place.function not in functions:
+    for mutation in visitor.found:
+        if functions is not None and mutation.function not in functions:
             continue
-        text = place.mutated()
+        text = mutation.mutated_source()
         if text == source or text in found or not _compiles(text):
             continue
-        name = f"{module}.{place.function}\n{_diff(source, text)}"
+        name = f"{module}.{mutation.function}\n{_diff(source, text)}"
         names[name] += 1
         if (times := names[name]) > 1:
-            name += f"\n({times} of the same)"
-        found[text] = Mutant(name, module, place.function, place.lines, text)
+            name += f"\n(number {times} with this text)"
+        found[text] = Mutant(name, module, mutation.function, mutation.lines, text)
     return list(found.values())
 
 
@@ -79,13 +78,13 @@ def _diff(old: str, new: str) -> str:
     return "\n".join(f"{line[0]} {line[indent:]}".rstrip() for line in changed)
 
 
-def element_left_out(
+def remove_element(
     node: cst.Set | cst.Tuple | cst.List | cst.Dict | cst.MatchOr,
 ) -> Iterator[cst.CSTNode]:
-    """A table, a set of statuses or a list of exceptions without one of its entries."""
+    """Remove one entry of a table, a set of statuses or a list of exceptions."""
     elements = node.patterns if isinstance(node, cst.MatchOr) else node.elements
-    for left_out in range(len(elements)):
-        kept: list[Any] = [*elements[:left_out], *elements[left_out + 1 :]]
+    for removed in range(len(elements)):
+        kept: list[Any] = [*elements[:removed], *elements[removed + 1 :]]
         match node:
             case cst.MatchOr() if len(kept) == 1:
                 yield kept[0].pattern
@@ -100,23 +99,23 @@ def element_left_out(
                 yield node.with_changes(elements=kept)
 
 
-def condition_negated(node: cst.If | cst.IfExp | cst.While | cst.CompIf) -> Iterator[cst.CSTNode]:
+def negate_condition(node: cst.If | cst.IfExp | cst.While | cst.CompIf) -> Iterator[cst.CSTNode]:
     yield node.with_changes(test=_negated(node.test))
 
 
-def guard_negated(node: cst.MatchCase) -> Iterator[cst.CSTNode]:
+def negate_guard(node: cst.MatchCase) -> Iterator[cst.CSTNode]:
     if node.guard is not None:
         yield node.with_changes(guard=_negated(node.guard))
         nothing = cst.SimpleWhitespace("")
         yield node.with_changes(guard=None, whitespace_before_if=nothing, whitespace_after_if=nothing)
 
 
-def statement_left_out(node: cst.Expr | cst.Raise) -> Iterator[cst.CSTNode]:
+def remove_statement(node: cst.Expr | cst.Raise) -> Iterator[cst.CSTNode]:
     if not (isinstance(node, cst.Expr) and isinstance(node.value, cst.SimpleString | cst.ConcatenatedString)):
         yield cst.Pass()
 
 
-def nothing_returned(node: cst.Return) -> Iterator[cst.CSTNode]:
+def return_none(node: cst.Return) -> Iterator[cst.CSTNode]:
     if node.value is not None and not (isinstance(node.value, cst.Name) and node.value.value == "None"):
         yield node.with_changes(value=cst.Name("None"), whitespace_after_return=cst.SimpleWhitespace(" "))
 
@@ -130,27 +129,27 @@ def _negated(test: cst.BaseExpression) -> cst.BaseExpression:
 
 OPERATORS: tuple[tuple[type | tuple[type, ...], Operator], ...] = (
     *mutation_operators,
-    ((cst.Set, cst.Tuple, cst.List, cst.Dict, cst.MatchOr), element_left_out),
-    ((cst.If, cst.IfExp, cst.While, cst.CompIf), condition_negated),
-    (cst.MatchCase, guard_negated),
-    ((cst.Expr, cst.Raise), statement_left_out),
-    (cst.Return, nothing_returned),
+    ((cst.Set, cst.Tuple, cst.List, cst.Dict, cst.MatchOr), remove_element),
+    ((cst.If, cst.IfExp, cst.While, cst.CompIf), negate_condition),
+    (cst.MatchCase, negate_guard),
+    ((cst.Expr, cst.Raise), remove_statement),
+    (cst.Return, return_none),
 )
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A mistake, and the nodes from the module down to the one that it replaces."""
+class _Mutation:
+    """The nodes from the module down to the one that is replaced, and its replacement."""
 
-    way: tuple[cst.CSTNode, ...]
-    mistake: cst.CSTNode
+    path: tuple[cst.CSTNode, ...]
+    replacement: cst.CSTNode
     function: str
     lines: range
 
-    def mutated(self) -> str:
-        """The module's text with the mistake in it."""
-        old, new = self.way[-1], self.mistake
-        for parent in reversed(self.way[:-1]):
+    def mutated_source(self) -> str:
+        """The text of the module with this mutation."""
+        old, new = self.path[-1], self.replacement
+        for parent in reversed(self.path[:-1]):
             old, new = parent, _with_child(parent, old, new)
         return cast("cst.Module", new).code
 
@@ -165,19 +164,19 @@ def _with_child(parent: cst.CSTNode, old: cst.CSTNode, new: cst.CSTNode) -> cst.
     raise ValueError(f"{type(old).__name__} is not a child of {type(parent).__name__}")
 
 
-class _Places(cst.CSTVisitor):
+class _MutationVisitor(cst.CSTVisitor):
     METADATA_DEPENDENCIES = (PositionProvider,)
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[_Place] = []
-        self._way: list[cst.CSTNode] = []
+        self.found: list[_Mutation] = []
+        self._path: list[cst.CSTNode] = []
         self._skipped: set[cst.CSTNode] = set()
 
     @override
     def on_visit(self, node: cst.CSTNode) -> bool:
-        self._way.append(node)
-        if isinstance(node, FOR_THE_READER) or node in self._skipped or _is_for_types(node):
+        self._path.append(node)
+        if isinstance(node, NOT_MUTATED) or node in self._skipped or _is_type_checking(node):
             return False
         if isinstance(node, cst.For | cst.CompFor):
             self._skipped.add(node.target)
@@ -189,17 +188,19 @@ class _Places(cst.CSTVisitor):
 
     @override
     def on_leave(self, original_node: cst.CSTNode) -> None:
-        self._way.pop()
+        self._path.pop()
 
     def _add(self, node: cst.CSTNode) -> None:
-        named = [parent.name.value for parent in self._way if isinstance(parent, cst.FunctionDef | cst.ClassDef)]
-        statement = next((parent for parent in self._way if isinstance(parent, cst.SimpleStatementLine)), node)
+        named = [parent.name.value for parent in self._path if isinstance(parent, cst.FunctionDef | cst.ClassDef)]
+        statement = next((parent for parent in self._path if isinstance(parent, cst.SimpleStatementLine)), node)
         for kinds, operator in OPERATORS:
             if isinstance(node, kinds):
                 span = self.get_metadata(PositionProvider, statement)
                 lines = range(span.start.line, span.end.line + 1)
-                self.found += [_Place(tuple(self._way), mistake, ".".join(named), lines) for mistake in operator(node)]
+                self.found += [
+                    _Mutation(tuple(self._path), replacement, ".".join(named), lines) for replacement in operator(node)
+                ]
 
 
-def _is_for_types(node: cst.CSTNode) -> bool:
+def _is_type_checking(node: cst.CSTNode) -> bool:
     return isinstance(node, cst.If) and isinstance(node.test, cst.Name) and node.test.value == "TYPE_CHECKING"

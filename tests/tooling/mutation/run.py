@@ -1,12 +1,12 @@
-"""Mutation testing: every small mistake in what the promises rest on, and whether a test notices.
+"""Mutation testing: makes every small mistake in the code that the guarantees rest on, and checks that a test fails.
 
-``python -m tests.tooling.mutation.run [ONLY…]`` runs the tests that reach a mistake, in a process of its own for each,
-until one fails. ONLY names what to mutate, by the beginning: ``ledger``, ``allomia._words``. Ends with 1 when a mutant
-survives that `survivors.toml` does not explain, or when an explanation is of no use any more.
+``python -m tests.tooling.mutation.run [ONLY…]`` runs the tests that reach a mutant, in a process of its own for each
+mutant, until one fails. ONLY selects mutants by the start of their name: ``domain``, ``adapters.allomia._words``. The
+exit code is 1 when a mutant survives that `survivors.toml` doesn't explain, or when an explanation no longer applies.
 
-Nothing is left to chance: the tests' random examples are always the same, and time is measured by what a mutant
-computes, so that a busy machine makes no mutant look stuck. The processes are forked from one that has imported what
-others wrote, which is what takes the time, and holds the local cloud for all of them.
+Results are repeatable: the tests' random examples are always the same, and a mutant's time limit counts CPU time, so a
+busy machine doesn't make one time out. Importing the packages of others takes most of a process's start, so the runner
+imports them once and forks. It also holds the local cloud that the forks share.
 """
 
 from __future__ import annotations
@@ -43,55 +43,65 @@ from tests.tooling.mutation.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[3]
 LAYER = ROOT / "layers/outbound_calls/outbound_calls"
-MODULES = {"lifecycle": "tests/unit", "callbacks": "tests/unit", "allomia": "tests/unit", "ledger": "tests/cloud"}
-"""What is mutated, and where the tests are that must notice it: at the lowest level, where a mistake is understood."""
+UNIT, CLOUD = "tests/unit", "tests/cloud"
+MODULES = {
+    "domain.transitions": UNIT,
+    "domain.timing": UNIT,
+    "domain.attempts": UNIT,
+    "policy.decision": UNIT,
+    "adapters.callback_urls": UNIT,
+    "adapters.allomia": UNIT,
+    "adapters.calls_table": CLOUD,
+}
+"""The modules to mutate, and the folder with the tests that must fail: the lowest level that can catch the mistake."""
 
-ELSEWHERE = (
+EXCLUDED_TESTS = (
+    "tests/unit/calls",
     "tests/unit/test_snapshots.py",
-    "tests/cloud/test_handlers.py",
     "tests/cloud/test_doctor.py",
+    "tests/cloud/test_handlers.py",
     "tests/cloud/test_operator.py",
     "tests/cloud/test_operator_lookups.py",
     "tests/cloud/test_redrive.py",
 )
-"""Tests that are not asked: of functions in processes of their own, in which there is no mutant, and of the operator's
-tools, which stand on all this and look at everything on their cloud."""
+"""Tests that start functions as processes, which don't contain the mutant, and tests of the operator's command, which
+read everything on their cloud and so depend on the tests that run beside them."""
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
-AT_ONCE = 2
+MAX_PROCESSES = 2
 
 CPU_SECONDS, CPU_TIMES_BASELINE = 20, 5
-"""A mutant that computes for longer than this, and this many times what its tests take, runs in a circle."""
+"""A mutant's limit of CPU time: so many seconds, plus so many times what its tests take without a mutation."""
 
 WALL_SECONDS, WALL_TIMES_BASELINE = 300, 20
-"""One that waits for longer waits for what will never come."""
+"""The same for a mutant that waits and uses no CPU time."""
 
 
 class Result(NamedTuple):
-    """What became of a mutant: the test that failed, or the signal that ended one that was stuck; None: it survived."""
+    """What happened to a mutant: the test that failed, or the signal that ended a timeout; None when it survived."""
 
     mutant: Mutant
-    by: str | None
-    stuck: bool
+    killed_by: str | None
+    timed_out: bool
     tests: int
 
 
 @dataclass
 class Baseline:
-    """What the tests do when there is no mistake: how long each takes, and which lines of a module it reaches."""
+    """A run of the tests without a mutation: the seconds of each test, and the lines of each module that it reaches."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     reached: dict[str, dict[str, set[int]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
 
     def tests_for(self, mutant: Mutant) -> list[str]:
-        """Those that reach its statement; for what runs at import, the whole files of tests that reach the module."""
+        """The tests that reach the mutated statement; for one that runs at import, all files that reach the module."""
         wanted = set(mutant.lines)
-        reached = {test: lines for test, lines in self.reached[mutant.module].items() if is_in(test, mutant.module)}
+        reached = {test: lines for test, lines in self.reached[mutant.module].items() if is_for(test, mutant.module)}
         found = {test for test, lines in reached.items() if lines & wanted}
         if not found:
             files = set(map(file_of, reached))
             found = {test for test in self.seconds if file_of(test) in files}
-        # The quickest first, but file by file.
+        # The fastest first, but file after file.
         longest: dict[str, float] = defaultdict(float)
         for test in found:
             longest[file_of(test)] += self.seconds[test]
@@ -107,38 +117,45 @@ def file_of(test: str) -> str:
     return test.partition("::")[0]
 
 
-def is_in(test: str, module: str) -> bool:
+def is_for(test: str, module: str) -> bool:
     return test.startswith(f"{MODULES[module]}/")
 
 
-class Shared:
-    """A pytest plugin that hands the runner's own cloud to the tests."""
+def package_of(module: str) -> tuple[str, str]:
+    """The package of a module of the layer, and the module's own name: ``outbound_calls.domain``, ``timing``."""
+    package, _, name = f"{LAYER.name}.{module}".rpartition(".")
+    return package, name
 
-    def __init__(self, cloud: LocalCloud) -> None:
+
+class SharedCloud:
+    """A pytest plugin that gives the tests the runner's own cloud."""
+
+    def __init__(self, cloud: LocalCloud | None) -> None:
         self.cloud = cloud
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> Any:
         if fixturedef.argname != "cloud":
             return None
+        assert self.cloud
         fixturedef.cached_result = (self.cloud, fixturedef.cache_key(request), None)
         return self.cloud
 
 
-class Chosen:
-    """A pytest plugin that runs these tests of the collected ones, in this order."""
+class Selection:
+    """A pytest plugin that runs these of the collected tests, in this order."""
 
     def __init__(self, tests: Sequence[str]) -> None:
-        self.place = {test: place for place, test in enumerate(tests)}
+        self.position = {test: position for position, test in enumerate(tests)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        chosen = [item for item in items if function_of(item.nodeid) in self.place]
-        items[:] = sorted(chosen, key=lambda item: self.place[function_of(item.nodeid)])
+        selected = [item for item in items if function_of(item.nodeid) in self.position]
+        items[:] = sorted(selected, key=lambda item: self.position[function_of(item.nodeid)])
 
 
-class Watch:
-    """A pytest plugin that tells coverage which test runs, and notes how long each takes and which failed first."""
+class Recorder:
+    """A pytest plugin that names the running test to coverage, and records each test's time and the failures."""
 
     def __init__(self, measured: coverage.Coverage | None = None) -> None:
         self.measured = measured
@@ -176,61 +193,71 @@ def run_tests(tests: Sequence[str], *plugins: object) -> int:
     return int(pytest.main([*options, *tests], plugins=plugins))
 
 
-def measure(folders: Collection[str], cloud: LocalCloud, answer: int) -> None:
-    """For a process of its own: run every test on the code as it is."""
-    files = {module: str(LAYER / f"{module}.py") for module in MODULES}
+def measure(folders: Collection[str], cloud: LocalCloud | None, answer: int) -> None:
+    """Run every test on the unchanged code. Runs in a process of its own."""
+    files = {module: str(path_of(module)) for module in MODULES}
     measured = coverage.Coverage(data_file=None, include=list(files.values()), config_file=False)
-    watch = Watch(measured)
+    recorder = Recorder(measured)
     measured.start()
-    code = run_tests([*sorted(folders), *(f"--ignore={file}" for file in ELSEWHERE)], watch, Shared(cloud))
+    excluded = [f"--ignore={path}" for path in EXCLUDED_TESTS]
+    code = run_tests([*sorted(folders), *excluded], recorder, SharedCloud(cloud))
     measured.stop()
     if code != pytest.ExitCode.OK:
-        raise SystemExit(f"The tests fail without any mistake: {watch.failed or code}")
+        raise SystemExit(f"The tests fail without a mutation: {recorder.failed or code}")
     data = measured.get_data()
     lines = {module: data.contexts_by_lineno(file) for module, file in files.items()}
     with os.fdopen(answer, "w") as pipe:
-        json.dump({"seconds": watch.seconds, "lines": lines}, pipe)
+        json.dump({"seconds": recorder.seconds, "lines": lines}, pipe)
 
 
-def control(test: str, cloud: LocalCloud, _answer: int) -> None:
-    """For a process of its own: run one test on the code as it is."""
+def run_unchanged(test: str, cloud: LocalCloud | None, _answer: int) -> None:
+    """Run one test on the unchanged code. Runs in a process of its own."""
     sys.dont_write_bytecode = True
-    if run_tests([file_of(test)], Chosen([test]), Shared(cloud)) != pytest.ExitCode.OK:
+    if run_tests([file_of(test)], Selection([test]), SharedCloud(cloud)) != pytest.ExitCode.OK:
         raise SystemExit(1)
 
 
-def try_out(mutant: Mutant, tests: Sequence[str], seconds: float, cloud: LocalCloud, folder: Path, answer: int) -> None:
-    """For a process of its own: put the mutant in the place of its module, and run tests until one fails."""
+def run_mutant(
+    mutant: Mutant, tests: Sequence[str], seconds: float, cloud: LocalCloud | None, folder: Path, answer: int
+) -> None:
+    """Replace a module with the mutant and run tests until one fails. Runs in a process of its own."""
     cpu = int(CPU_SECONDS + CPU_TIMES_BASELINE * seconds + time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 10))
     signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS + WALL_TIMES_BASELINE * seconds)
-    watch = Watch()
-    (folder / f"{mutant.module}.py").write_text(mutant.source)
-    sys.dont_write_bytecode = True
-    sys.path.insert(0, str(LAYER.parent))
-    import outbound_calls
-
-    outbound_calls.__path__.insert(0, str(folder))
+    recorder = Recorder()
     try:
-        for module in sorted(LAYER.glob("*.py")):
-            importlib.import_module(f"outbound_calls.{module.stem}")
-    except Exception as error:  # noqa: BLE001 - whatever it is, nobody would miss it
-        watch.failed.append(f"import: {type(error).__name__}")
+        replace(mutant, folder)
+        for module in sorted(LAYER.rglob("*.py")):
+            importlib.import_module(".".join(module.relative_to(LAYER.parent).with_suffix("").parts))
+    except Exception as error:  # noqa: BLE001 - any exception means that no function starts with this mutant
+        recorder.failed.append(f"import: {type(error).__name__}")
     else:
-        assert Path(str(sys.modules[f"outbound_calls.{mutant.module}"].__file__)).parent == folder
-        # File by file, as most mistakes are noticed by the first.
+        package, name = package_of(mutant.module)
+        assert Path(str(sys.modules[f"{package}.{name}"].__file__)).parent == folder
+        # File after file, as most mutants are killed by the first.
         for file in dict.fromkeys(map(file_of, tests)):
-            code = run_tests([file], watch, Chosen(tests), Shared(cloud))
-            if (code == pytest.ExitCode.OK) == bool(watch.failed):
+            code = run_tests([file], recorder, Selection(tests), SharedCloud(cloud))
+            if (code == pytest.ExitCode.OK) == bool(recorder.failed):
                 raise SystemExit(f"pytest ended with {code}")
-            if watch.failed:
+            if recorder.failed:
                 break
     with os.fdopen(answer, "w") as pipe:
-        json.dump(watch.failed[:1], pipe)
+        json.dump(recorder.failed[:1], pipe)
+
+
+def replace(mutant: Mutant, folder: Path) -> None:
+    """Let Python find the mutant, written into `folder`, before the module itself. Nothing may have imported it yet."""
+    sys.dont_write_bytecode = True
+    if str(LAYER.parent) not in sys.path:
+        sys.path.insert(0, str(LAYER.parent))
+    package, name = package_of(mutant.module)
+    assert f"{package}.{name}" not in sys.modules
+    (folder / f"{name}.py").write_text(mutant.source)
+    importlib.import_module(package).__path__.insert(0, str(folder))
 
 
 class Child(NamedTuple):
-    """A process that is under way: what it says comes through `answer`."""
+    """A running process. Its answer comes through the file descriptor `answer`."""
 
     answer: int
     log: Path
@@ -239,7 +266,7 @@ class Child(NamedTuple):
 
 
 def fork(work: Any, *arguments: Any, log: Path) -> tuple[int, int]:
-    """Do a piece of work in a process of its own: its id, and where its answer can be read."""
+    """Do some work in a new process. Returns its id, and the file descriptor that its answer can be read from."""
     reading, writing = os.pipe()
     if child := os.fork():
         os.close(writing)
@@ -254,21 +281,21 @@ def fork(work: Any, *arguments: Any, log: Path) -> tuple[int, int]:
         code = 0
     except SystemExit as error:
         print(error)
-    except BaseException:  # noqa: BLE001 - told in the log
+    except BaseException:  # noqa: BLE001 - goes into the log
         sys.excepthook(*sys.exc_info())
     finally:
         sys.stdout.flush()
         os._exit(code)
 
 
-def baseline_of(folders: Collection[str], cloud: LocalCloud, log: Path) -> Baseline:
-    """Run the tests in some folders once."""
+def baseline_of(folders: Collection[str], cloud: LocalCloud | None, log: Path) -> Baseline:
+    """Run the tests of some folders once."""
     child, answer = fork(measure, folders, cloud, log=log)
     with os.fdopen(answer) as pipe:
-        said = pipe.read()
+        text = pipe.read()
     if os.waitpid(child, 0)[1] != 0:
         raise SystemExit(log.read_text()[-4000:])
-    found = json.loads(said)
+    found = json.loads(text)
     baseline = Baseline(found["seconds"])
     for module, lines in found["lines"].items():
         for line, tests in lines.items():
@@ -278,83 +305,82 @@ def baseline_of(folders: Collection[str], cloud: LocalCloud, log: Path) -> Basel
     return baseline
 
 
-class Hunt:
-    """Tries out mutants, a few at once."""
+class Runner:
+    """Runs the tests against mutants, a few processes at a time."""
 
-    def __init__(self, baseline: Baseline, cloud: LocalCloud, folder: Path) -> None:
+    def __init__(self, baseline: Baseline, cloud: LocalCloud | None, folder: Path) -> None:
         self.baseline = baseline
         self.cloud = cloud
         self.folder = folder
-        self.near: dict[str, list[str]] = defaultdict(list)
-        """What noticed mistakes in a function or module: it comes first, as it may notice the next one as well."""
+        self.killers: dict[str, list[str]] = defaultdict(list)
+        """The tests that last killed mutants of a function or module. They run first, as they may kill the next one."""
 
-        self.believed: set[str] = set()
-        self.unfit: set[str] = set()
-        """Tests that fail without a mistake too, as they are not alone on the cloud here."""
+        self.reliable: set[str] = set()
+        self.unreliable: set[str] = set()
+        """Tests that also fail without a mutation, because other tests use the cloud at the same time."""
 
     def results(self, mutants: Sequence[Mutant]) -> Iterator[Result]:
-        """What becomes of each mutant, as soon as it is known."""
+        """The result of each mutant, as soon as it is known."""
         waiting = list(reversed(mutants))
         running: dict[int, Child] = {}
         while waiting or running:
-            while waiting and len(running) < AT_ONCE:
-                pid, child = self._begin(waiting.pop())
+            while waiting and len(running) < MAX_PROCESSES:
+                pid, child = self._start(waiting.pop())
                 running[pid] = child
             pid, status = os.wait()
             if pid not in running:
-                raise SystemExit(f"The local cloud has ended:\n{self.cloud.log()[-4000:]}")
+                raise SystemExit(f"The local cloud ended:\n{self.cloud.log()[-4000:] if self.cloud else ''}")
             result = _result(running.pop(pid), status)
-            if result.by is None or result.stuck or "::" not in result.by:
+            if result.killed_by is None or result.timed_out or "::" not in result.killed_by:
                 yield result
-            elif self._is_believed(result.by):
+            elif self._is_reliable(result.killed_by):
                 for place in (result.mutant.function, result.mutant.module):
-                    self.near[place] = list(dict.fromkeys([result.by, *self.near[place]]))[:10]
+                    self.killers[place] = list(dict.fromkeys([result.killed_by, *self.killers[place]]))[:10]
                 yield result
             else:
                 waiting.append(result.mutant)
 
-    def _begin(self, mutant: Mutant) -> tuple[int, Child]:
-        tests = [test for test in self.baseline.tests_for(mutant) if test not in self.unfit]
+    def _start(self, mutant: Mutant) -> tuple[int, Child]:
+        tests = [test for test in self.baseline.tests_for(mutant) if test not in self.unreliable]
         seconds = sum(self.baseline.seconds[test] for test in tests)
-        near = [test for test in [*self.near[mutant.function], *self.near[mutant.module]] if test in set(tests)]
-        ordered = list(dict.fromkeys([*near, *tests]))
+        killers = [test for test in [*self.killers[mutant.function], *self.killers[mutant.module]] if test in tests]
+        ordered = list(dict.fromkeys([*killers, *tests]))
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         log = folder / "log"
-        pid, answer = fork(try_out, mutant, ordered, seconds, self.cloud, folder, log=log)
+        pid, answer = fork(run_mutant, mutant, ordered, seconds, self.cloud, folder, log=log)
         return pid, Child(answer, log, mutant, len(ordered))
 
-    def _is_believed(self, test: str) -> bool:
-        """Whether a test that failed passes here when there is no mistake. It is asked once."""
-        if test not in self.believed | self.unfit:
-            log = self.folder / "control"
-            child, answer = fork(control, test, self.cloud, log=log)
+    def _is_reliable(self, test: str) -> bool:
+        """Whether a test that failed passes without a mutation. Each test is checked once."""
+        if test not in self.reliable | self.unreliable:
+            child, answer = fork(run_unchanged, test, self.cloud, log=self.folder / "unchanged")
             os.close(answer)
             passes = os.waitpid(child, 0)[1] == 0
-            (self.believed if passes else self.unfit).add(test)
-        return test in self.believed
+            (self.reliable if passes else self.unreliable).add(test)
+        return test in self.reliable
 
 
 def _result(child: Child, status: int) -> Result:
     with os.fdopen(child.answer) as pipe:
-        said = pipe.read()
+        text = pipe.read()
     if os.WIFSIGNALED(status):
         return Result(child.mutant, signal.Signals(os.WTERMSIG(status)).name, True, child.tests)
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"{child.mutant.name}\n{child.log.read_text()[-4000:]}")
-    failed = json.loads(said)
+    failed = json.loads(text)
     shutil.rmtree(child.log.parent)
     return Result(child.mutant, failed[0] if failed else None, False, child.tests)
 
 
 def explained() -> dict[str, str]:
-    """Why which survivors may live, by the mutant's name."""
-    told = tomllib.loads(SURVIVORS.read_text()).get("survivors", [])
-    return {mutant.strip(): reason["why"] for reason in told for mutant in reason["mutants"]}
+    """Why each known survivor may survive, by the mutant's name."""
+    entries = tomllib.loads(SURVIVORS.read_text()).get("survivors", [])
+    return {mutant.strip(): entry["why"] for entry in entries for mutant in entry["mutants"]}
 
 
 def complaints(results: Sequence[Result], explanations: Collection[str]) -> list[str]:
-    """The survivors that nothing explains, and the explanations of what does not survive or is no mutant any more."""
-    survivors = [result.mutant.name for result in results if result.by is None]
+    """The survivors without an explanation, and the explanations of mutants that were killed or no longer exist."""
+    survivors = [result.mutant.name for result in results if result.killed_by is None]
     return [
         *(f"survives: {name}" for name in survivors if name not in explanations),
         *(f"explained, but does not survive: {name}" for name in explanations if name not in survivors),
@@ -362,59 +388,72 @@ def complaints(results: Sequence[Result], explanations: Collection[str]) -> list
 
 
 def table(results: Sequence[Result]) -> str:
-    """How many mutants of each module there are, and what became of them."""
-    lines = [f"{'':12}{'mutants':>10}{'noticed':>10}{'stuck':>10}{'survive':>10}"]
+    """The number of mutants of each module, by result."""
+    lines = [f"{'':24}{'mutants':>10}{'killed':>10}{'timeout':>10}{'survived':>10}"]
     for module in (*MODULES, "all"):
         found = [result for result in results if module in {result.mutant.module, "all"}]
-        stuck = sum(result.stuck for result in found)
-        survive = sum(result.by is None for result in found)
-        lines.append(f"{module:12}{len(found):10}{len(found) - stuck - survive:10}{stuck:10}{survive:10}")
+        timed_out = sum(result.timed_out for result in found)
+        survived = sum(result.killed_by is None for result in found)
+        killed = len(found) - timed_out - survived
+        lines.append(f"{module:24}{len(found):10}{killed:10}{timed_out:10}{survived:10}")
     return "\n".join(lines)
 
 
 def main(only: Sequence[str]) -> int:
-    """Try out every mutant, and say what became of them."""
+    """Run every selected mutant and report."""
     began = time.monotonic()
 
-    def chosen(name: str) -> bool:
+    def is_selected(name: str) -> bool:
         return not only or name.startswith(tuple(only))
 
-    explanations = {name: why for name, why in explained().items() if chosen(name)}
-    mutants = [mutant for module in MODULES for mutant in mutants_of(module, source_of(module)) if chosen(mutant.name)]
+    explanations = {name: why for name, why in explained().items() if is_selected(name)}
+    mutants = [
+        mutant for module in MODULES for mutant in mutants_of(module, source_of(module)) if is_selected(mutant.name)
+    ]
+    if not mutants:
+        raise SystemExit(f"No mutant's name starts with {' or '.join(only)}. The modules: {', '.join(MODULES)}")
+    folders = {MODULES[mutant.module] for mutant in mutants}
     results: list[Result] = []
-    with tempfile.TemporaryDirectory() as folder, LocalCloud() as cloud:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalCloud() if CLOUD in folders else contextlib.nullcontext() as cloud,
+    ):
         warm_up(cloud)
-        folders = {MODULES[mutant.module] for mutant in mutants}
         baseline = baseline_of(folders, cloud, Path(folder) / "log")
-        print(f"{len(mutants)} mutants, {len(baseline.seconds)} tests that may notice them", flush=True)
-        hunt = Hunt(baseline, cloud, Path(folder))
-        for result in hunt.results(mutants):
+        print(f"{len(mutants)} mutants, {len(baseline.seconds)} tests that may kill them", flush=True)
+        runner = Runner(baseline, cloud, Path(folder))
+        for result in runner.results(mutants):
             results.append(result)
-            if result.by is None and result.mutant.name not in explanations:
+            if result.killed_by is None and result.mutant.name not in explanations:
                 print(f"\nsurvives {result.tests} tests: {result.mutant.name}", flush=True)
     print(f"\n{table(results)}\n\n{(time.monotonic() - began) / 60:.0f} minutes")
-    for test in sorted(hunt.unfit):
-        print(f"\nnot asked, as it fails here without any mistake: {test}")
+    for test in sorted(runner.unreliable):
+        print(f"\nnot used, because it fails here without a mutation: {test}")
     for result in results:
-        if result.stuck:
-            print(f"\nstuck ({result.by}): {result.mutant.name}")
+        if result.timed_out:
+            print(f"\ntimeout ({result.killed_by}): {result.mutant.name}")
     found = complaints(results, explanations)
     print(f"\n{len(explanations)} survivors are explained in {SURVIVORS.relative_to(ROOT)}", *found, sep="\n\n")
     return 1 if found else 0
 
 
+def path_of(module: str) -> Path:
+    return LAYER / f"{module.replace('.', '/')}.py"
+
+
 def source_of(module: str) -> str:
-    """The module as it is."""
-    return (LAYER / f"{module}.py").read_text()
+    """The unchanged source of a module."""
+    return path_of(module).read_text()
 
 
-def warm_up(cloud: LocalCloud) -> None:
-    """Do what every process would have to, as far as it does not touch the layer."""
-    for service in ("dynamodb", "sqs", "secretsmanager"):
-        cloud.client(service)
+def warm_up(cloud: LocalCloud | None) -> None:
+    """Do once what every process would have to do, except importing the layer."""
+    if cloud:
+        for service in ("dynamodb", "sqs", "secretsmanager"):
+            cloud.client(service)
     with contextlib.redirect_stdout(io.StringIO()):
         run_tests(["--collect-only", str(Path(__file__).parent)])
-    assert "outbound_calls" not in sys.modules
+    assert LAYER.name not in sys.modules
     gc.freeze()
 
 

@@ -1,4 +1,4 @@
-"""The mistakes that are made, and what counts as noticed."""
+"""Which mutants are made, how one replaces its module, and what counts as killed."""
 
 from collections import defaultdict
 from textwrap import dedent
@@ -6,10 +6,10 @@ from textwrap import dedent
 import pytest
 
 from tests.tooling.mutation.mutants import Mutant, mutants_of
-from tests.tooling.mutation.run import Result, complaints, explained, source_of
+from tests.tooling.mutation.run import MODULES, Result, complaints, explained, source_of
 
 SOURCE = '''
-"""Not this."""
+"""Docstring."""
 
 from enum import Enum
 
@@ -22,7 +22,7 @@ class Calls:
     kept: int = 90
 
     def end(self, status: str) -> bool:
-        """Nor this."""
+        """Method docstring."""
         if status not in STATUSES:
             raise KeyError
         match status:
@@ -33,7 +33,7 @@ class Calls:
 
 
 def changes(source: str) -> dict[str, set[str]]:
-    """What is changed into what, by the function that it is in."""
+    """The changes that are made, by function."""
     found = defaultdict(set)
     for mutant in mutants_of("calls", source):
         where, _, change = mutant.name.partition("\n")
@@ -41,7 +41,7 @@ def changes(source: str) -> dict[str, set[str]]:
     return found
 
 
-def test_every_place_gets_its_mistakes_even_in_a_decorated_class_and_outside_of_functions() -> None:
+def test_methods_of_decorated_classes_and_code_outside_of_functions_are_mutated() -> None:
     found = changes(SOURCE)
 
     assert found["calls."] >= {
@@ -63,12 +63,12 @@ def test_every_place_gets_its_mistakes_even_in_a_decorated_class_and_outside_of_
     }
 
 
-@pytest.mark.parametrize("words", ["Not this", "Nor this", "import", "type", "frozen", "bool", '"WORD"'])
-def test_what_only_speaks_to_the_reader_stays(words: str) -> None:
+@pytest.mark.parametrize("words", ["Docstring", "Method docstring", "import", "type", "frozen", "bool", '"WORD"'])
+def test_what_only_people_or_the_type_checker_read_is_not_mutated(words: str) -> None:
     assert not [change for each in changes(SOURCE).values() for change in each if words in change.split("\n+")[-1]]
 
 
-def test_mistakes_that_look_alike_have_names_of_their_own() -> None:
+def test_equal_changes_have_different_names() -> None:
     source = dedent("""
         def ask():
             if here():
@@ -78,32 +78,33 @@ def test_mistakes_that_look_alike_have_names_of_their_own() -> None:
     names = [mutant.name for mutant in mutants_of("calls", source)]
 
     assert len(names) == len(set(names))
-    assert {"calls.ask\n- return 1\n+ return 2", "calls.ask\n- return 1\n+ return 2\n(2 of the same)"} <= set(names)
+    assert {"calls.ask\n- return 1\n+ return 2", "calls.ask\n- return 1\n+ return 2\n(number 2 with this text)"} <= set(
+        names
+    )
 
 
-def test_every_explained_survivor_is_a_mutant_of_the_code_as_it_is() -> None:
-    places = defaultdict(set)
+def test_every_explained_survivor_is_a_mutant_of_the_current_code() -> None:
+    functions = defaultdict(set)
     for name in explained():
-        module, _, function = name.partition("\n")[0].partition(".")
-        places[module].add(function)
+        place = name.partition("\n")[0]
+        module = next(module for module in MODULES if place.startswith(f"{module}."))
+        functions[module].add(place.removeprefix(f"{module}."))
     possible = {
-        mutant.name
-        for module, functions in places.items()
-        for mutant in mutants_of(module, source_of(module), functions)
+        mutant.name for module in functions for mutant in mutants_of(module, source_of(module), functions[module])
     }
 
     assert explained().keys() - possible == set()
 
 
-def result(name: str, by: str | None) -> Result:
-    return Result(Mutant(name, "calls", "", range(1), ""), by, stuck=False, tests=1)
+def result(name: str, killed_by: str | None) -> Result:
+    return Result(Mutant(name, "calls", "", range(1), ""), killed_by, timed_out=False, tests=1)
 
 
-def test_what_survives_must_be_explained_and_what_is_explained_must_survive() -> None:
-    results = [result("noticed", "test_it"), result("known", None), result("new", None), result("mended", "test_it")]
+def test_survivors_must_be_explained_and_explained_mutants_must_survive() -> None:
+    results = [result("killed", "test_it"), result("known", None), result("new", None), result("fixed", "test_it")]
 
-    assert complaints(results, ["known", "mended", "gone"]) == [
+    assert complaints(results, ["known", "fixed", "gone"]) == [
         "survives: new",
-        "explained, but does not survive: mended",
+        "explained, but does not survive: fixed",
         "explained, but does not survive: gone",
     ]
