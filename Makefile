@@ -95,6 +95,8 @@ lint-workflows:
 
 lint-prose:
 	@$(PYTHON) -m local.prose
+	@$(BIN)/codespell --skip '*.json,*.svg,*.pyc' --ignore-words-list adress README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs \
+		benchmarks/templates template.yaml layers functions calls local examples tests
 
 unit:
 	@$(PYTEST) --quiet tests/unit $(PYTEST_FLAGS)
