@@ -198,6 +198,15 @@ def test_the_attempts_of_one_request_are_claimed_one_by_one(attempts: SampleAtte
     assert [attempt.key.number for attempt in attempts.table.read_all(first.key.request)] == [1, 2]
 
 
+@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.DISPATCHING, Status.CALLING, Status.COMPLETED])
+def test_all_attempts_of_a_request_are_read_as_they_are_except_for_its_content(
+    attempts: SampleAttempts, status: Status
+) -> None:
+    key = attempts.in_status(status)
+
+    assert attempts.table.read_all(key.request) == [replace(attempts.read(key), request=None)]
+
+
 def test_the_same_request_id_in_two_organizations_makes_two_attempts(attempts: SampleAttempts) -> None:
     own = new_attempt()
     other = new_attempt(AttemptKey(RequestKey(own.key.request.request_id, "north"), 1))

@@ -426,6 +426,8 @@ def main(only: Sequence[str]) -> int:
             results.append(result)
             if result.killed_by is None and result.mutant.name not in explanations:
                 print(f"\nsurvives {result.tests} tests: {result.mutant.name}", flush=True)
+            if len(results) % 100 == 0:
+                print(f"{len(results)} of {len(mutants)} done", flush=True)
     print(f"\n{table(results)}\n\n{(time.monotonic() - began) / 60:.0f} minutes")
     for test in sorted(runner.unreliable):
         print(f"\nnot used, because it fails here without a mutation: {test}")
