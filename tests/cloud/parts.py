@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, override
@@ -163,6 +164,23 @@ class SampleAttempts:
         attempt = self.table.lease(due, now, GRACE_SECONDS)
         assert attempt is not None
         return attempt
+
+
+@contextmanager
+def consistent_reads(dynamodb: DynamoDBClient, operation: str) -> Iterator[list[bool]]:
+    """Collect, for each read of this kind, whether the client asks DynamoDB for a consistent one.
+
+    The local cloud always reads consistently, so its answers don't show it.
+    """
+    asked: list[bool] = []
+    event, name = f"provide-client-params.dynamodb.{operation}", "consistent-reads"
+    dynamodb.meta.events.register_first(
+        event, lambda params, **_: asked.append(params.get("ConsistentRead", False)), name
+    )
+    try:
+        yield asked
+    finally:
+        dynamodb.meta.events.unregister(event, unique_id=name)
 
 
 def at_once[T](count: int, work: Callable[[int], T]) -> list[T]:

@@ -17,7 +17,9 @@ from tests.cloud.parts import (
     OTHER_CLAIM,
     FaultyNetwork,
     SampleAttempts,
+    an_outcome,
     at_once,
+    consistent_reads,
     new_attempt,
     new_key,
 )
@@ -121,7 +123,7 @@ def test_the_table_counts_how_often_an_attempt_is_parked(attempts: SampleAttempt
     assert claimed.times_parked == 7
 
 
-@pytest.mark.parametrize("action", ["claim", "park"])
+@pytest.mark.parametrize("action", ["claim", "park", "reject"])
 def test_a_parked_attempt_that_was_parked_again_is_not_changed_by_what_was_read_before(
     attempts: SampleAttempts, action: str
 ) -> None:
@@ -129,10 +131,13 @@ def test_a_parked_attempt_that_was_parked_again_is_not_changed_by_what_was_read_
     assert attempts.table.park(outdated, NOW + 90, CIRCUIT_OPEN)
     before = attempts.item(outdated.key)
 
-    if action == "claim":
-        assert attempts.claim(outdated) is None
-    else:
-        assert not attempts.table.park(outdated, NOW + 30, RATE_LIMITED)
+    match action:
+        case "claim":
+            assert attempts.claim(outdated) is None
+        case "park":
+            assert not attempts.table.park(outdated, NOW + 30, RATE_LIMITED)
+        case _:
+            assert not attempts.table.reject(outdated, an_outcome(Status.REJECTED), NOW + 30).stored
 
     assert attempts.item(outdated.key) == before
 
@@ -148,6 +153,14 @@ def test_a_worker_cannot_touch_the_claim_of_another(attempts: SampleAttempts) ->
     assert attempts.table.settle(late, CALL_ID, CONTACT_ID) is RecordResult.CONTRADICTS
 
     assert attempts.item(late.key) == before
+
+
+def test_a_claim_is_released_by_its_id(attempts: SampleAttempts) -> None:
+    claimed = attempts.dispatching()
+
+    assert not attempts.table.park(replace(claimed, claim_id=OTHER_CLAIM), NOW + 30, RATE_LIMITED)
+
+    assert attempts.status(claimed.key) == "dispatching"
 
 
 def test_settling_stores_the_ids_and_keeps_the_timer(attempts: SampleAttempts) -> None:
@@ -198,6 +211,20 @@ def test_the_attempts_of_one_request_are_claimed_one_by_one(attempts: SampleAtte
     assert [attempt.key.number for attempt in attempts.table.read_all(first.key.request)] == [1, 2]
 
 
+def test_an_attempt_is_read_consistently(attempts: SampleAttempts) -> None:
+    with consistent_reads(attempts.table.client, "GetItem") as consistent:
+        attempts.table.read(new_key())
+
+    assert consistent == [True]
+
+
+def test_an_attempt_without_labels_is_read_without_labels(attempts: SampleAttempts) -> None:
+    claimed = attempts.claim(replace(new_attempt(), labels=Labels()))
+
+    assert claimed
+    assert claimed.labels == Labels({}, None)
+
+
 @pytest.mark.parametrize("status", [Status.SCHEDULED, Status.DISPATCHING, Status.CALLING, Status.COMPLETED])
 def test_all_attempts_of_a_request_are_read_as_they_are_except_for_its_content(
     attempts: SampleAttempts, status: Status
@@ -219,7 +246,7 @@ def test_the_same_request_id_in_two_organizations_makes_two_attempts(attempts: S
 
 
 def test_an_attempt_without_a_request_cannot_be_created(attempts: SampleAttempts) -> None:
-    with pytest.raises(ValueError, match="request"):
+    with pytest.raises(ValueError, match=r"^a new attempt needs its request$"):
         attempts.claim(Attempt(new_key(), NOW))
 
 

@@ -1,5 +1,7 @@
 """The poller's lease: one sweep gets it, it is its own backoff, and an outcome ends it."""
 
+from dataclasses import replace
+
 import pytest
 
 from outbound_calls.adapters.calls_table import DueEntry, RecordResult
@@ -7,7 +9,7 @@ from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS
 from tests.cloud.parts import OTHER_CLAIM, SampleAttempts, an_outcome, at_once, new_key
-from tests.unit.parts import CALL_ID, CONTACT_ID
+from tests.unit.parts import CALL_ID, CONTACT_ID, OTHER_CALL_ID
 from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, NOW
 
 RATE_LIMITED = ParkReason.RATE_LIMITED
@@ -110,6 +112,15 @@ def test_only_the_holder_of_the_lease_can_give_up(attempts: SampleAttempts) -> N
     assert not attempts.table.give_up(late, UNKNOWN, NOW + 7501).stored
     assert attempts.status(late.key) == "calling"
     assert attempts.table.give_up(holder, UNKNOWN, NOW + 7502).stored
+
+
+def test_the_holder_of_the_lease_cannot_record_the_outcome_of_another_call(attempts: SampleAttempts) -> None:
+    holder = attempts.leased(attempts.calling().key, NOW + 180)
+
+    recording = attempts.table.give_up(holder, replace(UNKNOWN, outbound_call_id=OTHER_CALL_ID), NOW + 181)
+
+    assert recording.result is RecordResult.OTHER_CALL
+    assert attempts.status(holder.key) == "calling"
 
 
 @pytest.mark.parametrize("same_second", [False, True], ids=["due later", "due in the same second"])

@@ -21,6 +21,7 @@ from tests.cloud.parts import (
     FaultyNetwork,
     SampleAttempts,
     an_outcome,
+    consistent_reads,
     new_attempt,
     new_key,
 )
@@ -294,20 +295,9 @@ def test_an_attempt_without_a_record_has_no_report() -> None:
 
 
 def test_a_report_is_read_consistently(attempts: SampleAttempts, look_up: LookUpRequests) -> None:
-    key = attempts.calling().key
-    consistent: list[bool] = []
-    events = look_up.table.client.meta.events
-    events.register_first(
-        "provide-client-params.dynamodb.Query",
-        lambda params, **_: consistent.append(params.get("ConsistentRead", False)),
-        "consistent-read",
-    )
-    try:
-        report_of(look_up, key)
-    finally:
-        events.unregister("provide-client-params.dynamodb.Query", unique_id="consistent-read")
+    with consistent_reads(look_up.table.client, "Query") as consistent:
+        report_of(look_up, attempts.calling().key)
 
-    # The local cloud is always consistent, so the test looks at what DynamoDB is asked for.
     assert consistent == [True]
 
 
