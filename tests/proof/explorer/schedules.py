@@ -221,11 +221,10 @@ class Schedules:
         self._check_write(worker, key, old, new)
         written = state
         if new != old:
+            written = state._replace(items=with_(state.items, at, new))
             facts = state.facts[at]
-            until = parked_until(old, new, facts.parked_until)
-            # As it was where nothing changed: `check` compares identities.
-            facts = facts._replace(parked_until=until) if until != facts.parked_until else facts
-            written = state._replace(items=with_(state.items, at, new), facts=with_(state.facts, at, facts))
+            if (until := parked_until(old, new, facts.parked_until)) != facts.parked_until:
+                written = written._replace(facts=with_(state.facts, at, facts._replace(parked_until=until)))
         label = (worker.task, words, answer.partition("\n")[0])
         yield self._answered(state, written, place, worker, answer, label)
         yield from self._unheard(state, written, place, worker, label[:2])
