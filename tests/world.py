@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import yaml
 
-from outbound_calls.contracts.messages import AttemptName, DispatchMessage
+from outbound_calls.contracts.dispatch import AttemptName, DispatchMessage
 from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER_ID
 
 if TYPE_CHECKING:

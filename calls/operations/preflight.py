@@ -18,7 +18,8 @@ from pydantic import Field
 
 from calls.operations.masking import Mask
 from calls.operations.requests_file import Row
-from outbound_calls.contracts.messages import CallRequestMessage, DispatchMessage, read_message
+from outbound_calls.contracts.dispatch import DispatchMessage
+from outbound_calls.contracts.messages import CallRequestMessage, read_message
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput, WireModel
 from outbound_calls.domain.attempts import AttemptKey, RequestKey

@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from outbound_calls.contracts.dispatch import AttemptName, DispatchMessage
 from outbound_calls.contracts.messages import (
     MAX_MESSAGE_BYTES,
-    AttemptName,
     CallRequestMessage,
-    DispatchMessage,
     read_message,
 )
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, InvalidInput

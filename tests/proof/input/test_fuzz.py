@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from outbound_calls.adapters.call_states import outcome_from_state
 from outbound_calls.contracts.allomia import CallState, read_call_state
-from outbound_calls.contracts.messages import CallRequestMessage, DispatchMessage, read_message
+from outbound_calls.contracts.dispatch import DispatchMessage
+from outbound_calls.contracts.messages import CallRequestMessage, read_message
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.use_cases.place import PlaceResult

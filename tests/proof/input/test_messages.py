@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMessage, DispatchMessage, read_message
+from outbound_calls.contracts.dispatch import DispatchMessage
+from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMessage, read_message
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.use_cases.place import PlaceResult
 from tests.proof.input.conftest import Edges

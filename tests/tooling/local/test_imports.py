@@ -32,12 +32,18 @@ PACKAGES = {
 EVERY = {"contracts.vocabulary", "contracts.wire", "domain.timing", "runtime.clients", "runtime.settings"}
 ASSEMBLED = EVERY | {"domain.attempts", "domain.transitions", "runtime.assembly", "runtime.workers"}
 TABLE = {"adapters.calls_table", "adapters.call_states", "contracts.allomia"}
-ALLOMIA = TABLE | {"adapters.allomia", "adapters.queues", "adapters.secrets", "contracts.messages", "runtime.telemetry"}
+ALLOMIA = TABLE | {"adapters.allomia", "adapters.queues", "adapters.secrets", "contracts.dispatch", "runtime.telemetry"}
 
 OWN = {
     "PlaceCallFunction": ASSEMBLED
     | ALLOMIA
-    | {"adapters.callback_urls", "adapters.circuit_breaker", "policy.decision", "use_cases.place"},
+    | {
+        "adapters.callback_urls",
+        "adapters.circuit_breaker",
+        "contracts.messages",
+        "policy.decision",
+        "use_cases.place",
+    },
     "ReceiveWebhookFunction": ASSEMBLED
     | TABLE
     | {"adapters.callback_urls", "adapters.secrets", "runtime.telemetry", "use_cases.receive"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from outbound_calls.contracts.messages import AttemptName, DispatchMessage
+from outbound_calls.contracts.dispatch import AttemptName, DispatchMessage
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -1,4 +1,4 @@
-"""The call queue's messages: a request for a call, and the poller's dispatch of a parked attempt."""
+"""The call queue's messages: a request for a call, or a dispatch (`contracts.dispatch`)."""
 
 import re
 from typing import Annotated
@@ -6,16 +6,13 @@ from typing import Annotated
 from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from outbound_calls.contracts.dispatch import DispatchMessage
 from outbound_calls.contracts.wire import (
-    MAX_ATTEMPT_NUMBER,
     ORGANIZATION_RULE,
-    ORGANIZATION_SEPARATOR,
     REQUEST_ID_RULE,
-    AttemptNumber,
     InvalidInput,
     OrganizationName,
     RequestId,
-    RequestKeyText,
     Uuid,
     WireModel,
     first_error,
@@ -66,29 +63,6 @@ class CallRequestMessage(WireModel):
         description="an object of at most 20 strings: names of 1 to 64 characters, values of at most 256",
     )
     batch: RequestId | None = Field(None, description=REQUEST_ID_RULE)
-
-
-class AttemptName(WireModel):
-    """Names one attempt: `requestId` is its request's key in the calls table."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    request_id: RequestKeyText = Field(
-        description=f"a request's id, or its organization and its id with {ORGANIZATION_SEPARATOR} between them"
-    )
-    attempt: AttemptNumber = Field(description=f"a whole number from 1 to {MAX_ATTEMPT_NUMBER}")
-
-
-class DispatchMessage(WireModel):
-    """The poller's message: this parked attempt may be tried now. Its request is in the table.
-
-    `times_parked` tells a late message from a current one: it doesn't match once the attempt was parked again.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    dispatch: AttemptName = Field(description="only the poller sends this: requestId and attempt of a parked attempt")
-    times_parked: Annotated[int, Field(ge=1)] = Field(description="how often the attempt was parked by then")
 
 
 def _kind(message: object) -> str:

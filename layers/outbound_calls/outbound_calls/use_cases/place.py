@@ -25,7 +25,8 @@ from outbound_calls.adapters.allomia import (
     Throttled,
 )
 from outbound_calls.adapters.calls_table import RecordResult
-from outbound_calls.contracts.messages import DispatchMessage, invalid_field, read_message
+from outbound_calls.contracts.dispatch import DispatchMessage
+from outbound_calls.contracts.messages import invalid_field, read_message
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import Attempt, AttemptKey, CallRequest, Labels, Outcome, RequestKey
