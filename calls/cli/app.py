@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import boto3
 import typer
 
 from calls.cli.command import Context, command, run
@@ -329,6 +330,6 @@ def _exit_code(following: Following | None) -> Exit:
     return Exit.NEEDS_A_PERSON if following.needs_a_person else Exit.DONE
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, session: boto3.Session | None = None) -> int:
     """Run a command; returns its exit code."""
-    return run(app, sys.argv[1:] if arguments is None else arguments)
+    return run(app, sys.argv[1:] if arguments is None else arguments, session)

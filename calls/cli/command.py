@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -27,6 +28,7 @@ class Context:
 
 
 def _shared(
+    context: typer.Context,
     stack: Annotated[
         str, typer.Option(envvar="CALLS_STACK", help="The stack's name, such as allomia-outbound-calls-prod.")
     ],
@@ -34,7 +36,7 @@ def _shared(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> Context:
     """The options of every command."""
-    return Context(DeployedStack.find(stack, aws_clients(endpoint_url)), Output(json))
+    return Context(DeployedStack.find(stack, aws_clients(context.obj, endpoint_url)), Output(json))
 
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., Exit]], Callable[..., Exit]]:
@@ -58,11 +60,15 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
     return register
 
 
-def run(app: typer.Typer, arguments: Sequence[str]) -> int:
-    """Run a command; returns the exit code. No error message contains a phone number or a name."""
+def run(app: typer.Typer, arguments: Sequence[str], session: boto3.Session | None = None) -> int:
+    """Run a command; returns the exit code. No error message contains a phone number or a name.
+
+    Credentials come from the session, or else from the environment, as boto3 finds them.
+    """
     out = Output(as_json="--json" in arguments)
     try:
-        return int(app(args=list(arguments), prog_name="calls", standalone_mode=False) or Exit.DONE)
+        code = app(args=list(arguments), prog_name="calls", standalone_mode=False, obj=session or boto3.Session())
+        return int(code or Exit.DONE)
     except typer.TyperException as error:
         return out.refuse(mask_text(error.format_message()), Exit.USAGE)
     except typer.Abort:

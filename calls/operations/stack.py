@@ -28,13 +28,13 @@ type Clients = Callable[[Any], Any]
 """Makes the AWS client for a service."""
 
 
-def aws_clients(endpoint_url: str | None = None) -> Clients:
+def aws_clients(session: boto3.Session, endpoint_url: str | None = None) -> Clients:
     """Clients with timeouts for a person who waits.
 
-    Region, credentials and endpoint come from the environment, as boto3 finds them, unless an endpoint is given.
+    Region and credentials are the session's. So is the endpoint, unless one is given.
     """
     settings = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
-    return lambda service: boto3.client(service, endpoint_url=endpoint_url, config=settings)
+    return lambda service: session.client(service, endpoint_url=endpoint_url, config=settings)
 
 
 @dataclass(frozen=True, slots=True)

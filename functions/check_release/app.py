@@ -3,14 +3,15 @@
 import os
 from typing import Any
 
-from outbound_calls.runtime.clients import client
+from outbound_calls.runtime.clients import Clients
 from outbound_calls.runtime.settings import CheckReleaseSettings
 from outbound_calls.runtime.telemetry import Telemetry
 from releases import SECONDS_TO_ANSWER, CheckReleases, Verdict
 
 settings = CheckReleaseSettings.from_environment(os.environ)
 telemetry = Telemetry.of(settings)
-releases = CheckReleases(client("lambda", read_timeout_seconds=SECONDS_TO_ANSWER), client("codedeploy"))
+clients = Clients()
+releases = CheckReleases(clients("lambda", read_timeout_seconds=SECONDS_TO_ANSWER), clients("codedeploy"))
 
 
 def handler(event: dict[str, Any], _context: object) -> None:

@@ -83,12 +83,11 @@ def calls(
     """Runs a command; returns its exit code and JSON document."""
     for name, value in operator.items():
         monkeypatch.setenv(name, value)
-    boto3.setup_default_session()
-    session: Any = boto3.DEFAULT_SESSION
+    session = boto3.Session()
     session.events.register("before-call", lambda model, **_: used.add(permission_for(model)))
 
     def run(*arguments: str) -> tuple[int, dict[str, Any]]:
-        code = main([*arguments, "--json"])
+        code = main([*arguments, "--json"], session)
         printed = capsys.readouterr()
         assert printed.err == ""
         return code, json.loads(printed.out)

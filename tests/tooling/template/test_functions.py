@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from outbound_calls.domain.transitions import TERMINAL
-from outbound_calls.runtime import clients
+from outbound_calls.runtime.clients import Clients
 from outbound_calls.runtime.settings import (
     CheckReleaseSettings,
     GetCallSettings,
@@ -135,7 +135,7 @@ def test_the_status_api_answers_even_if_the_table_is_out_of_reach(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ca-central-1")
-    config: Any = clients.client("dynamodb").meta.config
+    config: Any = Clients()("dynamodb").meta.config
     attempts = config.retries["total_max_attempts"]
     # The SDK's standard mode waits up to 1, 2, 4 s, … between attempts
     waits = sum(2**number for number in range(attempts - 1))

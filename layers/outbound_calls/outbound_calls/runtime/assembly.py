@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from outbound_calls.runtime import clients
+from outbound_calls.runtime.clients import Clients
 from outbound_calls.runtime.workers import WORKERS
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Assembly:
     seconds and never goes back. `transport`, `jitter` and `new_claim_id` replace those that the functions use.
     """
 
-    client: Callable[[Any, int], Any] = clients.client
+    client: Callable[[Any, int], Any] = field(default_factory=Clients)
     transport: httpx.BaseTransport | None = None
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic

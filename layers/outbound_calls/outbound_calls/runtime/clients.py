@@ -1,27 +1,38 @@
 """AWS clients as a Lambda function needs them: short timeouts, bounded retries, room for its worker threads."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
 
-def client(service: Any, connections: int = 1, read_timeout_seconds: float = 2) -> Any:
-    """A client. Region, credentials and endpoint are found as boto3 finds them.
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Makes AWS clients that share one boto3 session.
 
-    It gives up after four tries, which is within about 10 seconds unless the service may take longer than 2 seconds to
-    answer (`read_timeout_seconds`).
+    boto3's own default session is shared by the whole process. It keeps the first credentials that it finds, for
+    all that follow.
     """
-    return boto3.client(
-        service,
-        config=Config(
-            connect_timeout=1,
-            read_timeout=read_timeout_seconds,
-            retries={"mode": "standard", "total_max_attempts": 4},
-            max_pool_connections=connections,
-            tcp_keepalive=True,
-            # Validating requests that this code alone makes is a tenth of a write's CPU. The tests pass in clients that
-            # do validate.
-            parameter_validation=False,
-        ),
-    )
+
+    session: boto3.Session = field(default_factory=boto3.Session)
+
+    def __call__(self, service: Any, connections: int = 1, read_timeout_seconds: float = 2) -> Any:
+        """A client. Region, credentials and endpoint are found as boto3 finds them.
+
+        It gives up after four tries, which is within about 10 seconds unless the service may take longer than 2 seconds
+        to answer (`read_timeout_seconds`).
+        """
+        return self.session.client(
+            service,
+            config=Config(
+                connect_timeout=1,
+                read_timeout=read_timeout_seconds,
+                retries={"mode": "standard", "total_max_attempts": 4},
+                max_pool_connections=connections,
+                tcp_keepalive=True,
+                # Validating requests that this code alone makes is a tenth of a write's CPU. The tests pass in clients
+                # that do validate.
+                parameter_validation=False,
+            ),
+        )
