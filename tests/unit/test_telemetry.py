@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from outbound_calls.adapters.secrets import SecretUnreadable
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.domain.attempts import Attempt, Outcome
 from outbound_calls.runtime.settings import PublishOutcomeSettings
@@ -49,6 +50,12 @@ def test_an_aws_fault_is_described_by_its_error_code() -> None:
 
     assert said.startswith("ClientError ThrottlingException at test_telemetry.py:")
     assert "Zqx" not in said
+
+
+def test_a_secret_that_cannot_be_read_is_described_by_what_secrets_manager_answered() -> None:
+    said = describe(raised(SecretUnreadable("AccessDeniedException")))
+
+    assert said.startswith("SecretUnreadable AccessDeniedException at test_telemetry.py:")
 
 
 def test_neither_the_cause_nor_a_note_of_an_exception_is_logged() -> None:

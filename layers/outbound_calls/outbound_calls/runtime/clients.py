@@ -1,10 +1,15 @@
 """AWS clients as a Lambda function needs them: short timeouts, bounded retries, room for its worker threads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import boto3
 from botocore.config import Config
+
+MAX_ATTEMPTS: Final = 4
+MAX_ATTEMPTS_OF: Final[Mapping[str, int]] = {"secretsmanager": 2}
+"""What was read before serves while a secret can't be read again, and a webhook must be answered within seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +26,14 @@ class Clients:
         """A client. Region, credentials and endpoint are found as boto3 finds them.
 
         It gives up after four tries, which is within about 10 seconds unless the service may take longer than 2 seconds
-        to answer (`read_timeout_seconds`).
+        to answer (`read_timeout_seconds`); for Secrets Manager after two tries, within 7.
         """
         return self.session.client(
             service,
             config=Config(
                 connect_timeout=1,
                 read_timeout=read_timeout_seconds,
-                retries={"mode": "standard", "total_max_attempts": 4},
+                retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS_OF.get(service, MAX_ATTEMPTS)},
                 max_pool_connections=connections,
                 tcp_keepalive=True,
                 # Validating requests that this code alone makes is a tenth of a write's CPU. The tests pass in clients

@@ -129,10 +129,10 @@ class Telemetry:
 
 def describe(error: BaseException) -> str:
     """An exception's type, its AWS error code, and the place where it was raised: all that may be logged of it."""
-    code = f" {error.response['Error'].get('Code', '')}" if isinstance(error, ClientError) else ""
+    code = error.response["Error"].get("Code", "") if isinstance(error, ClientError) else getattr(error, "aws_code", "")
     frames = traceback.extract_tb(error.__traceback__)
     place = " > ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in frames[-6:])
-    return f"{type(error).__name__}{code} at {place}"
+    return f"{type(error).__name__}{f' {code}' if code else ''} at {place}"
 
 
 def _camel(code: str) -> str:
