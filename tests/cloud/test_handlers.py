@@ -209,7 +209,8 @@ def test_each_result_of_a_message_is_logged_and_counted(resources: CloudResource
     ]
     assert counted(done, "CallsParked", "AllomiaKeyDeclined", "CallsRejected") == [2, 1, 1]
     assert counted(done, "AmbiguousAnswers", "InvalidMessages") == [1, 1]
-    assert counted(done, "OutcomeRejected", "OutcomeByDispatch") == [1, 1]
+    # Its status is counted when it is published
+    assert counted(done, "OutcomeRejected", "OutcomeByDispatch") == [0, 1]
     assert [message["Body"] for message in resources.take(environment["INVALID_MESSAGES_QUEUE_URL"])] == ["not JSON"]
 
 
@@ -224,7 +225,7 @@ def test_a_request_that_waited_on_the_queue_for_a_day_is_rejected(environment: d
     assert server.requests == []
     (line,) = done.lines(message="request rejected")
     assert (line["code"], line["detail"]) == ("expired", "not dialled within 24 hours")
-    assert counted(done, "CallsRejected", "OutcomeRejected", "OutcomeByPolicy") == [1, 1, 1]
+    assert counted(done, "CallsRejected", "OutcomeRejected", "OutcomeByPolicy") == [1, 0, 1]
 
 
 def test_a_circuit_that_is_open_is_counted(environment: dict[str, str]) -> None:
@@ -462,7 +463,12 @@ def test_outcomes_arrive_on_the_bus(
 
     done = run("publish_outcome", environment | {"OUTCOME_BUS_NAME": bus}, stream_event(attempts, *keys))
 
-    assert (done.answers, done.lines()) == ([None], [])
+    # One line for each that needs a person, and none for a healthy call
+    assert done.answers == [None]
+    assert {(line["requestId"], line["status"]) for line in done.lines()} == {
+        (key.request.request_id, status) for key, status in keys.items() if status is not Status.COMPLETED
+    }
+    assert counted(done, "OutcomeUnknown", "OutcomeRejected", "OutcomeCompleted") == [1, 1, 0]
     arrived: list[dict[str, Any]] = []
     while len(arrived) < 3:
         messages = resources.take(url, wait_seconds=5)
@@ -471,6 +477,40 @@ def test_outcomes_arrive_on_the_bus(
     assert {event["detail-type"] for event in arrived} == {"Call Outcome Recorded"}
     expected = {key.request.request_id: status for key, status in keys.items()}
     assert {event["detail"]["requestId"]: event["detail"]["status"] for event in arrived} == expected
+
+
+def test_an_outcome_is_counted_each_time_that_it_is_delivered_and_only_when_it_was_published(
+    attempts: SampleAttempts, environment: dict[str, str]
+) -> None:
+    event = stream_event(attempts, attempts.ended(Status.UNKNOWN))
+
+    done = run("publish_outcome", environment | {"OUTCOME_BUS_NAME": "default"}, event, event)
+    with closed_port() as nowhere:
+        failed = run("publish_outcome", environment | {"AWS_ENDPOINT_URL": nowhere}, event)
+
+    assert (done.counted("OutcomeUnknown"), done.answers) == (2, [None, None])
+    assert (failed.counted("OutcomeUnknown"), failed.answers) == (0, [])
+
+
+def test_a_record_that_cannot_be_read_raises_an_alarm_and_is_retried_no_more(
+    attempts: SampleAttempts, resources: CloudResources, environment: dict[str, str]
+) -> None:
+    key, broken = attempts.ended(Status.UNKNOWN), attempts.ended(Status.COMPLETED)
+    event = stream_event(attempts, broken, key)
+    event["Records"][0]["dynamodb"]["NewImage"]["outcomeSource"] = {"S": CANARY}
+    url = resources.new_queue()
+
+    done = run(
+        "publish_outcome", environment | {"OUTCOME_BUS_NAME": "default", "FAILED_OUTCOMES_QUEUE_URL": url}, event
+    )
+
+    assert done.answers == [None]
+    assert done.counted("OutcomeUnknown") == 1
+    (line,) = done.lines(level="ERROR")
+    assert line["message"] == "record unreadable"
+    assert line["error"].startswith("ValueError at ")
+    (message,) = resources.take(url, wait_seconds=5)
+    assert json.loads(message["Body"])["unreadableRecord"]["requestId"] == {"S": str(broken.request)}
 
 
 # get_call.

@@ -27,6 +27,7 @@ from tests.tooling.template.expressions import evaluate
 from tests.tooling.template.rendering import read_template, render, transform
 
 ANSWER_LOST_AND_NOT_ACCEPTED: Final = "+15005550310"
+DECLINED: Final = "+15005550300"
 KEY_REFUSED: Final = "+15005550304"
 WEBHOOK_LOST: Final = "+15005550200"
 
@@ -177,7 +178,13 @@ def watch(parts: tuple[LocalCloud, Simulator]) -> Iterator[Watch]:
 def test_a_call_that_ends_as_unknown(watch: Watch) -> None:
     watch.world.send({"requestId": "stuck", "phoneNumber": STUCK})
 
-    watch.fire("UnknownOutcomesAlarm", watch.soon_printed("poll-calls", "OutcomeUnknown", 90))
+    watch.fire("UnknownOutcomesAlarm", watch.soon_printed("publish-outcome", "OutcomeUnknown", 90))
+
+
+def test_a_request_that_is_rejected(watch: Watch) -> None:
+    watch.world.send({"requestId": "rejected", "phoneNumber": DECLINED})
+
+    watch.fire("RejectedRequestsAlarm", watch.soon_printed("publish-outcome", "OutcomeRejected"))
 
 
 def test_two_calls_for_one_attempt(watch: Watch) -> None:

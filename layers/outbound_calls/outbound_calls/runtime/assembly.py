@@ -104,9 +104,13 @@ class Assembly:
     def publish_outcomes(self, settings: PublishOutcomeSettings) -> PublishOutcomes:
         """What publish_outcome does."""
         from outbound_calls.adapters.outcome_bus import OutcomeBus
+        from outbound_calls.adapters.queues import FailedOutcomesQueue
         from outbound_calls.use_cases.publish import PublishOutcomes
 
-        return PublishOutcomes(OutcomeBus(self.client("events", 1), settings.outcome_bus_name))
+        return PublishOutcomes(
+            OutcomeBus(self.client("events", 1), settings.outcome_bus_name),
+            FailedOutcomesQueue(self.client("sqs", 1), settings.failed_outcomes_queue_url),
+        )
 
     def look_up_requests(self, settings: GetCallSettings) -> LookUpRequests:
         """What get_call does."""
