@@ -7,7 +7,8 @@ import pytest
 
 from outbound_calls.adapters.secrets import WAIT_SECONDS
 from outbound_calls.domain.transitions import TERMINAL
-from outbound_calls.runtime.clients import Clients
+from outbound_calls.runtime.assembly import SECRET_TRIES
+from outbound_calls.runtime.clients import TRIES, Clients
 from outbound_calls.runtime.settings import (
     CheckReleaseSettings,
     GetCallSettings,
@@ -132,9 +133,9 @@ def test_the_timeouts_fit_the_work_and_each_other(stack: Stack, written: Templat
     assert timeouts["ReceiveWebhookFunction"] < HTTP_API_TIMEOUT_SECONDS
 
 
-def longest_seconds(service: str) -> float:
+def longest_seconds(service: str, tries: int = TRIES) -> float:
     """How long a client takes at most to give up."""
-    config: Any = Clients()(service).meta.config
+    config: Any = Clients()(service, 1, tries).meta.config
     attempts = config.retries["total_max_attempts"]
     # The SDK's standard mode waits up to 1, 2, 4 s, … between attempts
     waits = sum(2**number for number in range(attempts - 1))
@@ -153,7 +154,7 @@ def test_the_status_api_answers_even_if_the_table_is_out_of_reach(
 def test_a_function_outlives_a_secret_that_is_out_of_reach(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lambda takes an environment away after a timeout, and with it the secret that was read before."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ca-central-1")
-    longest = longest_seconds("secretsmanager")
+    longest = longest_seconds("secretsmanager", SECRET_TRIES)
 
     assert longest < WAIT_SECONDS < stack.properties("ReceiveWebhookFunction")["Timeout"]
     # With the secret that was read before there is time to place the calls
