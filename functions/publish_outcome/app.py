@@ -21,7 +21,7 @@ def handler(event: dict[str, Any], _context: object) -> None:
     for attempt in published.attempts:
         if attempt.status in NEEDS_A_PERSON:
             telemetry.log(
-                "outcome needs a person",
+                "outcome published",
                 status_metric(attempt.status),
                 key=attempt.key,
                 status=attempt.status,
