@@ -115,6 +115,24 @@ def test_what_was_read_stays_in_use_while_it_cannot_be_read_again(expired: bool)
     assert (secret.current(), secret.previous()) == ("three", "two")
 
 
+def test_a_version_that_was_read_stays_in_use_while_the_other_one_cannot_be_read() -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
+    secret = a_secret(secrets, clock)
+    assert secret.current() == "one"
+    clock.pass_seconds(CACHE_SECONDS - 1)
+    secrets.fault = UNREACHABLE
+    with pytest.raises(SecretUnreadable):
+        secret.previous()
+
+    # The cache expires while the failure is remembered
+    clock.pass_seconds(1)
+    assert secret.current() == "one"
+    assert secrets.reads == ["AWSCURRENT", "AWSPREVIOUS"]
+    clock.pass_seconds(FAILURE_SECONDS)
+    assert secret.current() == "one"
+    assert secrets.reads[2:] == ["AWSCURRENT"]
+
+
 def test_the_text_that_was_last_read_is_used_without_a_read_however_old_it_is() -> None:
     clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
     secret = a_secret(secrets, clock)

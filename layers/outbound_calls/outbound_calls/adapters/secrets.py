@@ -109,9 +109,10 @@ class Secret:
                 self._fresh.clear()
                 self._refreshed_at, self._outdated_at = now, now + CACHE_SECONDS
             read = self._reads.get(version)
-            if version in self._texts and (read or version in self._fresh):
+            failed = now < self._failed_until
+            if version in self._texts and (version in self._fresh or read or failed):
                 return self._texts[version]
-            if now < self._failed_until:
+            if failed:
                 raise SecretUnreadable(self._failure)
             mine = read is None
             if read is None:
