@@ -10,7 +10,7 @@ import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from calls.cli.output import Exit, NotConfirmed, Output
+from calls.cli.output import Exit, NotConfirmed, Output, escape_what_the_terminal_lacks
 from calls.operations.masking import mask_text
 from calls.operations.requests_file import UnreadableFile
 from calls.operations.resolving import NotAllowed
@@ -65,6 +65,7 @@ def run(app: typer.Typer, arguments: Sequence[str], session: boto3.Session | Non
 
     Credentials come from the session, or else from the environment, as boto3 finds them.
     """
+    escape_what_the_terminal_lacks()
     out = Output(as_json="--json" in arguments)
     try:
         code = app(args=list(arguments), prog_name="calls", standalone_mode=False, obj=session or boto3.Session())
