@@ -37,7 +37,7 @@ from calls.operations.masking import Mask, mask_text, masked, unmasked
 from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows
 from calls.operations.preflight import CheckedRow, InvalidRows, RowIds, check_rows, read_request
 from calls.operations.records import OPEN
-from calls.operations.redriving import Redrive, RedriveReport, read_fixed
+from calls.operations.redriving import Redrive, read_fixed
 from calls.operations.requests_file import Row, read_rows
 from calls.operations.resolving import Finding, RedialReport, Resolving, request_in_file
 from calls.operations.sending import Sender
@@ -228,7 +228,7 @@ def rejected(
     Each comes with the rule that it breaks. They stay in their queue.
     """
     stack = context.stack
-    with held_messages(stack.sqs, stack.invalid_messages_queue_url, limit) as messages:
+    with held_messages(stack.sqs, stack.invalid_messages_queue_url, limit, kept_by_stack=True) as messages:
         if export_to:
             export(messages, export_to)
     mask, now = _mask(show_numbers), time.time()
@@ -249,6 +249,7 @@ def redrive(
     from_: Annotated[Source | None, typer.Option("--from", help="Send fixed messages; needs --file.")] = None,
     file: Annotated[Path | None, typer.Option(help="The file of `rejected --export`, fixed: .jsonl.")] = None,
     dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Send all dead letters again.")] = False,
+    late: Annotated[bool, typer.Option("--late", help="Also dial requests that are older than 24 hours.")] = False,
     limit: Limit = 1000,
     yes: Yes = False,
     show_numbers: ShowNumbers = False,
@@ -256,43 +257,33 @@ def redrive(
     """Send waiting messages again.
 
     These are fixed invalid messages, or dead letters unchanged. Each is sent first and then deleted, so nothing is
-    lost; and sent under its own id, so nothing is dialled twice.
+    lost; and sent under its own id, so nothing is dialled twice. A request expires when it would have without this.
     """
     if (from_ is None) != dead_letters or (file is None) != dead_letters:
         raise typer.BadParameter("pass either --from rejected with --file, or --dead-letters")
-    if file:
-        return _redrive_fixed(context, file, limit, yes)
-    return _redrive_dead_letters(context, limit, yes, _mask(show_numbers))
-
-
-def _redrive_fixed(context: Context, file: Path, limit: int, yes: bool) -> Exit:
     stack, out = context.stack, context.out
-    fixed, invalid = read_fixed(read_rows(file), stack.defaults)
+    fixed, invalid = read_fixed(read_rows(file), stack.defaults) if file else ([], [])
     if invalid:
         out.show(InvalidRows(invalid=invalid))
         return Exit.REFUSED
-    out.confirm(f"Send {len(fixed)} fixed messages to the call queue of {stack.name}?", yes)
-    url = stack.invalid_messages_queue_url
-    with held_messages(stack.sqs, url, limit) as messages:
-        report = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url)).fixed(messages, fixed)
-    return _show_redrive(context, report)
-
-
-def _redrive_dead_letters(context: Context, limit: int, yes: bool, mask: Mask) -> Exit:
-    stack, out = context.stack, context.out
-    url = stack.dead_letter_queue_url
-    with held_messages(stack.sqs, url, limit) as messages:
-        waiting = [message.summary(mask, time.time()) for message in messages]
-        out.note(QueueListing(queue="dead letters", messages=waiting, more=len(messages) == limit))
-        if messages:
-            out.confirm(f"Dial these {len(messages)} through {stack.name} now, however old they are?", yes)
-        report = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url)).unchanged(messages)
-    return _show_redrive(context, report)
-
-
-def _show_redrive(context: Context, report: RedriveReport) -> Exit:
-    context.out.show(report)
-    return Exit.NOT_ALL_SENT if report.unsent else Exit.REFUSED if report.not_found else Exit.DONE
+    url = stack.dead_letter_queue_url if dead_letters else stack.invalid_messages_queue_url
+    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), late)
+    with held_messages(stack.sqs, url, limit, kept_by_stack=not dead_letters) as messages:
+        if dead_letters:
+            plan = moving.plan_unchanged(messages)
+            waiting = [message.summary(_mask(show_numbers), time.time()) for message in messages]
+            out.note(QueueListing(queue="dead letters", messages=waiting, more=len(messages) == limit))
+        else:
+            plan = moving.plan_fixed(messages, fixed)
+        if plan.to_send:
+            out.confirm(f"Dial these {len(plan.to_send)} through {stack.name} now?", yes)
+        if plan.late:
+            out.confirm(f"{len(plan.late)} of them are older than 24 hours. Dial those all the same?", yes)
+        report = moving.send(plan)
+    out.show(report)
+    if report.unsent:
+        return Exit.NOT_ALL_SENT
+    return Exit.REFUSED if report.expired or report.unreadable or report.not_found else Exit.DONE
 
 
 @command(app)

@@ -246,7 +246,7 @@ def _(listing: QueueListing) -> RenderableType:
             message.id,
             message.request_id or "",
             message.phone_number or "",
-            _age(message.age_seconds),
+            f"{_age(message.age_seconds)}{', expired' if message.expired else ''}",
             message.reason or "",
         )
     more = "; there are more: raise --limit" if listing.more else ""
@@ -262,6 +262,8 @@ def _(report: RedriveReport) -> RenderableType:
         [
             ("sent", str(report.sent)),
             ("not sent", str(len(report.unsent)) if report.unsent else None),
+            ("expired", str(len(report.expired)) if report.expired else None),
+            ("unreadable", str(len(report.unreadable)) if report.unreadable else None),
             ("not found", str(len(report.not_found)) if report.not_found else None),
             ("sent, but not deleted here", str(report.not_deleted) if report.not_deleted else None),
             ("still in the queue", str(report.still_there)),
@@ -270,6 +272,10 @@ def _(report: RedriveReport) -> RenderableType:
     table = _table("message", "reason")
     for message in report.unsent:
         table.add_row(message.id, message.reason)
+    for message_id in report.expired:
+        table.add_row(message_id, "older than 24 hours, or past its notAfter: not sent without --late")
+    for message_id in report.unreadable:
+        table.add_row(message_id, "not JSON that the stack can read: its sender has to send it again")
     for message_id in report.not_found:
         table.add_row(message_id, "not found: sent before, expired, or held by another reader")
     return Group(facts, table) if table.row_count else facts

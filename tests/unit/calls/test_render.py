@@ -101,12 +101,22 @@ REDIAL = Redial(
 RESOLVED = Resolved(request_id="a-1", attempt=2, status=Status.BUSY)
 INVALID_MESSAGES = QueueListing(
     queue="invalid messages",
-    messages=[WaitingMessage(id="m-1", request_id="a-1", phone_number="+1514•••••99", reason=MARKUP, age_seconds=7200)],
+    messages=[
+        WaitingMessage(
+            id="m-1", request_id="a-1", phone_number="+1514•••••99", reason=MARKUP, age_seconds=7200, expired=True
+        )
+    ],
     more=True,
     exported_to="rejected.jsonl",
 )
 REDRIVE = RedriveReport(
-    sent=5, unsent=[UnsentMessage(id="m-1", reason="Throttled")], not_found=["m-2"], not_deleted=1, still_there=2
+    sent=5,
+    unsent=[UnsentMessage(id="m-1", reason="Throttled")],
+    expired=["m-3"],
+    unreadable=["m-4"],
+    not_found=["m-2"],
+    not_deleted=1,
+    still_there=4,
 )
 SICK = Check(name="webhook", verdict=Verdict.FAILED, found=MARKUP, advice="Check the API.")
 
@@ -133,10 +143,10 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
     "dial again": (RedialReport(redial=REDIAL, following=FOLLOWING), ["attempt 2", "1 of 1"]),
     "rejected": (
         INVALID_MESSAGES,
-        ["m-1", "a-1", "+1514•••••99", MARKUP, "2 hours", "1 invalid messages", "--limit", "rejected.jsonl"],
+        ["m-1", "a-1", "+1514•••••99", MARKUP, "2 hours, expired", "1 invalid messages", "--limit", "rejected.jsonl"],
     ),
     "invalid rows": (InvalidRows(invalid=[InvalidRow(row=2, field="id", rule=MARKUP)]), ["2", "id", MARKUP]),
-    "redrive": (REDRIVE, ["5", "m-1", "Throttled", "m-2", "not deleted here"]),
+    "redrive": (REDRIVE, ["5", "m-1", "Throttled", "m-2", "m-3", "--late", "m-4", "not JSON", "not deleted here"]),
     "doctor": (
         Diagnosis(healthy=False, checks=[SICK]),
         ["failed", "webhook", MARKUP, "→ Check the API.", "not healthy"],

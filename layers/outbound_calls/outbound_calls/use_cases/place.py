@@ -127,7 +127,7 @@ class PlaceCalls:
                 return self._dispatch(asked, message.seconds_left)
             return self._dial(self._new_attempt(asked, message), message.seconds_left)
         except InvalidInput as error:
-            self.invalid_messages.keep(message.message_id, message.body, error)
+            self.invalid_messages.keep(message.message_id, message.body, error, message.sent_at)
             return Placement(PlaceResult.INVALID, None, detail=str(error))
 
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
