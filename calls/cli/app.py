@@ -44,6 +44,7 @@ from calls.operations.sending import Sender
 from calls.operations.waiting_messages import QueueListing, export, held_messages
 from calls.operations.watching import Watch
 from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 
 app = typer.Typer(
@@ -166,6 +167,10 @@ def resolve(
     context: Context,
     request_id: Annotated[str, typer.Argument(help="The request's id.")],
     as_: Annotated[Finding | None, typer.Option("--as", help="Record this outcome of an unknown call.")] = None,
+    attempt: Annotated[
+        int | None,
+        typer.Option(min=1, max=MAX_ATTEMPT_NUMBER, help="With --as: the attempt; the last unknown one by default."),
+    ] = None,
     dial_again: Annotated[
         bool, typer.Option("--dial-again", help="Make another attempt. Pass the request again.")
     ] = False,
@@ -192,11 +197,15 @@ def resolve(
     stack, out = context.stack, context.out
     if (as_ is None) != dial_again:
         raise typer.BadParameter("pass either --as with an outcome, or --dial-again")
+    if attempt is not None and dial_again:
+        raise typer.BadParameter("--attempt goes with --as: --dial-again makes the next attempt")
     resolving = Resolving(stack.table, stack.defaults)
     key = RequestKey.from_text(request_id)
     if as_ is not None:
-        out.confirm(f"Record {mask_text(request_id)} as {as_}? It can't be changed afterwards.", yes)
-        out.show(resolving.record(key, as_))
+        number = resolving.unknown_attempt(key, attempt).number
+        question = f"Record attempt {number} of {mask_text(request_id)} as {as_}? It can't be changed afterwards."
+        out.confirm(question, yes)
+        out.show(resolving.record(key, as_, number))
         return Exit.DONE
     message = message_from_options(None, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata)
     if (file is None) == (message is None):
@@ -205,10 +214,10 @@ def resolve(
         request = request_in_file(key.request_id, read_rows(file), RowIds(stack.arn, batch), stack.defaults)
     else:
         request = read_request(str(message), stack.defaults)
-    redial, attempt = resolving.prepare(key, request, force, _mask(show_numbers))
+    redial, prepared = resolving.prepare(key, request, force, _mask(show_numbers))
     out.note(redial)
     out.confirm(f"Dial again? The person at {redial.phone_number} may be called a second time.", yes)
-    attempt_key = resolving.dial_again(redial, attempt)
+    attempt_key = resolving.dial_again(redial, prepared)
     following = _follow(context, {attempt_key: None}, timeout) if wait else None
     out.show(RedialReport(redial=redial, following=following))
     return _exit_code(following)

@@ -81,18 +81,36 @@ class Resolving:
     defaults: Defaults
     clock: Callable[[], float] = time.time
 
-    def record(self, request: RequestKey, finding: Finding) -> Resolved:
-        """Record what a person found out about the last attempt. Its event is published like that of any outcome.
+    def unknown_attempt(self, request: RequestKey, number: int | None = None) -> AttemptKey:
+        """The attempt to resolve: this one, or else the last one that is `unknown`, whatever was made after it.
 
         Raises:
-            NotAllowed: When there is no such request, or its last attempt is not `unknown` (any more).
+            NotAllowed: When there is no such attempt, or it is not `unknown` (any more).
         """
-        number = self._report(request).attempts[-1].attempt
+        statuses = {each.attempt: each.status for each in self._report(request).attempts}
+        unknown = [each for each, status in statuses.items() if status is Status.UNKNOWN]
+        chosen = number or max(unknown or statuses)
+        if chosen not in statuses:
+            raise NotAllowed(f"there is no attempt {chosen} of this request")
+        if chosen not in unknown:
+            raise NotAllowed(f"attempt {chosen} is {statuses[chosen]}; only an unknown call can be resolved")
+        return AttemptKey(request, chosen)
+
+    def record(self, request: RequestKey, finding: Finding, number: int | None = None) -> Resolved:
+        """Record what a person found out about an attempt. Its event is published like that of any outcome.
+
+        Raises:
+            NotAllowed: As `unknown_attempt`, or when another outcome came first.
+        """
+        key = self.unknown_attempt(request, number)
         status = Status(finding)
-        if not self.table.resolve(AttemptKey(request, number), status, self.clock()).stored:
-            now = self._report(request).status
-            raise NotAllowed(f"attempt {number} is {now}; only an unknown call can be resolved")
-        return Resolved(organization=request.organization, request_id=request.request_id, attempt=number, status=status)
+        stored = self.table.resolve(key, status, self.clock()).stored
+        # A write whose answer was lost is sent again, and then finds its own result.
+        if not stored and (now := self.table.read(key)) and now.status is not status:
+            raise NotAllowed(f"attempt {key.number} is {now.status} now; only an unknown call can be resolved")
+        return Resolved(
+            organization=request.organization, request_id=request.request_id, attempt=key.number, status=status
+        )
 
     def prepare(
         self, request: RequestKey, message: CallRequestMessage, force: bool, mask: Mask
@@ -136,9 +154,19 @@ class Resolving:
         if self._report(attempt.key.request).status is not redial.last_status:
             raise NotAllowed("its status has changed meanwhile: check it again")
         now = self.clock()
-        if not self.table.park(replace(attempt, created_at=int(now)), now, ParkReason.DIAL_AGAIN):
+        made = replace(attempt, created_at=int(now))
+        if not self.table.park(made, now, ParkReason.DIAL_AGAIN) and not self._is_there(made):
             raise NotAllowed(f"attempt {attempt.key.number} was made meanwhile")
         return attempt.key
+
+    def _is_there(self, made: Attempt) -> bool:
+        """Whether the table has this attempt: a write whose answer was lost is sent again, and finds its own result."""
+        found = self.table.read(made.key)
+        return (
+            found is not None
+            and (found.created_at, found.labels) == (made.created_at, made.labels)
+            and found.request in (None, made.request)
+        )
 
     def _report(self, request: RequestKey) -> RequestReport:
         attempts = self.table.read_all(request)
