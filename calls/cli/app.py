@@ -35,7 +35,8 @@ from calls.operations.doctor import Doctor
 from calls.operations.following import Follower, Following
 from calls.operations.masking import Mask, mask_text, masked, unmasked
 from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows
-from calls.operations.preflight import CheckedRow, InvalidRows, RowIds, check_rows, read_request
+from calls.operations.placing_again import AgainPreflight, check_again
+from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
 from calls.operations.records import OPEN
 from calls.operations.redriving import Redrive, read_fixed
 from calls.operations.requests_file import Row, read_rows
@@ -58,6 +59,12 @@ app = typer.Typer(
 )
 
 
+class Again(StrEnum):
+    """What of a file may be sent again."""
+
+    REJECTED = "rejected"
+
+
 class Source(StrEnum):
     """A queue whose messages must be fixed before a redrive."""
 
@@ -78,6 +85,9 @@ def place(
     batch: Batch = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, and send nothing.")] = False,
     skip_refused: Annotated[bool, typer.Option("--skip-refused", help="Send the valid rows if others aren't.")] = False,
+    again: Annotated[
+        Again | None, typer.Option(help="Send again the rows of the file that were rejected, under new ids.")
+    ] = None,
     yes: Yes = False,
     wait: Wait = False,
     timeout: Timeout = 900,
@@ -93,17 +103,25 @@ def place(
     )
     if (file is None) == (message is None):
         raise typer.BadParameter("pass either a file, or --phone-number and the other options of one call")
+    if again and file is None:
+        raise typer.BadParameter("--again goes with a file")
     rows = read_rows(file) if file else [Row(1, str(message))]
     ids = RowIds(stack.arn, batch)
-    preflight, to_send = check_rows(rows, ids, stack.defaults, stack.records.statuses, _mask(show_numbers))
+    preflight: Preflight | AgainPreflight
+    if again:
+        preflight, to_send = check_again(rows, ids, stack.defaults, stack.records)
+    else:
+        preflight, to_send = check_rows(rows, ids, stack.defaults, stack.records.statuses, _mask(show_numbers))
+    known = preflight.known if isinstance(preflight, Preflight) else []
     if dry_run or (preflight.invalid and not skip_refused):
         out.show(PlaceReport(preflight=preflight))
         return Exit.REFUSED if preflight.invalid else Exit.DONE
     out.note(preflight)
     if to_send:
-        out.confirm(f"Place {len(to_send)} calls through {stack.name} ({stack.environment})?", yes)
+        what = "rejected calls again" if again else "calls"
+        out.confirm(f"Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
     unsent = _send(context, to_send)
-    following = _follow(context, attempts_to_follow(preflight, to_send, unsent), timeout) if wait else None
+    following = _follow(context, attempts_to_follow(known, to_send, unsent), timeout) if wait else None
     out.show(
         PlaceReport(preflight=preflight, sent=len(to_send) - len(unsent), unsent=unsent, following=following),
     )

@@ -11,6 +11,7 @@ from calls.cli.render import render
 from calls.operations.doctor import Check, Diagnosis, Verdict
 from calls.operations.following import FollowedAttempt, Following
 from calls.operations.placing import PlaceReport, UnsentRow
+from calls.operations.placing_again import AgainPreflight, AgainRow
 from calls.operations.preflight import DuplicateRow, InvalidRow, InvalidRows, KnownRow, Preflight, SimilarRows
 from calls.operations.records import FoundAttempt, SearchResult
 from calls.operations.redriving import RedriveReport, UnsentMessage
@@ -89,6 +90,17 @@ PLACED = PlaceReport(
     unsent=[UnsentRow(row=7, request_id="a-7", reason="AccessDenied")],
     following=FOLLOWING,
 )
+AGAIN = AgainPreflight(
+    rows=60,
+    to_send=32,
+    again=[
+        AgainRow(row=7, request_id="a-5.2", rejected_id="a-5", reason_code=ReasonCode.REFUSED_BY_ALLOMIA, reason=MARKUP)
+    ]
+    * 32,
+    invalid=[],
+    duplicate=[],
+    others={"unknown": 17},
+)
 REDIAL = Redial(
     request_id="a-1",
     attempt=2,
@@ -134,6 +146,10 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
         ["phoneNumber", MARKUP, "a-3", "a-4", "busy", "5, 6", "+1514•••••99"],
     ),
     "place": (PLACED, ["3 of 4 sent", "a-7", "AccessDenied", "1 of 1", "23"]),
+    "place again": (
+        PlaceReport(preflight=AGAIN),
+        ["a-5.2", "a-5", MARKUP, "2 more", "unknown", "17"],
+    ),
     "watch": (
         StackState(open={"calling": 42}, queues=[QueueDepth(queue="dead letters", waiting=17, held=3)], ended=[FOUND]),
         ["42", "dead letters", "17", "a-1"],
