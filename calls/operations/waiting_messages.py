@@ -162,12 +162,11 @@ def json_object(text: str) -> dict[str, Any]:
 def last_moment(fields: Mapping[str, Any], sent_at: float) -> int:
     """Epoch seconds after which a request that was sent at `sent_at` must not be dialled, however often it is sent.
 
-    A day after it was sent, or after its `notBefore` where that is later; or its own `notAfter` where that is earlier.
+    That is its own `notAfter`, or a day after the first moment at which it might have been dialled.
     """
-    moments = (sent_at, _moment(fields.get("notBefore")))
-    expires_at = max(moment for moment in moments if moment is not None) + EXPIRE_AFTER_SECONDS
     own = _moment(fields.get("notAfter"))
-    return int(expires_at if own is None else min(own, expires_at))
+    first = max(sent_at, _moment(fields.get("notBefore")) or 0)
+    return int(first + EXPIRE_AFTER_SECONDS if own is None else own)
 
 
 def _moment(value: object) -> float | None:

@@ -291,7 +291,7 @@ def utc(seconds: float) -> str:
     [
         ({}, DAY),
         ({"notAfter": 3600}, 3600),
-        ({"notAfter": 2 * DAY}, DAY),
+        ({"notAfter": 2 * DAY}, 2 * DAY),
         ({"notBefore": 5 * DAY}, 6 * DAY),
         ({"notBefore": -5 * DAY}, DAY),
         ({"notBefore": 5 * DAY, "notAfter": 5 * DAY + 60}, 5 * DAY + 60),
