@@ -15,6 +15,7 @@ from calls.operations.masking import mask_text
 from calls.operations.requests_file import UnreadableFile
 from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack, aws_clients
+from outbound_calls.adapters.calls_table import WriteUnanswered
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.runtime.telemetry import describe
 
@@ -85,6 +86,9 @@ def run(app: typer.Typer, arguments: Sequence[str], session: boto3.Session | Non
         return out.refuse(
             mask_text(f"{error.operation_name}: {answer.get('Code')}: {answer.get('Message')}"), Exit.UNREACHABLE
         )
+    except WriteUnanswered:
+        words = "DynamoDB didn't say whether it made the change: look at the call before you run the command again"
+        return out.refuse(words, Exit.UNREACHABLE)
     except BotoCoreError as error:
         return out.refuse(mask_text(f"AWS can't be reached: {error}"), Exit.UNREACHABLE)
     except Exception as error:  # noqa: BLE001 - its text may hold a person's data

@@ -13,7 +13,7 @@ from calls.operations.following import Following
 from calls.operations.masking import Mask
 from calls.operations.preflight import RowIds, read_row
 from calls.operations.requests_file import Row
-from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.adapters.calls_table import CallsTable, WriteUnanswered
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.status_api import RequestReport
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode, Status
@@ -28,7 +28,7 @@ from outbound_calls.contracts.wire import (
 from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.use_cases.look_up import request_report
-from outbound_calls.use_cases.place import Defaults, with_defaults
+from outbound_calls.use_cases.place import Defaults, terms_of, with_defaults
 
 
 class Finding(StrEnum):
@@ -104,10 +104,11 @@ class Resolving:
         """
         key = self.unknown_attempt(request, number)
         status = Status(finding)
-        stored = self.table.resolve(key, status, self.clock()).stored
-        # A write whose answer was lost is sent again, and then finds its own result.
-        if not stored and (now := self.table.read(key)) and now.status is not status:
-            raise NotAllowed(f"attempt {key.number} is {now.status} now; only an unknown call can be resolved")
+        written = _answered(lambda: self.table.resolve(key, status, self.clock()).stored)
+        # Whatever the answer was, the table has what was written.
+        found = None if written else self.table.read(key)
+        if found and found.status is not status:
+            raise NotAllowed(f"attempt {key.number} is {found.status} now; only an unknown call can be resolved")
         return Resolved(
             organization=request.organization, request_id=request.request_id, attempt=key.number, status=status
         )
@@ -132,7 +133,11 @@ class Resolving:
         kept = message.metadata is None and bool(report.metadata)
         labels = Labels(report.metadata if kept else message.metadata or {}, message.batch or report.batch)
         key = AttemptKey(request, last.attempt + 1)
-        attempt = Attempt(key, int(self.clock()), request=with_defaults(message, self.defaults), labels=labels)
+        now = int(self.clock())
+        terms = terms_of(message, now)
+        if terms.not_after is not None and terms.not_after < now:
+            raise NotAllowed("the request's notAfter has passed, so it would not be dialled")
+        attempt = Attempt(key, now, request=with_defaults(message, self.defaults), labels=labels, terms=terms)
         redial = Redial(
             organization=request.organization,
             request_id=request.request_id,
@@ -155,12 +160,13 @@ class Resolving:
             raise NotAllowed("its status has changed meanwhile: check it again")
         now = self.clock()
         made = replace(attempt, created_at=int(now))
-        if not self.table.park(made, now, ParkReason.DIAL_AGAIN) and not self._is_there(made):
+        written = _answered(lambda: self.table.park(made, now, ParkReason.DIAL_AGAIN))
+        if not written and not self._is_there(made):
             raise NotAllowed(f"attempt {attempt.key.number} was made meanwhile")
         return attempt.key
 
     def _is_there(self, made: Attempt) -> bool:
-        """Whether the table has this attempt: a write whose answer was lost is sent again, and finds its own result."""
+        """Whether the table has this attempt."""
         found = self.table.read(made.key)
         return (
             found is not None
@@ -173,6 +179,14 @@ class Resolving:
         if not attempts:
             raise NotAllowed("there is no record of this request")
         return request_report(attempts)
+
+
+def _answered(write: Callable[[], bool]) -> bool:
+    """Make a write. One that DynamoDB doesn't answer may have been made, so it is made again, which tells."""
+    try:
+        return write()
+    except WriteUnanswered:
+        return write()
 
 
 def request_in_file(request_id: str, rows: Iterable[Row], ids: RowIds, defaults: Defaults) -> CallRequestMessage:

@@ -172,7 +172,7 @@ def last_moment(fields: Mapping[str, Any], sent_at: float) -> int:
 def _moment(value: object) -> float | None:
     """Epoch seconds of a time on the wire; None for anything that isn't one, which only the contract judges."""
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        moment = datetime.fromisoformat(value.upper()) if isinstance(value, str) else None
     except ValueError:
         return None
     return moment.timestamp() if moment and moment.tzinfo and moment.year < MAXYEAR else None

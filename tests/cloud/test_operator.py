@@ -17,6 +17,7 @@ from local.simulator import fails
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.timing import utc_text
 from outbound_calls.use_cases.place import Defaults, PlaceResult
 from tests.cloud.parts import LOSE_ANSWER, METADATA, FaultyNetwork, SampleAttempts, an_outcome, at_once
 from tests.cloud.world import CloudWorld
@@ -134,6 +135,16 @@ def test_an_outcome_that_arrives_before_the_confirmation_stops_the_redial(attemp
     assert attempts.item(second_attempt(key)) is None
 
 
+def test_a_request_that_comes_too_late_is_not_dialled_again(attempts: SampleAttempts) -> None:
+    key = attempts.ended(Status.UNKNOWN)
+    resolve = resolving(attempts)
+
+    with pytest.raises(NotAllowed, match="notAfter has passed"):
+        resolve.prepare(key.request, a_message(not_after=utc_text(NOW + 8999)), False, masked)
+    prepared = resolve.prepare(key.request, a_message(not_after=utc_text(NOW + 9001)), False, masked)
+    assert attempts.read(resolve.dial_again(*prepared)).terms.not_after == NOW + 9001
+
+
 def test_the_last_possible_attempt_is_not_followed_by_another(attempts: SampleAttempts) -> None:
     key = attempts.ended(Status.BUSY)
     attempts.put_item(attempts.existing_item(key) | {"attempt": 99})
@@ -191,9 +202,12 @@ def test_another_outcome_that_comes_first_is_reported(attempts: SampleAttempts) 
 # The SDK sends a write again when its answer is lost. The command reports what it did.
 
 
-def test_a_resolution_whose_answer_was_lost_is_no_failure(attempts: SampleAttempts, network: FaultyNetwork) -> None:
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_resolution_whose_answer_was_lost_is_no_failure(
+    attempts: SampleAttempts, network: FaultyNetwork, tries: int
+) -> None:
     key = attempts.ended(Status.UNKNOWN)
-    table = replace(attempts.table, client=network.client("dynamodb", tries=2))
+    table = replace(attempts.table, client=network.client("dynamodb", tries))
     network.fail_once("UpdateItem", LOSE_ANSWER)
 
     resolved = Resolving(table, DEFAULTS, lambda: NOW + 9000).record(key.request, Finding.BUSY)
@@ -202,9 +216,12 @@ def test_a_resolution_whose_answer_was_lost_is_no_failure(attempts: SampleAttemp
     assert network.operations.count("UpdateItem") == 2
 
 
-def test_a_redial_whose_answer_was_lost_is_no_failure(attempts: SampleAttempts, network: FaultyNetwork) -> None:
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_redial_whose_answer_was_lost_is_no_failure(
+    attempts: SampleAttempts, network: FaultyNetwork, tries: int
+) -> None:
     key = attempts.ended(Status.UNKNOWN)
-    table = replace(attempts.table, client=network.client("dynamodb", tries=2))
+    table = replace(attempts.table, client=network.client("dynamodb", tries))
     resolve = Resolving(table, DEFAULTS, lambda: NOW + 9000)
     prepared = resolve.prepare(key.request, a_message(dynamic_variables={"time": "09:30"}), False, masked)
     network.fail_once("PutItem", LOSE_ANSWER)

@@ -346,6 +346,23 @@ def test_expired_dead_letters_stay_and_are_named_unless_they_are_asked_for(queue
     }
 
 
+def test_an_old_request_is_not_dialled_after_a_redrive(world: CloudWorld, queues: Queues) -> None:
+    # Given a request of 23 hours ago that became a dead letter
+    body = json.dumps({"phoneNumber": PHONE_NUMBER})
+    queues.put(body)
+    queues.clock.pass_seconds(23 * 3600)
+
+    # When it is sent again, and waits on the call queue for another hour and a half
+    queues.redrive_all()
+    (sent,) = queues.take_sent(with_expiry=True)
+    world.clock.now = queues.clock() + 5400
+    placement = world.place(sent, sent_at=queues.clock())
+
+    # Then it has expired
+    assert (placement.result, placement.code) == (PlaceResult.REJECTED, "expired")
+    assert world.allomia.posts == []
+
+
 def test_the_age_of_an_invalid_message_counts_from_the_call_queue(queues: Queues) -> None:
     # Given a message that lay on the call queue for 23 hours before it was found invalid
     now = queues.clock()
