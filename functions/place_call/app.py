@@ -71,6 +71,8 @@ def log(placement: Placement, message_id: str) -> None:
     counted = [COUNTERS[placement.result]]
     if placement.code in CODE_COUNTERS:
         counted.append(CODE_COUNTERS[placement.code])
+    if placement.allomia_status is not None:
+        counted.append(Metric.STATUSES_UNFAMILIAR)
     telemetry.log(
         EVENTS[placement.result],
         *counted,
@@ -80,4 +82,5 @@ def log(placement: Placement, message_id: str) -> None:
         code=placement.code,
         detail=placement.detail,
         outboundCallId=placement.outbound_call_id,
+        allomiaStatus=placement.allomia_status,
     )

@@ -19,7 +19,7 @@ from outbound_calls.adapters.allomia import (
     Accepted,
     Ambiguous,
     Declined,
-    Failed,
+    Ended,
     KeyUnusable,
     NotAccepted,
     Throttled,
@@ -77,6 +77,9 @@ class Placement:
     outbound_call_id: str | None = None
     outcome: Outcome | None = None
     """Set only if it was recorded here: one that a webhook brought first was counted there."""
+
+    allomia_status: str | None = None
+    """AlloMia's word for a status that it doesn't document; empty where it is no word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class PlaceCalls:
             if claimed is None or claimed.request is None:
                 return Placement(PlaceResult.DUPLICATE, attempt.key)
             answer = self._post(claimed.request, callback_url)
-            permit.report(isinstance(answer, Accepted | Failed | Declined))
+            permit.report(isinstance(answer, Accepted | Ended | Declined))
         return self._settle(claimed, answer)
 
     def _post(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
@@ -171,16 +174,20 @@ class PlaceCalls:
 
     def _settle(self, attempt: Attempt, answer: PlaceAnswer) -> Placement:
         match answer:
-            case Accepted(outbound_call_id, contact_id, None):
+            case Accepted(outbound_call_id, contact_id, None, word):
                 settled = self.table.settle(attempt, outbound_call_id, contact_id)
                 code = OTHER_CALL if settled is RecordResult.OTHER_CALL else ""
-                return Placement(PlaceResult.CALLING, attempt.key, code, outbound_call_id=outbound_call_id)
+                if word:
+                    self.table.note(attempt.key, outbound_call_id, word, self.clock())
+                return Placement(
+                    PlaceResult.CALLING, attempt.key, code, outbound_call_id=outbound_call_id, allomia_status=word
+                )
             case Accepted(outcome=outcome) if outcome:
                 return self._end(attempt, outcome)
-            case Failed():
-                return self._end(attempt, Outcome(Status.FAILED, OutcomeSource.DISPATCH))
-            case Declined(words):
-                outcome = _rejected(OutcomeSource.DISPATCH, ReasonCode.REFUSED_BY_ALLOMIA, words)
+            case Ended(outcome):
+                return self._end(attempt, outcome)
+            case Declined(reason):
+                outcome = _rejected(OutcomeSource.DISPATCH, ReasonCode.REFUSED_BY_ALLOMIA, reason)
                 return _rejection(attempt, outcome, self.table.record(attempt.key, outcome, self.clock()))
             case NotAccepted(reason, detail):
                 return self._park(attempt, reason, detail, _min_wait_seconds(answer))

@@ -44,6 +44,8 @@ class Poll:
     detail: str = ""
     outcome: Outcome | None = None
     attempt: Attempt | None = None
+    allomia_status: str | None = None
+    """AlloMia's word for a status that it doesn't document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +83,25 @@ class PollCalls:
                 waiting = Poll(PollResult.UNAVAILABLE, attempt.key, answer.reason)
             elif answer.outcome:
                 return _poll(attempt, answer.outcome, self.table.record(attempt.key, answer.outcome, self.clock()))
+            elif word := answer.allomia_status:
+                waiting = Poll(PollResult.WAITING, attempt.key, allomia_status=word)
+                if word != attempt.allomia_status:
+                    self.table.note(attempt.key, attempt.outbound_call_id, word, now)
         deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
         if now >= deadline_at:
-            return self._give_up(attempt, waiting.detail)
+            return self._give_up(attempt, waiting)
         if (attempt.due_at or 0) > deadline_at:
             self.table.set_due(attempt, deadline_at)
         return waiting
 
-    def _give_up(self, attempt: Attempt, last_answer: str) -> Poll:
+    def _give_up(self, attempt: Attempt, last: Poll) -> Poll:
         known = (
-            f"AlloMia accepted the call; last poll: {last_answer or 'calling'}"
+            f"AlloMia accepted the call; last poll: {last.detail or last.allomia_status or 'calling'}"
             if attempt.outbound_call_id
             else "AlloMia's answer to the POST was lost"
         )
+        if (word := attempt.allomia_status) and word != last.allomia_status:
+            known += f"; AlloMia's last status: {word}"
         outcome = Outcome(
             Status.UNKNOWN,
             OutcomeSource.DEADLINE,
