@@ -432,6 +432,28 @@ def test_a_refusal_is_put_into_fixed_words(said: str, kept: str) -> None:
     assert reason({"error": said}) == f"HTTP 400{kept}"
 
 
+WORDINGS = {
+    "not found": ("not found", "no such", "not exist"),
+    "invalid": ("invalid", "not valid", "malformed"),
+    "required": ("required", "missing"),
+    "credit": ("credit", "balance", "payment", "billing"),
+    "limit": ("limit", "quota", "too many"),
+    "not allowed": ("not allowed", "forbidden", "permission", "blocked"),
+    "inactive": ("inactive", "disabled", "suspended", "deleted"),
+    "conflict": ("conflict", "already", "duplicate"),
+    "too long": ("too long", "too large"),
+}
+
+
+@pytest.mark.parametrize(("word", "wording"), [(word, each) for word, known in WORDINGS.items() for each in known])
+def test_each_wording_has_its_word(word: str, wording: str) -> None:
+    assert reason({"error": wording}) == reason({"error": wording.upper()}) == f"HTTP 400: {word}"
+
+
+def test_several_words_stand_in_a_fixed_order() -> None:
+    assert reason({"error": "limit reached, not found, invalid"}) == "HTTP 400: not found, invalid, limit"
+
+
 @pytest.mark.parametrize(
     "content",
     [
