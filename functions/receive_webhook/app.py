@@ -18,6 +18,7 @@ receive_webhooks = Assembly().receive_webhooks(settings)
 COUNTERS: dict[RecordResult | None, Metric] = {
     RecordResult.ALREADY_RECORDED: Metric.WEBHOOKS_DUPLICATED,
     RecordResult.CONTRADICTS: Metric.WEBHOOKS_CONTRADICTING,
+    RecordResult.REPLACED: Metric.WEBHOOKS_CONTRADICTING,
     RecordResult.OTHER_CALL: Metric.CALL_IDS_CONTRADICTING,
 }
 
@@ -48,7 +49,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 def log(receipt: Receipt) -> None:
     """Log and count what happened to a webhook."""
-    stored = receipt.result is RecordResult.STORED and receipt.outcome is not None
+    stored = receipt.outcome is not None and receipt.result in {RecordResult.STORED, RecordResult.REPLACED}
     telemetry.log(
         "outcome recorded" if stored else f"webhook: {receipt.message}",
         *counters(receipt),

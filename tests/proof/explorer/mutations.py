@@ -29,7 +29,6 @@ from tests.proof.explorer.operators import (
     replace_argument,
     replace_call,
     replace_constant,
-    replace_name,
     swallow_exceptions,
 )
 
