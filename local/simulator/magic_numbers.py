@@ -22,7 +22,7 @@ class MagicNumber:
         number: The phone number to dial.
         what: What AlloMia does, in words.
         behaviour: What AlloMia does.
-        status: The stack's final status (`scheduled`: it waits for a key that works).
+        status: The stack's final status (`scheduled`: it waits until AlloMia accepts it).
         source: The outcome's source (`webhook`, `poll`, `dispatch`, `deadline`); empty without an outcome.
     """
 
@@ -54,7 +54,6 @@ def _polled(status: str) -> Behaviour:
 
 _UNKNOWN = ("unknown", "deadline")
 _COMPLETED = ("completed", "webhook")
-_REJECTED = ("rejected", "dispatch")
 _WAITING = ("scheduled", "")
 
 _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
@@ -89,16 +88,16 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
     ("0207", "the only webhook has an undocumented status", _webhooks("unknown-status-only"), ("completed", "poll")),
     ("0208", "the webhook has everything that trips a parser", _webhooks("odd"), _COMPLETED),
     #
-    ("0300", "400, and its error repeats the phone number", _post("decline-400"), _REJECTED),
-    ("0301", "422", _post("decline-422"), _REJECTED),
-    ("0302", "404", _post("decline-404"), _REJECTED),
-    ("0303", "409", _post("decline-409"), _REJECTED),
+    ("0300", "400, and its error repeats the phone number", _post("decline-400"), _WAITING),
+    ("0301", "422", _post("decline-422"), _WAITING),
+    ("0302", "404", _post("decline-404"), _WAITING),
+    ("0303", "409", _post("decline-409"), _WAITING),
     ("0304", "401 for any key", _post("decline-401"), _WAITING),
     ("0305", "403 for any key", _post("decline-403"), _WAITING),
     ("0306", "429 with `Retry-After` once, then accepted", _post("decline-429-once"), _COMPLETED),
     ("0307", "503 with `Retry-After` once, then accepted", _post("decline-503-once"), _COMPLETED),
-    ("0308", "404 with a proxy's page in HTML", _post("decline-404-proxy"), _REJECTED),
-    ("0309", "402, and its error is an object", _post("decline-402"), _REJECTED),
+    ("0308", "404 with a proxy's page in HTML", _post("decline-404-proxy"), _WAITING),
+    ("0309", "402, and its error is an object", _post("decline-402"), _WAITING),
     #
     ("0310", "not accepted: 500", _post("fail-500"), _UNKNOWN),
     ("0311", "not accepted: 502", _post("fail-502"), _UNKNOWN),
