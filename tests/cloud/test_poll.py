@@ -143,7 +143,7 @@ def test_an_undocumented_status_is_named_when_the_call_is_given_up(
     world.allomia.status = reports(world, key, "voicemail")
     world.poll(key)
 
-    world.pass_seconds(DEADLINE_SECONDS)
+    world.pass_seconds(DEADLINE_SECONDS + PATIENCE_SECONDS)
     world.allomia.status = reports(world, key, last) if last else returns(503)
     world.poll(key)
 
