@@ -20,6 +20,7 @@ proof that nothing was accepted is `Ambiguous`.
 """
 
 import html
+import logging
 import re
 import time
 import unicodedata
@@ -140,6 +141,8 @@ def http_client(base_url: str, transport: httpx.BaseTransport | None = None, con
     It retries connecting only, which is safe for a POST. Idle connections are dropped after 4 s: AlloMia may have
     closed one while the execution environment was frozen, and then a POST's result would be unknown.
     """
+    # At INFO, Lambda's level, httpx logs a line for each request.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     return httpx.Client(
         base_url=base_url.rstrip("/"),
         transport=transport

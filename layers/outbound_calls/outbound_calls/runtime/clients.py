@@ -1,5 +1,6 @@
 """AWS clients as a Lambda function needs them: short timeouts, bounded retries, room for its worker threads."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,8 @@ class Clients:
         It gives up after four tries, which is within about 10 seconds unless the service may take longer than 2 seconds
         to answer (`read_timeout_seconds`).
         """
+        # At INFO, Lambda's level, botocore logs at each start where it found its credentials.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
         return self.session.client(
             service,
             config=Config(
