@@ -73,7 +73,7 @@ class BuiltFunction:
     layers: tuple[Path, ...]
     variables: Mapping[str, str | None]
     """Its environment variables; None where only a deployed stack knows the value."""
-    logging: Mapping[str, str] = field(default_factory=dict)
+    logging: dict[str, str] = field(default_factory=dict)
     """The log format and level, as Lambda passes them on to its runtime client."""
 
     @classmethod
