@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from local import dashboard
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.domain.attempts import Outcome
 from outbound_calls.domain.transitions import TERMINAL
@@ -99,3 +100,24 @@ def test_no_widget_overlaps_another(stack: Stack) -> None:
 
     assert len(covered) == len(set(covered))
     assert max(x for x, _ in covered) == 23
+
+
+def test_the_picture_in_the_docs_shows_these_widgets(stack: Stack) -> None:
+    body = stack.properties("Dashboard")["DashboardBody"]
+
+    assert json.loads(body.replace("${AWS::StackName}", "")) == {
+        "start": "-PT12H",
+        "widgets": json.loads(json.dumps(dashboard.widgets()).replace("${AWS::StackName}", "")),
+    }
+    assert dashboard.FILE.read_text() == dashboard.picture(), "run python -m local.dashboard"
+
+
+def test_a_picture_shows_calls_in_flight_by_the_dashboards_expression() -> None:
+    placed: dashboard.Series = [3.0, 1.0, None, *[0.0] * (dashboard.PERIODS - 3)]
+    ended: dashboard.Series = [0.0, 2.0, 2.0, *[0.0] * (dashboard.PERIODS - 3)]
+
+    in_flight = dashboard.running_sum("RUNNING_SUM(FILL(a,0)-FILL(b,0))", {"a": placed, "b": ended})
+
+    assert in_flight[:4] == [3, 2, 0, 0]
+    with pytest.raises(ValueError, match="MAX"):
+        dashboard.running_sum("MAX(a)", {"a": placed})
