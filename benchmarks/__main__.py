@@ -22,7 +22,7 @@ from local.simulator import Simulator
 
 console = Console()
 
-COLD_STARTS = 5
+COLD_STARTS = 9
 """Of each kind and function: there are fifteen to start, and each start takes a second or two."""
 
 

@@ -1,4 +1,4 @@
-"""What each function logs with Lambda's own logging set-up, which shows every logger's lines at the template's level."""
+"""What each function logs with Lambda's own logging set-up, which shows the lines of every logger at INFO."""
 
 import json
 import socket
