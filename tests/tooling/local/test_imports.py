@@ -43,6 +43,7 @@ OWN = {
     | {
         "adapters.callback_urls",
         "adapters.circuit_breaker",
+        "adapters.fingerprints",
         "contracts.messages",
         "policy.decision",
         "use_cases.place",
