@@ -32,7 +32,7 @@ FIRST_HOUR: Final = 7
 BATCHES: Final = {2 * 3600: 600, int(6.5 * 3600): 350}
 """How many requests arrive at once, by their second of the day; ten a minute are dialled."""
 
-STATUSES: Final = {"Completed": 74, "NoAnswer": 12, "Busy": 6, "Failed": 4, "Rejected": 2, "Cancelled": 2}
+STATUSES: Final = {"Completed": 76, "NoAnswer": 12, "Busy": 6, "Failed": 4, "Cancelled": 2}
 """How many of a hundred requests end like this."""
 
 IN_ALARM: Final = {"InvalidMessagesAlarm"}
@@ -73,10 +73,9 @@ def made_up_day() -> Day:
             counts["ApproximateNumberOfMessagesVisible CallQueue"][period] += 1
             age = (period + 1) * PERIOD - arrived
             counts["ApproximateAgeOfOldestMessage CallQueue"][period] = age
-        if status in {"Rejected", "Cancelled"}:
-            counts["CallsRejected"][at] += status == "Rejected"
-            counts["OutcomeByUpstream" if status == "Cancelled" else "OutcomeByPolicy"][at] += 1
-            counts[f"Outcome{status}"][at] += 1
+        if status == "Cancelled":
+            counts["OutcomeByUpstream"][at] += 1
+            counts["OutcomeCancelled"][at] += 1
             continue
         by_poll = number % 40 == 7
         took = (180 if by_poll else 30) + number * 53 % (200 if status == "Completed" else 40)
@@ -135,6 +134,8 @@ def lines_of(properties: Widget, day: Day) -> list[Line]:
         (*_, (_, value)) = batched(dimensions, 2, strict=True)
         resource = value.removeprefix("${").removesuffix("}").partition(".")[0]
         values = day.series(name, resource, options.get("stat", properties.get("stat", "")))
+        if options.get("period", PERIOD) > PERIOD:
+            values = [*accumulate(value or 0.0 for value in values)]
         if options.get("visible", True):
             found.append(Line(options.get("label", name), values, options.get("yAxis") == "right"))
         else:
@@ -212,8 +213,9 @@ def _alarms(arns: Sequence[str], width: float) -> Iterator[str]:
 
 
 def _numbers(lines: Sequence[Line], width: float, height: float) -> Iterator[str]:
+    step = (height - TITLE) / math.ceil(len(lines) / 2)
     for at, line in enumerate(lines):
-        x, y = width * (1 + 2 * (at % 2)) / 4, TITLE + (height - TITLE) * (at // 2) / 2 + 50
+        x, y = width * (1 + 2 * (at % 2)) / 4, TITLE + at // 2 * step + step / 2
         yield _text(x, y, f"{line.values[-1] or 0:.0f}", "number")
         yield _text(x, y + 20, line.label, "middle")
 

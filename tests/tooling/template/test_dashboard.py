@@ -9,10 +9,9 @@ from typing import Any, Final
 import pytest
 
 from local import dashboard
-from outbound_calls.contracts.vocabulary import OutcomeSource, Status
-from outbound_calls.domain.attempts import Outcome
+from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.domain.transitions import TERMINAL
-from outbound_calls.runtime.telemetry import outcome_metrics
+from outbound_calls.runtime.telemetry import source_metric, status_metric
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.rendering import Stack
 from tests.tooling.template.test_alarms import Watched, assert_exists
@@ -62,10 +61,10 @@ def test_every_metric_of_the_dashboard_exists(stack: Stack, charts: dict[str, di
 
 def test_the_dashboard_shows_outcomes_latency_and_calls_in_flight(charts: dict[str, dict[str, Any]]) -> None:
     names = {title: {metric.name for metric in shown(chart)} for title, chart in charts.items()}
-    by_source = {source: outcome_metrics(Outcome(Status.FAILED, source))[1] for source in OutcomeSource}
+    by_source = {source: source_metric(source) for source in OutcomeSource}
     latency = charts["Seconds from dispatch to outcome"]
 
-    assert names["Outcomes by status"] == {outcome_metrics(Outcome(each, OutcomeSource.POLL))[0] for each in TERMINAL}
+    assert names["Outcomes by status"] == {status_metric(each) for each in TERMINAL}
     assert names["Outcomes by source"] == {*by_source.values()}
     assert {name for source, name in by_source.items() if source not in NOT_IN_FLIGHT} == {
         name for name in names["In flight and queued"] if name.startswith("OutcomeBy")
