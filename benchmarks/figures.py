@@ -1,6 +1,7 @@
 """All measured figures, in benchmarks/results/performance.json. The pages are generated from them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
@@ -34,6 +35,8 @@ class Figures:
     idle: Idle
     endurance: Endurance
     recovery: Recovery
+    older: Mapping[str, str] = field(default_factory=dict)
+    """The questions that were not asked again then: the day and the processor of their figures."""
 
 
 _FIGURES = TypeAdapter(Figures)

@@ -85,6 +85,7 @@ def performance(figures: Figures) -> str:
         requests=warm_webhook.REQUESTS,
         posts=figures.endurance.batches * endurance.CALLS,
         writes=writes,
+        older="".join(f" Not measured again then: {name} ({when})." for name, when in figures.older.items()),
         floor_of_plain=webhook.of_plain.median / webhook.of_floor.median,
         most_polls=money.template()["Parameters"]["MaxPollsPerSecond"]["Default"],
         tables=tables,

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -73,6 +73,8 @@ class BuiltFunction:
     layers: tuple[Path, ...]
     variables: Mapping[str, str | None]
     """Its environment variables; None where only a deployed stack knows the value."""
+    logging: dict[str, str] = field(default_factory=dict)
+    """The log format and level, as Lambda passes them on to its runtime client."""
 
     @classmethod
     def load(cls, name: str) -> Self:
@@ -101,6 +103,7 @@ class BuiltFunction:
             memory=int(settings.get("MemorySize", 128)),
             layers=tuple(BUILD / layer["Ref"] / "python" for layer in settings.get("Layers", [])),
             variables={key: _value(value, parameters) for key, value in declared.items()},
+            logging=_logging(common.get("LoggingConfig", {}) | own.get("LoggingConfig", {})),
         )
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
@@ -196,6 +199,7 @@ class Emulator:
                 self._function.handler,
             ],
             environment=self._environment
+            | self._function.logging
             | {
                 "PATH": "/usr/bin:/bin",
                 "LANG": "en_US.UTF-8",
@@ -258,6 +262,11 @@ def _value(declared: Any, parameters: Mapping[str, Any]) -> str | None:
             return None
         case _:
             return str(declared)
+
+
+def _logging(configured: Mapping[str, str]) -> dict[str, str]:
+    variables = {"LogFormat": "AWS_LAMBDA_LOG_FORMAT", "ApplicationLogLevel": "AWS_LAMBDA_LOG_LEVEL"}
+    return {variable: configured[name] for name, variable in variables.items() if name in configured}
 
 
 def _emulator_binary() -> Path:

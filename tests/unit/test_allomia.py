@@ -3,6 +3,7 @@
 import email.utils
 import gzip
 import json
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -680,3 +681,11 @@ def test_a_key_declined_by_a_status_request_is_read_again(code: int) -> None:
         client.call_status(CALL_ID)
 
     assert allomia.secrets.reads == ["AWSCURRENT"] * 2
+
+
+def test_a_request_leaves_no_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "httpx")
+
+    RecordedAllomia(answer(200, CALLING)).status()
+
+    assert caplog.messages == []

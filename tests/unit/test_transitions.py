@@ -1,7 +1,7 @@
 """Statuses and timing, against a literal copy of the design's table."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
@@ -98,6 +98,7 @@ def test_jitter_adds_up_to_half_of_the_backoff() -> None:
     assert drawn == [(0, 30)]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**12), st.floats(0, 10**6), st.floats(0, 1))
 def test_the_backoff_is_at_least_as_long_as_asked_for_and_bounded(times: int, at_least: float, share: float) -> None:
     seconds = backoff_seconds(times, at_least, lambda low, high: low + share * (high - low))

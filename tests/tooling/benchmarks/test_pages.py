@@ -1,5 +1,6 @@
 """The pages say what the figures say, and the figures are of this stack."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,12 @@ def test_the_pages_are_made_of_the_figures(taken: Figures) -> None:
     # When this fails, `make cost` writes them again.
     assert pages.PERFORMANCE.read_text() == pages.performance(taken)
     assert pages.COST.read_text() == pages.cost(taken)
+
+
+def test_a_page_names_the_figures_that_are_older_than_it_says(taken: Figures) -> None:
+    page = pages.performance(replace(taken, older={"batch": "2026-01-01, another processor"}))
+
+    assert "Not measured again then: batch (2026-01-01, another processor)." in page
 
 
 def test_the_pictures_are_drawn_of_the_figures(taken: Figures, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """What each function loads when it starts, from what was built: every module more is paid for at each cold start."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -70,19 +73,35 @@ OWN = {
 }
 """The modules of `outbound_calls`."""
 
-LOAD = """
-import app, json, sys
+START = """
+import gc, json, sys, outbound_calls
 
-print(json.dumps({name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}))
+before = sum(each["collections"] for each in gc.get_stats())
+import app
+
+print(json.dumps({
+    "modules": {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()},
+    "collections": sum(each["collections"] for each in gc.get_stats()) - before,
+}))
 """
 
 
-def loaded(name: str) -> dict[str, str]:
-    """The modules that a function has loaded once it is ready for its first event, each with its file."""
+@dataclass(frozen=True)
+class Start:
+    """What a function did until it was ready for its first event."""
+
+    modules: Mapping[str, str]
+    """Those that it has loaded, each with its file."""
+    collections: int
+    """Of garbage, once it had loaded this project's package."""
+
+
+@functools.cache
+def start(name: str) -> Start:
     function = BuiltFunction.load(name)
     declared = {key: value for key, value in ENVIRONMENT.items() if key in function.variables}
     done = subprocess.run(
-        [ROOT / ".venv/lambda-runtime/bin/python", "-c", LOAD],
+        [ROOT / ".venv/lambda-runtime/bin/python", "-c", START],
         cwd=function.code,
         env=function.environment(declared)
         | {"AWS_DEFAULT_REGION": "ca-central-1", "PYTHONPATH": os.pathsep.join(map(str, function.layers))},
@@ -91,8 +110,7 @@ def loaded(name: str) -> dict[str, str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    modules: dict[str, str] = json.loads(done.stdout)
-    return modules
+    return Start(**json.loads(done.stdout))
 
 
 def packages_of(layer: Path) -> set[str]:
@@ -104,12 +122,19 @@ def packages_of(layer: Path) -> set[str]:
 def test_a_function_loads_these_packages_and_no_other(name: str) -> None:
     layer = build() / "DependenciesLayer"
 
-    modules = loaded(name)
+    modules = start(name).modules
 
     assert {module.split(".")[0] for module, file in modules.items() if file.startswith(str(layer))} == PACKAGES[name]
     names = {module.removeprefix("outbound_calls.") for module in modules if module.startswith("outbound_calls.")}
     own = {name for name in names if "." in name}
     assert own == OWN[name]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_start_spends_no_time_on_collecting_garbage(name: str) -> None:
+    build()
+
+    assert start(name).collections == 0
 
 
 def test_the_layer_holds_no_package_that_no_function_loads() -> None:

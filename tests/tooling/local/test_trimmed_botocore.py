@@ -1,10 +1,12 @@
-"""botocore as the layer has it finds every endpoint that botocore as it came finds, whatever a new version changed."""
+"""botocore as the layer has it finds every endpoint and operation that botocore as it came finds, in any version."""
 
+import gzip
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,43 @@ def test_what_is_in_no_services_folder_stays(file: str) -> None:
     assert (build() / "DependenciesLayer/python/botocore/data" / file).read_bytes() == (
         AS_IT_CAME / "data" / file
     ).read_bytes()
+
+
+MODELS = [
+    file.relative_to(AS_IT_CAME)
+    for service in kept_services()
+    for file in AS_IT_CAME.glob(f"data/{service}/*/*.json.gz")
+]
+
+
+def differences(before: Any, after: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that was changed or removed, with its name. What was added counts as a change."""
+    if isinstance(before, dict) and isinstance(after, dict) and after.keys() <= before.keys():
+        for key, value in before.items():
+            yield from differences(value, after.get(key), key)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for one, other in zip(before, after, strict=True):
+            yield from differences(one, other)
+    elif before != after:
+        yield name, before
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_a_services_description_lacks_only_its_documentation(model: Path) -> None:
+    build()
+    before = json.loads(gzip.decompress((AS_IT_CAME / model).read_bytes()))
+    after = json.loads((LAYER / "botocore" / model.with_suffix("")).read_text())
+
+    # A member with that name is no text.
+    assert all(name == "documentation" and isinstance(value, str) for name, value in differences(before, after))
+
+
+def test_a_client_reads_no_documentation_and_decompresses_nothing() -> None:
+    data = build() / "DependenciesLayer/python/botocore/data"
+
+    assert not [*data.rglob("*.gz")]
+    for file in data.rglob("service-2.json"):
+        assert '"documentation":"' not in file.read_text()
 
 
 def test_only_the_kept_services_are_described() -> None:

@@ -8,24 +8,19 @@ from typing import Any, Final
 
 import pytest
 
-from outbound_calls.contracts.vocabulary import OutcomeSource, Status
+from local import dashboard
+from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.telemetry import source_metric, status_metric
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.rendering import Stack
 from tests.tooling.template.test_alarms import Watched, assert_exists
 
-SOURCES: Final = (
-    OutcomeSource.WEBHOOK,
-    OutcomeSource.POLL,
-    OutcomeSource.DISPATCH,
-    OutcomeSource.DEADLINE,
-    OutcomeSource.POLICY,
-)
-"""The sources that the functions count today."""
+NOT_IN_FLIGHT: Final = {OutcomeSource.UPSTREAM, OutcomeSource.OPERATOR}
+"""They cancel what was not dialled, and resolve what left the calls in flight when it became unknown."""
 
-STATUSES: Final = TERMINAL - {Status.CANCELLED}
-"""The outcomes that the functions record today."""
+FREE_METRICS: Final = 50
+"""On a dashboard within the free tier. Source: aws.amazon.com/cloudwatch/pricing"""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +53,7 @@ def test_every_metric_of_the_dashboard_exists(stack: Stack, charts: dict[str, di
     metrics = [(title, metric) for title, chart in charts.items() for metric in shown(chart)]
 
     assert len(metrics) > 40
+    assert len({(each.namespace, each.name, *each.dimensions.values()) for _, each in metrics}) <= FREE_METRICS
     for title, metric in metrics:
         assert_exists(stack, metric, title)
         assert metric.stat, title
@@ -65,12 +61,14 @@ def test_every_metric_of_the_dashboard_exists(stack: Stack, charts: dict[str, di
 
 def test_the_dashboard_shows_outcomes_latency_and_calls_in_flight(charts: dict[str, dict[str, Any]]) -> None:
     names = {title: {metric.name for metric in shown(chart)} for title, chart in charts.items()}
-    by_source = {source_metric(source) for source in SOURCES}
+    by_source = {source: source_metric(source) for source in OutcomeSource}
     latency = charts["Seconds from dispatch to outcome"]
 
-    assert names["Outcomes by status"] == {status_metric(each) for each in STATUSES}
-    assert names["Outcomes by source"] == by_source
-    assert by_source < names["In flight and queued"]
+    assert names["Outcomes by status"] == {status_metric(each) for each in TERMINAL}
+    assert names["Outcomes by source"] == {*by_source.values()}
+    assert {name for source, name in by_source.items() if source not in NOT_IN_FLIGHT} == {
+        name for name in names["In flight and queued"] if name.startswith("OutcomeBy")
+    }
     assert [metric.stat for metric in shown(latency)] == ["p50", "p95"]
 
 
@@ -101,3 +99,24 @@ def test_no_widget_overlaps_another(stack: Stack) -> None:
 
     assert len(covered) == len(set(covered))
     assert max(x for x, _ in covered) == 23
+
+
+def test_the_picture_in_the_docs_shows_these_widgets(stack: Stack) -> None:
+    body = stack.properties("Dashboard")["DashboardBody"]
+
+    assert json.loads(body.replace("${AWS::StackName}", "")) == {
+        "start": "-PT12H",
+        "widgets": json.loads(json.dumps(dashboard.widgets()).replace("${AWS::StackName}", "")),
+    }
+    assert dashboard.FILE.read_text() == dashboard.picture(), "run python -m local.dashboard"
+
+
+def test_a_picture_shows_calls_in_flight_by_the_dashboards_expression() -> None:
+    placed: dashboard.Series = [3.0, 1.0, None, *[0.0] * (dashboard.PERIODS - 3)]
+    ended: dashboard.Series = [0.0, 2.0, 2.0, *[0.0] * (dashboard.PERIODS - 3)]
+
+    in_flight = dashboard.running_sum("RUNNING_SUM(FILL(a,0)-FILL(b,0))", {"a": placed, "b": ended})
+
+    assert in_flight[:4] == [3, 2, 0, 0]
+    with pytest.raises(ValueError, match="MAX"):
+        dashboard.running_sum("MAX(a)", {"a": placed})

@@ -81,7 +81,8 @@ def test_every_function_is_configured_alike(stack_of: StackOf, written: Template
 def test_a_function_gets_exactly_the_settings_that_it_reads(prod: Stack, folder: str) -> None:
     variables = prod.variables(f"{name_of(folder)}Function")
 
-    assert variables.keys() == {field.upper() for field in SETTINGS[folder].model_fields}
+    assert variables.keys() == {field.upper() for field in SETTINGS[folder].model_fields} | {"PYDANTIC_DISABLE_PLUGINS"}
+    assert variables["PYDANTIC_DISABLE_PLUGINS"] == "__all__"
     assert variables["POWERTOOLS_SERVICE_NAME"] == "${AWS::StackName}"
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "AllomiaOutboundCalls"
 

@@ -19,6 +19,7 @@ Source of paths and statuses: docs.allomia.com, outbound calls. AlloMia document
 proof that nothing was accepted is `Ambiguous`.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -166,6 +167,8 @@ def http_client(base_url: str, transport: httpx.BaseTransport | None = None, con
     It retries connecting only, which is safe for a POST. It asks for answers without compression, whose size could not
     be bounded before they are decoded, and keeps no cookies.
     """
+    # At INFO, Lambda's level, httpx logs a line for each request.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     return httpx.Client(
         base_url=base_url.rstrip("/"),
         transport=transport or BoundedTransport(connections, _CONNECT_RETRIES),

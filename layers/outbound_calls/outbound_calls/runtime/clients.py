@@ -1,5 +1,6 @@
 """AWS clients as a Lambda function needs them: short timeouts, bounded retries, room for its worker threads."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,8 @@ class Clients:
         It gives up after that many tries of at most 3 seconds each, with 1 second between the first two, then 2, then
         4. A service may be given longer to answer (`read_timeout_seconds`).
         """
+        # At INFO, Lambda's level, botocore logs at each start where it found its credentials.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
         return self.session.client(
             service,
             config=Config(
