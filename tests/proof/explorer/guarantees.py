@@ -40,6 +40,7 @@ class Guarantee(StrEnum):
     ONE_LEASE = "one lease"
     ACKNOWLEDGED_WHEN_RECORDED = "acknowledged when recorded"
     OWN_FAULTS_ONLY = "own faults only"
+    TRUE_REPORT = "true report"
     RIGHT_END = "right end"
     AN_END = "an end"
 
@@ -64,6 +65,9 @@ class Facts(NamedTuple):
 
     reported: tuple[str, ...] = ()
     """The outcomes that AlloMia has reported, by webhook, in a status answer or in the answer to the POST."""
+
+    found: tuple[str, ...] = ()
+    """What operators found out about it and recorded."""
 
     webhooks_left: int = 0
     """How many webhooks AlloMia may still send."""
@@ -103,13 +107,22 @@ def check_attempt(key: Key, old_item: str, item: str, old: Facts, facts: Facts, 
     _check_dial(name, old_item, old, facts)
     if old_item and not item:
         raise GuaranteeBroken(Guarantee.OUTCOME_STAYS, f"the record of {name} is gone")
-    replaces_unknown = old_status == "unknown" and status in ALLOMIA_OUTCOMES
-    if old_status in TERMINAL and item != old_item and not replaces_unknown:
+    if old_status in TERMINAL and item != old_item and not _may_be_replaced(plain(old_item), plain(item)):
         raise GuaranteeBroken(Guarantee.OUTCOME_STAYS, f"{name} was {old_status} and its record changed to {status}")
+    by_hand = status != old_status and plain(item).get("outcomeSource") == "operator"
+    if by_hand and old_status != "unknown":
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} was {old_status}, and an operator made it {status}")
     if item:
         _check_left(name, status, plain(item))
         _check_parking(name, old_status, status, old, facts, now)
         _check_truth(name, status, plain(item), facts, call_id(*key, 1))
+
+
+def _may_be_replaced(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether an outcome gives way: `unknown` to a real one, and AlloMia's refusal to its own signed outcome."""
+    refused = (old["status"], old.get("reasonCode")) == ("rejected", "refused-by-allomia")
+    by_webhook = new["outcomeSource"] == "webhook"
+    return new["status"] in ALLOMIA_OUTCOMES and (old["status"] == "unknown" or (refused and by_webhook))
 
 
 def _check_dial(name: str, old_item: str, old: Facts, facts: Facts) -> None:
@@ -146,7 +159,10 @@ def _check_truth(name: str, status: str, item: dict[str, Any], facts: Facts, its
     names_call = item.get("outboundCallId") == its_call
     if status == "failed" and facts.answer == "failed without an id":
         names_call = item.get("outboundCallId") in {None, its_call}
-    if status in ALLOMIA_OUTCOMES and (status not in facts.reported or not names_call):
+    if item.get("outcomeSource") == "operator":
+        if status not in facts.found:
+            raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is {status}, which no operator found")
+    elif status in ALLOMIA_OUTCOMES and (status not in facts.reported or not names_call):
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is {status}, which AlloMia did not report for it")
     if status == "calling" and (not facts.dials or not names_call):
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is calling, and AlloMia has no such call")
@@ -162,7 +178,7 @@ def _check_truth(name: str, status: str, item: dict[str, Any], facts: Facts, its
 
 def _check_rejection(name: str, item: dict[str, Any], facts: Facts) -> None:
     code = item.get("reasonCode")
-    if facts.dials:
+    if facts.dials and facts.answer != "declined":
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected, and AlloMia called")
     if code == "refused-by-allomia" and facts.answer != "declined":
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected as {code}, and AlloMia did not decline it")
@@ -182,7 +198,7 @@ def check_end(key: Key, item: str, facts: Facts, *, faultless: bool, healthy: bo
         raise GuaranteeBroken(Guarantee.AN_END, f"{name} stays {status or 'without a record'}")
     if not faultless:
         return
-    if in_time and facts.answer == "declined" and status != "rejected":
+    if in_time and facts.answer == "declined" and not facts.reported and status != "rejected":
         raise GuaranteeBroken(Guarantee.RIGHT_END, f"AlloMia declined {name}, and it ended as {status}")
     if facts.reported and status not in ALLOMIA_OUTCOMES:
         reported = ", ".join(facts.reported)

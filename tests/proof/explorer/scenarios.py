@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tests.proof.explorer.allomia import ANSWERS, BROKEN, HEALTHY, NOT_FOUND, ONE_OF_EACH, OTHER_CALL, TIMEOUT
 from tests.proof.explorer.guarantees import Key
 
-UNREADABLE = "?"
-"""Stands for the request of a message that can't be read."""
+UNREADABLE, UNNAMED = "?", ""
+"""Stand for the request of a message that can't be read, and of one without a `requestId`."""
 
 ALL_MISHAPS = frozenset({"killed", "failed", "lost", "resent", "poll resent", "repeated", "blocked", "answered"})
 """A worker is killed. A read, write or queue send fails; or it succeeds and its answer is lost; or the SDK therefore
@@ -28,6 +28,9 @@ class Scenario:
 
     parked: tuple[Key, ...] = ()
     """The attempts that are parked at the start."""
+
+    unknown: tuple[Key, ...] = ()
+    """The attempts that are `unknown` at the start: AlloMia called, and nothing was heard of it."""
 
     mishaps: int = 1
     """How many of `kinds` may happen in one schedule."""
@@ -57,14 +60,43 @@ class Scenario:
     poll_seconds: int = 0
     """The same for polls, where it differs."""
 
-    redrives: int = 1
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """The message attributes that the sender put on every message."""
+
+    mistaken: tuple[str, ...] = ()
+    """Ids that no one gave a request, and under which a mistake would make it another one."""
+
+    redrives: int = 0
+    """How often an operator may send waiting messages again, fixed where they are invalid."""
+
+    resolves: int = 0
+    """How often an operator may record what was found out about a call."""
+
+    redials: int = 0
+    """How often an operator may have a request dialled again."""
+
     expiry: bool = False
     """Whether a day may pass."""
 
     @property
+    def asked(self) -> dict[str, Key]:
+        """The attempt that each message asks for. A request without an id goes by its message's."""
+        return {
+            name: (name if request in {UNREADABLE, UNNAMED} else request, 1) for name, request in self.messages.items()
+        }
+
+    @property
+    def asked_for(self) -> set[Key]:
+        """The attempts that someone has asked for at the start."""
+        return {*self.asked.values(), *self.parked, *self.unknown}
+
+    @property
     def keys(self) -> tuple[Key, ...]:
-        first_attempts = {(request, 1) for request in self.messages.values() if request != UNREADABLE}
-        return tuple(sorted(first_attempts | set(self.parked)))
+        """The attempts that someone may ask for."""
+        asked = self.asked_for
+        last = {request: max(number for each, number in asked if each == request) for request, _ in asked}
+        by_hand = {(request, last[request] + more) for request in last for more in range(1, self.redials + 1)}
+        return tuple(sorted(asked | by_hand | {(request, 1) for request in self.mistaken}))
 
 
 PROMPT = 5
@@ -76,6 +108,7 @@ _ALL = tuple(ANSWERS)
 _ANSWERED = frozenset({"answered"})
 _PARKED = frozenset({"answered", "resent", "blocked"})
 _OWN_FAULTS = frozenset({"killed", "failed", "lost", "repeated"})
+_BY_HAND = frozenset({"killed", "failed", "lost"})
 _EACH_MEANING = (HEALTHY, "connect error", "400", "read timeout, call placed")
 
 QUICK = {
@@ -103,12 +136,75 @@ QUICK = {
             answers=_PARKING,
         ),
         Scenario("sent twice", {"m": "a", "n": "a"}, webhooks=0, worker_seconds=PROMPT, answers=_EACH_MEANING),
-        Scenario("dead letters", _ONE, mishaps=2, kinds=_OWN_FAULTS, webhooks=0, worker_seconds=PROMPT, receives=1),
+        Scenario(
+            "dead letters",
+            _ONE,
+            mishaps=2,
+            kinds=_OWN_FAULTS,
+            webhooks=0,
+            worker_seconds=PROMPT,
+            receives=1,
+            redrives=1,
+        ),
         Scenario("a day passes", _ONE, mishaps=1, webhooks=0, worker_seconds=PROMPT, answers=_PARKING, expiry=True),
         Scenario(
             "a redial", _ONE, parked=(("a", 2),), mishaps=0, webhooks=0, worker_seconds=PROMPT, forgeries=1, workers=1
         ),
         Scenario("two requests", {"m": "a", "n": "b"}, mishaps=0, webhooks=0, worker_seconds=PROMPT, forgeries=1),
+        Scenario(
+            "refused and called",
+            _ONE,
+            mishaps=1,
+            kinds=_ANSWERED,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+            answers=(HEALTHY, "400", "400, call placed"),
+        ),
+        Scenario(
+            "a dead letter without an id",
+            {"m": UNNAMED},
+            mishaps=1,
+            kinds=_OWN_FAULTS,
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+            receives=1,
+            redrives=2,
+            attributes={"messageId": "x", "reason": "y"},
+            mistaken=("x", "m.0", "m.1"),
+        ),
+        Scenario(
+            "a fixed message",
+            {"m": UNREADABLE},
+            mishaps=1,
+            kinds=_OWN_FAULTS,
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+            redrives=2,
+            attributes={"messageId": "x"},
+            mistaken=("x", "m.kept1", "m.kept2"),
+        ),
+        Scenario("resolved by hand", {}, unknown=(("a", 1),), kinds=_BY_HAND, worker_seconds=PROMPT, resolves=2),
+        Scenario(
+            "dialled again by hand",
+            {},
+            unknown=(("a", 1),),
+            mishaps=0,
+            worker_seconds=PROMPT,
+            redials=1,
+            unhealthy_statuses=(),
+            outcomes=("completed",),
+        ),
+        Scenario(
+            "dialled again by two",
+            {},
+            unknown=(("a", 1),),
+            mishaps=0,
+            webhooks=0,
+            worker_seconds=PROMPT,
+            redials=2,
+        ),
     )
 }
 """Every schedule of these in less than half a minute."""

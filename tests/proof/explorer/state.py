@@ -12,19 +12,30 @@ from tests.proof.explorer.guarantees import DEADLINE_SECONDS, EXPIRE_AFTER_SECON
 from tests.proof.explorer.table import ConditionalCheckFailed, Item, TableInMemory
 from tests.proof.explorer.workers import CONDITION, DUE_SHARDS, INVALID, OK, TABLE_NAME, Effect, History, Task
 
-WAITING, IN_FLIGHT, ACKNOWLEDGED, DEAD = "waiting", "in flight", "acknowledged", "dead"
+WAITING, IN_FLIGHT, ACKNOWLEDGED = "waiting", "in flight", "acknowledged"
+DEAD, KEPT = "dead", "kept"
+"""Where a message is: three places on the call queue, and the two queues of messages that wait for a person."""
 
 
 class QueuedMessage(NamedTuple):
-    """A message of the call queue, or of its dead-letter queue."""
+    """A message of a queue."""
 
     name: str
+    """Its message id."""
+
     body: str
-    about: Key | None
+    about: Key
+    """The attempt that its sender asked for."""
+
     sent_at: int
+    attributes: str = "{}"
+    """Its message attributes, which its sender chose, in JSON."""
+
     deliveries: int = 0
     receives: int = 0
     where: str = WAITING
+    held_by: str = ""
+    """The operator's command that received it from a queue of messages that wait for a person."""
 
 
 class Worker(NamedTuple):
@@ -48,9 +59,6 @@ class ExplorerState(NamedTuple):
     facts: tuple[Facts, ...]
     messages: tuple[QueuedMessage, ...]
     workers: tuple[Worker, ...]
-    kept: tuple[str, ...]
-    """The messages on the invalid-message queue."""
-
     mishaps: int
     """How many may still happen."""
 
@@ -58,6 +66,10 @@ class ExplorerState(NamedTuple):
     """Whether no part of this stack was killed or out of reach so far."""
 
     redrives: int
+    resolves: int
+    redials: int
+    """How often an operator may still send messages again, resolve a call, or have a request dialled again."""
+
     forgeries: int
 
 
@@ -103,6 +115,13 @@ def item_read(item: str, effect: Effect) -> str:
     table = TableInMemory({key: json.loads(item)} if item else {})
     found = table.get_item(**json.loads(effect.arguments)).get("Item")
     return f"{OK}\n{dump(found) or '{}'}"
+
+
+@functools.lru_cache(100_000)
+def items_queried(keys: tuple[Key, ...], items: tuple[str, ...], effect: Effect) -> str:
+    """The answer to a read of all attempts of a request."""
+    table = TableInMemory({key: json.loads(item) for key, item in zip(keys, items, strict=True) if item})
+    return f"{OK}\n{json.dumps(table.query(**json.loads(effect.arguments))['Items'], sort_keys=True)}"
 
 
 @functools.cache

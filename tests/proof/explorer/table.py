@@ -98,23 +98,50 @@ class TableInMemory:
         self,
         *,
         TableName: str,
-        IndexName: str,
         KeyConditionExpression: str,
         ExpressionAttributeValues: Mapping[str, Value],
+        IndexName: str = "",
+        ProjectionExpression: str = "",
+        ExpressionAttributeNames: Mapping[str, str] | None = None,
+        ConsistentRead: bool = False,
         Limit: int = 1000,
     ) -> dict[str, Any]:
         del TableName
-        if (IndexName, KeyConditionExpression) != ("due", "dueShard = :shard AND dueAt <= :sweptAt"):
-            raise Unsupported(KeyConditionExpression)
-        shard, until = (Decimal(ExpressionAttributeValues[name]["N"]) for name in (":shard", ":sweptAt"))
+        values = ExpressionAttributeValues
+        match IndexName, KeyConditionExpression:
+            case "due", "dueShard = :shard AND dueAt <= :sweptAt":
+                found = self._due(*(Decimal(values[name]["N"]) for name in (":shard", ":sweptAt")))
+            case "", "requestId = :requestId" if ConsistentRead:
+                found = [
+                    item for (request, _), item in sorted(self.items.items()) if request == values[":requestId"]["S"]
+                ]
+            case _:
+                raise Unsupported(KeyConditionExpression)
+        if ProjectionExpression:
+            names = [(ExpressionAttributeNames or {})[token] for token in ProjectionExpression.split(", ")]
+            found = [{name: item[name] for name in names if name in item} for item in found]
+        return {"Items": found[:Limit]}
+
+    def get_paginator(self, operation: str) -> _Paginator:
+        assert operation == "query"
+        return _Paginator(self)
+
+    def _due(self, shard: Decimal, until: Decimal) -> list[Item]:
         found = [
             {name: item[name] for name in ("requestId", "attempt", "dueShard", "dueAt")}
             for item in self.items.values()
             if "dueShard" in item and "dueAt" in item
             if Decimal(item["dueShard"]["N"]) == shard and Decimal(item["dueAt"]["N"]) <= until
         ]
-        found.sort(key=lambda item: Decimal(item["dueAt"]["N"]))
-        return {"Items": found[:Limit]}
+        return sorted(found, key=lambda item: Decimal(item["dueAt"]["N"]))
+
+
+class _Paginator:
+    def __init__(self, table: TableInMemory) -> None:
+        self._table = table
+
+    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        yield self._table.query(**arguments)
 
 
 class _Placeholders:

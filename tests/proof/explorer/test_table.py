@@ -64,6 +64,16 @@ class Twins:
         assert found[0] == found[1]
         return found[0]
 
+    def get_paginator(self, operation: str) -> Twins:
+        assert operation == "query"
+        return self
+
+    def paginate(self, **arguments: Any) -> Iterator[Any]:
+        arguments |= {"TableName": self.name}
+        found = self.memory.query(**arguments)["Items"]
+        assert found == self.cloud.query(**arguments)["Items"]
+        yield {"Items": found}
+
     def _query(self, shard: int, now: int) -> Any:
         return {
             "TableName": self.name,
@@ -153,6 +163,7 @@ def operations(draw: st.DrawFn) -> Operation:
 
     choices: list[Operation] = [
         lambda table, key, _seen: table.read(key),
+        lambda table, key, _seen: table.read_all(key.request),
         lambda table, key, _seen: table.claim(new(key), claim_id, now, 10),
         lambda table, key, _seen: table.park(new(key), now + 5, ParkReason.SHORT_OF_TIME),
         lambda table, key, _seen: table.reject(new(key), outcome, now),

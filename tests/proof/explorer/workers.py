@@ -10,8 +10,9 @@ contain it. Every run also checks that the code repeats the effects of the runs 
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import httpx
@@ -25,6 +26,7 @@ from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings
 from outbound_calls.use_cases.place import Message
 from outbound_calls.use_cases.receive import Webhook
 from tests.proof.explorer.allomia import ANSWERS, status_response
+from tests.proof.explorer.by_hand import RedialTask, RedriveTask, ResolveTask, Surroundings, TaskByHand, perform
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, GRACE_SECONDS
 from tests.proof.explorer.table import ConditionalCheckFailed
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CALL_QUEUE_URL, INVALID_MESSAGES_QUEUE_URL = "https://sqs.invalid/calls", "https://sqs.invalid/invalid-messages"
+DEAD_LETTER_QUEUE_URL = "https://sqs.invalid/dead-letters"
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
 SIGNING_KEY = "signing-key"
 TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", 1, 2
@@ -111,11 +114,12 @@ class PollTask(NamedTuple):
         return f"poll {self.request_id}/{self.attempt} due {self.due_at}{"'" * self.copy}"
 
 
-type Task = PlaceTask | WebhookTask | PollTask
+type Task = PlaceTask | WebhookTask | PollTask | TaskByHand
 
 
 class Effect(NamedTuple):
-    """What a worker asks for: `kind` is one of clock, read, put, update, send, post, get."""
+    """What a worker asks for: `kind` is one of clock, read, query, put, update, send, post, get; of an operator's also
+    receive, send batch, delete batch, release, person."""
 
     kind: str
     arguments: str
@@ -179,6 +183,13 @@ class _DynamoDB:
         item = self._ask("read", "GetItem", arguments)
         return {"Item": item} if item else {}
 
+    def get_paginator(self, operation: str) -> _DynamoDB:
+        assert operation == "query"
+        return self
+
+    def paginate(self, **arguments: Any) -> Iterator[Any]:
+        yield {"Items": self._ask("query", "Query", arguments)}
+
     def put_item(self, **arguments: Any) -> Any:
         self._ask("put", "PutItem", arguments)
         return {}
@@ -187,7 +198,7 @@ class _DynamoDB:
         return {"Attributes": self._ask("update", "UpdateItem", arguments)}
 
     def _ask(self, kind: str, operation: str, arguments: Any) -> Any:
-        """The item in the answer."""
+        """The item in the answer, or the items."""
         answer, _, item = str(self._replay.ask(kind, arguments)).partition("\n")
         if answer == OK:
             return json.loads(item)
@@ -204,9 +215,35 @@ class _Sqs:
         self._replay = replay
 
     def send_message(self, **arguments: Any) -> Any:
-        if self._replay.ask("send", arguments) != OK:
-            raise _ServiceFailed("SendMessage")
+        self._ask("send", "SendMessage", arguments)
         return {"MessageId": "m"}
+
+    def receive_message(self, **arguments: Any) -> Any:
+        return {"Messages": json.loads(self._ask("receive", "ReceiveMessage", arguments))}
+
+    def send_message_batch(self, **arguments: Any) -> Any:
+        return self._batch("send batch", "SendMessageBatch", arguments)
+
+    def delete_message_batch(self, **arguments: Any) -> Any:
+        return self._batch("delete batch", "DeleteMessageBatch", arguments)
+
+    def change_message_visibility_batch(self, **arguments: Any) -> Any:
+        return self._batch("release", "ChangeMessageVisibilityBatch", arguments)
+
+    def _batch(self, kind: str, operation: str, arguments: Any) -> Any:
+        """The answer names the entries that failed."""
+        failed = self._ask(kind, operation, arguments).split()
+        entries = [entry["Id"] for entry in arguments["Entries"]]
+        return {
+            "Successful": [{"Id": each} for each in entries if each not in failed],
+            "Failed": [{"Id": each, "Code": "InternalError", "SenderFault": True} for each in failed],
+        }
+
+    def _ask(self, kind: str, operation: str, arguments: Any) -> str:
+        answer, _, content = str(self._replay.ask(kind, arguments)).partition("\n")
+        if answer != OK:
+            raise _ServiceFailed(operation)
+        return content
 
 
 class _SecretsManager:
@@ -248,7 +285,11 @@ def calls_table(client: object) -> CallsTable:
 
 
 def _perform(task: Task, replay: _Replay) -> Done:
-    services = {"dynamodb": _DynamoDB(replay), "sqs": _Sqs(replay), "secretsmanager": _SecretsManager()}
+    services: dict[str, Any] = {
+        "dynamodb": _DynamoDB(replay),
+        "sqs": _Sqs(replay),
+        "secretsmanager": _SecretsManager(),
+    }
     assembly = Assembly(
         client=lambda service, _connections: services[service],
         transport=_Transport(replay),
@@ -268,6 +309,11 @@ def _perform(task: Task, replay: _Replay) -> Done:
             number, due_at = {"N": str(task.attempt)}, {"N": str(task.due_at)}
             due = DueEntry.from_index({"requestId": {"S": task.request_id}, "attempt": number, "dueAt": due_at})
             return Done(assembly.poll_calls(_POLL_CALLS).poll(due, lambda: PLENTY_OF_SECONDS).result.value)
+        case ResolveTask() | RedialTask() | RedriveTask():
+            table = calls_table(services["dynamodb"])
+            ask_person = functools.partial(replay.ask, "person")
+            around = Surroundings(table, services["sqs"], CALL_QUEUE_URL, assembly.clock, ask_person)
+            return Done(perform(task, around))
 
 
 def _place(task: PlaceTask, assembly: Assembly) -> Done:
