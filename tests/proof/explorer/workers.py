@@ -291,7 +291,7 @@ def _perform(task: Task, replay: _Replay) -> Done:
         "secretsmanager": _SecretsManager(),
     }
     assembly = Assembly(
-        client=lambda service, _connections: services[service],
+        client=lambda service, *_: services[service],
         transport=_Transport(replay),
         clock=lambda: float(replay.ask("clock")),
         monotonic=_stopped_clock,

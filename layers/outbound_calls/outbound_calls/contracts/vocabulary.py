@@ -41,6 +41,7 @@ class ParkReason(StrEnum):
     KEY_DECLINED = "key-declined"
     KEY_UNREADABLE = "key-unreadable"
     DIAL_AGAIN = "dial-again"
+    NOT_BEFORE = "not-before"
 
 
 class ReasonCode(StrEnum):
