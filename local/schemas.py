@@ -215,11 +215,12 @@ def _invalid_message() -> Schema:
         "field": "the field that breaks its rule; `body` for the whole message; the name of an unknown field",
         "rule": "the rule, in words that may change",
         "messageId": "the id that the message had on the call queue",
+        "sentAt": "when the call queue got the message: epoch milliseconds, in digits",
     }
     return {
         "type": "object",
         "properties": {name: {"type": "string", "description": text} for name, text in attributes.items()},
-        "required": list(attributes),
+        "required": [name for name in attributes if name != "sentAt"],
     }
 
 
@@ -338,6 +339,7 @@ def _invalid_example() -> Json:
             "field": error.field,
             "rule": error.rule,
             "messageId": "5d0c3a1e-9b57-4d0e-8a4b-1f2e3d4c5b6a",
+            "sentAt": "1775053800000",
         }
     raise ValueError("the sample of an invalid message is valid")
 

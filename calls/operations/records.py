@@ -82,6 +82,16 @@ class Records:
         """The statuses of those of these attempts that have a record."""
         return {key: attempt.status for key, attempt in self.find(keys).items()}
 
+    def requests(self, keys: Iterable[RequestKey]) -> dict[RequestKey, list[FoundAttempt]]:
+        """All attempts, in their order, of those of these requests that have a record. Their numbers have no gap."""
+        found: dict[RequestKey, list[FoundAttempt]] = {}
+        asked = {AttemptKey(key, 1) for key in keys}
+        while attempts := self.find(asked):
+            for key, attempt in attempts.items():
+                found.setdefault(key.request, []).append(attempt)
+            asked = {AttemptKey(key.request, key.number + 1) for key in attempts}
+        return found
+
     def due(self) -> Iterator[DueEntry]:
         """Every open attempt, from the index; within each shard, in the order in which they are due."""
         for shard in range(self.table.due_shards):

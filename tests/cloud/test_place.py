@@ -242,6 +242,13 @@ def test_an_invalid_message_is_kept_with_the_rule_it_breaks_and_makes_no_attempt
     assert world.allomia.posts == []
 
 
+def test_an_invalid_message_keeps_the_time_at_which_it_was_sent(world: CloudWorld) -> None:
+    world.place("not JSON", sent_at=NOW - 3600.125)
+
+    (kept,) = world.invalid_messages()
+    assert kept["sentAt"] == str(1000 * NOW - 3_600_125)
+
+
 def test_an_invalid_message_can_be_corrected_and_sent_again_under_its_id(world: CloudWorld) -> None:
     request = world.request(phoneNumber="415 555 0123")
     assert world.place(request).result is INVALID

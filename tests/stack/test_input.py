@@ -55,7 +55,9 @@ def test_every_invalid_message_is_kept_with_its_reason_and_places_no_call(world:
 
     def all_kept() -> bool:
         for message in world.invalid_messages():
-            kept[message.attributes["messageId"]] = {"body": message.body, **message.attributes}
+            attributes = dict(message.attributes)
+            assert attributes.pop("sentAt").isdecimal()
+            kept[attributes["messageId"]] = {"body": message.body, **attributes}
         return len(kept) >= len(ids)
 
     wait_until(all_kept, 120)

@@ -142,7 +142,7 @@ class PlaceCalls:
                 raise InvalidInput("requestId", "used for another request")
             return placement
         except InvalidInput as error:
-            self.invalid_messages.keep(message.message_id, message.body, error)
+            self.invalid_messages.keep(message.message_id, message.body, error, message.sent_at)
             return Placement(PlaceResult.INVALID, None, detail=str(error))
 
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
