@@ -105,14 +105,18 @@ def _redrive(task: RedriveTask, around: Surroundings) -> str:
     from calls.operations.waiting_messages import held_messages
     from outbound_calls.use_cases.place import Defaults
 
-    with held_messages(around.sqs, task.queue_url, MOST_MESSAGES) as messages:
+    kept = bool(task.fixed)
+    with held_messages(around.sqs, task.queue_url, MOST_MESSAGES, kept_by_stack=kept) as messages:
+        sender = Sender(around.sqs, around.call_queue_url, _no_sleep)
+        redrive = Redrive(around.sqs, task.queue_url, sender, clock=around.clock)
+        if kept:
+            fixed, invalid = read_fixed([_line(task.fixed, message) for message in messages], Defaults())
+            assert not invalid
+            plan = redrive.plan_fixed(messages, fixed)
+        else:
+            plan = redrive.plan_unchanged(messages)
         around.ask_person()
-        redrive = Redrive(around.sqs, task.queue_url, Sender(around.sqs, around.call_queue_url, _no_sleep))
-        if not task.fixed:
-            return f"{MADE} {redrive.unchanged(messages).sent}"
-        fixed, invalid = read_fixed([_line(task.fixed, message) for message in messages], Defaults())
-        assert not invalid
-        return f"{MADE} {redrive.fixed(messages, fixed).sent}"
+        return f"{MADE} {redrive.send(plan).sent}"
 
 
 def _line(request: str, message: HeldMessage) -> Row:

@@ -16,6 +16,7 @@ GRACE_SECONDS, DEADLINE_SECONDS = 10, 15
 """Short, so that a call needs few polls. They change nothing but the number of steps."""
 
 EXPIRE_AFTER_SECONDS = 24 * 3600
+MAX_DECISION_AGE_SECONDS = 5
 
 ALLOMIA_OUTCOMES = frozenset({"completed", "failed", "busy", "no-answer"})
 TERMINAL = ALLOMIA_OUTCOMES | {"rejected", "cancelled", "unknown"}
@@ -30,6 +31,8 @@ class Guarantee(StrEnum):
 
     ONE_DIAL = "one dial"
     CLAIMED_BEFORE_DIALLED = "claimed before dialled"
+    CLAIM_GIVEN_BACK = "claim given back"
+    FRESH_DECISION = "fresh decision"
     BACKOFF = "backoff"
     EXPIRY = "expiry"
     OUTCOME_STAYS = "outcome stays"
@@ -104,7 +107,8 @@ def check_attempt(key: Key, old_item: str, item: str, old: Facts, facts: Facts, 
     """Check one attempt after a step, given its record and facts before and after it."""
     name = f"{key[0]}/{key[1]}"
     old_status, status = status_of(old_item), status_of(item)
-    _check_dial(name, old_item, old, facts)
+    if facts.dials > 1:
+        raise GuaranteeBroken(Guarantee.ONE_DIAL, f"AlloMia accepted {facts.dials} POSTs for {name}")
     if old_item and not item:
         raise GuaranteeBroken(Guarantee.OUTCOME_STAYS, f"the record of {name} is gone")
     if old_status in TERMINAL and item != old_item and not _may_be_replaced(plain(old_item), plain(item)):
@@ -125,14 +129,13 @@ def _may_be_replaced(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return new["status"] in ALLOMIA_OUTCOMES and (old["status"] == "unknown" or (refused and by_webhook))
 
 
-def _check_dial(name: str, old_item: str, old: Facts, facts: Facts) -> None:
-    if facts.dials > 1:
-        raise GuaranteeBroken(Guarantee.ONE_DIAL, f"AlloMia accepted {facts.dials} POSTs for {name}")
-    if facts.dials > old.dials:
-        if not old_item:
-            raise GuaranteeBroken(Guarantee.CLAIMED_BEFORE_DIALLED, f"{name} was dialled without a record")
-        if (status := status_of(old_item)) in TERMINAL - {"unknown"}:
-            raise GuaranteeBroken(Guarantee.ONE_DIAL, f"{name} was dialled after it had ended as {status}")
+def check_post(key: Key, item: str) -> None:
+    """Check that an attempt may be dialled, given its record."""
+    name, status = f"{key[0]}/{key[1]}", status_of(item)
+    if not item:
+        raise GuaranteeBroken(Guarantee.CLAIMED_BEFORE_DIALLED, f"{name} was dialled without a record")
+    if status in TERMINAL - {"unknown"}:
+        raise GuaranteeBroken(Guarantee.ONE_DIAL, f"{name} was dialled after it had ended as {status}")
 
 
 def _check_left(name: str, status: str, item: dict[str, Any]) -> None:
@@ -182,7 +185,7 @@ def _check_rejection(name: str, item: dict[str, Any], facts: Facts) -> None:
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected, and AlloMia called")
     if code == "refused-by-allomia" and facts.answer != "declined":
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected as {code}, and AlloMia did not decline it")
-    if code == "expired" and item["recordedAt"] <= item["createdAt"] + EXPIRE_AFTER_SECONDS:
+    if code == "expired" and item["recordedAt"] <= item.get("notAfter", item["createdAt"] + EXPIRE_AFTER_SECONDS):
         raise GuaranteeBroken(Guarantee.EXPIRY, f"{name} is rejected as {code} within its time")
 
 

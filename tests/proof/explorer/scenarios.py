@@ -11,10 +11,12 @@ from tests.proof.explorer.guarantees import Key
 UNREADABLE, UNNAMED = "?", ""
 """Stand for the request of a message that can't be read, and of one without a `requestId`."""
 
-ALL_MISHAPS = frozenset({"killed", "failed", "lost", "resent", "poll resent", "repeated", "blocked", "answered"})
+ALL_MISHAPS = frozenset(
+    {"killed", "failed", "lost", "resent", "poll resent", "repeated", "blocked", "rushed", "slow", "answered"}
+)
 """A worker is killed. A read, write or queue send fails; or it succeeds and its answer is lost; or the SDK therefore
 sends it again (from place_call or receive_webhook; from a poll). A message or a poll is delivered twice. A worker may
-not dial now. AlloMia gives an unhealthy answer.
+not dial now, its time runs out before it can, or it is slow. AlloMia gives an unhealthy answer.
 """
 
 
@@ -57,8 +59,8 @@ class Scenario:
     """When Lambda ends a worker. Here longer than the deadline, although it is far shorter in a deployed stack: so a
     worker may still wait for the answer to its POST when the attempt is given up."""
 
-    poll_seconds: int = 0
-    """The same for polls, where it differs."""
+    poll_seconds: int = 5
+    """The same for polls. Two may overlap, and one may last from the attempt's first poll to its deadline."""
 
     attributes: Mapping[str, str] = field(default_factory=dict)
     """The message attributes that the sender put on every message."""
@@ -99,8 +101,8 @@ class Scenario:
         return tuple(sorted(asked | by_hand | {(request, 1) for request in self.mistaken}))
 
 
-PROMPT = 5
-"""Seconds of a worker's life: the first poll comes later, as in a deployed stack."""
+PROMPT = 4
+"""Seconds of a worker's life: the first poll comes later, as in a deployed stack, and a decision to dial holds."""
 
 _ONE = {"m": "a"}
 _PARKING = (HEALTHY, "connect error")
@@ -134,6 +136,15 @@ QUICK = {
             webhooks=0,
             worker_seconds=PROMPT,
             answers=_PARKING,
+        ),
+        Scenario(
+            "short of time",
+            _ONE,
+            mishaps=2,
+            kinds=frozenset({"rushed", "failed", "lost"}),
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
         ),
         Scenario("sent twice", {"m": "a", "n": "a"}, webhooks=0, worker_seconds=PROMPT, answers=_EACH_MEANING),
         Scenario(
@@ -174,6 +185,18 @@ QUICK = {
             mistaken=("x", "m.0", "m.1"),
         ),
         Scenario(
+            "a dead letter for a day",
+            _ONE,
+            mishaps=1,
+            kinds=frozenset({"killed", "failed"}),
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+            receives=1,
+            redrives=1,
+            expiry=True,
+        ),
+        Scenario(
             "a fixed message",
             {"m": UNREADABLE},
             mishaps=1,
@@ -184,6 +207,16 @@ QUICK = {
             redrives=2,
             attributes={"messageId": "x"},
             mistaken=("x", "m.kept1", "m.kept2"),
+        ),
+        Scenario("resolved too early", _ONE, mishaps=0, webhooks=0, worker_seconds=PROMPT, resolves=1),
+        Scenario(
+            "an attempt sent twice",
+            {},
+            unknown=(("a", 1),),
+            kinds=frozenset({"resent", "lost"}),
+            webhooks=0,
+            worker_seconds=PROMPT,
+            redials=1,
         ),
         Scenario("resolved by hand", {}, unknown=(("a", 1),), kinds=_BY_HAND, worker_seconds=PROMPT, resolves=2),
         Scenario(
@@ -209,7 +242,16 @@ QUICK = {
 }
 """Every schedule of these in less than half a minute."""
 
-_SLOW = Scenario("slow workers", _ONE, mishaps=1, kinds=_ANSWERED, webhooks=0, unhealthy_statuses=(), answers=_PARKING)
+_SLOW = Scenario(
+    "slow workers",
+    _ONE,
+    mishaps=2,
+    kinds=frozenset({"answered", "slow"}),
+    webhooks=0,
+    unhealthy_statuses=(),
+    answers=_PARKING,
+    poll_seconds=Scenario.worker_seconds,
+)
 DEEP = (
     _SLOW,
     replace(QUICK["one request"], name="one request, two webhooks", webhooks=2),
@@ -235,12 +277,20 @@ DEEP = (
     replace(
         QUICK["parked more than once"],
         name="writes sent twice",
-        kinds=frozenset({"resent", "answered"}),
+        mishaps=3,
+        kinds=frozenset({"resent", "answered", "slow"}),
         unhealthy_statuses=(),
-        poll_seconds=PROMPT,
         worker_seconds=Scenario.worker_seconds,
     ),
-    replace(QUICK["parked more than once"], name="parked at the start", messages={}, parked=(("a", 1),)),
+    replace(
+        QUICK["parked more than once"],
+        name="parked at the start",
+        messages={},
+        parked=(("a", 1),),
+        mishaps=3,
+        kinds=frozenset({"answered", "lost", "blocked", "repeated"}),
+        answers=(HEALTHY, "429 with Retry-After"),
+    ),
     replace(QUICK["sent twice"], name="sent twice, with webhooks", webhooks=2),
     replace(QUICK["dead letters"], name="dead letters, with a webhook", webhooks=1, kinds=ALL_MISHAPS, redrives=2),
     replace(QUICK["a redial"], name="a redial, two workers", workers=2),

@@ -11,12 +11,13 @@ from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Reaso
 from outbound_calls.domain.attempts import Attempt, CallRequest, Outcome
 from tests.proof.explorer import queues
 from tests.proof.explorer.allomia import ANSWERS, HEALTHY, OTHER_CALL, call_id
-from tests.proof.explorer.by_hand import MADE, RedialTask, RedriveTask, ResolveTask
+from tests.proof.explorer.by_hand import MADE, REFUSED, RedialTask, RedriveTask, ResolveTask
 from tests.proof.explorer.guarantees import (
     ALLOMIA_OUTCOMES,
     DEADLINE_SECONDS,
     EXPIRE_AFTER_SECONDS,
     GRACE_SECONDS,
+    MAX_DECISION_AGE_SECONDS,
     TERMINAL,
     Facts,
     Guarantee,
@@ -24,11 +25,12 @@ from tests.proof.explorer.guarantees import (
     Key,
     check_attempt,
     check_end,
+    check_post,
     parked_until,
     plain,
     status_of,
 )
-from tests.proof.explorer.scenarios import UNNAMED, UNREADABLE, Scenario
+from tests.proof.explorer.scenarios import PROMPT, UNNAMED, UNREADABLE, Scenario
 from tests.proof.explorer.state import (
     ACKNOWLEDGED,
     DEAD,
@@ -52,11 +54,13 @@ from tests.proof.explorer.state import (
 )
 from tests.proof.explorer.table import TableInMemory, Unsupported
 from tests.proof.explorer.workers import (
+    BLOCKED,
     CALL_QUEUE_URL,
-    CIRCUIT_OPEN,
+    CONDITION,
+    CONDITION_AGAIN,
     ERROR,
     OK,
-    SHORT_OF_TIME,
+    TIME_RUNS_OUT,
     Answer,
     Done,
     Effect,
@@ -68,6 +72,7 @@ from tests.proof.explorer.workers import (
     attempt_key,
     callback_path,
     calls_table,
+    claim_id,
     next_of,
 )
 
@@ -194,7 +199,10 @@ class Schedules:
 
     def _something_left(self, state: ExplorerState, message: QueuedMessage) -> bool:
         """Whether there is a record of what a message asks for, or another message that does."""
-        if state.items[self.keys.index(message.about)]:
+        if any(
+            item and (key == message.about or key[0] in self.scenario.mistaken)
+            for key, item in zip(self.keys, state.items, strict=True)
+        ):
             return True
         return any(other.about == message.about and other.where != ACKNOWLEDGED for other in state.messages)
 
@@ -268,6 +276,8 @@ class Schedules:
         at = self._place_of(worker, key)
         old = state.items[at]
         new, answer = item_written(old, effect)
+        if worker.resent:
+            answer = answer.replace(f"{CONDITION}\n", f"{CONDITION_AGAIN}\n")
         self._check_write(state, worker, key, old, new)
         written = state
         if new != old:
@@ -320,7 +330,8 @@ class Schedules:
         resent = "poll resent" if isinstance(worker.task, PollTask) else "resent"
         if written is not state and self._may(state, resent):
             # The worker still has no answer: it asks for the same again.
-            yield self._step(state, (*label, "ok, and the SDK will send it again"), _mishap(written), needed=False)
+            again = written._replace(workers=with_workers(state.workers, place, worker._replace(resent=True)))
+            yield self._step(state, (*label, "ok, and the SDK will send it again"), _mishap(again), needed=False)
 
     def _move_messages(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
         """Send, delete or release messages."""
@@ -399,10 +410,16 @@ class Schedules:
         if key not in self.keys or (request, number, signature) != callback_path(*key):
             detail = f"{worker.task} POSTs a callback URL that is not its attempt's"
             raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, detail)
-        self._check_age(state, key, state.items[self.keys.index(key)])
-        # The person who is rung counts, whatever the name of the record.
-        at = self.keys.index((self._requests[order["phoneNumber"]], key[1]))
-        facts = state.facts[at]
+        record = self.keys.index(key)
+        try:
+            check_post(key, state.items[record])
+            self._check_age(state, worker, key, state.items[record])
+        except GuaranteeBroken as broken:
+            broken.add_note(f"{worker.task} POST")
+            raise
+        # A dial counts for the person that it rings, whatever the name of the record.
+        asked = self.keys.index((self._requests[order["phoneNumber"]], key[1]))
+        facts = state.facts[record]
         for name in reversed(self.scenario.answers) if self._may(state, "answered") else (HEALTHY,):
             answer = ANSWERS[name]
             dials = facts.dials + answer.accepted
@@ -410,18 +427,33 @@ class Schedules:
             told = facts._replace(dials=dials, answer=answer.means, reported=tuple(sorted(reported)))
             if answer.retry_after:
                 told = told._replace(parked_until=state.now + int(answer.retry_after))
-            answered = state._replace(facts=with_(state.facts, at, told))
+            all_facts = with_(state.facts, record, told)
+            if asked != record:
+                rung = state.facts[asked]
+                all_facts = with_(all_facts, asked, rung._replace(dials=rung.dials + answer.accepted))
+            answered = state._replace(facts=all_facts)
             if name != HEALTHY:
                 answered = _mishap(answered)
             response = f"{name}\n{call_id(*key, dials)}" if answer.accepted else name
             label = (worker.task, "POST", name)
             yield self._answered(state, answered, place, worker, response, label, needed=name == HEALTHY)
 
-    def _check_age(self, state: ExplorerState, key: Key, item: str) -> None:
-        """Check that a request isn't dialled a day after it was sent; a worker's life may pass after its decision."""
-        latest = plain(item).get("createdAt", state.now) + EXPIRE_AFTER_SECONDS + self.scenario.worker_seconds
+    def _check_age(self, state: ExplorerState, worker: Worker, key: Key, item: str) -> None:
+        """Check that a request isn't dialled a day after it was first sent, nor on an old decision.
+
+        A worker's life may pass after its decision, if it is frozen then.
+        """
+        asked_at = START if key in self.scenario.asked_for else plain(item).get("createdAt", state.now)
+        latest = asked_at + EXPIRE_AFTER_SECONDS + self.scenario.worker_seconds
         if state.now > latest:
             raise GuaranteeBroken(Guarantee.EXPIRY, f"{key[0]}/{key[1]} is dialled {state.now - latest} s too late")
+        if _posted(worker.history):
+            return
+        decided_at = next(answer for answer in worker.history if isinstance(answer, int))
+        looked_at = worker.history[-1]
+        if not isinstance(looked_at, int) or looked_at - decided_at >= MAX_DECISION_AGE_SECONDS:
+            detail = f"{worker.task} dials {key[0]}/{key[1]}, and its decision may be old"
+            raise GuaranteeBroken(Guarantee.FRESH_DECISION, detail)
 
     def _get(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
         its_call = json.loads(effect.arguments)
@@ -459,7 +491,7 @@ class Schedules:
             after = self._done(state, place, worker, history, upcoming)
         else:
             since = state.now if upcoming.kind == "clock" else 0
-            going_on = worker._replace(history=history, since=since)
+            going_on = worker._replace(history=history, since=since, resent=False)
             after = state._replace(workers=with_workers(state.workers, place, going_on))
         return self._step(before, label, after, needed=needed)
 
@@ -467,6 +499,8 @@ class Schedules:
         if done.raised and ERROR not in history:
             detail = f"{worker.task} raised {done.result}, and nothing of this stack failed"
             raise GuaranteeBroken(Guarantee.OWN_FAULTS_ONLY, detail)
+        if isinstance(worker.task, PlaceTask):
+            self._check_claim(state, worker.task, history)
         match worker.task:
             case PlaceTask() if not done.raised:
                 acknowledging = worker._replace(history=(), since=0, result=done.result)
@@ -491,14 +525,25 @@ class Schedules:
         if done.result != "200":
             raise GuaranteeBroken(Guarantee.RIGHT_END, f"{webhook} was answered with {done.result}")
 
+    def _check_claim(self, state: ExplorerState, task: PlaceTask, history: History) -> None:
+        """Check that a worker which claimed an attempt and did not post it gave its claim back."""
+        if _posted(history):
+            return
+        for key, item in zip(self.keys, state.items, strict=True):
+            if plain(item).get("claimId") == claim_id(task):
+                detail = f"{task} ends without a POST, and {key[0]}/{key[1]} is still claimed by it"
+                raise GuaranteeBroken(Guarantee.CLAIM_GIVEN_BACK, detail)
+
     def _check_report(self, state: ExplorerState, task: ResolveTask | RedialTask, history: History, done: Done) -> None:
         """Check what a command reports."""
-        told, _, number = done.result.partition(" ")
-        wrote = any(str(answer).startswith(f"{OK}\n{{") for answer in history)
-        if (told == MADE) != wrote:
-            raise GuaranteeBroken(Guarantee.TRUE_REPORT, f"{task} says {told}, and wrote {wrote}")
-        if told == MADE and not state.items[self.keys.index((task.request_id, int(number)))]:
-            raise GuaranteeBroken(Guarantee.TRUE_REPORT, f"{task} says {done.result}, and there is no such attempt")
+        report, _, number = done.result.partition(" ")
+        key = (task.request_id, int(number)) if number else self._last(state, task)[0]
+        item = state.items[self.keys.index(key)] if key else ""
+        as_reported = status_of(item) == task.finding if isinstance(task, ResolveTask) else bool(item)
+        own = CONDITION_AGAIN in _kinds(history) and self.scenario.redials + self.scenario.resolves == 1
+        if (report == MADE and not as_reported) or (report == REFUSED and own):
+            detail = f"{task} reports {done.result}, and the last attempt is {status_of(item)}"
+            raise GuaranteeBroken(Guarantee.TRUE_REPORT, detail)
 
     def _ended(self, state: ExplorerState, place: int, where: str) -> ExplorerState:
         """The worker is gone. Its message, if it had one, is ACKNOWLEDGED or WAITING to be delivered again."""
@@ -528,20 +573,33 @@ class Schedules:
         if busy > self.scenario.workers:
             return
         coming = [at for item in state.items for at in instants(item, self.scenario.expiry)]
-        if self.scenario.expiry:
-            waiting = [message for message in state.messages if message.where == WAITING and message.sent_at]
-            coming += [at for message in waiting for at in last_moments(message.sent_at)]
+        if self.scenario.expiry and any(message.where in {WAITING, DEAD} for message in state.messages):
+            coming += last_moments(START)
+            if self.scenario.redrives:
+                coming.append(last_moments(START)[1] + self.scenario.worker_seconds)
         now = min((at for at in coming if at > state.now), default=state.now)
-        if now > state.now and all(now <= worker.until for worker in state.workers):
-            yield self._step(state, ("clock", now - START), state._replace(now=now))
+        if now == state.now or any(now > worker.until for worker in state.workers):
+            return
+        after = state._replace(now=now)
+        if slow := [worker for worker in state.workers if self._grows_slow(worker, now)]:
+            if not self._may(state, "slow"):
+                return
+            workers = [worker._replace(slow=True) if worker in slow else worker for worker in state.workers]
+            after = _mishap(after._replace(workers=tuple(workers)))
+        yield self._step(state, ("clock", now - START), after, needed=not slow)
+
+    def _grows_slow(self, worker: Worker, now: int) -> bool:
+        """Whether a worker that places a call isn't prompt any more at this time."""
+        began = worker.until - self.scenario.worker_seconds
+        return isinstance(worker.task, PlaceTask) and not worker.slow and now > began + PROMPT
 
     def _message_steps(self, state: ExplorerState, place: int, message: QueuedMessage) -> Iterator[Step]:
         if len(state.workers) >= self.scenario.workers or message.where in {DEAD, KEPT}:
             return
         first = message.where == WAITING
-        for blocked in ("", CIRCUIT_OPEN, SHORT_OF_TIME):
-            if blocked and not (first and self._may(state, "blocked")):
-                break
+        for blocked in ("", *BLOCKED):
+            if blocked and not (first and self._may(state, "rushed" if blocked == TIME_RUNS_OUT else "blocked")):
+                continue
             if not first and not self._may(state, "repeated"):
                 break
             count = message.deliveries + 1
@@ -616,9 +674,7 @@ class Schedules:
                 yield self._spawned(state, after, redial, (redial, "starts"), needed=False)
 
     def _spawned(self, before: ExplorerState, state: ExplorerState, task: Task, label: Label, *, needed: bool) -> Step:
-        seconds = self.scenario.worker_seconds
-        if isinstance(task, PollTask):
-            seconds = self.scenario.poll_seconds or seconds
+        seconds = self.scenario.poll_seconds if isinstance(task, PollTask) else self.scenario.worker_seconds
         worker = Worker(task, (), 0, state.now + seconds)
         workers = (*state.workers, worker)
         upcoming = next_of(task, ())
@@ -675,6 +731,10 @@ def _dispatched(name: str) -> Key:
     """The attempt that a dispatch message is about, by its name."""
     request, _, number = name.split(" ")[1].partition("/")
     return request, int(number)
+
+
+def _posted(history: History) -> bool:
+    return not ANSWERS.keys().isdisjoint(_kinds(history))
 
 
 def _kinds(history: History) -> set[str]:

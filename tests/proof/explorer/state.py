@@ -50,6 +50,12 @@ class Worker(NamedTuple):
     result: str = ""
     """Its result, until its message is acknowledged."""
 
+    resent: bool = False
+    """Whether the SDK sends its write again, because the answer was lost."""
+
+    slow: bool = False
+    """Whether its decision to dial is too old by now."""
+
 
 class ExplorerState(NamedTuple):
     """All that decides what can happen next."""

@@ -39,7 +39,8 @@ WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
 SIGNING_KEY = "signing-key"
 TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", 1, 2
 PLENTY_OF_SECONDS = 900.0
-CIRCUIT_OPEN, SHORT_OF_TIME = "circuit-open", "short-of-time"
+CIRCUIT_OPEN, SHORT_OF_TIME, TIME_RUNS_OUT = BLOCKED = ("circuit-open", "short-of-time", "time-runs-out")
+"""Why a worker may not dial: AlloMia fails, or its invocation ends soon, which it sees before its claim or after it."""
 
 _COMMON: dict[str, Any] = {"powertools_service_name": "explorer", "powertools_metrics_namespace": "explorer"}
 _TABLE: dict[str, Any] = {"calls_table_name": TABLE_NAME, "retention_days": RETENTION_DAYS}
@@ -76,7 +77,7 @@ class PlaceTask(NamedTuple):
     body: str
     sent_at: int
     blocked: str = ""
-    """`CIRCUIT_OPEN` or `SHORT_OF_TIME`: the worker may not dial now."""
+    """One of `BLOCKED`: the worker may not dial now."""
 
     def __str__(self) -> str:
         return f"place {self.message}.{self.delivery}"
@@ -136,6 +137,8 @@ type Answer = str | int
 type History = tuple[Answer, ...]
 
 OK, ERROR, CONDITION, INVALID = "ok", "error", "condition failed", "invalid"
+CONDITION_AGAIN = "condition failed when sent again"
+"""The SDK had sent the write before, without an answer."""
 
 
 class _Pause(BaseException):
@@ -169,7 +172,8 @@ class _ServiceFailed(ClientError):
     """An AWS service failed, or its answer was lost: the caller can't tell which."""
 
     def __init__(self, operation: str) -> None:
-        super().__init__({"Error": {"Code": "InternalServerError"}}, operation)
+        answer: Any = {"Error": {"Code": "InternalServerError"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
+        super().__init__(answer, operation)
 
 
 class _DynamoDB:
@@ -202,8 +206,9 @@ class _DynamoDB:
         answer, _, item = str(self._replay.ask(kind, arguments)).partition("\n")
         if answer == OK:
             return json.loads(item)
-        if answer == CONDITION:
+        if answer in {CONDITION, CONDITION_AGAIN}:
             found: Any = {"Item": json.loads(item)} if item else {}
+            found |= {"ResponseMetadata": {"RetryAttempts": int(answer == CONDITION_AGAIN)}}
             raise ConditionalCheckFailed({"Error": {"Code": "ConditionalCheckFailedException"}} | found, operation)
         if answer == INVALID:
             raise ClientError({"Error": {"Code": "ValidationException"}}, operation)
@@ -275,6 +280,11 @@ def attempt_key(request_id: str, number: int) -> AttemptKey:
     return AttemptKey(RequestKey(request_id), number)
 
 
+def claim_id(task: PlaceTask) -> str:
+    """The id of the claim that this delivery makes."""
+    return f"claim {task.message}.{task.delivery}"
+
+
 def callback_path(request_id: str, attempt: int) -> tuple[str, str, str]:
     """The path parameters of an attempt's callback URL."""
     return request_id, str(attempt), sign(SIGNING_KEY, attempt_key(request_id, attempt))
@@ -296,7 +306,7 @@ def _perform(task: Task, replay: _Replay) -> Done:
         clock=lambda: float(replay.ask("clock")),
         monotonic=_stopped_clock,
         jitter=lambda least, _most: least,
-        new_claim_id=lambda: f"claim {task.message}.{task.delivery}" if isinstance(task, PlaceTask) else "",
+        new_claim_id=lambda: claim_id(task) if isinstance(task, PlaceTask) else "",
     )
     match task:
         case PlaceTask():
@@ -321,8 +331,13 @@ def _place(task: PlaceTask, assembly: Assembly) -> Done:
     if task.blocked == CIRCUIT_OPEN:
         while permit := place_calls.circuit_breaker.acquire():
             permit.report(healthy=False)
-    seconds_left = 0.0 if task.blocked == SHORT_OF_TIME else PLENTY_OF_SECONDS
-    message = Message(task.message, task.body, lambda: seconds_left, task.sent_at)
+    left = [PLENTY_OF_SECONDS, 0.0] if task.blocked == TIME_RUNS_OUT else [PLENTY_OF_SECONDS]
+    left = [0.0] if task.blocked == SHORT_OF_TIME else left
+
+    def seconds_left() -> float:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    message = Message(task.message, task.body, seconds_left, task.sent_at)
     return Done(place_calls.place(message).result.value)
 
 
