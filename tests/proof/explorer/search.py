@@ -203,6 +203,6 @@ def _readable(label: tuple[object, ...]) -> str:
 
 if __name__ == "__main__":
     try:
-        print(explore(SCENARIOS[sys.argv[1]]))  # noqa: T201 - for whoever started it
+        print(explore(SCENARIOS[sys.argv[1]]))  # noqa: T201 - for its caller
     except Violation as violation:
         sys.exit(str(violation))
