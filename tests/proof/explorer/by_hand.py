@@ -110,7 +110,9 @@ def _redrive(task: RedriveTask, around: Surroundings) -> str:
         sender = Sender(around.sqs, around.call_queue_url, _no_sleep)
         redrive = Redrive(around.sqs, task.queue_url, sender, clock=around.clock)
         if kept:
-            fixed, invalid = read_fixed([_line(task.fixed, message) for message in messages], Defaults())
+            # SQS may deliver a message twice, and the file that was fixed has one line for each.
+            lines = {message.id: _line(task.fixed, message) for message in messages}
+            fixed, invalid = read_fixed(lines.values(), Defaults())
             assert not invalid
             plan = redrive.plan_fixed(messages, fixed)
         else:

@@ -293,6 +293,19 @@ DEEP = (
     ),
     replace(QUICK["sent twice"], name="sent twice, with webhooks", webhooks=2),
     replace(QUICK["dead letters"], name="dead letters, with a webhook", webhooks=1, kinds=ALL_MISHAPS, redrives=2),
+    replace(
+        QUICK["a dead letter without an id"], name="a dead letter without an id, two mishaps", mishaps=2, receives=2
+    ),
+    replace(QUICK["a fixed message"], name="a fixed message, two mishaps", mishaps=2),
+    replace(QUICK["dialled again by two"], name="dialled again by two, with webhooks", webhooks=1, outcomes=("busy",)),
+    replace(
+        QUICK["dialled again by hand"],
+        name="dialled again and resolved by hand",
+        mishaps=1,
+        kinds=_BY_HAND,
+        webhooks=0,
+        resolves=1,
+    ),
     replace(QUICK["a redial"], name="a redial, two workers", workers=2),
     replace(QUICK["two requests"], name="two requests, with webhooks", webhooks=1, outcomes=("busy",)),
     replace(QUICK["two requests"], name="two requests, one mishap", mishaps=1, answers=_PARKING),
@@ -302,7 +315,20 @@ DEEP = (
 SCENARIOS = {scenario.name: scenario for scenario in (*QUICK.values(), *DEEP)}
 
 RANDOM = (
-    Scenario("two requests at random", {"m": "a", "n": "b"}, mishaps=5, webhooks=2, workers=4, forgeries=2),
+    Scenario(
+        "two requests at random",
+        {"m": "a", "n": UNNAMED},
+        mishaps=5,
+        webhooks=2,
+        workers=4,
+        forgeries=2,
+        receives=2,
+        attributes={"messageId": "x"},
+        mistaken=("x",),
+        redrives=2,
+        resolves=1,
+        redials=1,
+    ),
     Scenario(
         "a request sent twice, and redialled, at random",
         {"m": "a", "n": "a"},

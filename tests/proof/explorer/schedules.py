@@ -594,6 +594,9 @@ class Schedules:
         return isinstance(worker.task, PlaceTask) and not worker.slow and now > began + PROMPT
 
     def _message_steps(self, state: ExplorerState, place: int, message: QueuedMessage) -> Iterator[Step]:
+        if message.held_by and self._may(state, "repeated"):
+            visible = state._replace(messages=with_(state.messages, place, message._replace(held_by="")))
+            yield self._step(state, (message.name, "is visible again"), _mishap(visible), needed=False)
         if len(state.workers) >= self.scenario.workers or message.where in {DEAD, KEPT}:
             return
         first = message.where == WAITING
