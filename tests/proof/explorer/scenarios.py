@@ -34,6 +34,9 @@ class Scenario:
     unknown: tuple[Key, ...] = ()
     """The attempts that are `unknown` at the start: AlloMia called, and nothing was heard of it."""
 
+    refused: tuple[Key, ...] = ()
+    """The attempts that AlloMia has refused three times at the start, while it accepted others."""
+
     mishaps: int = 1
     """How many of `kinds` may happen in one schedule."""
 
@@ -90,7 +93,7 @@ class Scenario:
     @property
     def asked_for(self) -> set[Key]:
         """The attempts that someone has asked for at the start."""
-        return {*self.asked.values(), *self.parked, *self.unknown}
+        return {*self.asked.values(), *self.parked, *self.unknown, *self.refused}
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -164,12 +167,23 @@ QUICK = {
         Scenario("two requests", {"m": "a", "n": "b"}, mishaps=0, webhooks=0, worker_seconds=PROMPT, forgeries=1),
         Scenario(
             "refused and called",
-            _ONE,
-            mishaps=1,
-            kinds=_ANSWERED,
+            {},
+            refused=(("a", 1),),
+            mishaps=2,
+            kinds=frozenset({"answered", "failed", "lost"}),
             unhealthy_statuses=(),
             worker_seconds=PROMPT,
             answers=(HEALTHY, "400", "400, call placed"),
+        ),
+        Scenario(
+            "refused",
+            _ONE,
+            mishaps=2,
+            kinds=frozenset({"answered", "repeated"}),
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+            answers=(HEALTHY, "400", "connect error"),
         ),
         Scenario(
             "a dead letter without an id",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from outbound_calls.adapters.calls_table import CallsTable
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
-from outbound_calls.domain.attempts import Attempt, CallRequest, Outcome
+from outbound_calls.domain.attempts import Attempt, CallRequest, Outcome, Refusal
 from tests.proof.explorer import queues
 from tests.proof.explorer.allomia import ANSWERS, HEALTHY, OTHER_CALL, call_id
 from tests.proof.explorer.by_hand import MADE, REFUSED, RedialTask, RedriveTask, ResolveTask
@@ -81,6 +81,9 @@ FINDING = "completed"
 """What a person finds out about a call."""
 
 CHANGED = "changed"
+REFUSED_FOR_SECONDS = 360
+"""For how long AlloMia has refused what is refused at the start: once more, and it may be final."""
+
 
 REQUEST = CallRequest("+14155550123", "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-9999-aaaaaaaaaaaa")
 UNREADABLE_BODY = '{"phoneNumber": 7}'
@@ -113,15 +116,19 @@ class Schedules:
         self.keys = self.scenario.keys
         self._requests = {phone_number(request_id): request_id for request_id, _ in self.keys}
         self._by_hand = tuple(key for key in self.keys if key not in self.scenario.asked_for)
+        self._others = _others() if self.scenario.refused else {}
         self._calls = {call_id(*key, dial): key for key in self.keys for dial in range(1, 9)}
 
     def start(self) -> ExplorerState:
         scenario, table = self.scenario, TableInMemory()
-        for request_id, number in (*scenario.parked, *scenario.unknown):
+        for request_id, number in (*scenario.parked, *scenario.unknown, *scenario.refused):
             request = replace(REQUEST, phone_number=phone_number(request_id))
             attempt = Attempt(attempt_key(request_id, number), START, request=request)
             if (request_id, number) in scenario.unknown:
                 _lose(calls_table(table), attempt)
+            elif (request_id, number) in scenario.refused:
+                refusal = Refusal(START - REFUSED_FOR_SECONDS, 3, "HTTP 400")
+                calls_table(table).park(attempt, START + 1, ParkReason.REFUSED_BY_ALLOMIA, refusal)
             else:
                 calls_table(table).park(attempt, START + 1, ParkReason.DIAL_AGAIN)
         messages = []
@@ -137,6 +144,7 @@ class Schedules:
                 Facts(
                     dials=int(key in scenario.unknown),
                     answer="ambiguous" if key in scenario.unknown else "",
+                    refused=key in scenario.refused,
                     webhooks_left=scenario.webhooks,
                     parked_until=parked_until("", item, 0),
                 )
@@ -234,7 +242,7 @@ class Schedules:
 
     def _effects(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
         match effect.kind:
-            case "read" | "query" | "receive":
+            case "read" | "query" | "batch read" | "receive":
                 yield from self._read(state, place, worker, effect)
             case "put" | "update":
                 yield from self._write(state, place, worker, effect)
@@ -261,8 +269,11 @@ class Schedules:
             key, words = target(effect)
             item = state.items[self._place_of(worker, key)]
             answer, seen = item_read(item, effect), status_of(item) or "no record"
-        elif effect.kind == "query":
-            answer, seen = items_queried(self.keys, state.items, effect), self._last(state, worker.task)[1]
+        elif effect.kind != "receive":
+            answer = items_queried((*self.keys, *self._others), (*state.items, *self._others.values()), effect)
+            seen = f"{len(json.loads(answer.partition('\n')[2]))} attempts"
+            if isinstance(worker.task, ResolveTask | RedialTask):
+                seen = self._last(state, worker.task)[1]
         else:
             messages, answer = queues.received(state.messages, effect, str(worker.task))
             read, seen = state._replace(messages=messages), f"{answer.count('MessageId')} messages"
@@ -412,7 +423,7 @@ class Schedules:
             raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, detail)
         record = self.keys.index(key)
         try:
-            check_post(key, state.items[record])
+            check_post(key, state.items[record], state.facts[record])
             self._check_age(state, worker, key, state.items[record])
         except GuaranteeBroken as broken:
             broken.add_note(f"{worker.task} POST")
@@ -422,9 +433,12 @@ class Schedules:
         facts = state.facts[record]
         for name in reversed(self.scenario.answers) if self._may(state, "answered") else (HEALTHY,):
             answer = ANSWERS[name]
-            dials = facts.dials + answer.accepted
+            refused = answer.means == "declined"
+            dials = facts.dials + (answer.accepted and not refused)
             reported = {*facts.reported, "failed"} if name.startswith("200 failed") else facts.reported
             told = facts._replace(dials=dials, answer=answer.means, reported=tuple(sorted(reported)))
+            if refused:
+                told = told._replace(refused=True, called_all_the_same=facts.called_all_the_same or answer.accepted)
             if answer.retry_after:
                 told = told._replace(parked_until=state.now + int(answer.retry_after))
             all_facts = with_(state.facts, record, told)
@@ -629,7 +643,7 @@ class Schedules:
 
     def _webhooks(self, state: ExplorerState) -> Iterator[Step]:
         for at, (key, facts) in enumerate(zip(self.keys, state.facts, strict=True)):
-            if not facts.dials:
+            if not (facts.dials or facts.called_all_the_same):
                 continue
             for status in self.scenario.outcomes if facts.webhooks_left else ():
                 reported = tuple(sorted({*facts.reported, status}))
@@ -711,6 +725,18 @@ def _lose(table: CallsTable, attempt: Attempt) -> None:
     assert claimed
     outcome = Outcome(Status.UNKNOWN, OutcomeSource.DEADLINE, reason_code=ReasonCode.NO_OUTCOME, reason="lost")
     assert table.give_up(claimed, outcome, START).stored
+
+
+def _others() -> dict[Key, str]:
+    """Three other calls that AlloMia accepted while it refused one, and that ended."""
+    table = TableInMemory()
+    for number in range(3):
+        attempt = Attempt(attempt_key(f"other{number}", 1), START - REFUSED_FOR_SECONDS, request=REQUEST)
+        claimed = calls_table(table).claim(attempt, "other", START - REFUSED_FOR_SECONDS, GRACE_SECONDS)
+        assert claimed
+        outcome = Outcome(Status.COMPLETED, OutcomeSource.WEBHOOK, call_id(f"other{number}", 1, 1))
+        assert calls_table(table).record(claimed.key, outcome, START).stored
+    return {key: dump(item) for key, item in table.items.items()}
 
 
 def _after_the_clock(worker: Worker, now: int) -> Iterator[tuple[History, Effect | Done]]:

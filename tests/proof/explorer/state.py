@@ -110,8 +110,12 @@ def target(effect: Effect) -> tuple[Key, str]:
     arguments = json.loads(effect.arguments)
     key = arguments.get("Key") or arguments["Item"]
     status = arguments.get("ExpressionAttributeValues", {}).get(":status") or arguments.get("Item", {}).get("status")
-    words = effect.kind if effect.kind == "read" else f"{effect.kind} {status['S'] if status else 'due time'}"
+    words = effect.kind if effect.kind == "read" else f"{effect.kind} {status['S'] if status else _changed(arguments)}"
     return (key["requestId"]["S"], int(key["attempt"]["N"])), words
+
+
+def _changed(arguments: dict[str, Any]) -> str:
+    return "lost answer" if ":detail" in arguments["ExpressionAttributeValues"] else "due time"
 
 
 @functools.cache
@@ -125,9 +129,14 @@ def item_read(item: str, effect: Effect) -> str:
 
 @functools.lru_cache(100_000)
 def items_queried(keys: tuple[Key, ...], items: tuple[str, ...], effect: Effect) -> str:
-    """The answer to a read of all attempts of a request."""
+    """The answer to a read of several attempts."""
     table = TableInMemory({key: json.loads(item) for key, item in zip(keys, items, strict=True) if item})
-    return f"{OK}\n{json.dumps(table.query(**json.loads(effect.arguments))['Items'], sort_keys=True)}"
+    arguments = json.loads(effect.arguments)
+    if effect.kind == "query":
+        found = table.query(**arguments)["Items"]
+    else:
+        found = table.batch_get_item(**arguments)["Responses"][TABLE_NAME]
+    return f"{OK}\n{json.dumps(found, sort_keys=True)}"
 
 
 @functools.cache

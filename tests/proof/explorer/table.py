@@ -104,11 +104,25 @@ class TableInMemory:
         ProjectionExpression: str = "",
         ExpressionAttributeNames: Mapping[str, str] | None = None,
         ConsistentRead: bool = False,
+        ScanIndexForward: bool = True,
+        Select: str = "",
         Limit: int = 1000,
     ) -> dict[str, Any]:
-        del TableName
+        del TableName, Select
         values = ExpressionAttributeValues
         match IndexName, KeyConditionExpression:
+            case "due", "dueShard = :shard":
+                found = self._due(Decimal(values[":shard"]["N"]), Decimal("Infinity"))
+            case "ended", "endedOn = :day AND recordedAt >= :since":
+                since = Decimal(values[":since"]["N"])
+                found = [
+                    item
+                    for item in self._in_index("endedOn", values[":day"])
+                    if Decimal(item["recordedAt"]["N"]) >= since
+                ]
+                found.sort(key=lambda item: Decimal(item["recordedAt"]["N"]), reverse=not ScanIndexForward)
+            case "waiting", "waitsFor = :setting":
+                found = self._in_index("waitsFor", values[":setting"])
             case "due", "dueShard = :shard AND dueAt <= :sweptAt":
                 found = self._due(*(Decimal(values[name]["N"]) for name in (":shard", ":sweptAt")))
             case "", "requestId = :requestId" if ConsistentRead:
@@ -125,6 +139,15 @@ class TableInMemory:
     def get_paginator(self, operation: str) -> _Paginator:
         assert operation == "query"
         return _Paginator(self)
+
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:
+        ((name, asked),) = RequestItems.items()
+        names = [asked["ExpressionAttributeNames"][token] for token in asked["ProjectionExpression"].split(", ")]
+        found = [self.items[_key(key)] for key in asked["Keys"] if _key(key) in self.items]
+        return {"Responses": {name: [{each: item[each] for each in names if each in item} for item in found]}}
+
+    def _in_index(self, attribute: str, value: Value) -> list[Item]:
+        return [item for _, item in sorted(self.items.items()) if item.get(attribute) == value]
 
     def _due(self, shard: Decimal, until: Decimal) -> list[Item]:
         found = [

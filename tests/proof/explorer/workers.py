@@ -39,6 +39,9 @@ WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
 SIGNING_KEY = "signing-key"
 TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", 1, 2
 PLENTY_OF_SECONDS = 900.0
+CIRCUIT = "~11111111-66666666"
+"""The name of the circuit breaker of all requests here."""
+
 CIRCUIT_OPEN, SHORT_OF_TIME, TIME_RUNS_OUT = BLOCKED = ("circuit-open", "short-of-time", "time-runs-out")
 """Why a worker may not dial: AlloMia fails, or its invocation ends soon, which it sees before its claim or after it."""
 
@@ -194,6 +197,13 @@ class _DynamoDB:
     def paginate(self, **arguments: Any) -> Iterator[Any]:
         yield {"Items": self._ask("query", "Query", arguments)}
 
+    def query(self, **arguments: Any) -> Any:
+        found = self._ask("query", "Query", arguments)
+        return {"Items": found, "Count": len(found)}
+
+    def batch_get_item(self, **arguments: Any) -> Any:
+        return {"Responses": {TABLE_NAME: self._ask("batch read", "BatchGetItem", arguments)}}
+
     def put_item(self, **arguments: Any) -> Any:
         self._ask("put", "PutItem", arguments)
         return {}
@@ -329,7 +339,7 @@ def _perform(task: Task, replay: _Replay) -> Done:
 def _place(task: PlaceTask, assembly: Assembly) -> Done:
     place_calls = assembly.place_calls(_PLACE_CALL)
     if task.blocked == CIRCUIT_OPEN:
-        while permit := place_calls.circuit_breaker.acquire():
+        while permit := place_calls.circuit_breakers.of(CIRCUIT).acquire():
             permit.report(healthy=False)
     left = [PLENTY_OF_SECONDS, 0.0] if task.blocked == TIME_RUNS_OUT else [PLENTY_OF_SECONDS]
     left = [0.0] if task.blocked == SHORT_OF_TIME else left
