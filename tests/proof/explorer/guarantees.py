@@ -224,7 +224,8 @@ def check_end(key: Key, item: str, facts: Facts, *, faultless: bool, healthy: bo
     if facts.reported and status not in ALLOMIA_OUTCOMES:
         reported = ", ".join(facts.reported)
         raise GuaranteeBroken(Guarantee.RIGHT_END, f"AlloMia reported {reported}, and {name} ended as {status}")
-    if in_time and status == "unknown" and facts.answer in {"", "not accepted"}:
+    no_one_called = facts.answer in {"", "not accepted", "declined"} and not facts.called_all_the_same
+    if in_time and status == "unknown" and no_one_called:
         detail = f"{name} ended as unknown, though it is certain that no one was called"
         raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
     if healthy and facts.dials != 1 and not expired:

@@ -189,13 +189,13 @@ _ANSWERS = (
     _mutation(
         "a 408 counts as declined",
         "every answer",
-        Guarantee.TRUE_OUTCOME,
+        Guarantee.ONE_DIAL,
         (f"{_ALLOMIA}._place_answer", drop_case("HTTPStatus.REQUEST_TIMEOUT")),
     ),
     _mutation(
         "an unreadable answer counts as declined",
         "every answer",
-        Guarantee.TRUE_OUTCOME,
+        Guarantee.ONE_DIAL,
         (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_name("Ambiguous", "Declined"))),
     ),
     _mutation(
@@ -213,8 +213,15 @@ _ANSWERS = (
         Guarantee.RIGHT_END,
         (
             f"{_PLACE}._settle",
-            in_case("Declined", replace_call("_rejection", "Placement(PlaceResult.REJECTED, attempt.key)")),
+            in_case("Declined", replace_call("_refused", "Placement(PlaceResult.REJECTED, attempt.key)")),
         ),
+    ),
+    _mutation(
+        "a refusal is final although no other call was accepted",
+        "refused",
+        Guarantee.RIGHT_END,
+        (f"{_PLACE}._refused", replace_call("may_be_final", "True")),
+        (f"{_PLACE}._refused", replace_call("is_final", "True")),
     ),
     _mutation(
         "the backoff ignores what AlloMia asked for",
@@ -416,7 +423,7 @@ _POLLS = (
     _mutation(
         "the lease has no condition",
         "one request",
-        Guarantee.OWN_FAULTS_ONLY,
+        Guarantee.ONE_LEASE,
         (f"{_TABLE}.lease", replace_constant("#dueAt = :seen", "")),
         (f"{_TABLE}.lease", drop_key("seen")),
     ),

@@ -183,6 +183,11 @@ class Schedules:
                 continue
             if key[0] in self.scenario.mistaken:
                 raise GuaranteeBroken(Guarantee.RIGHT_END, f"no one made the request {key[0]}")
+            record = plain(item)
+            refused = (record.get("status"), record.get("reasonCode")) == ("rejected", "refused-by-allomia")
+            if refused and not self._others and state.now < START + EXPIRE_AFTER_SECONDS:
+                detail = f"{key[0]}/{key[1]} is rejected, and no other call was accepted"
+                raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
             healthy = state.mishaps == self.scenario.mishaps
             in_time = self.scenario.worker_seconds < DEADLINE_SECONDS
             check_end(key, item, facts, faultless=state.faultless, healthy=healthy, in_time=in_time)
