@@ -39,6 +39,7 @@ from calls.operations.placing_again import AgainPreflight, check_again
 from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
 from calls.operations.records import OPEN
 from calls.operations.redriving import Redrive, read_fixed
+from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes
 from calls.operations.requests_file import Row, read_rows
 from calls.operations.resolving import Finding, RedialReport, Resolving, request_in_file
 from calls.operations.sending import Sender
@@ -311,6 +312,39 @@ def redrive(
     if report.unsent:
         return Exit.NOT_ALL_SENT
     return Exit.REFUSED if report.expired or report.unreadable or report.not_found else Exit.DONE
+
+
+@command(app)
+def republish(
+    context: Context,
+    since: Annotated[str, typer.Option(help="Outcomes recorded since: 90m, 2h, 3d or a date.")],
+    until: Annotated[str | None, typer.Option(help="Only outcomes recorded until: 90m, 2h, 3d or a date.")] = None,
+    organization: Annotated[
+        str | None, typer.Option(help="Outcomes of this organization; of the default one when left out.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the outcomes, and publish nothing.")] = False,
+    yes: Yes = False,
+) -> Exit:
+    """Publish outcomes again.
+
+    For outcomes that were recorded and not published. Those that were published arrive once more, and no one is called.
+    """
+    stack, out, now = context.stack, context.out, time.time()
+    first, last = read_since(since, now), read_since(until, now, "--until") if until else now
+    if not now - MAX_DAYS_AGO * 86_400 <= first <= last - 1:
+        raise typer.BadParameter(f"--since must be at most {MAX_DAYS_AGO} days ago, and earlier than --until")
+    found, events = find_outcomes(stack.table.ended(organization, first, last), first, last)
+    if dry_run or not events:
+        out.show(RepublishReport(found=found))
+        return Exit.DONE
+    out.note(found)
+    out.confirm(f"Publish {len(events)} outcomes again on {stack.outcome_bus.name}?", yes)
+    with out.progress("published", len(events)) as progress:
+        report = Republishing(stack.outcome_bus).publish(
+            found, events, lambda count: progress.advance(progress.task_ids[0], count)
+        )
+    out.show(report)
+    return Exit.NOT_ALL_SENT if report.not_published else Exit.DONE
 
 
 @command(app)

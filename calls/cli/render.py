@@ -14,6 +14,7 @@ from calls.operations.placing_again import AgainPreflight
 from calls.operations.preflight import InvalidRow, InvalidRows, Preflight
 from calls.operations.records import FoundAttempt, SearchResult
 from calls.operations.redriving import RedriveReport
+from calls.operations.republishing import OutcomesFound, RepublishReport
 from calls.operations.resolving import Redial, RedialReport, Resolved
 from calls.operations.waiting_messages import QueueListing
 from calls.operations.watching import StackState
@@ -302,6 +303,34 @@ def _(report: RedriveReport) -> RenderableType:
     return Group(facts, table) if table.row_count else facts
 
 
+# Outcomes to publish again.
+
+
+@render.register
+def _(found: OutcomesFound) -> RenderableType:
+    facts = _facts(
+        [
+            ("recorded since", found.since),
+            ("until", found.until),
+            ("outcomes", str(found.to_publish)),
+            ("first", found.first_recorded_at),
+            ("last", found.last_recorded_at),
+        ]
+    )
+    return Group(facts, _facts((_status(status), str(count)) for status, count in found.by_status.items()))
+
+
+@render.register
+def _(report: RepublishReport) -> RenderableType:
+    if report.published is None:
+        return render(report.found)
+    shown = [Text(f"{report.published} of {report.found.to_publish} published again")]
+    if report.not_published:
+        line = f"{report.not_published} not published ({report.reason}): go on with --since {report.continue_since}"
+        shown.append(Text(line, "bold red"))
+    return Group(*shown)
+
+
 # The doctor.
 
 
@@ -339,7 +368,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _facts(facts: Iterable[tuple[str, str | Text | None]]) -> Table:
+def _facts(facts: Iterable[tuple[str | Text, str | Text | None]]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in facts:
         if value is not None:

@@ -15,6 +15,7 @@ from calls.operations.placing_again import AgainPreflight, AgainRow
 from calls.operations.preflight import DuplicateRow, InvalidRow, InvalidRows, KnownRow, Preflight, SimilarRows
 from calls.operations.records import FoundAttempt, SearchResult
 from calls.operations.redriving import RedriveReport, UnsentMessage
+from calls.operations.republishing import OutcomesFound, RepublishReport
 from calls.operations.resolving import Redial, RedialReport, Resolved
 from calls.operations.waiting_messages import QueueListing, WaitingMessage
 from calls.operations.watching import QueueDepth, StackState
@@ -130,6 +131,14 @@ REDRIVE = RedriveReport(
     not_deleted=1,
     still_there=4,
 )
+FOUND_OUTCOMES = OutcomesFound(
+    since=CREATED,
+    until="2026-12-01T12:30:00Z",
+    to_publish=17,
+    by_status={"busy": 17},
+    first_recorded_at="2026-12-01T11:30:00Z",
+    last_recorded_at="2026-12-01T12:00:00Z",
+)
 SICK = Check(name="webhook", verdict=Verdict.FAILED, found=MARKUP, advice="Check the API.")
 
 RESULTS: dict[str, tuple[WireModel, list[str]]] = {
@@ -163,6 +172,17 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
     ),
     "invalid rows": (InvalidRows(invalid=[InvalidRow(row=2, field="id", rule=MARKUP)]), ["2", "id", MARKUP]),
     "redrive": (REDRIVE, ["5", "m-1", "Throttled", "m-2", "m-3", "--late", "m-4", "not JSON", "not deleted here"]),
+    "outcomes to publish": (RepublishReport(found=FOUND_OUTCOMES), ["17", "busy", "2026-12-01T11:30:00Z"]),
+    "republish": (
+        RepublishReport(
+            found=FOUND_OUTCOMES,
+            published=10,
+            not_published=7,
+            continue_since="2026-12-01T12:00:00Z",
+            reason="AccessDenied",
+        ),
+        ["10 of 17", "7 not published", "AccessDenied", "--since 2026-12-01T12:00:00Z"],
+    ),
     "doctor": (
         Diagnosis(healthy=False, checks=[SICK]),
         ["failed", "webhook", MARKUP, "→ Check the API.", "not healthy"],

@@ -305,7 +305,10 @@ class CallsTable:
         """
         sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
         if reason in _WAITS_FOR_SETTING:
-            sets |= {"waitsFor": _waits_for_setting(attempt), "waitsSince": attempt.created_at}
+            sets |= {
+                "waitsFor": _waits_for_setting(attempt),
+                "waitsSince": (refusal.first_at if refusal else attempt.created_at),
+            }
         if refusal:
             sets["refusal"] = {"firstAt": refusal.first_at, "times": refusal.times, "words": refusal.words}
         if attempt.status is None:
