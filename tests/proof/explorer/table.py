@@ -1,7 +1,8 @@
 # ruff: noqa: N803 - the arguments have boto3's names
 """A DynamoDB table in memory. It has what `CallsTable` uses of DynamoDB, and raises `Unsupported` for the rest.
 
-One table with one index. `test_table.py` compares it with the local cloud's DynamoDB, operation by operation.
+One table with its indexes, which don't lag. `test_table.py` compares it with the local cloud's DynamoDB, operation by
+operation.
 """
 
 from __future__ import annotations
