@@ -716,9 +716,9 @@ class Schedules:
         if (
             not after.mishaps
             and any(message.where == ACKNOWLEDGED for message in after.messages)
-            and not any(isinstance(worker.task, RedriveTask) for worker in after.workers)
+            and not any(isinstance(worker.task, RedriveTask) or worker.resent for worker in after.workers)
         ):
-            # They can't be delivered again. While a command may send them again, their names stay taken.
+            # They can't be delivered again. While a worker may send them again, their names stay taken.
             left = tuple(message for message in after.messages if message.where != ACKNOWLEDGED)
             after = after._replace(messages=left)
         return Step(label, after, needed)
