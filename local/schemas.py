@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from outbound_calls.adapters.calls_table import attempt_from_item, from_dynamodb
-from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, CallState
+from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, STATUS_RULE, CallState
 from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE, OutcomeEvent
 from outbound_calls.contracts.messages import MAX_DAYS_AHEAD, MAX_MESSAGE_BYTES, CallRequestMessage, read_message
 from outbound_calls.contracts.status_api import RequestReport
@@ -124,9 +124,9 @@ def contracts() -> Iterator[Contract]:
     yield Contract(
         "webhook",
         "AlloMia's webhook",
-        f"The body that AlloMia posts to a callback URL, as far as it is read: UTF-8, at most {MAX_WEBHOOK_BYTES} "
-        "bytes, nested at most 200 deep. Unknown fields are ignored, and so are optional fields in an undocumented "
-        "form.",
+        f"The body that AlloMia posts to a callback URL when a call has ended, as far as it is read: JSON of at most "
+        f"{MAX_WEBHOOK_BYTES} bytes. Unknown fields are ignored, and so are optional fields in an undocumented form. "
+        "Another status is kept as AlloMia's word if it has 1 to 32 letters, hyphens and underscores.",
         _webhook(),
         [json.loads(_event("receive_webhook/completed.json")["body"])],
     )
@@ -199,10 +199,12 @@ def _report() -> Schema:
 
 def _webhook() -> Schema:
     schema = _schema_of(CallState)
-    schema["properties"]["status"] |= {
+    schema["properties"]["status"] = {
+        "description": f"required: {STATUS_RULE}",
+        "type": "string",
         "enum": [status for status in Status if status in ALLOMIA_OUTCOMES],
-        "description": "required: one of completed, failed, busy, no-answer",
     }
+    schema["required"] = ["status"]
     for name in schema["properties"].keys() - set(schema["required"]):
         documented = schema["properties"][name]
         schema["properties"][name] = {"anyOf": [documented, {"description": "any other value is ignored"}]}

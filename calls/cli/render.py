@@ -77,6 +77,7 @@ def _attempt(attempt: AttemptReport) -> RenderableType:
         "park reason": attempt.park_reason,
         "AlloMia's call": attempt.outbound_call_id,
         "AlloMia's contact": attempt.contact_id,
+        "AlloMia's status": attempt.allomia_status,
         "call started": details.started_at if details else None,
         "call ended": details.ended_at if details else None,
         "duration": f"{details.duration} s" if details and details.duration is not None else None,

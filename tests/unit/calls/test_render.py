@@ -200,6 +200,17 @@ def test_a_result_shows_what_its_json_says(name: str) -> None:
     assert [words for words in shown if words not in text.getvalue()] == []
 
 
+def test_allomias_own_word_is_shown_to_an_operator_and_is_no_part_of_the_json() -> None:
+    attempt = REPORT.attempts[0].model_copy(update={"allomia_status": "voicemail"})
+    report = REPORT.model_copy(update={"attempts": [attempt, *REPORT.attempts[1:]]})
+
+    text = io.StringIO()
+    Console(file=text, width=200, markup=False, highlight=False, emoji=False).print(render(report))
+
+    assert "voicemail" in text.getvalue()
+    assert report.wire() == REPORT.wire()
+
+
 def test_a_value_without_a_form_is_an_error() -> None:
     with pytest.raises(TypeError, match="QueueDepth"):
         render(QueueDepth(queue="a", waiting=1, held=1))
