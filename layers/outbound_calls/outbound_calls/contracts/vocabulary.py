@@ -41,13 +41,23 @@ class ParkReason(StrEnum):
     KEY_DECLINED = "key-declined"
     KEY_UNREADABLE = "key-unreadable"
     DIAL_AGAIN = "dial-again"
+    PAUSED = "paused"
+    NOT_BEFORE = "not-before"
+    OUTSIDE_CALLING_WINDOW = "outside-calling-window"
+    RECIPIENT_CAP = "recipient-cap"
+    POLICY_UNREADABLE = "policy-unreadable"
 
 
 class ReasonCode(StrEnum):
-    """Why an attempt was rejected, or is unknown."""
+    """Why an attempt was rejected, was cancelled or is unknown."""
 
     REFUSED_BY_ALLOMIA = "refused-by-allomia"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    UNKNOWN_PURPOSE = "unknown-purpose"
+    NO_CALLING_WINDOW = "no-calling-window"
+    DO_NOT_CALL = "do-not-call"
+    RECIPIENT_CAP = "recipient-cap"
     NO_OUTCOME = "no-outcome"
 
 

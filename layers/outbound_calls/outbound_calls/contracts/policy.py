@@ -1,0 +1,376 @@
+"""The policy document: one JSON document per stack, which lies on a preset. What it doesn't say is the preset's.
+
+Nothing that is left out, misspelled or empty means "anything goes". So unknown fields are refused by name, a field that
+stands there twice is refused, and so is an empty list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from outbound_calls.contracts.time_zones import TIME_ZONE_RULE, TimeZoneName
+from outbound_calls.contracts.wire import (
+    MAX_ATTEMPT_NUMBER,
+    ORGANIZATION_RULE,
+    InvalidInput,
+    OrganizationName,
+    WireModel,
+)
+
+MAX_POLICY_BYTES = 64 * 1024
+MAX_SECONDS = 30 * 86_400
+"""The longest time that a policy may name: a redial's delay, a cap's span, an expiry."""
+
+PURPOSE_RULE = "1 to 32 of the characters a-z 0-9 -"
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+ALWAYS: Literal["always"] = "always"
+
+type Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+type PurposeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
+type RedialStatus = Literal["busy", "no-answer", "failed"]
+
+
+class Preset(StrEnum):
+    """The presets. Each is a document of its own in `policies/`."""
+
+    OPEN = "open"
+    CANADA = "canada"
+    UNITED_STATES_HEALTH_CARE = "united-states-health-care"
+
+
+class WhenCapped(StrEnum):
+    """What happens to a request that a cap holds back."""
+
+    WAIT = "wait"
+    REJECT = "reject"
+
+
+def _broken(rule: str) -> PydanticCustomError:
+    """An error whose text is the rule itself. For rules of more than one field."""
+    return PydanticCustomError("rule", "{rule}", {"rule": rule})
+
+
+def _check_date(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise PydanticCustomError("date", "not a date") from None
+    return text
+
+
+type DateText = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_check_date)]
+
+
+class PolicyModel(WireModel):
+    """A part of the document. Each field's description is the rule that an error names."""
+
+    # Built on the first use: most invocations of most functions read no policy.
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+
+class CallingWindow(PolicyModel):
+    """Hours of some weekdays, by the wall clock of the person called."""
+
+    days: Annotated[list[Day], Field(min_length=1, max_length=7)] = Field(
+        description=f"at least one of {', '.join(DAYS)}"
+    )
+    opens: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = Field(
+        alias="from", description="a time from 00:00 to 23:59, such as 09:00, inclusive"
+    )
+    closes: Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")] = Field(
+        alias="to", description="a time from 00:01 to 24:00, such as 21:30, exclusive"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.opens >= self.closes:
+            raise _broken("from must be earlier than to: a window doesn't cross midnight, so write two")
+        return self
+
+
+def _always_or_list(value: object) -> str:
+    return "list" if isinstance(value, list) else ALWAYS
+
+
+CALLING_WINDOWS_RULE = f'"{ALWAYS}", or a list of 1 to 50 windows'
+
+type CallingWindows = Annotated[
+    Annotated[Literal["always"], Tag("always")]
+    | Annotated[list[CallingWindow], Field(min_length=1, max_length=50), Tag("list")],
+    Discriminator(_always_or_list),
+]
+
+
+class HolidayCalendar(PolicyModel):
+    """Whose public holidays are closed."""
+
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = Field(
+        description="required: a country's two capital letters (ISO 3166-1), such as CA"
+    )
+    subdivision: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,3}$")] | None = Field(
+        None, description="a subdivision's code after the hyphen (ISO 3166-2), such as QC"
+    )
+
+    @property
+    def name(self) -> str:
+        """Names it in the stored document: ``CA-QC``."""
+        return f"{self.country}-{self.subdivision}" if self.subdivision else self.country
+
+
+class ExceptionalDates(PolicyModel):
+    """Dates with hours of their own, instead of the windows and holidays."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
+        None, description="1 to 100 characters"
+    )
+    first: DateText = Field(alias="from", description="required: a date such as 2026-12-24, the first of them")
+    last: DateText = Field(alias="to", description="required: a date such as 2027-01-01, the last of them")
+    calling_windows: CallingWindows | None = Field(
+        None, description=f"{CALLING_WINDOWS_RULE}; absent: closed on these dates"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.first > self.last:
+            raise _broken("from must not be later than to")
+        return self
+
+
+_DELAYS_RULE = f"1 to 20 delays, each 1 to {MAX_SECONDS} seconds; the last one repeats"
+
+type Delays = Annotated[list[Annotated[int, Field(ge=1, le=MAX_SECONDS)]], Field(min_length=1, max_length=20)]
+
+
+class RedialRules(PolicyModel):
+    """After which outcomes another attempt follows, and when."""
+
+    on: dict[RedialStatus, Delays] | None = Field(
+        None, description=f"an object of busy, no-answer or failed, each with {_DELAYS_RULE}"
+    )
+    on_ended_reasons: (
+        Annotated[
+            dict[Annotated[str, StringConstraints(min_length=1, max_length=64)], Delays],
+            Field(max_length=20),
+        ]
+        | None
+    ) = Field(
+        None,
+        description=f"an object of at most 20 of AlloMia's reasons for the end of a completed call, each with "
+        f"{_DELAYS_RULE}",
+    )
+    max_attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPT_NUMBER)] = Field(
+        description=f"required: a whole number from 1 to {MAX_ATTEMPT_NUMBER}, which counts the first attempt too"
+    )
+
+
+class RecipientCap(PolicyModel):
+    """How often one number may be dialled: in some calendar days, or in a rolling time."""
+
+    calls: Annotated[int, Field(ge=1, le=1000)] = Field(description="required: a whole number from 1 to 1000")
+    per_days: Annotated[int, Field(ge=1, le=30)] | None = Field(
+        None, description="a whole number from 1 to 30: calendar days of the person called, today included"
+    )
+    per_seconds: Annotated[int, Field(ge=1, le=MAX_SECONDS)] | None = Field(
+        None, description=f"a whole number from 1 to {MAX_SECONDS}"
+    )
+
+    @model_validator(mode="after")
+    def _one_span(self) -> Self:
+        if (self.per_days is None) == (self.per_seconds is None):
+            raise _broken("exactly one of perDays and perSeconds")
+        return self
+
+
+class PurposePolicy(PolicyModel):
+    """What holds for one purpose. What is absent is inherited."""
+
+    based_on: Literal["open", "canada", "united-states-health-care"] | None = Field(
+        None, description=f"a preset: one of {', '.join(Preset)}"
+    )
+    time_zone: TimeZoneName | None = Field(None, description=TIME_ZONE_RULE)
+    calling_windows: CallingWindows | None = Field(None, description=CALLING_WINDOWS_RULE)
+    holidays: HolidayCalendar | None = Field(None, description="an object with country, and subdivision where it helps")
+    exceptions: Annotated[list[ExceptionalDates], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="a list of 1 to 100 exceptions"
+    )
+    redial: RedialRules | None = Field(None, description="an object with maxAttempts, on and onEndedReasons")
+    max_attempts_ceiling: Annotated[int, Field(ge=1, le=MAX_ATTEMPT_NUMBER)] | None = Field(
+        None, description=f"a whole number from 1 to {MAX_ATTEMPT_NUMBER}"
+    )
+    recipient_caps: Annotated[list[RecipientCap], Field(min_length=1, max_length=10)] | None = Field(
+        None, description="a list of 1 to 10 caps; for none, name a preset without caps in basedOn"
+    )
+    when_capped: Literal["wait", "reject"] | None = Field(None, description=f"one of {', '.join(WhenCapped)}")
+    expire_after_seconds: Annotated[int, Field(ge=1, le=MAX_SECONDS)] | None = Field(
+        None, description=f"a whole number from 1 to {MAX_SECONDS}"
+    )
+    paused: bool | None = Field(None, description="true or false; paused anywhere is paused")
+
+
+class OrganizationPolicy(PurposePolicy):
+    """What holds for one organization. What is absent is inherited."""
+
+    max_concurrent_calls: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="a whole number from 1 to 10000"
+    )
+    purposes: Annotated[dict[PurposeName, PurposePolicy], Field(max_length=50)] | None = Field(
+        None, description=f"an object of at most 50 purposes, each named by {PURPOSE_RULE}"
+    )
+
+
+class CallingPolicy(OrganizationPolicy):
+    """The document, as a person writes it."""
+
+    organizations: Annotated[dict[OrganizationName, OrganizationPolicy], Field(max_length=200)] | None = Field(
+        None, description=f"an object of at most 200 organizations, each named by {ORGANIZATION_RULE}"
+    )
+
+
+class HolidayDates(PolicyModel):
+    """A calendar's holidays, computed when the policy was set."""
+
+    until: DateText = Field(description="the last date for which they are known")
+    dates: Annotated[list[DateText], Field(max_length=1000)] = Field(description="a list of dates")
+
+
+class StoredPolicy(CallingPolicy):
+    """The document as the stack keeps it: with the dates of the holidays that it names, by calendar (``CA-QC``)."""
+
+    holiday_dates: dict[str, HolidayDates] | None = Field(None, description="the holidays of each calendar")
+
+    @model_validator(mode="after")
+    def _every_holiday_known(self) -> Self:
+        if missing := calendars(self).keys() - (self.holiday_dates or {}).keys():
+            raise _broken(f"no dates are stored for the holidays of {', '.join(sorted(missing))}")
+        return self
+
+
+def parts(policy: CallingPolicy) -> list[PurposePolicy]:
+    """The document and every organization's and purpose's part of it."""
+    levels: list[OrganizationPolicy] = [policy, *(policy.organizations or {}).values()]
+    return [*levels, *(purpose for level in levels for purpose in (level.purposes or {}).values())]
+
+
+def calendars(policy: CallingPolicy) -> dict[str, HolidayCalendar]:
+    """The holiday calendars that a document names anywhere, by name."""
+    return {part.holidays.name: part.holidays for part in parts(policy) if part.holidays}
+
+
+def read_policy(text: str | bytes) -> CallingPolicy:
+    """Read a document that a person wrote.
+
+    Raises:
+        InvalidInput: With the first field that breaks its rule, such as `organizations.north.callingWindows[0].from`.
+    """
+    return _read(CallingPolicy, text)
+
+
+def read_stored_policy(text: str | bytes) -> StoredPolicy:
+    """Read the document that the stack keeps.
+
+    Raises:
+        InvalidInput: When it can't be read, so that no one may be dialled.
+    """
+    return _read(StoredPolicy, text)
+
+
+def policy_errors(text: str | bytes) -> list[InvalidInput]:
+    """Every field of a document that breaks its rule."""
+    try:
+        CallingPolicy.model_validate(_parse(text), by_alias=True, by_name=False)
+    except InvalidInput as error:
+        return [error]
+    except ValidationError as error:
+        return _invalid_fields(CallingPolicy, error)
+    return []
+
+
+def _read[Model: CallingPolicy](model: type[Model], text: str | bytes) -> Model:
+    try:
+        return model.model_validate(_parse(text), by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise _invalid_fields(model, error)[0] from None
+
+
+def _parse(text: str | bytes) -> object:
+    content = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    if len(content) > MAX_POLICY_BYTES:
+        raise InvalidInput("policy", f"at most {MAX_POLICY_BYTES} bytes")
+    try:
+        return json.loads(content.decode(), object_pairs_hook=_object)
+    except (ValueError, RecursionError):
+        raise InvalidInput("policy", "a JSON object in UTF-8") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidInput(_shown(twice), "only once in its object")
+    return fields
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _shown(name: str) -> str:
+    return name if _NAME.fullmatch(name) else "a field"
+
+
+def _invalid_fields(model: type[BaseModel], error: ValidationError) -> list[InvalidInput]:
+    found = error.errors(include_url=False, include_input=False)
+    return [_invalid_field(model, each) for each in found]
+
+
+def _invalid_field(model: type[BaseModel], error: ErrorDetails) -> InvalidInput:
+    """The error with the field's path and its rule, found by a walk down the models."""
+    path, rule, fields = "", "a JSON object in UTF-8", _fields(model)
+    for step in error["loc"]:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step in fields:
+            path, rule, fields = f"{path}.{step}", fields[step][0], _fields(fields[step][1])
+        elif error["type"] == "extra_forbidden" and step == error["loc"][-1]:
+            return InvalidInput(f"{path}.{_shown(step)}".lstrip("."), f"no field but {', '.join(sorted(fields))}")
+        elif step not in {"always", "list", "[key]"}:
+            # The name of an organization, a purpose or a reason: a key of an object that isn't a model.
+            path = f"{path}.{_shown(step)}"
+    if error["type"] == "rule":
+        rule = error["msg"]
+    return InvalidInput(path.lstrip(".") or "policy", rule)
+
+
+def _fields(model: type[BaseModel] | None) -> dict[str, tuple[str, type[BaseModel] | None]]:
+    """A model's fields by their names on the wire: each with its rule, and the model inside it."""
+    if model is None:
+        return {}
+    return {
+        str(field.alias): (str(field.description), _inner_model(field.annotation))
+        for field in model.model_fields.values()
+    }
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    annotation = getattr(annotation, "__value__", annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_inner_model, get_args(annotation))), None)
