@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from outbound_calls.adapters.calls_table import attempt_from_item, from_dynamodb
 from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, CallState
 from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE, OutcomeEvent
-from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMessage, read_message
+from outbound_calls.contracts.messages import MAX_DAYS_AHEAD, MAX_MESSAGE_BYTES, CallRequestMessage, read_message
 from outbound_calls.contracts.status_api import RequestReport
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import InvalidInput
@@ -93,7 +93,8 @@ def contracts() -> Iterator[Contract]:
         "Request for one phone call",
         f"The body of a message on the call queue. Rules that JSON Schema can't express: UTF-8, at most "
         f"{MAX_MESSAGE_BYTES} bytes, no unpaired surrogates; assistantId and phoneNumberId are required if the stack "
-        "has no default; an organization must be configured in the stack. Without a requestId, the id of the SQS "
+        "has no default; an organization must be configured in the stack; a time must exist, notBefore be at most "
+        f"{MAX_DAYS_AHEAD} days ahead of the message, and notAfter later. Without a requestId, the id of the SQS "
         "message is used.",
         _request(),
         [_event("requests/completed.json")],

@@ -18,6 +18,7 @@ receive_webhooks = Assembly().receive_webhooks(settings)
 COUNTERS: dict[RecordResult | None, Metric] = {
     RecordResult.ALREADY_RECORDED: Metric.WEBHOOKS_DUPLICATED,
     RecordResult.CONTRADICTS: Metric.WEBHOOKS_CONTRADICTING,
+    RecordResult.REPLACED: Metric.WEBHOOKS_CONTRADICTING,
     RecordResult.OTHER_CALL: Metric.CALL_IDS_CONTRADICTING,
 }
 
@@ -48,10 +49,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 def log(receipt: Receipt) -> None:
     """Log and count what happened to a webhook."""
-    stored = receipt.result is RecordResult.STORED
+    stored = receipt.result in {RecordResult.STORED, RecordResult.REPLACED}
     telemetry.log(
         "outcome recorded" if stored else f"webhook: {receipt.message}",
-        *([] if stored else [COUNTERS.get(receipt.result, Metric.WEBHOOKS_INVALID)]),
+        *([] if receipt.result is RecordResult.STORED else [COUNTERS.get(receipt.result, Metric.WEBHOOKS_INVALID)]),
         key=receipt.key,
         outcome=receipt.outcome if stored else None,
         attempt=receipt.attempt,

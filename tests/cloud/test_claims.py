@@ -308,7 +308,7 @@ def test_settling_that_the_sdk_sends_twice_is_reported_as_done(
     network.fail_once("UpdateItem", LOSE_ANSWER)
     faulty = SampleAttempts.over(network.client("dynamodb", tries=2), attempts.table.name)
 
-    assert faulty.table.settle(claimed, CALL_ID, CONTACT_ID) is RecordResult.ALREADY_RECORDED
+    assert faulty.table.settle(claimed, CALL_ID, CONTACT_ID) is RecordResult.STORED
 
     assert attempts.status(claimed.key) == "calling"
 

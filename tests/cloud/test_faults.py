@@ -1,5 +1,6 @@
 """A network that loses requests or answers, at every write: never a second dial, and always an outcome."""
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -7,10 +8,11 @@ import pytest
 from botocore.exceptions import BotoCoreError
 
 from local.simulator import PostAnswer, returns
+from outbound_calls.adapters.calls_table import WriteUnanswered
 from outbound_calls.domain.attempts import AttemptKey
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, Message, PlaceResult
 from outbound_calls.use_cases.sweep import PollResult
-from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, FaultyNetwork, SampleAttempts
+from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, SampleAttempts
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import CALL_ID
 from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, CloudResources, dispatch_message
@@ -21,7 +23,7 @@ FAULTS = [LOSE_ANSWER, LOSE_REQUEST]
 @pytest.fixture
 def world(resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork) -> Iterator[CloudWorld]:
     """The use cases behind that network, with clients that send everything once."""
-    world = CloudWorld(resources, attempts, lambda service, _connections: network.client(service))
+    world = CloudWorld(resources, attempts, lambda service, *_: network.client(service))
     yield world
     world.close()
 
@@ -34,7 +36,7 @@ def sweep_until_it_ends(world: CloudWorld, key: AttemptKey) -> str | None:
             break
         world.pass_seconds(max(1, world.due_in(key)))
         # Where placing the call wrote nothing, the poller meets the fault.
-        with suppress(BotoCoreError):
+        with suppress(BotoCoreError, WriteUnanswered):
             world.sweep(key)
         for message in world.queued():
             world.place(message)
@@ -62,7 +64,7 @@ def test_a_new_request_is_dialled_at_most_once_and_ends(
     network.fail_once(operation, fault)
 
     # The queue delivers the message until it is acknowledged. The fixture checks that no attempt is dialled twice.
-    with suppress(BotoCoreError):
+    with suppress(BotoCoreError, WriteUnanswered):
         world.place(request)
     world.place(request)
 
@@ -70,49 +72,87 @@ def test_a_new_request_is_dialled_at_most_once_and_ends(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize(("operation", "skip"), [("GetItem", 0), ("UpdateItem", 0), ("UpdateItem", 1)])
-def test_a_parked_request_is_dialled_at_most_once_and_ends(
-    world: CloudWorld, network: FaultyNetwork, operation: str, skip: int, fault: str
+def test_a_parked_request_that_could_not_be_read_is_dialled_after_its_redelivery(
+    world: CloudWorld, network: FaultyNetwork, fault: str
 ) -> None:
-    """The read fails, the claim, or what settles it."""
     parked = world.attempts.scheduled(due_at=world.clock.now)
-    network.fail_once(operation, fault, skip)
+    network.fail_once("GetItem", fault)
     with pytest.raises(BotoCoreError):
         world.place(dispatch_message(parked.key))
-    world.place(dispatch_message(parked.key))
 
+    assert world.place(dispatch_message(parked.key)).result is PlaceResult.CALLING
     assert sweep_until_it_ends(world, parked.key) == "unknown"
 
 
-@pytest.mark.parametrize(
-    ("fault", "result", "posts"), [(LOSE_ANSWER, PlaceResult.DUPLICATE, 0), (LOSE_REQUEST, PlaceResult.CALLING, 1)]
-)
-def test_a_redelivery_dials_only_if_the_lost_claim_was_not_written(
-    world: CloudWorld, network: FaultyNetwork, fault: str, result: PlaceResult, posts: int
-) -> None:
-    """A claim that was written may be that of another worker, which is dialling now."""
-    request = world.request()
-    network.fail_once("PutItem", fault)
-    with pytest.raises(BotoCoreError):
-        world.place(request)
-
-    assert world.place(request).result is result
-    assert len(world.allomia.posts) == posts
-
-
-def test_a_call_that_could_not_be_settled_gets_its_outcome_from_the_webhook(
-    world: CloudWorld, network: FaultyNetwork
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("kind", ["new", "parked"])
+def test_a_claim_that_is_not_answered_is_repeated_and_dialled_once(
+    world: CloudWorld, network: FaultyNetwork, kind: str, fault: str
 ) -> None:
     request = world.request()
-    network.fail_once("UpdateItem", LOSE_REQUEST)
-    with pytest.raises(BotoCoreError):
-        world.place(request)
-    assert world.place(request).result is PlaceResult.DUPLICATE
+    key, message = key_of(request), json.dumps(request)
+    if kind == "parked":
+        key = world.attempts.scheduled(due_at=world.clock.now).key
+        message = dispatch_message(key)
+    network.fail_once("PutItem" if kind == "new" else "UpdateItem", fault)
 
-    assert world.webhook(key_of(request)).status == 200
+    assert world.place(message).result is PlaceResult.CALLING
 
-    assert world.attempts.status(key_of(request)) == "completed"
     assert len(world.allomia.posts) == 1
+    assert world.place(message).result is PlaceResult.DUPLICATE
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_write_after_the_post_that_is_not_answered_is_repeated(
+    world: CloudWorld, network: FaultyNetwork, answer: str, fault: str
+) -> None:
+    request = world.request()
+    world.allomia.post = ANSWERS[answer]
+    network.fail_once("UpdateItem", fault)
+
+    world.place(request)
+
+    statuses = {"accepted": "calling", "429": "scheduled", "400": "rejected", "failed": "failed", "500": "dispatching"}
+    assert world.attempts.status(key_of(request)) == statuses[answer]
+
+
+@pytest.mark.parametrize("kind", ["new", "parked"])
+@pytest.mark.parametrize(("lost", "seconds_left"), [(5, 45.0), (6, 45.0), (1, 7.0), (3, 7.0)])
+def test_a_claim_that_is_never_answered_is_given_back_and_not_posted(
+    world: CloudWorld, network: FaultyNetwork, lost: int, seconds_left: float, kind: str
+) -> None:
+    """DynamoDB makes the claim, but its answers come too late; so do those to the first writes that give it back."""
+    request = world.request()
+    key, message = key_of(request), json.dumps(request)
+    if kind == "parked":
+        key = world.attempts.scheduled(due_at=world.clock.now).key
+        message = dispatch_message(key)
+    answers = iter([LOSE_ANSWER] * lost)
+    network.plan = lambda operation, _: next(answers, PASS) if operation in {"PutItem", "UpdateItem"} else PASS
+    left = iter([45.0])
+
+    with pytest.raises(WriteUnanswered):
+        world.place_calls.place(Message("an-id", message, lambda: next(left, seconds_left)))
+
+    assert world.allomia.posts == []
+    assert world.attempts.status(key) == "scheduled"
+    network.heal()
+    assert sweep_until_it_ends(world, key) == "unknown"
+    assert len(world.allomia.posts) == 1
+
+
+def test_a_claim_whose_decision_has_grown_old_is_given_back(world: CloudWorld) -> None:
+    request = world.request()
+    world.clock.step = MAX_DECISION_AGE_SECONDS
+
+    placement = world.place(request)
+
+    assert (placement.result, placement.code) == (PlaceResult.PARKED, "short-of-time")
+    assert world.allomia.posts == []
+    assert world.attempts.existing_item(key_of(request)).keys().isdisjoint({"claimId", "failedTries"})
+    world.clock.step = 0
+    assert sweep_until_it_ends(world, key_of(request)) == "unknown"
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -121,7 +161,7 @@ def test_a_webhook_that_could_not_be_stored_can_be_sent_again(
 ) -> None:
     key = world.placed()
     network.fail_once("UpdateItem", fault)
-    with pytest.raises(BotoCoreError):
+    with pytest.raises(WriteUnanswered):
         world.webhook(key)
 
     assert world.webhook(key).status == 200
@@ -136,7 +176,7 @@ def test_a_poll_that_fails_loses_only_time(world: CloudWorld, network: FaultyNet
     world.allomia.status = returns(200, world.allomia.state(world.callback_url(key), "completed"))
     network.fail_once("UpdateItem", fault, skip=0 if write == "lease" else 1)
 
-    with pytest.raises(BotoCoreError):
+    with pytest.raises(WriteUnanswered):
         world.sweep(key)
 
     recorded = (write, fault) == ("outcome", LOSE_ANSWER)
@@ -150,7 +190,7 @@ def test_the_next_poll_gives_up_an_attempt_where_the_last_one_could_not(
     key = world.placed()
     world.pass_seconds(DEADLINE_SECONDS)
     network.fail_once("UpdateItem", LOSE_REQUEST, skip=1)
-    with pytest.raises(BotoCoreError):
+    with pytest.raises(WriteUnanswered):
         world.sweep(key)
     assert world.attempts.status(key) == "calling"
 

@@ -56,14 +56,14 @@ NOT_A_KEY = {
 @pytest.fixture
 def look_up(resources: CloudResources) -> LookUpRequests:
     settings = GetCallSettings.from_environment(resources.environment())
-    return Assembly(lambda service, _connections: resources.cloud.client(service)).look_up_requests(settings)
+    return Assembly(lambda service, *_: resources.cloud.client(service)).look_up_requests(settings)
 
 
 @pytest.fixture
 def faulty_look_up(resources: CloudResources, network: FaultyNetwork) -> LookUpRequests:
     """The same over a network that counts operations."""
     settings = GetCallSettings.from_environment(resources.environment())
-    return Assembly(lambda service, _connections: network.client(service)).look_up_requests(settings)
+    return Assembly(lambda service, *_: network.client(service)).look_up_requests(settings)
 
 
 def report_of(look_up: LookUpRequests, key: AttemptKey) -> RequestReport:

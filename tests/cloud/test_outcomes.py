@@ -131,8 +131,8 @@ def test_a_real_outcome_replaces_unknown_and_its_reason(attempts: SampleAttempts
     ("first", "second", "result"),
     [
         (Status.UNKNOWN, an_outcome(Status.UNKNOWN), RecordResult.ALREADY_RECORDED),
-        (Status.REJECTED, a_real_outcome(), RecordResult.CONTRADICTS),
-        (Status.CANCELLED, a_real_outcome(), RecordResult.CONTRADICTS),
+        (Status.REJECTED, a_real_outcome(source=OutcomeSource.POLL), RecordResult.CONTRADICTS),
+        (Status.CANCELLED, a_real_outcome(source=OutcomeSource.POLL), RecordResult.CONTRADICTS),
     ],
 )
 def test_other_second_outcomes_change_nothing(
@@ -143,6 +143,21 @@ def test_other_second_outcomes_change_nothing(
 
     assert attempts.table.record(key, second, LATER).result is result
     assert attempts.item(key) == before
+
+
+@pytest.mark.parametrize("first", [Status.REJECTED, Status.CANCELLED])
+@pytest.mark.parametrize("status", REAL)
+def test_a_webhook_proves_a_call_that_was_said_not_to_have_been_made(
+    attempts: SampleAttempts, first: Status, status: Status
+) -> None:
+    key = attempts.ended(first)
+
+    recording = attempts.table.record(key, a_real_outcome(status), LATER)
+
+    assert (recording.result, recording.stored) == (RecordResult.REPLACED, True)
+    item = attempts.existing_item(key)
+    assert (item["status"], item["outcomeSource"]) == (status.value, "webhook")
+    assert item.keys().isdisjoint({"reason", "reasonCode"})
 
 
 def test_an_outcome_without_an_attempt_creates_none(attempts: SampleAttempts) -> None:

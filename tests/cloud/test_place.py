@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.simulator import PostAnswer, fails, returns
+from outbound_calls.adapters.secrets import CACHE_SECONDS
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
@@ -18,7 +19,7 @@ from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import OTHER_CLAIM, at_once
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import ASSISTANT_ID, CALL_ID, OTHER_CALL_ID, PHONE_NUMBER, PHONE_NUMBER_ID
-from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, NOW, WEBHOOK_URL, dispatch_message
+from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, NOW, SIGNING_KEY, WEBHOOK_URL, dispatch_message
 
 PARKED, REJECTED, ENDED = PlaceResult.PARKED, PlaceResult.REJECTED, PlaceResult.ENDED
 CALLING, AMBIGUOUS, DUPLICATE = PlaceResult.CALLING, PlaceResult.AMBIGUOUS, PlaceResult.DUPLICATE
@@ -201,7 +202,8 @@ def test_the_default_organization_need_not_be_named(world: CloudWorld, organizat
 
 
 FIELDS = (
-    "assistantId, batch, customerName, dynamicVariables, metadata, organization, phoneNumber, phoneNumberId, requestId"
+    "assistantId, batch, customerName, dynamicVariables, metadata, notAfter, notBefore, organization, phoneNumber, "
+    "phoneNumberId, requestId"
 )
 
 
@@ -269,13 +271,84 @@ def test_one_of_many_dispatch_messages_is_dialled(world: CloudWorld) -> None:
     assert len(world.allomia.posts) == 1
 
 
-def test_a_request_sent_again_with_another_number_is_the_same_request(world: CloudWorld) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"phoneNumber": "+14155550199"}, {"customerName": "Eve"}, {"metadata": {"visit": "2"}}, {"batch": "monday"}],
+    ids=str,
+)
+@pytest.mark.parametrize("first", ["called", "parked", "ended", "expired"])
+def test_another_request_under_a_used_id_is_an_invalid_message(
+    world: CloudWorld, change: dict[str, Any], first: str
+) -> None:
     request = world.request()
+    world.place(request, seconds_left=5.0 if first == "parked" else 45.0)
+    if first == "ended":
+        world.webhook(key_of(request))
+    if first == "expired":
+        world.pass_seconds(EXPIRE_AFTER_SECONDS + 1)
+
+    placement = world.place(request | change, sent_at=NOW)
+
+    assert (placement.result, placement.detail) == (INVALID, "requestId: used for another request")
+    (kept,) = world.invalid_messages()
+    assert json.loads(kept["body"]) == request | change
+    assert (kept["field"], kept["rule"]) == ("requestId", "used for another request")
+    assert {post["phoneNumber"] for post in world.allomia.posts} <= {PHONE_NUMBER}
+
+
+@pytest.mark.parametrize("rotations", [0, 1, 2])
+def test_the_same_request_is_a_duplicate_whenever_it_may_be_dialled(world: CloudWorld, rotations: int) -> None:
+    request = world.request(notAfter="2026-04-02T09:00:00-04:00")
     world.place(request)
+    for number in range(rotations):
+        secret, text = world.resources.signing_arn, f"rotated-{number}-{SIGNING_KEY}"
+        world.resources.secrets.put_secret_value(SecretId=secret, SecretString=text)
+    world.pass_seconds(CACHE_SECONDS)
 
-    assert world.place(request | {"phoneNumber": "+14155550199"}).result is DUPLICATE
+    assert world.place(request | {"notAfter": None}).result is DUPLICATE
+    world.resources.secrets.put_secret_value(SecretId=world.resources.signing_arn, SecretString=SIGNING_KEY)
 
-    assert [post["phoneNumber"] for post in world.allomia.posts] == [PHONE_NUMBER]
+
+@pytest.mark.parametrize("kind", ["new", "parked"])
+def test_a_request_waits_until_its_not_before(world: CloudWorld, kind: str) -> None:
+    opens = NOW + 7200
+    request = world.request(notBefore="2026-04-01T12:30:00-04:00")
+    world.place(request)
+    if kind == "parked":
+        assert world.place(dispatch_message(key_of(request))).code == "not-before"
+
+    item = world.attempts.existing_item(key_of(request))
+    assert (item["status"], item["parkReason"], item["dueAt"]) == ("scheduled", "not-before", opens)
+    world.pass_seconds(opens - world.clock.now)
+    assert world.place(dispatch_message(key_of(request), int(item["timesParked"]))).result is CALLING
+    assert "failedTries" not in item
+
+
+def test_a_request_is_rejected_after_its_not_after(world: CloudWorld) -> None:
+    request = world.request(notAfter="2026-04-01T10:30:05-04:00")
+    world.place(request, seconds_left=5.0)
+
+    assert world.due_in(key_of(request)) == 6
+    world.pass_seconds(6)
+    placement = world.place(dispatch_message(key_of(request)))
+
+    assert (placement.result, placement.code) == (REJECTED, "expired")
+    assert placement.detail == "not dialled by its notAfter; it waited last because of short-of-time"
+    assert world.allomia.posts == []
+
+
+@pytest.mark.parametrize(
+    ("field", "times"),
+    [
+        ("notBefore", {"notBefore": "2026-05-01T14:30:01Z"}),
+        ("notAfter", {"notBefore": "2026-04-02T00:00:00Z", "notAfter": "2026-04-01T20:00:00-04:00"}),
+    ],
+)
+def test_times_that_leave_no_time_are_invalid(world: CloudWorld, field: str, times: dict[str, str]) -> None:
+    placement = world.place(world.request(**times), sent_at=NOW)
+
+    assert placement.result is INVALID
+    assert [message["field"] for message in world.invalid_messages()] == [field]
 
 
 @pytest.mark.parametrize("seconds_left", [60, 5], ids=["time to dial", "short of time"])
@@ -442,7 +515,8 @@ def test_a_request_that_was_not_dialled_within_a_day_is_rejected_without_a_claim
     assert placement.outcome
     item = world.attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"], item["reasonCode"]) == ("rejected", "policy", "expired")
-    assert item["reason"] == placement.detail == "not dialled within 24 hours"
+    waited = "; it waited last because of rate-limited" if kind == "parked" else ""
+    assert item["reason"] == placement.detail == f"not dialled within 24 hours{waited}"
     assert item.keys().isdisjoint({"dispatchedAt", "request", "dueAt", "parkReason"})
     assert world.allomia.posts == []
     # And a redelivery changes nothing

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.cloud.parts import SampleAttempts
     from tests.world import CloudResources
 
-type Client = Callable[[str, int], Any]
+type Client = Callable[..., Any]
 
 
 class CloudWorld:
@@ -43,7 +43,7 @@ class CloudWorld:
         self.monotonic = Clock()
         self._sent_messages = False
         self.assembly = Assembly(
-            client=client or (lambda service, _connections: resources.cloud.client(service)),
+            client=client or (lambda service, *_: resources.cloud.client(service)),
             transport=self.allomia,
             clock=self.clock,
             monotonic=self.monotonic,

@@ -38,7 +38,10 @@ def test_a_text_that_no_request_can_have_is_invalid(text: str) -> None:
         (Labels(), {"metadata"}),
         (CallDetails(), set()),
         (Outcome(Status.FAILED, OutcomeSource.POLL), {"status", "source"}),
-        (Attempt(AttemptKey(RequestKey("a"), 1), 1000), {"key", "created_at", "labels", "times_parked"}),
+        (
+            Attempt(AttemptKey(RequestKey("a"), 1), 1000),
+            {"key", "created_at", "labels", "terms", "times_parked", "failed_tries"},
+        ),
     ],
     ids=lambda each: type(each).__name__,
 )

@@ -18,7 +18,10 @@ from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, InvalidInput
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 
 CANARY = "Zqx-canary-7f3a"
-UNKNOWN_FIELD = "unknown field: no field but assistantId, batch, customerName, dynamicVariables, metadata, organization"
+UNKNOWN_FIELD = (
+    "unknown field: no field but assistantId, batch, customerName, dynamicVariables, metadata, notAfter, notBefore, "
+    "organization"
+)
 
 
 def message(**fields: Any) -> str:
@@ -52,6 +55,8 @@ def test_a_request_with_every_field_is_read() -> None:
         "dynamicVariables": {"time": "10:30"},
         "metadata": {"clinic": "7"},
         "batch": "monday",
+        "notBefore": "2026-12-01T09:00:00-05:00",
+        "notAfter": "2026-12-01T18:00:00-05:00",
     }
 
     request = read_request(json.dumps(body))
@@ -66,6 +71,8 @@ def test_a_request_with_every_field_is_read() -> None:
         dynamic_variables={"time": "10:30"},
         metadata={"clinic": "7"},
         batch="monday",
+        not_before="2026-12-01T09:00:00-05:00",
+        not_after="2026-12-01T18:00:00-05:00",
     )
     assert request.wire() == body
 
@@ -75,6 +82,14 @@ def test_only_the_phone_number_is_required() -> None:
     assert error_of("{}").field == "phoneNumber"
 
 
+TIMES: list[Any] = [
+    *("2026-12-01T09:00:00-05:00", "2026-12-01T14:00:00Z", "2026-12-01t14:00:00.123456789z"),
+    *("2028-02-29T23:59:59+14:00", None),
+]
+NOT_A_TIME: list[Any] = [
+    *("", "2026-12-01", "2026-12-01T09:00:00", "2026-12-01T09:00-05:00", "2026-12-01 09:00:00-05:00", "tomorrow"),
+    *("2026-02-29T09:00:00Z", "2026-12-01T24:00:01Z", "2026-12-01T09:00:00+25:00", "20261201T090000Z", 1_796_120_000),
+]
 VALID: dict[str, list[Any]] = {
     "requestId": ["a", "A-z.0_9" + "x" * 121, "...", ".a", None],
     "organization": ["default", "0", "n" * 32, "-", None],
@@ -85,6 +100,8 @@ VALID: dict[str, list[Any]] = {
     "dynamicVariables": [{}, strings(50, 2, 10), {"n" * 64: "v" * 2000}, {"empty": ""}, {"line": "one\ntwo"}],
     "metadata": [{}, strings(20, 2, 10), {"n" * 64: "v" * 256}],
     "batch": ["monday", "b" * 128, None],
+    "notBefore": TIMES,
+    "notAfter": TIMES,
 }
 NOT_AN_ID = ["", "x" * 129, ".", "..", "a/b", "a b", "a\n", "a~b", "é", 7, ["a"]]
 INVALID: dict[str, list[Any]] = {
@@ -106,6 +123,8 @@ INVALID: dict[str, list[Any]] = {
     ],
     "metadata": [strings(21, 2, 1), {"n" * 65: "v"}, {"": "v"}, {"a": "v" * 257}, {"a": 1}, []],
     "batch": NOT_AN_ID,
+    "notBefore": NOT_A_TIME,
+    "notAfter": NOT_A_TIME,
 }
 
 
@@ -141,9 +160,7 @@ def test_an_unknown_field_is_invalid(field: str) -> None:
     assert str(error).startswith(UNKNOWN_FIELD)
 
 
-@pytest.mark.parametrize(
-    "field", ["purpose", "notBefore", "notAfter", "timeZone", "callingWindows", "redial", "priority", "cancel"]
-)
+@pytest.mark.parametrize("field", ["purpose", "timeZone", "callingWindows", "redial", "priority", "cancel"])
 def test_a_policy_field_that_is_not_honoured_yet_is_invalid(field: str) -> None:
     assert error_of(message(**{field: "2026-12-01T09:00:00-05:00"})).field == field
 

@@ -250,7 +250,7 @@ def calls_table(client: object) -> CallsTable:
 def _perform(task: Task, replay: _Replay) -> Done:
     services = {"dynamodb": _DynamoDB(replay), "sqs": _Sqs(replay), "secretsmanager": _SecretsManager()}
     assembly = Assembly(
-        client=lambda service, _connections: services[service],
+        client=lambda service, *_: services[service],
         transport=_Transport(replay),
         clock=lambda: float(replay.ask("clock")),
         monotonic=_stopped_clock,

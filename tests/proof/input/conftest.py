@@ -124,7 +124,7 @@ def edges() -> Iterator[Edges]:
         for value in (RETIRED_KEY, PREVIOUS_KEY, KEY):
             resources.secrets.put_secret_value(SecretId=resources.signing_arn, SecretString=value)
         environment = resources.environment()
-        assembly = Assembly(client=lambda service, _connections: cloud.client(service), transport=dials)
+        assembly = Assembly(client=lambda service, *_: cloud.client(service), transport=dials)
         yield Edges(
             resources,
             environment,

@@ -16,10 +16,13 @@ ASSISTANT = "11111111-2222-4333-8444-555555555555"
 UUIDS = ("assistantId", "phoneNumberId")
 IDS = ("requestId", "batch")
 OBJECTS = ("dynamicVariables", "metadata")
+TIMES = ("notBefore", "notAfter")
+NOT_BEFORE, NOT_AFTER = "2020-01-01T09:00:00-05:00", "2099-12-31T23:59:59Z"
 MAX_BYTES = 32768
 
 _ID_RULE = "1 to 128 of the characters A-Z a-z 0-9 . _ - and not only one or two dots"
 _UUID_RULE = "a UUID; required where the stack has no default"
+_TIME_RULE = "a time with an offset (RFC 3339), such as 2026-04-01T09:00:00-04:00"
 RULES = {
     "requestId": _ID_RULE,
     "organization": "1 to 32 of the characters a-z 0-9 -, configured in this stack",
@@ -30,12 +33,14 @@ RULES = {
     "dynamicVariables": "an object of at most 50 strings: names of 1 to 64 characters, values of at most 2000",
     "metadata": "an object of at most 20 strings: names of 1 to 64 characters, values of at most 256",
     "batch": _ID_RULE,
+    "notBefore": f"{_TIME_RULE}; at most 30 days ahead",
+    "notAfter": f"{_TIME_RULE}; later than notBefore",
     "dispatch": "only the poller sends this: requestId and attempt of a parked attempt",
     "not JSON": "a JSON object in UTF-8, nested at most 3 deep",
     "too large": f"at most {MAX_BYTES} bytes",
     "unknown field": (
-        "no field but assistantId, batch, customerName, dynamicVariables, metadata, organization, phoneNumber, "
-        "phoneNumberId, requestId"
+        "no field but assistantId, batch, customerName, dynamicVariables, metadata, notAfter, notBefore, organization, "
+        "phoneNumber, phoneNumberId, requestId"
     ),
 }
 
@@ -79,6 +84,7 @@ def message_cases() -> list[MessageCase]:
         *_phone_numbers(),
         *_ids(),
         *_names_and_objects(),
+        *_times(),
         *_json(),
         *_other_formats(),
         *_unknown_fields(),
@@ -125,6 +131,8 @@ def _valid_requests() -> Iterator[MessageCase]:
         "dynamicVariables": {"time": "10:30"},
         "metadata": {"clinic": "7"},
         "batch": "monday",
+        "notBefore": NOT_BEFORE,
+        "notAfter": NOT_AFTER,
     }
     yield _valid("valid: every field", request(**everything), **everything)
     for name in everything:
@@ -133,7 +141,7 @@ def _valid_requests() -> Iterator[MessageCase]:
 
 def _types() -> Iterator[MessageCase]:
     wrong: list[Any] = [True, 0, 7.5, [], ["a"], {}, {"a": "b"}, ""]
-    for name in (*IDS, *UUIDS, "organization", "customerName"):
+    for name in (*IDS, *UUIDS, *TIMES, "organization", "customerName"):
         yield from _invalid(f"types of {name}", _values(name, wrong), name)
     phone_numbers = [*wrong, None, 14155550123, [PHONE], {"number": PHONE}]
     yield from _invalid("types of phoneNumber", ["{}", *_values("phoneNumber", phone_numbers)], "phoneNumber")
@@ -285,6 +293,22 @@ def _names_and_objects() -> Iterator[MessageCase]:
         yield _valid(f"objects: two forms of a name in {field}", request(**forms), **forms)
 
 
+def _times() -> Iterator[MessageCase]:
+    wrong = [
+        *("2026-12-01", "09:00:00Z", "2026-12-01T09:00:00", "2026-12-01T09:00Z", "2026-12-01 09:00:00Z", "now"),
+        *("2026-02-29T09:00:00Z", "2026-13-01T09:00:00Z", "2026-12-01T25:00:00Z", "2026-12-01T09:60:00Z"),
+        *("2026-12-01T09:00:61Z", "0000-01-01T00:00:00Z", "2026-12-01T09:00:00+24:00", "2026-12-01T09:00:00-0500"),
+        *("2026-12-01T09:00:00.Z", "2026-12-01T09:00:00 Z", "2026-12-01T09:00:00Z\n", "٢٠٢٦-12-01T09:00:00Z"),
+        *("+2026-12-01T09:00:00Z", "2026-W49-2T09:00:00Z", "2026-335T09:00:00Z", "20261201T090000Z", "1796120000"),
+    ]
+    for name in TIMES:
+        yield from _invalid(f"times for {name}", _values(name, wrong), name)
+    for text in ("2020-01-01t09:00:00z", "2020-01-01T09:00:00.123456789+14:00", "2020-02-29T23:59:59-12:00"):
+        yield _valid(f"times: {text}", request(notBefore=text), notBefore=text)
+    turned = request(notBefore="2020-01-01T09:00:01Z", notAfter="2020-01-01T10:00:01+01:00")
+    yield from _invalid("times: nothing between them", [turned], "notAfter")
+
+
 def _json() -> Iterator[MessageCase]:
     whole = request()
     broken = [
@@ -370,7 +394,7 @@ def _unknown_fields() -> Iterator[MessageCase]:
             "x" * 64,
         ),
         *("__class__", "constructor", "apiKey", "status", "attempt", "outboundCallId", "timesParked", "purpose"),
-        *("notBefore", "notAfter", "timeZone", "callingWindows", "redial", "priority", "cancel", "doNotCall"),
+        *("timeZone", "callingWindows", "redial", "priority", "cancel", "doNotCall"),
     ):
         yield from _invalid(f"unknown field {name}", [request(**{name: "a"})], name, "unknown field")
     others = ["", "a b", "$ref", "a.b", "é", "\u202e", "😀", "x" * 65, PHONE, "requestId\n", "a-b", "n" * 30_000]

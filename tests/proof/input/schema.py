@@ -5,6 +5,7 @@ It knows the keywords that the contracts use, and fails on others.
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -29,6 +30,10 @@ def valid(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
         case {"type": "integer" | "number" as kind}:
             least, most = schema.get("minimum", 0), schema.get("maximum", 10**9)
             return st.integers(least, most) if kind == "integer" else st.floats(least, most)
+        case {"type": "string", "format": "date-time"}:
+            # Before 1972 some offsets have seconds.
+            times = st.datetimes(datetime(1972, 1, 8), timezones=st.timezones())  # noqa: DTZ001
+            return times.map(lambda time: time.isoformat(timespec="seconds"))
         case {"type": "string", "pattern": pattern, "minLength": least, "maxLength": most}:
             rule = re.compile(pattern)
             return st.text(_TEXT, min_size=least, max_size=most).filter(lambda text: bool(rule.search(text)))

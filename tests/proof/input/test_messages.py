@@ -12,7 +12,7 @@ from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMess
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.use_cases.place import PlaceResult
 from tests.proof.input.conftest import Edges
-from tests.proof.input.messages import LIMITS, RULES, MessageCase, message_cases, request
+from tests.proof.input.messages import LIMITS, RULES, TIMES, UUIDS, MessageCase, message_cases, request
 from tests.tooling.template.rendering import read_template
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
 
@@ -82,7 +82,7 @@ def test_invalid_messages_place_no_call_and_are_kept_with_their_reason(edges: Ed
 
 
 def test_each_valid_request_is_dialled_once_with_its_own_content(edges: Edges) -> None:
-    not_for_allomia = {"requestId", "organization", "metadata", "batch"}
+    not_for_allomia = {"requestId", "organization", "metadata", "batch", *TIMES}
     for number, case in enumerate(case for case in VALID if case.from_a_queue):
         asked = read_message(case.body)
         if not isinstance(asked, CallRequestMessage):
@@ -127,7 +127,7 @@ def test_both_sides_of_every_limit_are_in_the_corpus() -> None:
         assert {fields[f"limits: {limit.name.format(size)}"] for size in (limit.least, limit.most)} == {None}
         assert {fields[f"limits: {limit.name.format(size)}"] for size in beyond} == {limit.field}
     bounded = {str(field.alias) for field in CallRequestMessage.model_fields.values()}
-    assert {limit.field for limit in LIMITS} == bounded - {"organization", "assistantId", "phoneNumberId"} | {"body"}
+    assert {limit.field for limit in LIMITS} == bounded - {"organization", *UUIDS, *TIMES} | {"body"}
     assert MAX_MESSAGE_BYTES in {limit.most for limit in LIMITS if limit.field == "body"}
 
 

@@ -26,6 +26,7 @@ from tests.proof.input.test_fuzz import (
     corpus_messages,
     corpus_webhooks,
     hostile,
+    leaves_time,
 )
 from tests.proof.input.webhooks import webhook_cases
 from tests.tooling.contracts.documents import validator
@@ -67,7 +68,7 @@ def schema_accepts(is_valid: Callable[[Any], bool], body: str, max_bytes: int) -
 
 
 def schema_accepts_request(body: str) -> bool:
-    return schema_accepts(REQUEST.is_valid, body, MAX_MESSAGE_BYTES)
+    return schema_accepts(lambda value: REQUEST.is_valid(value) and leaves_time(value), body, MAX_MESSAGE_BYTES)
 
 
 def schema_accepts_webhook(body: str) -> bool:

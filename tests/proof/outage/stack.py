@@ -196,7 +196,7 @@ class StackOnVirtualTime:
             "secretsmanager": SecretsInMemory({"AWSCURRENT": API_KEY}),
         }
         self._assembly = Assembly(
-            client=lambda service, _connections: services[service],
+            client=lambda service, *_: services[service],
             transport=self.allomia,
             clock=time.clock,
             monotonic=time.clock,

@@ -67,7 +67,7 @@ def test_a_release_is_compared_file_by_file(tmp_path: Path) -> None:
 COMPATIBLE: dict[str, tuple[str, Change]] = {
     "a new optional field of a request": (
         "call-request",
-        lambda each: each["properties"].update(notBefore={"type": "string"}),
+        lambda each: each["properties"].update(callAfter={"type": "string"}),
     ),
     "a longer text": ("call-request", lambda each: each["properties"]["customerName"].update(maxLength=300)),
     "a new field of an outcome": (

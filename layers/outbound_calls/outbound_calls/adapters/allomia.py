@@ -162,6 +162,14 @@ class AllomiaClient:
     key: Secret
     clock: Callable[[], float] = time.monotonic
 
+    def check_key(self) -> KeyUnusable | None:
+        """Read the key that the next request needs; None when there is one to send."""
+        try:
+            self._authorization()
+        except SecretUnusable as error:
+            return KeyUnusable(ParkReason.KEY_UNREADABLE, str(error))
+        return None
+
     def place_call(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
         """POST /api/outbound, once."""
         try:

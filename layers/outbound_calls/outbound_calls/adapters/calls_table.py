@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, cast
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import (
@@ -27,12 +28,12 @@ from outbound_calls.domain.attempts import (
     Labels,
     Outcome,
     RequestKey,
+    Terms,
 )
-from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS
+from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES
 from outbound_calls.domain.transitions import predecessors
 
 if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
     from mypy_boto3_dynamodb import DynamoDBClient
 
 type Item = dict[str, Any]
@@ -46,6 +47,8 @@ REPORTED_FIELDS = (
     "createdAt",
     "metadata",
     "batch",
+    "notBefore",
+    "notAfter",
     "timesParked",
     "parkReason",
     "dueAt",
@@ -65,10 +68,17 @@ _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
 
+class WriteUnanswered(Exception):
+    """DynamoDB didn't say whether it made a write: it may have been made, or may still be made. Repeating it tells."""
+
+
 class RecordResult(Enum):
     """What happened to an outcome that was to be recorded."""
 
     STORED = auto()
+    REPLACED = auto()
+    """Stored in place of a `rejected` or `cancelled` that it proves wrong: the person was called."""
+
     ALREADY_RECORDED = auto()
     CONTRADICTS = auto()
     OTHER_CALL = auto()
@@ -85,7 +95,7 @@ class Recording:
     @property
     def stored(self) -> bool:
         """Whether this write recorded the outcome."""
-        return self.result is RecordResult.STORED
+        return self.result in {RecordResult.STORED, RecordResult.REPLACED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,7 @@ class DueEntry:
 class _Where:
     """What a transition demands of the item, beside a status from which the target may follow."""
 
-    status: Status | None = None
+    statuses: Collection[Status] = tuple(Status)
     claim_id: str | None = None
     outbound_call_id: str | None = None
     due_at: int | None = None
@@ -116,6 +126,10 @@ class _Where:
 @dataclass(frozen=True, slots=True)
 class CallsTable:
     """The calls table.
+
+    A write that DynamoDB doesn't answer raises WriteUnanswered. The SDK has then sent it several times. When it gets an
+    answer in the end, that may be "condition failed" because an earlier one was made: a write that finds all that it
+    would have written counts as its own.
 
     `due_shards` spreads the entries of the index `due` (the poller sweeps that many). `retention_days` is how long a
     finished attempt is kept.
@@ -167,8 +181,8 @@ class CallsTable:
     def park(self, attempt: Attempt, due_at: float, reason: ParkReason) -> bool:
         """Park an attempt until `due_at` (epoch seconds): a new one, a parked one again, or a claimed one.
 
-        Parking a claimed attempt releases its claim: only for one that AlloMia is known not to have accepted. False
-        when the attempt is no longer as it was read.
+        Parking a claimed attempt releases its claim: only for one that was not posted, or that AlloMia is known not to
+        have accepted. False when the attempt is no longer as it was read.
         """
         sets = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
         if attempt.status is None:
@@ -179,10 +193,10 @@ class CallsTable:
             Status.SCHEDULED,
             sets,
             removes=("claimId", "dispatchedAt"),
-            where=_Where(attempt.status, attempt.claim_id)
+            where=_Where({attempt.status}, attempt.claim_id)
             if claimed
-            else _Where(attempt.status, times_parked=attempt.times_parked),
-            increments="timesParked",
+            else _Where({attempt.status}, times_parked=attempt.times_parked),
+            increments=("timesParked", "failedTries") if reason in FAILED_TRIES else ("timesParked",),
         )
         return written
 
@@ -205,10 +219,17 @@ class CallsTable:
     def record(self, key: AttemptKey, outcome: Outcome, now: float) -> Recording:
         """Record how an attempt ended.
 
-        The first outcome stays, but `unknown` gives way to a real one. An outcome of another call than the attempt's
-        changes nothing.
+        The first outcome stays, but `unknown` gives way to a real one, and `rejected` and `cancelled` to one that a
+        webhook brings. An outcome of another call than the attempt's changes nothing.
         """
-        return self._end(key, outcome, now, _Where(outbound_call_id=outcome.outbound_call_id))
+        disproved = {Status.REJECTED, Status.CANCELLED}
+        where = _Where(set(Status) - disproved, outbound_call_id=outcome.outbound_call_id)
+        recording = self._end(key, outcome, now, where)
+        found = recording.attempt and recording.attempt.status
+        if outcome.source is not OutcomeSource.WEBHOOK or found not in disproved:
+            return recording
+        replacing = self._end(key, outcome, now, replace(where, statuses=disproved))
+        return replace(replacing, result=RecordResult.REPLACED) if replacing.stored else replacing
 
     def reject(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
         """Record that an attempt, new or parked, will never be dialled; nothing changes if it was claimed meanwhile."""
@@ -218,18 +239,18 @@ class CallsTable:
                 item.pop(name, None)
             stored = self._put(item)
             return Recording(RecordResult.STORED if stored else RecordResult.CONTRADICTS, attempt_from_item(item))
-        return self._end(attempt.key, outcome, now, _Where(attempt.status, times_parked=attempt.times_parked))
+        return self._end(attempt.key, outcome, now, _Where({attempt.status}, times_parked=attempt.times_parked))
 
     def give_up(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
         """Record an outcome that was concluded from a leased attempt; nothing changes if it moved meanwhile."""
         # The due time alone doesn't tell: an attempt that was claimed again may be due at the same second.
-        where = _Where(None, attempt.claim_id, outcome.outbound_call_id, attempt.due_at)
+        where = _Where(tuple(Status), attempt.claim_id, outcome.outbound_call_id, attempt.due_at)
         return self._end(attempt.key, outcome, now, where)
 
     def resolve(self, key: AttemptKey, status: Status, now: float) -> Recording:
         """Record what a person found out about an `unknown` attempt; any other one stays as it is."""
         outcome = Outcome(status, OutcomeSource.OPERATOR)
-        return self._end(key, outcome, now, _Where(Status.UNKNOWN))
+        return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
 
     # The poller's timer.
 
@@ -293,14 +314,14 @@ class CallsTable:
             "request": _request_item(attempt.request),
             "metadata": dict(attempt.labels.metadata) or None,
             "batch": attempt.labels.batch,
+            "notBefore": attempt.terms.not_before,
+            "notAfter": attempt.terms.not_after,
+            "fingerprint": attempt.fingerprint,
         }
         return _without_none(item)
 
     def _put(self, item: Item, claim_id: str | None = None) -> bool:
-        """Create an item; False when there is one already, unless it is this worker's own claim.
-
-        The SDK sends a write again when its answer is lost, and then finds the worker's own claim.
-        """
+        """Create an item; False when there is one already that isn't this worker's own."""
         try:
             self.client.put_item(
                 TableName=self.name,
@@ -309,7 +330,12 @@ class CallsTable:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
-            return claim_id is not None and _is_claim(_item_found(error), claim_id)
+            found = _item_found(error)
+            if claim_id is not None:
+                return _is_claim(found, claim_id)
+            return _was_sent_again(error) and found == from_dynamodb(to_dynamodb(item))
+        except (BotoCoreError, ClientError) as error:
+            raise _unanswered(error) from error
         return True
 
     def _move(
@@ -320,13 +346,15 @@ class CallsTable:
         *,
         removes: Iterable[str] = (),
         where: _Where,
-        increments: str | None = None,
+        increments: Iterable[str] = (),
     ) -> tuple[bool, Item | None]:
         """Move an attempt to `target` if `TRANSITIONS` and `where` allow it.
 
         Returns whether it was written, and the item: as it is now if written, else as it was found (None: no item).
         """
-        before = sorted(predecessors(target) & {where.status} if where.status else predecessors(target))
+        before = sorted(predecessors(target) & set(where.statuses))
+        if not before:
+            raise ValueError(f"no such transition to {target}")
         expected: Item = {f"before{i}": status.value for i, status in enumerate(before)}
         condition = [f"#status IN ({', '.join(f':{name}' for name in expected)})"]
         if where.claim_id:
@@ -341,18 +369,27 @@ class CallsTable:
         if where.outbound_call_id:
             condition.append("(attribute_not_exists(#outboundCallId) OR #outboundCallId = :expectedCallId)")
             expected["expectedCallId"] = where.outbound_call_id
+        removes, increments = tuple(removes), tuple(increments)
         values = {"status": target.value} | _without_none(sets)
         change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
         change += " REMOVE " + ", ".join(f"#{name}" for name in removes) if removes else ""
-        change += f" ADD #{increments} :one" if increments else ""
-        return self._update(
-            key, change, " AND ".join(condition), values | expected | ({"one": 1} if increments else {})
-        )
+        change += " ADD " + ", ".join(f"#{name} :one" for name in increments) if increments else ""
+        one = {"one": 1} if increments else {}
+        own = values | dict.fromkeys(removes)
+        return self._update(key, change, " AND ".join(condition), values | expected | one, own)
 
     def _update(
-        self, key: AttemptKey, change: str, condition: str, values: Mapping[str, Any]
+        self,
+        key: AttemptKey,
+        change: str,
+        condition: str,
+        values: Mapping[str, Any],
+        own: Mapping[str, Any] | None = None,
     ) -> tuple[bool, Item | None]:
-        """Update one item. Every attribute has a placeholder, since many of the names are reserved words."""
+        """Update one item. Every attribute has a placeholder, since many of the names are reserved words.
+
+        An item that has all of `own` when the condition fails was written by an earlier sending of this update.
+        """
         try:
             answer = self.client.update_item(
                 TableName=self.name,
@@ -365,7 +402,11 @@ class CallsTable:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
-            return False, _item_found(error) or None
+            found = _item_found(error) or None
+            written = bool(found and own and _was_sent_again(error))
+            return written and all((found or {}).get(name) == value for name, value in (own or {}).items()), found
+        except (BotoCoreError, ClientError) as error:
+            raise _unanswered(error) from error
         return True, from_dynamodb(answer["Attributes"])
 
 
@@ -393,7 +434,10 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         status=Status(item["status"]),
         request=_request(item["request"]) if "request" in item else None,
         labels=Labels(item.get("metadata", {}), item.get("batch")),
+        terms=Terms(_int(item, "notBefore"), _int(item, "notAfter")),
+        fingerprint=item.get("fingerprint"),
         times_parked=int(item["timesParked"]),
+        failed_tries=_int(item, "failedTries") or 0,
         park_reason=ParkReason(item["parkReason"]) if "parkReason" in item else None,
         due_at=_int(item, "dueAt"),
         claim_id=item.get("claimId"),
@@ -470,6 +514,22 @@ def _without_none(item: Mapping[str, Any]) -> Item:
 
 def _is_claim(item: Mapping[str, Any], claim_id: str) -> bool:
     return item.get("claimId") == claim_id and item.get("status") == Status.DISPATCHING.value
+
+
+_THROTTLED = {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
+
+
+def _was_sent_again(error: ClientError) -> bool:
+    return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts"))
+
+
+def _unanswered(error: BotoCoreError | ClientError) -> Exception:
+    """The exception for a failed write: DynamoDB's own word that it won't make it, or WriteUnanswered."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status < 500 and error.response["Error"].get("Code") not in _THROTTLED:
+            return error
+    return WriteUnanswered(type(error).__name__)
 
 
 def _item_found(error: ClientError) -> Item:

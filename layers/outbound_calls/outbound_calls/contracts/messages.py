@@ -1,10 +1,20 @@
 """The call queue's messages: a request for a call, or a dispatch (`contracts.dispatch`)."""
 
 import re
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError, from_json
 
 from outbound_calls.contracts.dispatch import DispatchMessage
 from outbound_calls.contracts.wire import (
@@ -19,6 +29,36 @@ from outbound_calls.contracts.wire import (
 )
 
 MAX_MESSAGE_BYTES = 32 * 1024
+MAX_DAYS_AHEAD = 30
+"""How far ahead `notBefore` may be."""
+
+_TIME = (
+    r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+_TIME_RULE = "a time with an offset (RFC 3339), such as 2026-04-01T09:00:00-04:00"
+
+
+def epoch_seconds(text: str) -> float:
+    """The time in an RFC 3339 text, in epoch seconds.
+
+    Raises:
+        ValueError: When there is no such date, time or offset.
+    """
+    return datetime.fromisoformat(text.upper()).timestamp()
+
+
+def _a_time(text: str) -> str:
+    try:
+        epoch_seconds(text)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("no_such_time", "no such time") from None
+    return text
+
+
+type Time = Annotated[
+    str, StringConstraints(pattern=_TIME), AfterValidator(_a_time), Field(json_schema_extra={"format": "date-time"})
+]
 
 
 class CallRequestMessage(WireModel):
@@ -63,6 +103,21 @@ class CallRequestMessage(WireModel):
         description="an object of at most 20 strings: names of 1 to 64 characters, values of at most 256",
     )
     batch: RequestId | None = Field(None, description=REQUEST_ID_RULE)
+    not_before: Time | None = Field(None, description=f"{_TIME_RULE}; at most {MAX_DAYS_AHEAD} days ahead")
+    not_after: Time | None = Field(None, description=f"{_TIME_RULE}; later than notBefore")
+
+    @property
+    def leaves_time(self) -> bool:
+        """Whether it is later at `notAfter` than at `notBefore`."""
+        if not (self.not_before and self.not_after):
+            return True
+        return epoch_seconds(self.not_before) < epoch_seconds(self.not_after)
+
+    def content(self) -> dict[str, Any]:
+        """What tells this request from another one: the number, the words, the labels. Not its id, nor its times."""
+        return self.model_dump(
+            mode="json", exclude_none=True, exclude={"request_id", "organization", "not_before", "not_after"}
+        )
 
 
 def _kind(message: object) -> str:
@@ -92,11 +147,14 @@ def read_message(body: str) -> CallRequestMessage | DispatchMessage:
         if len(content) > MAX_MESSAGE_BYTES:
             raise InvalidInput("body", f"at most {MAX_MESSAGE_BYTES} bytes")
         # On the wire there is one spelling, so `phone_number` is an unknown field; `validate_json` would skip it.
-        return _MESSAGE.validate_python(from_json(content), by_alias=True, by_name=False)
+        message = _MESSAGE.validate_python(from_json(content), by_alias=True, by_name=False)
     except ValidationError as error:
         raise _invalid_input(error) from None
     except ValueError:
         raise InvalidInput("body", _NOT_JSON) from None
+    if isinstance(message, CallRequestMessage) and not message.leaves_time:
+        raise invalid_field("notAfter")
+    return message
 
 
 def invalid_field(name: str) -> InvalidInput:

@@ -64,6 +64,14 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """When a request may be dialled, as far as it says so itself. Epoch seconds; None: it doesn't say."""
+
+    not_before: int | None = None
+    not_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallDetails:
     """How a call went, as AlloMia reports it. Times are ISO 8601; `duration` is in seconds."""
 
@@ -100,7 +108,14 @@ class Attempt:
     """Present only while there is something left to do with it, and where it was asked for."""
 
     labels: Labels = field(default_factory=Labels)
+    terms: Terms = field(default_factory=Terms)
+    fingerprint: str | None = None
+    """Tells the same request from another one under the same id. Keyed: it tells nothing of its content."""
+
     times_parked: int = 0
+    failed_tries: int = 0
+    """How often it was parked because AlloMia didn't accept it: the backoff counts these alone."""
+
     park_reason: ParkReason | None = None
     due_at: int | None = None
     claim_id: str | None = None

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from outbound_calls.contracts.vocabulary import ParkReason
+
 EXPIRE_AFTER_SECONDS = 24 * 3600
 """A request that wasn't dialled within this time is rejected: a call that late helps no one."""
 
@@ -13,6 +15,9 @@ KEY_DECLINED_BACKOFF_SECONDS = 300.0
 DISPATCH_LEASE_SECONDS = 60
 """How long a dispatch message may wait on the queue before the poller sends another one."""
 
+FAILED_TRIES = frozenset({ParkReason.ALLOMIA_UNREACHABLE, ParkReason.RATE_LIMITED, ParkReason.KEY_DECLINED})
+"""Why AlloMia didn't accept an attempt that it was asked for. Each of these lengthens the next backoff."""
+
 _FIRST_BACKOFF_SECONDS = 30.0
 _MAX_BACKOFF_SECONDS = 300.0
 
@@ -20,13 +25,13 @@ type Jitter = Callable[[float, float], float]
 """Draws a number between its arguments, as `random.uniform` does."""
 
 
-def backoff_seconds(times_parked: int, at_least: float, jitter: Jitter) -> float:
+def backoff_seconds(failed_tries: int, at_least: float, jitter: Jitter) -> float:
     """How long an attempt that couldn't be dialled waits: never less than `at_least`.
 
-    Exponential from 30 s to 5 min by the number of times it was parked before. Jitter adds up to a half, so that the
+    Exponential from 30 s to 5 min by the number of tries that failed before. Jitter adds up to a half, so that the
     attempts parked in one outage don't come back in one second.
     """
-    backoff = min(_FIRST_BACKOFF_SECONDS * 2.0 ** min(times_parked, 16), _MAX_BACKOFF_SECONDS)
+    backoff = min(_FIRST_BACKOFF_SECONDS * 2.0 ** min(failed_tries, 16), _MAX_BACKOFF_SECONDS)
     return max(backoff, at_least) + jitter(0.0, backoff / 2)
 
 

@@ -7,9 +7,9 @@ ALLOMIA_OUTCOMES = frozenset({Status.COMPLETED, Status.FAILED, Status.BUSY, Stat
 
 TERMINAL = ALLOMIA_OUTCOMES | {Status.REJECTED, Status.CANCELLED, Status.UNKNOWN}
 
-# `None` stands for "no record yet". A `scheduled` attempt may receive AlloMia's outcome although AlloMia answered that
-# it accepted nothing: only AlloMia knows an attempt's signed callback URL, so a webhook proves that the person was
-# called. Recording it prevents a second call.
+# `None` stands for "no record yet". A `scheduled`, `rejected` or `cancelled` attempt may receive AlloMia's outcome
+# although AlloMia answered that it accepted nothing: only AlloMia knows an attempt's signed callback URL, so a webhook
+# proves that the person was called. Recording it prevents a second call.
 TRANSITIONS: dict[Status | None, frozenset[Status]] = {
     None: frozenset({Status.SCHEDULED, Status.DISPATCHING, Status.REJECTED, Status.CANCELLED}),
     Status.SCHEDULED: frozenset({Status.SCHEDULED, Status.DISPATCHING, Status.REJECTED, Status.CANCELLED})
@@ -17,8 +17,8 @@ TRANSITIONS: dict[Status | None, frozenset[Status]] = {
     Status.DISPATCHING: frozenset({Status.SCHEDULED, Status.CALLING, Status.REJECTED, Status.UNKNOWN})
     | ALLOMIA_OUTCOMES,
     Status.CALLING: ALLOMIA_OUTCOMES | {Status.UNKNOWN},
-    Status.UNKNOWN: ALLOMIA_OUTCOMES,
-    **dict.fromkeys(ALLOMIA_OUTCOMES | {Status.REJECTED, Status.CANCELLED}, frozenset[Status]()),
+    **dict.fromkeys({Status.UNKNOWN, Status.REJECTED, Status.CANCELLED}, ALLOMIA_OUTCOMES),
+    **dict.fromkeys(ALLOMIA_OUTCOMES, frozenset[Status]()),
 }
 
 

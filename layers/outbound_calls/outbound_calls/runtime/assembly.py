@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from outbound_calls.runtime.clients import Clients
 from outbound_calls.runtime.workers import WORKERS
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import httpx
 
     from outbound_calls.adapters.allomia import AllomiaClient
-    from outbound_calls.adapters.callback_urls import CallbackUrls
     from outbound_calls.adapters.secrets import Secret
     from outbound_calls.domain.timing import Jitter
     from outbound_calls.runtime.settings import (
@@ -35,15 +34,23 @@ if TYPE_CHECKING:
     from outbound_calls.use_cases.sweep import PollCalls
 
 
+class MakesClients(Protocol):
+    """Makes an AWS client. Where no number of tries is given, it tries as often as `Clients` does."""
+
+    def __call__(self, service: Any, connections: int = ..., tries: int = ..., /) -> Any:
+        """The client for a service."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Assembly:
     """Builds use cases from settings.
 
-    `client` makes an AWS client for a service and a number of connections. `clock` is epoch seconds, `monotonic` counts
-    seconds and never goes back. `transport`, `jitter` and `new_claim_id` replace those that the functions use.
+    `client` makes AWS clients. `clock` is epoch seconds, `monotonic` counts seconds and never goes back. `transport`,
+    `jitter` and `new_claim_id` replace those that the functions use.
     """
 
-    client: Callable[[Any, int], Any] = field(default_factory=Clients)
+    client: MakesClients = field(default_factory=Clients)
     transport: httpx.BaseTransport | None = None
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -52,22 +59,26 @@ class Assembly:
 
     def place_calls(self, settings: PlaceCallSettings) -> PlaceCalls:
         """What place_call does."""
+        from outbound_calls.adapters.callback_urls import CallbackUrls
         from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.adapters.circuit_breaker import CircuitBreaker
+        from outbound_calls.adapters.fingerprints import Fingerprints
         from outbound_calls.adapters.queues import InvalidMessagesQueue
         from outbound_calls.use_cases.place import Defaults, PlaceCalls
 
         replaced: dict[str, Any] = {"jitter": self.jitter, "new_claim_id": self.new_claim_id}
-        secrets = self.client("secretsmanager", 1)
+        signing = self._secret(self.client("secretsmanager"), settings.signing_secret_arn)
         return PlaceCalls(
             table=CallsTable(
-                self.client("dynamodb", WORKERS),
+                # Few tries at a time, because writes that matter are repeated: each must end before the invocation.
+                self.client("dynamodb", WORKERS, 2),
                 settings.calls_table_name,
                 settings.retention_days,
                 settings.due_shards,
             ),
-            allomia=self._allomia(settings, secrets),
-            callbacks=self._callbacks(settings.signing_secret_arn, secrets, settings.webhook_url),
+            allomia=self._allomia(settings),
+            callbacks=CallbackUrls(signing, settings.webhook_url),
+            fingerprints=Fingerprints(signing),
             invalid_messages=InvalidMessagesQueue(self.client("sqs", WORKERS), settings.invalid_messages_queue_url),
             circuit_breaker=CircuitBreaker(self.monotonic),
             grace_seconds=settings.webhook_grace_seconds,
@@ -78,12 +89,14 @@ class Assembly:
 
     def receive_webhooks(self, settings: ReceiveWebhookSettings) -> ReceiveWebhooks:
         """What receive_webhook does."""
+        from outbound_calls.adapters.callback_urls import CallbackUrls
         from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.use_cases.receive import ReceiveWebhooks
 
+        secrets = self.client("secretsmanager")
         return ReceiveWebhooks(
-            table=CallsTable(self.client("dynamodb", 1), settings.calls_table_name, settings.retention_days),
-            callbacks=self._callbacks(settings.signing_secret_arn, self.client("secretsmanager", 1)),
+            table=CallsTable(self.client("dynamodb"), settings.calls_table_name, settings.retention_days),
+            callbacks=CallbackUrls(self._secret(secrets, settings.signing_secret_arn)),
             clock=self.clock,
         )
 
@@ -95,7 +108,7 @@ class Assembly:
 
         return PollCalls(
             table=CallsTable(self.client("dynamodb", WORKERS), settings.calls_table_name, settings.retention_days),
-            allomia=self._allomia(settings, self.client("secretsmanager", 1)),
+            allomia=self._allomia(settings),
             queue=CallQueue(self.client("sqs", WORKERS), settings.call_queue_url),
             schedule=settings.schedule,
             clock=self.clock,
@@ -106,26 +119,21 @@ class Assembly:
         from outbound_calls.adapters.outcome_bus import OutcomeBus
         from outbound_calls.use_cases.publish import PublishOutcomes
 
-        return PublishOutcomes(OutcomeBus(self.client("events", 1), settings.outcome_bus_name))
+        return PublishOutcomes(OutcomeBus(self.client("events"), settings.outcome_bus_name))
 
     def look_up_requests(self, settings: GetCallSettings) -> LookUpRequests:
         """What get_call does."""
         from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.use_cases.look_up import LookUpRequests
 
-        return LookUpRequests(CallsTable(self.client("dynamodb", 1), settings.calls_table_name, retention_days=0))
+        return LookUpRequests(CallsTable(self.client("dynamodb"), settings.calls_table_name, retention_days=0))
 
-    def _allomia(self, settings: PlaceCallSettings | PollCallsSettings, secrets: Any) -> AllomiaClient:
+    def _allomia(self, settings: PlaceCallSettings | PollCallsSettings) -> AllomiaClient:
         from outbound_calls.adapters.allomia import AllomiaClient, http_client
 
         http = http_client(settings.allomia_base_url, self.transport, connections=WORKERS)
-        key = self._secret(secrets, settings.allomia_api_key_secret_arn)
-        return AllomiaClient(http, key, self.monotonic)
-
-    def _callbacks(self, arn: str, secrets: Any, base_url: str = "") -> CallbackUrls:
-        from outbound_calls.adapters.callback_urls import CallbackUrls
-
-        return CallbackUrls(self._secret(secrets, arn), base_url)
+        secrets = self.client("secretsmanager")
+        return AllomiaClient(http, self._secret(secrets, settings.allomia_api_key_secret_arn), self.monotonic)
 
     def _secret(self, secrets: Any, arn: str) -> Secret:
         from outbound_calls.adapters.secrets import Secret

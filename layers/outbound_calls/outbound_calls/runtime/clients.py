@@ -6,6 +6,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+TRIES = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Clients:
@@ -17,18 +19,18 @@ class Clients:
 
     session: boto3.Session = field(default_factory=boto3.Session)
 
-    def __call__(self, service: Any, connections: int = 1, read_timeout_seconds: float = 2) -> Any:
+    def __call__(self, service: Any, connections: int = 1, tries: int = TRIES, read_timeout_seconds: float = 2) -> Any:
         """A client. Region, credentials and endpoint are found as boto3 finds them.
 
-        It gives up after four tries, which is within about 10 seconds unless the service may take longer than 2 seconds
-        to answer (`read_timeout_seconds`).
+        It gives up after that many tries of at most 3 seconds each, with 1 second between the first two, then 2, then
+        4. A service may be given longer to answer (`read_timeout_seconds`).
         """
         return self.session.client(
             service,
             config=Config(
                 connect_timeout=1,
                 read_timeout=read_timeout_seconds,
-                retries={"mode": "standard", "total_max_attempts": 4},
+                retries={"mode": "standard", "total_max_attempts": tries},
                 max_pool_connections=connections,
                 tcp_keepalive=True,
                 # Validating requests that this code alone makes is a tenth of a write's CPU. The tests pass in clients

@@ -1,15 +1,18 @@
 """Place calls: decide, claim, post, settle. The same path for new and for parked attempts.
 
 The order is the guarantee. The claim is written before the POST. A duplicate, redelivery or redrive finds the claim and
-exits without dialing. If a worker dies, the poller picks up its claim.
+exits without dialing. If a worker dies, the poller picks up its claim. A worker that knows that it did not post gives
+its claim back; one that doesn't know never posts again.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -24,25 +27,33 @@ from outbound_calls.adapters.allomia import (
     NotAccepted,
     Throttled,
 )
-from outbound_calls.adapters.calls_table import RecordResult
+from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
 from outbound_calls.contracts.dispatch import DispatchMessage
-from outbound_calls.contracts.messages import invalid_field, read_message
+from outbound_calls.contracts.messages import MAX_DAYS_AHEAD, epoch_seconds, invalid_field, read_message
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import InvalidInput
-from outbound_calls.domain.attempts import Attempt, AttemptKey, CallRequest, Labels, Outcome, RequestKey
+from outbound_calls.domain.attempts import Attempt, AttemptKey, CallRequest, Labels, Outcome, RequestKey, Terms
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
-from outbound_calls.policy.decision import Reject, decide
+from outbound_calls.policy.decision import Dial, Reject, Wait, decide, expires_at
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, PlaceAnswer
     from outbound_calls.adapters.callback_urls import CallbackUrls
     from outbound_calls.adapters.calls_table import CallsTable, Recording
     from outbound_calls.adapters.circuit_breaker import CircuitBreaker
+    from outbound_calls.adapters.fingerprints import Fingerprints
     from outbound_calls.adapters.queues import InvalidMessagesQueue
     from outbound_calls.contracts.messages import CallRequestMessage
 
 SECONDS_TO_PLACE = MAX_EXCHANGE_SECONDS + 8.0
-"""What must be left of an invocation before a POST: its longest exchange, and time to claim and settle."""
+"""What must be left of an invocation before a claim: AlloMia's longest exchange, and time to claim and settle."""
+
+_SECONDS_TO_POST = MAX_EXCHANGE_SECONDS + 4.0
+_SECONDS_TO_GIVE_BACK = 8.0
+MAX_DECISION_AGE_SECONDS = 5.0
+"""A POST follows its decision within this time, or not at all: a frozen environment must not ring hours later."""
+
+_MAX_REPEATS = 5
 
 DEFAULT_ORGANIZATION = "default"
 OTHER_CALL = "other-call-recorded"
@@ -108,6 +119,7 @@ class PlaceCalls:
     table: CallsTable
     allomia: AllomiaClient
     callbacks: CallbackUrls
+    fingerprints: Fingerprints
     invalid_messages: InvalidMessagesQueue
     circuit_breaker: CircuitBreaker
     grace_seconds: int
@@ -125,17 +137,31 @@ class PlaceCalls:
             asked = read_message(message.body)
             if isinstance(asked, DispatchMessage):
                 return self._dispatch(asked, message.seconds_left)
-            return self._dial(self._new_attempt(asked, message), message.seconds_left)
+            placement = self._dial(self._new_attempt(asked, message), message.seconds_left)
+            if placement.result is PlaceResult.DUPLICATE and placement.key and self._is_another(asked, placement.key):
+                raise InvalidInput("requestId", "used for another request")
+            return placement
         except InvalidInput as error:
             self.invalid_messages.keep(message.message_id, message.body, error)
             return Placement(PlaceResult.INVALID, None, detail=str(error))
 
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
         """The first attempt for a request. Defaults are filled in now, since a later deployment may change them."""
-        key = AttemptKey(RequestKey(asked.request_id or message.message_id), 1)
         created_at = int(self.clock() if message.sent_at is None else message.sent_at)
-        labels = Labels(asked.metadata or {}, asked.batch)
-        return Attempt(key, created_at, request=with_defaults(asked, self.defaults), labels=labels)
+        return Attempt(
+            AttemptKey(RequestKey(asked.request_id or message.message_id), 1),
+            created_at,
+            request=with_defaults(asked, self.defaults),
+            labels=Labels(asked.metadata or {}, asked.batch),
+            terms=terms_of(asked, created_at),
+            fingerprint=self.fingerprints.of(asked.content()),
+        )
+
+    def _is_another(self, asked: CallRequestMessage, key: AttemptKey) -> bool:
+        """Whether another request was made under this one's id."""
+        attempt = self.table.read(key)
+        fingerprint = attempt and attempt.fingerprint
+        return bool(fingerprint) and self.fingerprints.differs(str(fingerprint), asked.content())
 
     def _dispatch(self, asked: DispatchMessage, seconds_left: Callable[[], float]) -> Placement:
         """Try a parked attempt, unless it was tried or parked again since the message was sent."""
@@ -146,22 +172,52 @@ class PlaceCalls:
         return self._dial(attempt, seconds_left)
 
     def _dial(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Placement:
-        decision = decide(attempt, self.clock())
-        if isinstance(decision, Reject):
-            return self._reject(attempt, decision)
+        decided_at = self.clock()
+        match decide(attempt, decided_at):
+            case Reject() as rejected:
+                return self._reject(attempt, rejected)
+            case Wait(until, reason):
+                return self._park(attempt, until, reason)
+            case Dial():
+                pass
+        # What may fail is read before the claim.
         callback_url = self.callbacks.url(attempt.key)
+        if (unusable := self.allomia.check_key()) is not None:
+            return self._park_for(attempt, unusable.reason, unusable.detail, _min_wait_seconds(unusable))
         permit = self.circuit_breaker.acquire()
         if permit is None:
-            return self._park(attempt, ParkReason.CIRCUIT_OPEN, at_least=self.circuit_breaker.seconds_left())
+            return self._park_for(attempt, ParkReason.CIRCUIT_OPEN, at_least=self.circuit_breaker.seconds_left())
         with permit:
             if seconds_left() < SECONDS_TO_PLACE:
-                return self._park(attempt, ParkReason.SHORT_OF_TIME)
-            claimed = self.table.claim(attempt, self.new_claim_id(), self.clock(), self.grace_seconds)
+                return self._park_for(attempt, ParkReason.SHORT_OF_TIME)
+            claimed = self._claim(attempt, seconds_left)
             if claimed is None or claimed.request is None:
-                return Placement(PlaceResult.DUPLICATE, attempt.key)
+                return _duplicate(attempt)
+            if self.clock() - decided_at >= MAX_DECISION_AGE_SECONDS or seconds_left() < _SECONDS_TO_POST:
+                return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
             answer = self._post(claimed.request, callback_url)
             permit.report(isinstance(answer, Accepted | Failed | Declined))
-        return self._settle(claimed, answer)
+        return self._insist(lambda: self._settle(claimed, answer))
+
+    def _claim(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Attempt | None:
+        """Claim an attempt. A claim that isn't answered is repeated, and given back in the end: it isn't posted."""
+        claim_id = self.new_claim_id()
+        for _ in range(_MAX_REPEATS):
+            try:
+                return self.table.claim(attempt, claim_id, self.clock(), self.grace_seconds)
+            except WriteUnanswered:
+                if seconds_left() < _SECONDS_TO_GIVE_BACK:
+                    break
+        maybe_claimed = replace(attempt, status=Status.DISPATCHING, claim_id=claim_id)
+        self._insist(lambda: self.table.park(maybe_claimed, self.clock(), ParkReason.SHORT_OF_TIME))
+        raise WriteUnanswered("claim")
+
+    def _insist[T](self, write: Callable[[], T]) -> T:
+        """Repeat a write that isn't answered. The invocation's end ends this, too; the message is then redelivered."""
+        for _ in range(_MAX_REPEATS - 1):
+            with suppress(WriteUnanswered):
+                return write()
+        return write()
 
     def _post(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
         try:
@@ -183,7 +239,7 @@ class PlaceCalls:
                 outcome = _rejected(OutcomeSource.DISPATCH, ReasonCode.REFUSED_BY_ALLOMIA, words)
                 return _rejection(attempt, outcome, self.table.record(attempt.key, outcome, self.clock()))
             case NotAccepted(reason, detail):
-                return self._park(attempt, reason, detail, _min_wait_seconds(answer))
+                return self._park_for(attempt, reason, detail, _min_wait_seconds(answer))
             case Ambiguous(detail):
                 return Placement(PlaceResult.AMBIGUOUS, attempt.key, detail=detail)
         raise AssertionError(answer)
@@ -203,11 +259,15 @@ class PlaceCalls:
         recording = self.table.reject(attempt, outcome, self.clock())
         return _rejection(attempt, outcome, recording) if recording.stored else _duplicate(attempt)
 
-    def _park(self, attempt: Attempt, reason: ParkReason, detail: str = "", at_least: float = 0.0) -> Placement:
-        """Park an attempt, claimed or not. Only what AlloMia did not accept lengthens the backoff."""
-        claimed = attempt.status is Status.DISPATCHING
-        due_at = self.clock() + backoff_seconds(attempt.times_parked if claimed else 0, at_least, self.jitter)
-        if self.table.park(attempt, due_at, reason) or claimed:
+    def _park_for(self, attempt: Attempt, reason: ParkReason, detail: str = "", at_least: float = 0.0) -> Placement:
+        """Park an attempt for its backoff, which grows with the tries that AlloMia didn't accept."""
+        failed_tries = attempt.failed_tries if attempt.status is Status.DISPATCHING else 0
+        return self._park(attempt, self.clock() + backoff_seconds(failed_tries, at_least, self.jitter), reason, detail)
+
+    def _park(self, attempt: Attempt, due_at: float, reason: ParkReason, detail: str = "") -> Placement:
+        """Park an attempt, claimed or not, until `due_at`, and so that it is looked at when it expires."""
+        due_at = min(due_at, max(expires_at(attempt) + 1, self.clock()))
+        if self.table.park(attempt, due_at, reason) or attempt.status is Status.DISPATCHING:
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
         return _duplicate(attempt)
 
@@ -227,6 +287,19 @@ def with_defaults(asked: CallRequestMessage, defaults: Defaults) -> CallRequest:
     if phone_number_id is None:
         raise invalid_field("phoneNumberId")
     return CallRequest(asked.phone_number, assistant_id, phone_number_id, asked.customer_name, asked.dynamic_variables)
+
+
+def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
+    """When a request that was made at `created_at` may be dialled, as far as it says so itself.
+
+    Raises:
+        InvalidInput: When it is to wait too long.
+    """
+    not_before = None if asked.not_before is None else math.ceil(epoch_seconds(asked.not_before))
+    not_after = None if asked.not_after is None else math.floor(epoch_seconds(asked.not_after))
+    if not_before is not None and not_before > created_at + MAX_DAYS_AHEAD * 86_400:
+        raise invalid_field("notBefore")
+    return Terms(not_before, not_after)
 
 
 def _duplicate(attempt: Attempt) -> Placement:

@@ -52,6 +52,7 @@ class Receipt:
 _FORBIDDEN = Receipt(HTTPStatus.FORBIDDEN, "not a callback URL of this stack")
 _ANSWERS = {
     RecordResult.STORED: (HTTPStatus.OK, "outcome recorded"),
+    RecordResult.REPLACED: (HTTPStatus.OK, "outcome recorded"),
     RecordResult.ALREADY_RECORDED: (HTTPStatus.OK, "outcome was recorded before"),
     RecordResult.CONTRADICTS: (HTTPStatus.OK, "another outcome was recorded before"),
     RecordResult.OTHER_CALL: (HTTPStatus.BAD_REQUEST, "outboundCallId: not the call of this attempt"),
