@@ -13,8 +13,9 @@ from rich.text import Text
 from calls.cli.output import Exit, Output
 from calls.cli.render import render
 from calls.operations.policy_files import PolicyCheck, check_policy
-from outbound_calls.contracts.policy import CallingPolicy, Preset
-from outbound_calls.policy.rules import read_preset
+from outbound_calls.contracts.policy import CallingPolicy
+from outbound_calls.contracts.vocabulary import Preset
+from outbound_calls.policy.rules import preset_document
 
 policy = typer.Typer(
     help="When, how often and how many at once: the calling policy.", no_args_is_help=True, rich_markup_mode=None
@@ -42,7 +43,7 @@ def check(
 @policy.command()
 def show(preset: PresetOption, as_json: Json = False) -> Exit:
     """Show the document of a preset."""
-    Output(as_json).show(read_preset(preset))
+    Output(as_json).show(CallingPolicy.model_validate(preset_document(preset)))
     return Exit.DONE
 
 

@@ -1,12 +1,13 @@
 """Policy documents as files: whether one is valid, and what it may not mean as its author expects."""
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import date
 
 from calls.operations.holiday_dates import holiday_errors, with_holiday_dates
 from outbound_calls.contracts.policy import CallingPolicy, parts, policy_errors, read_policy
 from outbound_calls.contracts.wire import InvalidInput, WireModel
-from outbound_calls.policy.rules import resolve
+from outbound_calls.policy.rules import read_stored, resolve
 
 DOCUMENTED_ENDED_REASONS = frozenset({"customer-ended-call"})
 """The only `endedReason` that AlloMia documents."""
@@ -62,7 +63,7 @@ def _limits(policy: CallingPolicy, today: date, default_preset: str) -> Iterator
     """What the whole document means for each organization."""
     stored = with_holiday_dates(policy, today)
     for organization in (None, *(policy.organizations or {})):
-        rules = resolve(stored, default_preset, organization)
+        rules = resolve(read_stored(json.dumps(stored.wire())), default_preset, organization)
         where = f"organization {organization}: " if organization else ""
         if rules.time_zone is None and not rules.calendar.is_always_open:
             yield f"{where}without timeZone, toll-free numbers are rejected (no-calling-window)"

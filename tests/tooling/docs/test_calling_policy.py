@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from outbound_calls.contracts.policy import MAX_POLICY_BYTES, CallingPolicy, Preset, policy_errors
-from outbound_calls.policy.rules import read_preset
+from outbound_calls.contracts.policy import MAX_POLICY_BYTES, CallingPolicy, policy_errors
+from outbound_calls.contracts.vocabulary import Preset
+from outbound_calls.policy.rules import preset_document
 from tests.tooling.docs.markdown import PROJECT, code, fences, read, table
 
 PAGE = read("docs/operate/calling-policy.md")
@@ -33,7 +34,7 @@ def test_every_field_is_explained() -> None:
 @pytest.mark.parametrize("preset", Preset)
 def test_every_preset_has_a_section_and_a_file(preset: Preset) -> None:
     assert section(preset)
-    assert json.loads((PROJECT / "policies" / f"{preset}.json").read_text()) == read_preset(preset).wire()
+    assert json.loads((PROJECT / "policies" / f"{preset}.json").read_text()) == preset_document(preset)
 
 
 @pytest.mark.parametrize("preset", [Preset.CANADA, Preset.UNITED_STATES_HEALTH_CARE])
@@ -48,11 +49,10 @@ def test_a_preset_names_its_sources_what_it_covers_and_what_is_uncertain(preset:
 
 def test_the_hours_are_those_of_the_presets() -> None:
     def hours(preset: Preset) -> list[str]:
-        windows = read_preset(preset).calling_windows
-        assert isinstance(windows, list)
-        return [f"{each.opens.lstrip('0')} to {each.closes}" for each in windows]
+        windows = preset_document(preset)["callingWindows"]
+        return [f"{each['from'].lstrip('0')} to {each['to']}" for each in windows]
 
     for preset in (Preset.CANADA, Preset.UNITED_STATES_HEALTH_CARE):
         figures = table(section(preset), "figure", "source")[0][0]
         assert all(each in figures for each in hours(preset))
-    assert set(code(section(Preset.CANADA))) == {str(read_preset(Preset.CANADA).time_zone), "timeZone"}
+    assert set(code(section(Preset.CANADA))) == {preset_document(Preset.CANADA)["timeZone"], "timeZone"}

@@ -9,7 +9,7 @@ from outbound_calls.contracts.policy import CallingPolicy, calendars, read_polic
 from outbound_calls.contracts.time_zones import time_zone
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.policy.calendars import next_opening, wall_clock
-from outbound_calls.policy.rules import resolve
+from outbound_calls.policy.rules import read_stored, resolve
 from tests.unit.policy.parts import TORONTO, at
 
 TODAY = date(2026, 11, 27)
@@ -57,7 +57,7 @@ def test_every_part_of_a_document_gets_its_dates() -> None:
     ],
 )
 def test_a_holiday_is_closed_in_every_year(holiday: str, opens: str) -> None:
-    calendar = resolve(with_holiday_dates(quebec(), TODAY), "open").calendar
+    calendar = resolve(read_stored(with_holiday_dates(quebec(), TODAY).model_dump_json()), "open").calendar
 
     opening = next_opening(calendar, [time_zone(TORONTO)], at(f"{holiday} 00:00"))
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from calls.cli.app import main
-from outbound_calls.contracts.policy import Preset
-from outbound_calls.policy.rules import read_preset
+from outbound_calls.contracts.vocabulary import Preset
+from outbound_calls.policy.rules import preset_document
 
 
 @pytest.fixture
@@ -90,4 +90,4 @@ def test_a_preset_is_shown_as_its_document(preset: Preset, capsys: pytest.Captur
     shown = json.loads(capsys.readouterr().out)
     assert main(["policy", "show", "--preset", preset, "--json"]) == 0
 
-    assert shown == json.loads(capsys.readouterr().out) == read_preset(preset).wire()
+    assert shown == json.loads(capsys.readouterr().out) == preset_document(preset)

@@ -6,22 +6,23 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from outbound_calls.contracts.policy import StoredPolicy, read_stored_policy
+from outbound_calls.contracts.policy import read_stored_policy
 from outbound_calls.contracts.time_zones import time_zone, time_zone_names
 from outbound_calls.policy.calendars import is_open, next_closing, next_opening
 from outbound_calls.policy.evaluation import Candidate
-from outbound_calls.policy.rules import Rules, resolve
+from outbound_calls.policy.rules import Policy, Rules, read_stored, resolve
+
+type Document = dict[str, Any]
 
 TORONTO, VANCOUVER, ST_JOHNS = "America/Toronto", "America/Vancouver", "America/St_Johns"
 IN_TORONTO, TOLL_FREE, IN_NUNAVUT = "+14165550123", "+18005550123", "+18679755123"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-WEEKDAYS_9_TO_17 = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:00"}
-
-type Document = dict[str, Any]
+WEEKDAYS_9_TO_17: Document = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:00"}
 
 
-def stored(document: Mapping[str, Any]) -> StoredPolicy:
-    return read_stored_policy(json.dumps(document))
+def stored(document: Mapping[str, Any]) -> Policy:
+    """The document as the stack keeps it, and functions read it."""
+    return read_stored(read_stored_policy(json.dumps(document)).model_dump_json())
 
 
 def rules_of(document: Mapping[str, Any] | None = None, preset: str = "open", **names: str | None) -> Rules:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outbound_calls.contracts.policy import CallingWindow, CallingWindows
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode
 from outbound_calls.policy.caps import PastDial
 from outbound_calls.policy.decision import Dial, Reject
@@ -32,6 +31,7 @@ from tests.unit.policy.parts import (
     TORONTO,
     VANCOUVER,
     WEEKDAYS_9_TO_17,
+    Document,
     at,
     candidate,
     rules_of,
@@ -47,8 +47,8 @@ def decide(asked: Candidate, rules: Rules, now: float, recipient: Recipient = ST
     return evaluate(asked, rules, recipient, now).decision
 
 
-def window(opens: str, closes: str) -> CallingWindows:
-    return [CallingWindow(days=["mon", "tue", "wed", "thu", "fri"], opens=opens, closes=closes)]
+def window(opens: str, closes: str) -> list[Document]:
+    return [WEEKDAYS_9_TO_17 | {"from": opens, "to": closes}]
 
 
 def waiting(decision: Decision) -> Wait:

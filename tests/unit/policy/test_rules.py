@@ -1,13 +1,24 @@
 """From the document to the rules of one request: what is inherited, what adds up, and that nothing left out widens."""
 
-import json
 from typing import Any
 
 import pytest
 
-from outbound_calls.contracts.policy import Preset, StoredPolicy, WhenCapped
-from outbound_calls.policy.rules import Cap, Redial, UnusablePolicy, read_preset, resolve
-from tests.unit.policy.parts import WEEKDAYS_9_TO_17, rules_of, stored
+from outbound_calls.contracts.policy import OrganizationPolicy, PurposePolicy, StoredPolicy
+from outbound_calls.contracts.vocabulary import Preset, WhenCapped
+from outbound_calls.policy.rules import (
+    _DOCUMENT_FIELDS,
+    _FIELDS,
+    _ORGANIZATION_FIELDS,
+    Cap,
+    Policy,
+    Redial,
+    UnusablePolicy,
+    preset_document,
+    redial_of,
+    resolve,
+)
+from tests.unit.policy.parts import WEEKDAYS_9_TO_17, rules_of
 
 
 def hours(*spans: tuple[float, float]) -> tuple[tuple[int, int], ...]:
@@ -50,16 +61,16 @@ def test_no_preset_redials_and_each_has_what_every_policy_needs(preset: Preset) 
     assert (rules.expire_after_seconds, rules.when_capped) == (86_400, WhenCapped.WAIT)
     assert rules.max_attempts_ceiling == (3 if preset is Preset.UNITED_STATES_HEALTH_CARE else 5)
     assert rules.max_concurrent_calls is None
-    assert read_preset(preset).based_on is None
+    assert "basedOn" not in preset_document(preset)
 
 
 def test_without_a_document_the_default_preset_holds() -> None:
-    assert resolve(None, "canada") == resolve(StoredPolicy(), "canada") == rules_of({"basedOn": "canada"}, "open")
+    assert resolve(Policy(), "canada") == rules_of({"basedOn": "canada"}, "open")
 
 
 def test_an_unknown_preset_makes_no_rules() -> None:
     with pytest.raises(UnusablePolicy, match=r"open, canada, united-states-health-care$"):
-        resolve(None, "canda")
+        resolve(Policy(), "canda")
 
 
 # What a document, an organization and a purpose say.
@@ -181,5 +192,17 @@ def test_holidays_come_with_the_document() -> None:
     assert str(rules.holidays_until) == "2031-12-31"
 
 
-def test_the_wire_form_makes_the_same_rules() -> None:
-    assert resolve(stored(json.loads(json.dumps(stored(LAYERED).wire()))), "canada") == rules_of(LAYERED, "canada")
+def test_the_fields_are_those_of_the_contract() -> None:
+    for model, fields in (
+        (PurposePolicy, _FIELDS),
+        (OrganizationPolicy, _ORGANIZATION_FIELDS),
+        (StoredPolicy, _DOCUMENT_FIELDS),
+    ):
+        assert fields.keys() == {field.alias for field in model.model_fields.values()}
+
+
+def test_the_redial_that_a_request_asks_for_is_limited_by_the_ceiling() -> None:
+    asked = {"on": {"busy": [600]}, "maxAttempts": 9}
+
+    assert redial_of(asked, 3) == Redial(3, {"busy": (600,)})
+    assert redial_of({"maxAttempts": 1}, 3) == Redial()

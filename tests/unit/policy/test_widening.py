@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outbound_calls.contracts.policy import Preset, read_policy, read_stored_policy
+from outbound_calls.contracts.policy import read_policy, read_stored_policy
+from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.policy.caps import PastDial
 from outbound_calls.policy.decision import Dial
 from outbound_calls.policy.evaluation import Recipient, evaluate
-from outbound_calls.policy.rules import Rules
+from outbound_calls.policy.rules import Rules, UnusablePolicy, read_stored
 from tests.unit.policy.parts import DAYS, TOLL_FREE, Document, at, candidate, rules_of
 
 START = at("2026-11-22 00:00")
@@ -195,3 +196,59 @@ def test_null_is_the_same_as_absent(
     level[field] = None
 
     assert rules_of(document, preset, **names) == absent
+
+
+# The functions read a stored document without the contract's models. They must refuse what the contract refuses.
+
+WRONG = [
+    *(None, True, False, 0, -1, 1.5, "", "x", "09:00", "24:00", [], {}, [0], [None], ["mon"], {"x": 1}, "2026-13-01"),
+    *({"days": ["mon"], "from": "09:00", "to": "08:00"}, [{"calls": 1}], [{"calls": 1, "perDays": 0}], [[1]]),
+    *({"maxAttempts": 2, "on": {"completed": [1]}}, {"maxAttempts": 2, "on": {"busy": []}}, {"country": "CA"}),
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*path, key)
+        yield from places(inner, (*path, key))
+
+
+def is_refused(document: Document) -> bool:
+    try:
+        read_stored_policy(json.dumps(document))
+    except InvalidInput:
+        return True
+    return False
+
+
+@settings(max_examples=200, deadline=None)
+@given(documents, st.sampled_from(WRONG), st.data())
+def test_functions_refuse_what_the_contract_refuses(document: Document, wrong: object, data: st.DataObject) -> None:
+    document["holidays"] = {"country": "CA"}
+    document["holidayDates"] = {"CA": {"until": "2031-12-31", "dates": ["2026-12-25"]}}
+    *path, name = data.draw(st.sampled_from(list(places(document))))
+    place: Any = document
+    for key in path:
+        place = place[key]
+    place[name] = wrong
+    if is_refused(document):
+        with pytest.raises(UnusablePolicy):
+            read_stored(json.dumps(document))
+    else:
+        read_stored(json.dumps(document))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "1", '"open"', "{", "[" * 100_000])
+def test_functions_refuse_what_is_not_a_json_object(text: str) -> None:
+    with pytest.raises(UnusablePolicy):
+        read_stored(text)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_functions_refuse_every_line_that_the_contract_refuses(line: str) -> None:
+    try:
+        read_stored_policy(line)
+    except InvalidInput:
+        with pytest.raises(UnusablePolicy):
+            read_stored(line)

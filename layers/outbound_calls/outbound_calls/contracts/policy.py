@@ -9,63 +9,26 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from outbound_calls.contracts.time_zones import TIME_ZONE_RULE, TimeZoneName
-from outbound_calls.contracts.wire import (
-    MAX_ATTEMPT_NUMBER,
-    ORGANIZATION_RULE,
-    InvalidInput,
-    OrganizationName,
-    WireModel,
+from outbound_calls.contracts.terms import (
+    CALLING_WINDOWS_RULE,
+    MAX_SECONDS,
+    PURPOSE_RULE,
+    CallingWindows,
+    PurposeName,
+    RedialRules,
+    TermsModel,
+    broken,
 )
+from outbound_calls.contracts.time_zones import TIME_ZONE_RULE, TimeZoneName
+from outbound_calls.contracts.vocabulary import Preset, WhenCapped
+from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, ORGANIZATION_RULE, InvalidInput, OrganizationName
 
 MAX_POLICY_BYTES = 64 * 1024
-MAX_SECONDS = 30 * 86_400
-"""The longest time that a policy may name: a redial's delay, a cap's span, an expiry."""
-
-PURPOSE_RULE = "1 to 32 of the characters a-z 0-9 -"
-
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-ALWAYS: Literal["always"] = "always"
-
-type Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-type PurposeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
-type RedialStatus = Literal["busy", "no-answer", "failed"]
-
-
-class Preset(StrEnum):
-    """The presets. Each is a document of its own in `policies/`."""
-
-    OPEN = "open"
-    CANADA = "canada"
-    UNITED_STATES_HEALTH_CARE = "united-states-health-care"
-
-
-class WhenCapped(StrEnum):
-    """What happens to a request that a cap holds back."""
-
-    WAIT = "wait"
-    REJECT = "reject"
-
-
-def _broken(rule: str) -> PydanticCustomError:
-    """An error whose text is the rule itself. For rules of more than one field."""
-    return PydanticCustomError("rule", "{rule}", {"rule": rule})
 
 
 def _check_date(text: str) -> str:
@@ -79,47 +42,7 @@ def _check_date(text: str) -> str:
 type DateText = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_check_date)]
 
 
-class PolicyModel(WireModel):
-    """A part of the document. Each field's description is the rule that an error names."""
-
-    # Built on the first use: most invocations of most functions read no policy.
-    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
-
-
-class CallingWindow(PolicyModel):
-    """Hours of some weekdays, by the wall clock of the person called."""
-
-    days: Annotated[list[Day], Field(min_length=1, max_length=7)] = Field(
-        description=f"at least one of {', '.join(DAYS)}"
-    )
-    opens: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = Field(
-        alias="from", description="a time from 00:00 to 23:59, such as 09:00, inclusive"
-    )
-    closes: Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")] = Field(
-        alias="to", description="a time from 00:01 to 24:00, such as 21:30, exclusive"
-    )
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.opens >= self.closes:
-            raise _broken("from must be earlier than to: a window doesn't cross midnight, so write two")
-        return self
-
-
-def _always_or_list(value: object) -> str:
-    return "list" if isinstance(value, list) else ALWAYS
-
-
-CALLING_WINDOWS_RULE = f'"{ALWAYS}", or a list of 1 to 50 windows'
-
-type CallingWindows = Annotated[
-    Annotated[Literal["always"], Tag("always")]
-    | Annotated[list[CallingWindow], Field(min_length=1, max_length=50), Tag("list")],
-    Discriminator(_always_or_list),
-]
-
-
-class HolidayCalendar(PolicyModel):
+class HolidayCalendar(TermsModel):
     """Whose public holidays are closed."""
 
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = Field(
@@ -135,7 +58,7 @@ class HolidayCalendar(PolicyModel):
         return f"{self.country}-{self.subdivision}" if self.subdivision else self.country
 
 
-class ExceptionalDates(PolicyModel):
+class ExceptionalDates(TermsModel):
     """Dates with hours of their own, instead of the windows and holidays."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
@@ -150,38 +73,11 @@ class ExceptionalDates(PolicyModel):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.first > self.last:
-            raise _broken("from must not be later than to")
+            raise broken("from must not be later than to")
         return self
 
 
-_DELAYS_RULE = f"1 to 20 delays, each 1 to {MAX_SECONDS} seconds; the last one repeats"
-
-type Delays = Annotated[list[Annotated[int, Field(ge=1, le=MAX_SECONDS)]], Field(min_length=1, max_length=20)]
-
-
-class RedialRules(PolicyModel):
-    """After which outcomes another attempt follows, and when."""
-
-    on: dict[RedialStatus, Delays] | None = Field(
-        None, description=f"an object of busy, no-answer or failed, each with {_DELAYS_RULE}"
-    )
-    on_ended_reasons: (
-        Annotated[
-            dict[Annotated[str, StringConstraints(min_length=1, max_length=64)], Delays],
-            Field(max_length=20),
-        ]
-        | None
-    ) = Field(
-        None,
-        description=f"an object of at most 20 of AlloMia's reasons for the end of a completed call, each with "
-        f"{_DELAYS_RULE}",
-    )
-    max_attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPT_NUMBER)] = Field(
-        description=f"required: a whole number from 1 to {MAX_ATTEMPT_NUMBER}, which counts the first attempt too"
-    )
-
-
-class RecipientCap(PolicyModel):
+class RecipientCap(TermsModel):
     """How often one number may be dialled: in some calendar days, or in a rolling time."""
 
     calls: Annotated[int, Field(ge=1, le=1000)] = Field(description="required: a whole number from 1 to 1000")
@@ -195,11 +91,11 @@ class RecipientCap(PolicyModel):
     @model_validator(mode="after")
     def _one_span(self) -> Self:
         if (self.per_days is None) == (self.per_seconds is None):
-            raise _broken("exactly one of perDays and perSeconds")
+            raise broken("exactly one of perDays and perSeconds")
         return self
 
 
-class PurposePolicy(PolicyModel):
+class PurposePolicy(TermsModel):
     """What holds for one purpose. What is absent is inherited."""
 
     based_on: Literal["open", "canada", "united-states-health-care"] | None = Field(
@@ -244,7 +140,7 @@ class CallingPolicy(OrganizationPolicy):
     )
 
 
-class HolidayDates(PolicyModel):
+class HolidayDates(TermsModel):
     """A calendar's holidays, computed when the policy was set."""
 
     until: DateText = Field(description="the last date for which they are known")
@@ -259,7 +155,7 @@ class StoredPolicy(CallingPolicy):
     @model_validator(mode="after")
     def _every_holiday_known(self) -> Self:
         if missing := calendars(self).keys() - (self.holiday_dates or {}).keys():
-            raise _broken(f"no dates are stored for the holidays of {', '.join(sorted(missing))}")
+            raise broken(f"no dates are stored for the holidays of {', '.join(sorted(missing))}")
         return self
 
 

@@ -61,6 +61,28 @@ class ReasonCode(StrEnum):
     NO_OUTCOME = "no-outcome"
 
 
+class Preset(StrEnum):
+    """The presets of the calling policy. Each is a document of its own in `policies/`."""
+
+    OPEN = "open"
+    CANADA = "canada"
+    UNITED_STATES_HEALTH_CARE = "united-states-health-care"
+
+
+class WhenCapped(StrEnum):
+    """What happens to a request that a recipient cap holds back."""
+
+    WAIT = "wait"
+    REJECT = "reject"
+
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""The weekdays of a calling window."""
+
+ALWAYS = "always"
+"""Calling windows that never close."""
+
+
 class Dialled(StrEnum):
     """Whether the person's phone was dialled."""
 

@@ -4,13 +4,15 @@ Every question goes from an instant (epoch seconds) to what the clocks of the pe
 hour that a daylight-saving change skips is never open, and one that it repeats is open twice or not at all.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from outbound_calls.contracts.policy import ALWAYS, DAYS, CallingWindows, ExceptionalDates
+from outbound_calls.contracts.vocabulary import ALWAYS, DAYS
 
 type Hours = tuple[tuple[int, int], ...]
 """The open hours of one date, in seconds of its wall clock: `from` inclusive, `to` exclusive, in order."""
@@ -58,27 +60,37 @@ class Calendar:
         return reduce(_both, exceptional or [usual], self.narrowed_to[weekday])
 
 
-def week_of(windows: CallingWindows | None) -> Week:
-    """The week that a document's windows describe; closed where there are none."""
+def week_of(windows: Any) -> Week:
+    """The week that calling windows describe, in their form on the wire.
+
+    Raises:
+        ValueError, TypeError, KeyError: When they aren't calling windows.
+    """
     if windows == ALWAYS:
         return EVERY_DAY
-    return tuple(
-        _merged((_seconds(window.opens), _seconds(window.closes)) for window in windows or () if day in window.days)
-        for day in DAYS
-    )
-
-
-def exceptional(dates: ExceptionalDates) -> Exceptional:
-    """The exception that a document describes."""
-    first, last = date.fromisoformat(dates.first), date.fromisoformat(dates.last)
-    return Exceptional(first, last, week_of(dates.calling_windows))
+    if not (isinstance(windows, list) and windows):
+        raise ValueError("no calling windows")
+    spans: list[list[tuple[int, int]]] = [[] for _ in DAYS]
+    for window in windows:
+        days, opens, closes = window["days"], _second(window["from"]), _second(window["to"])
+        if len(window) > len(("days", "from", "to")) or not days or opens >= closes:
+            raise ValueError("not a calling window")
+        for day in days:
+            spans[DAYS.index(day)].append((opens, closes))
+    return tuple(map(_merged, spans))
 
 
 _NO_HOURS = Calendar((CLOSED,) * 7)
 
 
-def _seconds(text: str) -> int:
-    hour, minute = text.split(":")
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
+
+
+def _second(text: str) -> int:
+    found = _TIME.fullmatch(text)
+    if not found:
+        raise ValueError("not a time of day")
+    hour, minute = filter(None, found.groups())
     return int(hour) * 3600 + int(minute) * 60
 
 

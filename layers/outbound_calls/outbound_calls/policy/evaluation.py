@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from outbound_calls.contracts.policy import CallingWindows, WhenCapped
 from outbound_calls.contracts.time_zones import time_zone
-from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode
+from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode, WhenCapped
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.calendars import Calendar, is_open, next_closing, next_opening, wall_clock, week_of
 from outbound_calls.policy.caps import PastDial, allowed_from, counted
@@ -48,7 +47,8 @@ class Candidate:
     """An attempt that may be dialled, as far as policy looks at it. Times are epoch seconds.
 
     `name` is unique to the attempt. `created_at` is when the queue got its request's message, or when its redial was
-    due. `is_cancelled` is also true where its batch is. `waits_for` is why it was parked last.
+    due. `calling_windows` are the request's own, in their form on the wire. `is_cancelled` is also true where its batch
+    is. `waits_for` is why it was parked last.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Candidate:
     not_before: float | None = None
     not_after: float | None = None
     time_zone: str | None = None
-    calling_windows: CallingWindows | None = None
+    calling_windows: object = None
     is_urgent: bool = False
     is_cancelled: bool = False
     waits_for: ParkReason | None = None

@@ -1,40 +1,36 @@
-"""From the policy document to the rules that hold for one request.
+"""From the stored policy document to the rules that hold for one request.
 
 A document lies on a preset, and its parts for an organization and a purpose lie on it, field by field: what a part
 doesn't say is inherited. Caps add up instead, and a pause anywhere is a pause.
+
+The contract (`contracts.policy`) checks what a person writes and says what is wrong. Here a document is read again,
+without its models, which a function would have to build at each cold start. What it doesn't expect makes no rules.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from outbound_calls.contracts.policy import (
-    CallingPolicy,
-    OrganizationPolicy,
-    Preset,
-    PurposePolicy,
-    RedialRules,
-    StoredPolicy,
-    WhenCapped,
-    read_policy,
-)
-from outbound_calls.policy.calendars import Calendar, exceptional, week_of
+from outbound_calls.contracts.time_zones import time_zone_names
+from outbound_calls.contracts.vocabulary import Preset, WhenCapped
+from outbound_calls.policy.calendars import CLOSED, Calendar, Exceptional, Week, week_of
 
 DEFAULT_ORGANIZATION = "default"
 
+type Part = Mapping[str, Any]
+"""What a part of the document says, by the fields' names on the wire: values that are read, none of them null."""
+
+_NAME = re.compile(r"[a-z0-9-]{1,32}")
 _PRESETS = Path(__file__).with_name("presets")
 
 
-def organization_name(organization: str | None) -> str:
-    """An organization's name in the policy: absent means the default one."""
-    return organization or DEFAULT_ORGANIZATION
-
-
 class UnusablePolicy(Exception):
-    """The rules can't be made, so no one may be dialled."""
+    """The policy can't be read, so no one may be dialled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +53,13 @@ class Redial:
     """After which outcomes another attempt follows: the delays in seconds, of which the last repeats."""
 
     max_attempts: int = 1
-    after_status: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    after_ended_reason: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    after_status: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    after_ended_reason: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What policy says for the requests of one organization and purpose. No field's default allows more than another.
+    """What policy says for the requests of one organization and purpose. No default allows more than another value.
 
     `purpose_known` is false for a purpose that the policy doesn't define. The rules are then those without it.
     """
@@ -82,100 +78,268 @@ class Rules:
     purpose_known: bool = True
 
 
+def organization_name(organization: str | None) -> str:
+    """An organization's name in the policy: absent means the default one."""
+    return organization or DEFAULT_ORGANIZATION
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A stored document that was read. An empty one says nothing, so that all is the preset's."""
+
+    says: Part = field(default_factory=dict)
+
+
+def read_stored(text: str) -> Policy:
+    """Read the document that the stack keeps.
+
+    Raises:
+        UnusablePolicy: When it isn't one that the contract allows.
+    """
+    try:
+        says = _read(_json(text), _DOCUMENT_FIELDS)
+        for part in (says, *says.get("purposes", {}).values(), *_parts_of_organizations(says)):
+            _holidays(part.get("holidays"), says)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise UnusablePolicy(f"the policy can't be read: {type(error).__name__}") from None
+    return Policy(says)
+
+
 @cache
-def read_preset(name: str) -> CallingPolicy:
-    """The document of a preset.
+def preset_document(name: str) -> dict[str, Any]:
+    """The document of a preset, in its form on the wire.
 
     Raises:
         UnusablePolicy: When there is no such preset.
     """
     if name not in set(Preset):
         raise UnusablePolicy(f"no preset has this name; the presets are {', '.join(Preset)}")
-    return read_policy((_PRESETS / f"{name}.json").read_bytes())
+    return _json((_PRESETS / f"{name}.json").read_text())
 
 
-def resolve(
-    policy: StoredPolicy | None, default_preset: str, organization: str | None = None, purpose: str | None = None
-) -> Rules:
+def resolve(policy: Policy, default_preset: str, organization: str | None = None, purpose: str | None = None) -> Rules:
     """The rules for the requests of an organization (None for the default one) and a purpose.
 
-    `policy` is None where no document was ever stored: the rules are then those of `default_preset`.
-
     Raises:
-        UnusablePolicy: When there is no such preset, or it leaves a rule open.
+        UnusablePolicy: When there is no such preset.
     """
-    policy = policy or StoredPolicy()
-    own = (policy.organizations or {}).get(organization_name(organization), OrganizationPolicy())
-    purposes = own.purposes if own.purposes is not None else policy.purposes or {}
-    for_purpose = purposes.get(purpose, PurposePolicy()) if purpose else PurposePolicy()
-    levels = _Levels(policy, own, for_purpose, policy.based_on or default_preset)
-    holidays = levels.first("holidays")
-    stored = (policy.holiday_dates or {})[holidays.name] if holidays else None
-    calendar = Calendar(
-        week_of(levels.required("calling_windows")),
-        frozenset(map(date.fromisoformat, stored.dates)) if stored else frozenset(),
-        tuple(map(exceptional, levels.first("exceptions") or ())),
-    )
-    ceiling: int = levels.required("max_attempts_ceiling")
+    document = policy.says
+    own: Part = document.get("organizations", {}).get(organization_name(organization), {})
+    purposes: Mapping[str, Part] = (own if "purposes" in own else document).get("purposes", {})
+    for_purpose = purposes.get(purpose or "", {})
+    stack = _on_preset(document, default_preset)
+    levels = [*_on_preset(for_purpose), *_on_preset(own), *stack]
+    said: dict[str, Any] = {}
+    for part in reversed(levels):
+        said.update(part)
+    known_until, holidays = _holidays(said.get("holidays"), document)
+    ceiling = said["maxAttemptsCeiling"]
     return Rules(
-        preset=levels.preset,
-        calendar=calendar,
-        expire_after_seconds=levels.required("expire_after_seconds"),
-        time_zone=levels.first("time_zone"),
-        holidays_until=date.fromisoformat(stored.until) if stored else None,
-        redial=redial_of(levels.first("redial"), ceiling),
+        preset=said.get("basedOn", default_preset),
+        calendar=Calendar(said["callingWindows"], holidays, said.get("exceptions", ())),
+        expire_after_seconds=said["expireAfterSeconds"],
+        time_zone=said.get("timeZone"),
+        holidays_until=known_until,
+        redial=_limited(said.get("redial", Redial()), ceiling),
         max_attempts_ceiling=ceiling,
-        caps=tuple(_caps(levels, purpose_of_organization=own.purposes is not None)),
-        when_capped=WhenCapped(levels.required("when_capped")),
-        max_concurrent_calls=levels.first("max_concurrent_calls"),
-        paused=any(part.paused for part in levels.parts),
+        caps=(
+            *_caps_of(stack),
+            *_caps_of(_on_preset(own), of_organization=True),
+            *_caps_of(_on_preset(for_purpose), of_organization="purposes" in own, of_purpose=True),
+        ),
+        when_capped=said["whenCapped"],
+        max_concurrent_calls=said.get("maxConcurrentCalls"),
+        paused=any(part.get("paused", False) for part in levels),
         purpose_known=purpose is None or purpose in purposes,
     )
 
 
-def redial_of(rules: RedialRules | None, ceiling: int) -> Redial:
-    """The redial rules of a document or a request, within the policy's `maxAttemptsCeiling`; none where absent."""
-    if rules is None:
-        return Redial()
-    return Redial(
-        min(rules.max_attempts, ceiling),
-        {status: tuple(delays) for status, delays in (rules.on or {}).items()},
-        {reason: tuple(delays) for reason, delays in (rules.on_ended_reasons or {}).items()},
-    )
+def redial_of(asked: Mapping[str, Any], ceiling: int) -> Redial:
+    """The redial rules that a request asks for, in their form on the wire, within the policy's `maxAttemptsCeiling`."""
+    return _limited(_redial(asked), ceiling)
 
 
-class _Levels:
-    """The parts of the document that bear on a request, the narrowest first, each followed by the preset it names."""
-
-    def __init__(self, stack: CallingPolicy, own: OrganizationPolicy, purpose: PurposePolicy, preset: str) -> None:
-        self.purpose, self.own = _on_preset(purpose, purpose.based_on), _on_preset(own, own.based_on)
-        self.stack = _on_preset(stack, preset)
-        self.parts = (*self.purpose, *self.own, *self.stack)
-        self.preset = purpose.based_on or own.based_on or preset
-
-    def first(self, name: str) -> Any:
-        """What the narrowest part that has a field says; None where none has it."""
-        return next((value for part in self.parts if (value := getattr(part, name, None)) is not None), None)
-
-    def required(self, name: str) -> Any:
-        """The same for a field that every preset has."""
-        value = self.first(name)
-        if value is None:
-            raise UnusablePolicy(f"the preset {self.preset} has no {name}")
-        return value
+def _limited(redial: Redial, ceiling: int) -> Redial:
+    return replace(redial, max_attempts=min(redial.max_attempts, ceiling))
 
 
-def _on_preset(part: PurposePolicy, preset: str | None) -> tuple[PurposePolicy, ...]:
-    return (part, read_preset(preset)) if preset else (part,)
+def _on_preset(part: Part, default: str | None = None) -> list[Part]:
+    """A part and the preset it lies on, the narrower first."""
+    preset = part.get("basedOn", default)
+    return [part, _preset(preset)] if preset else [part]
 
 
-def _caps(levels: _Levels, *, purpose_of_organization: bool) -> Iterator[Cap]:
-    """The caps of every level. A level's own replace those of the preset it names."""
-    for parts, of_organization, of_purpose in (
-        (levels.stack, False, False),
-        (levels.own, True, False),
-        (levels.purpose, purpose_of_organization, True),
-    ):
-        stated = next((part.recipient_caps for part in parts if part.recipient_caps), [])
-        for cap in stated:
-            yield Cap(cap.calls, cap.per_days, cap.per_seconds, of_organization, of_purpose)
+@cache
+def _preset(name: str) -> Part:
+    return _read(preset_document(name), _FIELDS)
+
+
+def _caps_of(parts: list[Part], **whose: bool) -> list[Cap]:
+    """The caps of a level. Its own replace those of the preset it names."""
+    stated: list[Cap] = next((part["recipientCaps"] for part in parts if "recipientCaps" in part), [])
+    return [replace(cap, **whose) for cap in stated]
+
+
+def _parts_of_organizations(document: Part) -> Iterator[Part]:
+    for own in document.get("organizations", {}).values():
+        yield own
+        yield from own.get("purposes", {}).values()
+
+
+def _holidays(calendar: str | None, document: Part) -> tuple[date | None, frozenset[date]]:
+    """The last date for which a calendar's holidays are known, and the holidays."""
+    known: tuple[date | None, frozenset[date]] = (None, frozenset())
+    return known if calendar is None else document["holidayDates"][calendar]
+
+
+# How each field is read. Any exception of these makes the policy unusable.
+
+
+def _json(text: str) -> dict[str, Any]:
+    return _object(json.loads(text))
+
+
+def _read(part: Any, fields: Mapping[str, Callable[[Any], Any]]) -> Part:
+    unknown = part.keys() - fields.keys()
+    if unknown:
+        raise ValueError("an unknown field")
+    return {name: fields[name](value) for name, value in part.items() if value is not None}
+
+
+def _named(value: Any, fields: Mapping[str, Callable[[Any], Any]]) -> dict[str, Part]:
+    """Parts by the names of their purposes or organizations."""
+    return {_name(name): _read(part, fields) for name, part in value.items()}
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("not a name")
+    return text
+
+
+def _only(value: Any, *names: str) -> dict[str, Any]:
+    """An object's fields that aren't null, if it has no others than these."""
+    if not set(value) <= set(names):
+        raise ValueError("an unknown field")
+    return {name: each for name, each in value.items() if each is not None}
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError("not a whole number from 1")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("not an object")
+    return value
+
+
+def _array(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not _array(value):
+        raise ValueError("an empty list")
+    return _array(value)
+
+
+def _text(value: Any) -> str:
+    if not (isinstance(value, str) and value):
+        raise ValueError("not a text, or empty")
+    return value
+
+
+def _date(text: str) -> date:
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:
+        raise ValueError("not a date")
+    return day
+
+
+def _zone(name: Any) -> str:
+    if name not in time_zone_names():
+        raise ValueError("not a time zone")
+    return str(name)
+
+
+def _calendar_name(value: Any) -> str:
+    fields = _only(value, "country", "subdivision")
+    return "-".join((fields["country"], *([fields["subdivision"]] if "subdivision" in fields else [])))
+
+
+def _holiday_dates(value: Any) -> tuple[date, frozenset[date]]:
+    fields = _only(value, "until", "dates")
+    return _date(fields["until"]), frozenset(map(_date, _array(fields["dates"])))
+
+
+def _exceptions(value: Any) -> tuple[Exceptional, ...]:
+    return tuple(map(_exceptional, _list(value)))
+
+
+def _exceptional(value: Any) -> Exceptional:
+    fields = _only(value, "name", "from", "to", "callingWindows")
+    first, last = _date(fields["from"]), _date(fields["to"])
+    if first > last or not _text(fields.get("name", "-")):
+        raise ValueError("dates in the wrong order")
+    week: Week = week_of(fields["callingWindows"]) if "callingWindows" in fields else (CLOSED,) * 7
+    return Exceptional(first, last, week)
+
+
+def _redial(value: Any) -> Redial:
+    fields = _only(value, "on", "onEndedReasons", "maxAttempts")
+    after_status = _delays(fields.get("on", {}))
+    if not after_status.keys() <= {"busy", "no-answer", "failed"}:
+        raise ValueError("a status that is never redialled")
+    return Redial(_count(fields["maxAttempts"]), after_status, _delays(fields.get("onEndedReasons", {})))
+
+
+def _delays(value: Any) -> dict[str, tuple[int, ...]]:
+    return {_text(name): tuple(map(_count, _list(each))) for name, each in value.items()}
+
+
+def _caps(value: Any) -> list[Cap]:
+    return [_cap(_only(each, "calls", "perDays", "perSeconds")) for each in _list(value)]
+
+
+def _cap(fields: Mapping[str, Any]) -> Cap:
+    if ("perDays" in fields) == ("perSeconds" in fields):
+        raise ValueError("not exactly one span")
+    per_days = _count(fields["perDays"]) if "perDays" in fields else None
+    per_seconds = _count(fields["perSeconds"]) if "perSeconds" in fields else None
+    return Cap(_count(fields["calls"]), per_days, per_seconds)
+
+
+_FIELDS: Mapping[str, Callable[[Any], Any]] = {
+    "basedOn": Preset,
+    "timeZone": _zone,
+    "callingWindows": week_of,
+    "holidays": _calendar_name,
+    "exceptions": _exceptions,
+    "redial": _redial,
+    "maxAttemptsCeiling": _count,
+    "recipientCaps": _caps,
+    "whenCapped": WhenCapped,
+    "expireAfterSeconds": _count,
+    "paused": _flag,
+}
+_ORGANIZATION_FIELDS = {
+    **_FIELDS,
+    "maxConcurrentCalls": _count,
+    "purposes": lambda value: _named(value, _FIELDS),
+}
+_DOCUMENT_FIELDS = {
+    **_ORGANIZATION_FIELDS,
+    "organizations": lambda value: _named(value, _ORGANIZATION_FIELDS),
+    "holidayDates": lambda value: {name: _holiday_dates(dates) for name, dates in value.items()},
+}
