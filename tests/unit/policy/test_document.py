@@ -182,6 +182,13 @@ def test_an_organization_or_purpose_needs_a_valid_name() -> None:
     assert error_of({"purposes": {"a b": {}}}).field == "purposes.a field"
 
 
+@pytest.mark.parametrize("name", ["paused", "list", "always", "key", "purposes"])
+def test_a_name_may_be_that_of_a_field(name: str) -> None:
+    assert error_of({"organizations": {name: {"purposes": {name: {"redial": {"on": 1}}}}}}).field == (
+        f"organizations.{name}.purposes.{name}.redial.on"
+    )
+
+
 def test_a_check_reports_every_error() -> None:
     found = errors({"paused": 1, "callingWindows": [], "organizations": {"a": {"timeZone": 1}}})
 

@@ -201,7 +201,26 @@ def test_null_is_the_same_as_absent(
 # The functions read a stored document without the contract's models. They must refuse what the contract refuses.
 
 WRONG = [
-    *(None, True, False, 0, -1, 1.5, "", "x", "09:00", "24:00", [], {}, [0], [None], ["mon"], {"x": 1}, "2026-13-01"),
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1.5,
+        "",
+        "x",
+        "09:00",
+        "24:00",
+        [],
+        {},
+        [0],
+        [None],
+        ["mon"],
+        {"x": 1},
+        "2026-13-01",
+        {"mon": 1},
+    ),
     *({"days": ["mon"], "from": "09:00", "to": "08:00"}, [{"calls": 1}], [{"calls": 1, "perDays": 0}], [[1]]),
     *({"maxAttempts": 2, "on": {"completed": [1]}}, {"maxAttempts": 2, "on": {"busy": []}}, {"country": "CA"}),
 ]

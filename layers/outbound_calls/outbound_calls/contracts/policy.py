@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -240,33 +240,32 @@ def _invalid_fields(model: type[BaseModel], error: ValidationError) -> list[Inva
 def _invalid_field(model: type[BaseModel], error: ErrorDetails) -> InvalidInput:
     """The error with the field's path and its rule, found by a walk down the models."""
     path, rule, fields = "", "a JSON object in UTF-8", _fields(model)
+    names_follow = False
     for step in error["loc"]:
         if isinstance(step, int):
             path += f"[{step}]"
+        elif names_follow:
+            path, names_follow = f"{path}.{_shown(step)}", False
         elif step in fields:
-            path, rule, fields = f"{path}.{step}", fields[step][0], _fields(fields[step][1])
+            path, (rule, annotation) = f"{path}.{step}", fields[step]
+            fields, names_follow = _fields(_inner(annotation, BaseModel)), _inner(annotation, dict) is not None
         elif error["type"] == "extra_forbidden" and step == error["loc"][-1]:
             return InvalidInput(f"{path}.{_shown(step)}".lstrip("."), f"no field but {', '.join(sorted(fields))}")
-        elif step not in {"always", "list", "[key]"}:
-            # The name of an organization, a purpose or a reason: a key of an object that isn't a model.
-            path = f"{path}.{_shown(step)}"
     if error["type"] == "rule":
         rule = error["msg"]
     return InvalidInput(path.lstrip(".") or "policy", rule)
 
 
-def _fields(model: type[BaseModel] | None) -> dict[str, tuple[str, type[BaseModel] | None]]:
-    """A model's fields by their names on the wire: each with its rule, and the model inside it."""
-    if model is None:
-        return {}
-    return {
-        str(field.alias): (str(field.description), _inner_model(field.annotation))
-        for field in model.model_fields.values()
-    }
+def _fields(model: type[BaseModel] | None) -> dict[str, tuple[str, Any]]:
+    """A model's fields by their names on the wire: each with its rule and its type."""
+    fields = model.model_fields.values() if model else ()
+    return {str(field.alias): (str(field.description), field.annotation) for field in fields}
 
 
-def _inner_model(annotation: Any) -> type[BaseModel] | None:
+def _inner[Kind](annotation: Any, kind: type[Kind]) -> type[Kind] | None:
+    """The first type of a kind within a type."""
     annotation = getattr(annotation, "__value__", annotation)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_inner_model, get_args(annotation))), None)
+    outer = get_origin(annotation) or annotation
+    if isinstance(outer, type) and issubclass(outer, kind):
+        return outer
+    return next(filter(None, (_inner(each, kind) for each in get_args(annotation))), None)

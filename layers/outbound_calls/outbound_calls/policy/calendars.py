@@ -60,11 +60,14 @@ class Calendar:
         return reduce(_both, exceptional or [usual], self.narrowed_to[weekday])
 
 
+NEVER = Calendar((CLOSED,) * 7)
+
+
 def week_of(windows: Any) -> Week:
     """The week that calling windows describe, in their form on the wire.
 
     Raises:
-        ValueError, TypeError, KeyError: When they aren't calling windows.
+        ValueError, TypeError, LookupError, AttributeError: When they aren't calling windows.
     """
     if windows == ALWAYS:
         return EVERY_DAY
@@ -73,14 +76,11 @@ def week_of(windows: Any) -> Week:
     spans: list[list[tuple[int, int]]] = [[] for _ in DAYS]
     for window in windows:
         days, opens, closes = window["days"], _second(window["from"]), _second(window["to"])
-        if len(window) > len(("days", "from", "to")) or not days or opens >= closes:
+        if window.keys() != {"days", "from", "to"} or not (isinstance(days, list) and days) or opens >= closes:
             raise ValueError("not a calling window")
         for day in days:
             spans[DAYS.index(day)].append((opens, closes))
     return tuple(map(_merged, spans))
-
-
-_NO_HOURS = Calendar((CLOSED,) * 7)
 
 
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
@@ -142,7 +142,7 @@ def start_of(day: date, zone: ZoneInfo) -> int:
     """The first instant at which the clocks of a zone show a date, or a later one where they skip it."""
     at = int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) - DAY_SECONDS
     while wall_clock(zone, at).date() < day:
-        at = _next_change(_NO_HOURS, zone, at)
+        at = _next_change(NEVER, zone, at)
     return at
 
 
