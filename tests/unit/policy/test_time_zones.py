@@ -6,7 +6,12 @@ from importlib.metadata import version
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_VERSION, TimeZoneName, time_zone, time_zone_names
+from outbound_calls.contracts.time_zones import (
+    TIME_ZONE_DATA_VERSION,
+    TimeZoneName,
+    time_zone,
+    time_zone_names,
+)
 from tests.unit.policy.parts import clock_changes
 from tests.world import ROOT
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TIME_ZONE_RULE = "an IANA time zone, such as America/Toronto"
 TIME_ZONE_DATA_VERSION: str = tzdata.IANA_VERSION
+TIME_ZONE_DATA_BUILT = {"2026f": "2026-10-28"}.get(TIME_ZONE_DATA_VERSION)
+"""The day on which the package of this version was built, which the package doesn't say. Add one at each upgrade."""
 
 _FILES = Path(tzdata.__file__).parent
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}")
