@@ -34,6 +34,7 @@ from tests.unit.policy.parts import (
     Document,
     at,
     candidate,
+    clock_shows_open,
     rules_of,
 )
 
@@ -437,12 +438,19 @@ def test_a_wait_ends_with_a_dial_or_with_the_expiry(
 ) -> None:
     rules, recipient = rules_of(document), Recipient(tuple(dials))
     evaluation: Evaluation = evaluate(asked, rules, recipient, now)
+    if evaluation.decision == Dial():
+        shown = document | {"callingWindows": document.get("callingWindows", "always")}
+        own = {"callingWindows": asked.calling_windows or "always"}
+        zones = evaluation.zones.names if evaluation.zones else ()
+        assert all(clock_shows_open(each, zone, now) for zone in zones for each in (shown, own))
+        assert zones or document == {}
+        assert now >= (asked.not_before or 0)
     if isinstance(evaluation.decision, Wait):
         until = evaluation.decision.until
         assert until > now
         later = decide(asked, rules, until, recipient)
         assert later == Dial() if until <= evaluation.expires_at else rejected(later) is ReasonCode.EXPIRED
-        # Nothing is forgotten: a whole second before, it may not be dialled, or what waited is being spread.
-        opening = [second for second in (until - 1, until - 150, until - 299) if second > now]
+        # Nothing is forgotten: what isn't spread may not be dialled before.
+        before = [second for second in (until - 1, until - 150, until - 299) if second > now]
         if asked.is_urgent and until <= evaluation.expires_at:
-            assert all(decide(asked, rules, second, recipient) != Dial() for second in opening)
+            assert all(decide(asked, rules, second, recipient) != Dial() for second in before)
