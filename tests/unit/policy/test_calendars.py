@@ -127,6 +127,26 @@ def test_where_exceptions_overlap_all_must_be_open() -> None:
     assert hours == [((0, DAY_SECONDS),), ((9 * 3600, 17 * 3600),), ()]
 
 
+def test_an_opening_is_found_within_400_days() -> None:
+    utc, start = [time_zone("UTC")], at("2026-01-01 00:00", "UTC")
+    late = calendar_of(
+        {"callingWindows": "always", "exceptions": [{"from": "2025-12-31", "to": "2027-02-04"}]},
+    )
+
+    assert next_opening(late, utc, start) == start + 400 * DAY_SECONDS
+    assert next_opening(late, utc, start - 1) is None
+
+
+def test_a_closing_is_found_within_400_days() -> None:
+    utc, start = [time_zone("UTC")], at("2026-01-01 00:00", "UTC")
+    late = calendar_of(
+        {"callingWindows": "always", "exceptions": [{"from": "2027-02-05", "to": "2027-02-05"}]},
+    )
+
+    assert next_closing(late, utc, start) == start + 400 * DAY_SECONDS
+    assert next_closing(late, utc, start - 1) is None
+
+
 def test_a_calendar_that_never_closes_has_no_closing() -> None:
     every_day = calendar_of({"callingWindows": [{"days": list(DAYS), "from": "00:00", "to": "24:00"}]})
 

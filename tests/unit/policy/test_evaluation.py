@@ -209,7 +209,7 @@ def test_before_not_before_it_waits_for_the_first_window_after_it() -> None:
 def test_a_pause_lasts_until_it_ends_or_the_attempt_expires() -> None:
     decision = waiting(decide(candidate(), rules_of(OFFICE | {"paused": True}), WEDNESDAY_NOON))
 
-    assert (decision.until, decision.park_reason) == (WEDNESDAY_NOON + 86_401, ParkReason.PAUSED)
+    assert decision == Wait(int(WEDNESDAY_NOON) + 86_401, ParkReason.PAUSED, "waiting to be resumed: calls are paused")
 
 
 FORBIDDING = [
@@ -331,6 +331,15 @@ def test_an_evaluation_explains_every_rule() -> None:
     names = ["expiry", "cancelled", "paused", "purpose", "not-before", "calling-window", "do-not-call", "recipient-cap"]
     assert [result.rule for result in forbidden] == [result.rule for result in allowed] == names
     assert all(result.decision for result in forbidden)
+    assert [result.detail for result in forbidden] == [
+        *("not dialled by 2026-11-26T03:29:00Z", "cancelled before it was dialled", "calls are paused"),
+        *("the policy doesn't define this purpose", "notBefore is 2026-11-26T03:31:00Z"),
+        *("outside calling hours, policy open", "the number is on the do-not-call list"),
+        "the number was dialled as often as a cap allows",
+    ]
+    for result in forbidden:
+        assert result.decision
+        assert result.decision.reason.endswith(result.detail)
     assert not any(result.decision for result in allowed)
     assert [result.detail for result in allowed] == [
         "expires at 2026-11-26T17:00:00Z",
@@ -356,7 +365,11 @@ def test_after_the_last_known_holiday_no_one_is_dialled() -> None:
 
     assert decide(asked, rules, at("2026-11-25 16:59")) == Dial()
     decision = waiting(decide(asked, rules, at("2026-11-26 09:00")))
-    assert (decision.park_reason, decision.until) == (ParkReason.POLICY_UNREADABLE, at("2026-11-26 09:05"))
+    assert decision == Wait(
+        int(at("2026-11-26 09:05")),
+        ParkReason.POLICY_UNREADABLE,
+        "the policy knows holidays until 2026-11-25 only: set it again",
+    )
 
 
 # At an opening.

@@ -15,6 +15,7 @@ from outbound_calls.policy.rules import (
     Redial,
     UnusablePolicy,
     preset_document,
+    read_stored,
     redial_of,
     resolve,
 )
@@ -69,7 +70,8 @@ def test_without_a_document_the_default_preset_holds() -> None:
 
 
 def test_an_unknown_preset_makes_no_rules() -> None:
-    with pytest.raises(UnusablePolicy, match=r"open, canada, united-states-health-care$"):
+    words = "no preset has this name; the presets are open, canada, united-states-health-care"
+    with pytest.raises(UnusablePolicy, match=f"^{words}$"):
         resolve(Policy(), "canda")
 
 
@@ -206,3 +208,20 @@ def test_the_redial_that_a_request_asks_for_is_limited_by_the_ceiling() -> None:
 
     assert redial_of(asked, 3) == Redial(3, {"busy": (600,)})
     assert redial_of({"maxAttempts": 1}, 3) == Redial()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "the policy can't be read"),
+        ('{"organizations": {"north": {"callingWindows": []}}}', "the policy can't be read: see callingWindows"),
+        ('{"purposes": {"results": {"recipientCaps": [{}]}}}', "the policy can't be read: see recipientCaps"),
+        ('{"callbackUrl": 1}', "the policy can't be read: it has an unknown field"),
+        ('{"holidays": {"country": "CA"}}', "the policy can't be read"),
+    ],
+)
+def test_a_document_that_can_not_be_read_says_which_field(text: str, words: str) -> None:
+    with pytest.raises(UnusablePolicy) as caught:
+        read_stored(text)
+
+    assert str(caught.value) == words

@@ -26,7 +26,7 @@ HORIZON_SECONDS = 400 * DAY_SECONDS
 
 ALL_DAY: Hours = ((0, DAY_SECONDS),)
 CLOSED: Hours = ()
-EVERY_DAY: Week = (ALL_DAY,) * 7
+EVERY_DAY: Week = tuple(ALL_DAY for _ in DAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Calendar:
         return reduce(_both, exceptional or [usual], self.narrowed_to[weekday])
 
 
-NEVER = Calendar((CLOSED,) * 7)
+NEVER = Calendar(tuple(CLOSED for _ in DAYS))
 
 
 def week_of(windows: Any) -> Week:
@@ -72,12 +72,12 @@ def week_of(windows: Any) -> Week:
     if windows == ALWAYS:
         return EVERY_DAY
     if not (isinstance(windows, list) and windows):
-        raise ValueError("no calling windows")
+        raise ValueError
     spans: list[list[tuple[int, int]]] = [[] for _ in DAYS]
     for window in windows:
         days, opens, closes = window["days"], _second(window["from"]), _second(window["to"])
         if window.keys() != {"days", "from", "to"} or not (isinstance(days, list) and days) or opens >= closes:
-            raise ValueError("not a calling window")
+            raise ValueError
         for day in days:
             spans[DAYS.index(day)].append((opens, closes))
     return tuple(map(_merged, spans))
@@ -89,7 +89,7 @@ _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
 def _second(text: str) -> int:
     found = _TIME.fullmatch(text)
     if not found:
-        raise ValueError("not a time of day")
+        raise ValueError
     hour, minute = filter(None, found.groups())
     return int(hour) * 3600 + int(minute) * 60
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from outbound_calls.contracts.time_zones import time_zone_names
 from outbound_calls.contracts.vocabulary import Preset, WhenCapped
-from outbound_calls.policy.calendars import CLOSED, Calendar, Exceptional, Week, week_of
+from outbound_calls.policy.calendars import NEVER, Calendar, Exceptional, week_of
 
 DEFAULT_ORGANIZATION = "default"
 
@@ -100,8 +100,8 @@ def read_stored(text: str) -> Policy:
         says = _read(_json(text), _DOCUMENT_FIELDS)
         for part in (says, *says.get("purposes", {}).values(), *_parts_of_organizations(says)):
             _holidays(part.get("holidays"), says)
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise UnusablePolicy(f"the policy can't be read: {type(error).__name__}") from None
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        raise UnusablePolicy("the policy can't be read") from None
     return Policy(says)
 
 
@@ -196,80 +196,74 @@ def _holidays(calendar: str | None, document: Part) -> tuple[date | None, frozen
 
 
 def _json(text: str) -> dict[str, Any]:
-    return _object(json.loads(text))
+    document: dict[str, Any] = json.loads(text)
+    _must(isinstance(document, dict))
+    return document
 
 
 def _read(part: Any, fields: Mapping[str, Callable[[Any], Any]]) -> Part:
-    unknown = part.keys() - fields.keys()
-    if unknown:
-        raise ValueError("an unknown field")
-    return {name: fields[name](value) for name, value in part.items() if value is not None}
+    if not part.keys() <= fields.keys():
+        raise UnusablePolicy("the policy can't be read: it has an unknown field")
+    return {name: _read_field(name, fields[name], value) for name, value in part.items() if value is not None}
+
+
+def _read_field(name: str, read: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return read(value)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise UnusablePolicy(f"the policy can't be read: see {name}") from None
 
 
 def _named(value: Any, fields: Mapping[str, Callable[[Any], Any]]) -> dict[str, Part]:
     """Parts by the names of their purposes or organizations."""
-    return {_name(name): _read(part, fields) for name, part in value.items()}
+    _must(all(map(_NAME.fullmatch, value)))
+    return {name: _read(part, fields) for name, part in value.items()}
 
 
-def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise ValueError("not a name")
-    return text
+def _must(hold: bool) -> None:
+    if not hold:
+        raise ValueError
 
 
 def _only(value: Any, *names: str) -> dict[str, Any]:
     """An object's fields that aren't null, if it has no others than these."""
-    if not set(value) <= set(names):
-        raise ValueError("an unknown field")
+    _must(value.keys() <= set(names))
     return {name: each for name, each in value.items() if each is not None}
 
 
 def _count(value: Any) -> int:
-    if type(value) is not int or value < 1:
-        raise ValueError("not a whole number from 1")
-    return value
+    _must(type(value) is int and value >= 1)
+    return int(value)
 
 
 def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("neither true nor false")
-    return value
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError("not an object")
-    return value
+    _must(isinstance(value, bool))
+    return bool(value)
 
 
 def _array(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError("not a list")
-    return value
+    _must(isinstance(value, list))
+    return list(value)
 
 
 def _list(value: Any) -> list[Any]:
-    if not _array(value):
-        raise ValueError("an empty list")
+    _must(value != [])
     return _array(value)
 
 
 def _text(value: Any) -> str:
-    if not (isinstance(value, str) and value):
-        raise ValueError("not a text, or empty")
-    return value
+    _must(isinstance(value, str) and value != "")
+    return str(value)
 
 
 def _date(text: str) -> date:
     day = date.fromisoformat(text)
-    if day.isoformat() != text:
-        raise ValueError("not a date")
+    _must(day.isoformat() == text)
     return day
 
 
 def _zone(name: Any) -> str:
-    if name not in time_zone_names():
-        raise ValueError("not a time zone")
+    _must(name in time_zone_names())
     return str(name)
 
 
@@ -290,17 +284,16 @@ def _exceptions(value: Any) -> tuple[Exceptional, ...]:
 def _exceptional(value: Any) -> Exceptional:
     fields = _only(value, "name", "from", "to", "callingWindows")
     first, last = _date(fields["from"]), _date(fields["to"])
-    if first > last or not _text(fields.get("name", "-")):
-        raise ValueError("dates in the wrong order")
-    week: Week = week_of(fields["callingWindows"]) if "callingWindows" in fields else (CLOSED,) * 7
+    _must(first <= last)
+    _text(fields.get("name", "-"))
+    week = week_of(fields["callingWindows"]) if "callingWindows" in fields else NEVER.week
     return Exceptional(first, last, week)
 
 
 def _redial(value: Any) -> Redial:
     fields = _only(value, "on", "onEndedReasons", "maxAttempts")
     after_status = _delays(fields.get("on", {}))
-    if not after_status.keys() <= {"busy", "no-answer", "failed"}:
-        raise ValueError("a status that is never redialled")
+    _must(after_status.keys() <= {"busy", "no-answer", "failed"})
     return Redial(_count(fields["maxAttempts"]), after_status, _delays(fields.get("onEndedReasons", {})))
 
 
@@ -313,8 +306,7 @@ def _caps(value: Any) -> list[Cap]:
 
 
 def _cap(fields: Mapping[str, Any]) -> Cap:
-    if ("perDays" in fields) == ("perSeconds" in fields):
-        raise ValueError("not exactly one span")
+    _must(("perDays" in fields) != ("perSeconds" in fields))
     per_days = _count(fields["perDays"]) if "perDays" in fields else None
     per_seconds = _count(fields["perSeconds"]) if "perSeconds" in fields else None
     return Cap(_count(fields["calls"]), per_days, per_seconds)
