@@ -1,5 +1,6 @@
 """From the document to the rules of one request: what is inherited, what adds up, and that nothing left out widens."""
 
+import json
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from outbound_calls.policy.rules import (
     resolve,
 )
 from tests.unit.policy.parts import WEEKDAYS_9_TO_17, rules_of
+from tests.unit.policy.test_document import BAD_WINDOWS, INVALID, WINDOW
 
 
 def hours(*spans: tuple[float, float]) -> tuple[tuple[int, int], ...]:
@@ -208,6 +210,25 @@ def test_the_redial_that_a_request_asks_for_is_limited_by_the_ceiling() -> None:
 
     assert redial_of(asked, 3) == Redial(3, {"busy": (600,)})
     assert redial_of({"maxAttempts": 1}, 3) == Redial()
+
+
+@pytest.mark.parametrize(("field", "path", "value"), INVALID)
+def test_what_the_contract_refuses_makes_no_rules(field: str, path: str, value: Any) -> None:
+    for document in ({field: value}, {"organizations": {"north": {field: value}}}):
+        with pytest.raises(UnusablePolicy):
+            read_stored(json.dumps(document))
+
+
+@pytest.mark.parametrize(("changes", "field"), BAD_WINDOWS)
+def test_a_window_that_the_contract_refuses_makes_no_rules(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(UnusablePolicy):
+        read_stored(json.dumps({"callingWindows": [WINDOW | changes]}))
+
+
+@pytest.mark.parametrize("to", ["09:00", "08:59"])
+def test_a_window_that_is_empty_makes_no_rules(to: str) -> None:
+    with pytest.raises(UnusablePolicy):
+        read_stored(json.dumps({"callingWindows": [WINDOW | {"to": to}]}))
 
 
 @pytest.mark.parametrize(
