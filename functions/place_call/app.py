@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from outbound_calls.contracts.vocabulary import ParkReason
+from outbound_calls.domain.timing import DEFERRALS
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings
@@ -37,6 +38,7 @@ CODE_COUNTERS = {
     ParkReason.CIRCUIT_OPEN: Metric.CIRCUIT_OPEN,
     ParkReason.KEY_DECLINED: Metric.KEY_DECLINED,
     ParkReason.KEY_UNREADABLE: Metric.KEY_DECLINED,
+    ParkReason.REFUSED_BY_ALLOMIA: Metric.CALLS_REFUSED,
     OTHER_CALL: Metric.CALL_IDS_CONTRADICTING,
 }
 
@@ -68,7 +70,7 @@ def sent_at(record: dict[str, Any]) -> float | None:
 
 def log(placement: Placement, message_id: str) -> None:
     """Log and count what happened to a message."""
-    counted = [COUNTERS[placement.result]]
+    counted = [Metric.CALLS_DEFERRED if placement.code in DEFERRALS else COUNTERS[placement.result]]
     if placement.code in CODE_COUNTERS:
         counted.append(CODE_COUNTERS[placement.code])
     telemetry.log(

@@ -22,7 +22,7 @@ class MagicNumber:
         number: The phone number to dial.
         what: What AlloMia does, in words.
         behaviour: What AlloMia does.
-        status: The stack's final status (`scheduled`: it waits for a key that works).
+        status: The stack's final status (`scheduled`: it waits until AlloMia accepts it).
         source: The outcome's source (`webhook`, `poll`, `dispatch`, `deadline`); empty without an outcome.
     """
 
@@ -54,7 +54,6 @@ def _polled(status: str) -> Behaviour:
 
 _UNKNOWN = ("unknown", "deadline")
 _COMPLETED = ("completed", "webhook")
-_REJECTED = ("rejected", "dispatch")
 _WAITING = ("scheduled", "")
 
 _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
@@ -87,10 +86,10 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
         ("no-answer", "poll"),
     ),
     #
-    ("0300", "400, and its error repeats the phone number", _post("decline-400"), _REJECTED),
-    ("0301", "422", _post("decline-422"), _REJECTED),
-    ("0302", "404", _post("decline-404"), _REJECTED),
-    ("0303", "409", _post("decline-409"), _REJECTED),
+    ("0300", "400, and its error repeats the phone number", _post("decline-400"), _WAITING),
+    ("0301", "422", _post("decline-422"), _WAITING),
+    ("0302", "404", _post("decline-404"), _WAITING),
+    ("0303", "409", _post("decline-409"), _WAITING),
     ("0304", "401 for any key", _post("decline-401"), _WAITING),
     ("0305", "403 for any key", _post("decline-403"), _WAITING),
     ("0306", "429 with `Retry-After` once, then accepted", _post("decline-429-once"), _COMPLETED),

@@ -35,7 +35,7 @@ class ScriptedAllomia(httpx.BaseTransport):
 
     Without a script it is healthy, and the magic numbers work. `post` and `status` answer all requests until they are
     set again; None goes back to normal. Each is a name from `ANSWERS` (for `status`: `STATUS_ANSWERS`) or made with
-    `returns(...)` or `fails(...)`::
+    `returns(...)` or `fails(...)`. `post` may also be a function that chooses the answer to each order::
 
         allomia = ScriptedAllomia(clock, accepted_keys=(API_KEY,))
         client = httpx.Client(base_url="https://allomia.example", transport=allomia)
@@ -68,7 +68,7 @@ class ScriptedAllomia(httpx.BaseTransport):
         **faults: object,
     ) -> None:
         self.allomia = Allomia(Faults.model_validate(faults, by_name=True), clock)
-        self.post: str | PostAnswer | None = None
+        self.post: str | PostAnswer | Callable[[dict[str, object]], PostAnswer | None] | None = None
         self.status: str | Answer | None = None
         self.before_answer: Callable[[httpx.Request], None] = lambda _: None
         """Called for each request that arrives, after AlloMia has acted on it."""
@@ -127,7 +127,7 @@ class ScriptedAllomia(httpx.BaseTransport):
             BaseException: The scripted one; an httpx error where the real transport would raise it.
         """
         body = request.read()
-        post = ANSWERS[self.post] if isinstance(self.post, str) else self.post
+        post = self._post_answer(body)
         status = STATUS_ANSWERS[self.status] if isinstance(self.status, str) else self.status
         with self._lock:
             authorization = request.headers.get("Authorization", "")
@@ -141,6 +141,11 @@ class ScriptedAllomia(httpx.BaseTransport):
         if arrived:
             self.before_answer(request)
         return play(reply, request, self._sleep, self._connect_attempts)
+
+    def _post_answer(self, body: bytes) -> PostAnswer | None:
+        if isinstance(self.post, str):
+            return ANSWERS[self.post]
+        return self.post(read_order(body)) if callable(self.post) else self.post
 
     def _note(self, request: httpx.Request, body: bytes, reply: Reply) -> None:
         if request.method == "GET":

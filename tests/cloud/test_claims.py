@@ -23,7 +23,16 @@ from tests.cloud.parts import (
     new_attempt,
     new_key,
 )
-from tests.unit.parts import ASSISTANT_ID, CALL_ID, CONTACT_ID, OTHER_CALL_ID, PHONE_NUMBER, PHONE_NUMBER_ID, a_request
+from tests.unit.parts import (
+    ASSISTANT_ID,
+    CALL_ID,
+    CONTACT_ID,
+    OTHER_CALL_ID,
+    PHONE_NUMBER,
+    PHONE_NUMBER_ID,
+    SETTING,
+    a_request,
+)
 from tests.world import DUE_SHARDS, GRACE_SECONDS, NOW
 
 RATE_LIMITED, CIRCUIT_OPEN = ParkReason.RATE_LIMITED, ParkReason.CIRCUIT_OPEN
@@ -40,7 +49,12 @@ def test_a_claim_writes_the_attempt_and_its_timer_at_once(attempts: SampleAttemp
     claimed = attempts.claim(new, now=NOW + 0.75)
 
     assert claimed == replace(
-        new, status=Status.DISPATCHING, dispatched_at=NOW, due_at=NOW + GRACE_SECONDS, claim_id=CLAIM
+        new,
+        status=Status.DISPATCHING,
+        dispatched_at=NOW,
+        due_at=NOW + GRACE_SECONDS,
+        claim_id=CLAIM,
+        setting=SETTING,
     )
     assert attempts.item(new.key) == {
         "requestId": str(new.key.request),
@@ -61,6 +75,7 @@ def test_a_claim_writes_the_attempt_and_its_timer_at_once(attempts: SampleAttemp
             "dynamicVariables": {"time": "10:30"},
         },
         "metadata": METADATA,
+        "setting": SETTING,
     }
 
 
@@ -78,6 +93,7 @@ def test_a_parked_attempt_is_claimed_with_its_request_and_labels(attempts: Sampl
         dispatched_at=NOW + 75,
         due_at=NOW + 75 + GRACE_SECONDS,
         claim_id=CLAIM,
+        setting=SETTING,
     )
     assert attempts.existing_item(new.key)["pollDelay"] == GRACE_SECONDS
 

@@ -113,7 +113,7 @@ def test_a_write_after_the_post_that_is_not_answered_is_repeated(
 
     world.place(request)
 
-    statuses = {"accepted": "calling", "429": "scheduled", "400": "rejected", "failed": "failed", "500": "dispatching"}
+    statuses = {"accepted": "calling", "429": "scheduled", "400": "scheduled", "failed": "failed", "500": "dispatching"}
     assert world.attempts.status(key_of(request)) == statuses[answer]
 
 

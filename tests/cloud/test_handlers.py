@@ -185,13 +185,12 @@ def test_each_result_of_a_message_is_logged_and_counted(resources: CloudResource
     assert [(line["message"], line.get("code"), line.get("detail")) for line in done.lines()] == [
         ("attempt parked", "rate-limited", "HTTP 429"),
         ("attempt parked", "key-declined", "HTTP 401"),
-        ("request rejected", "refused-by-allomia", "HTTP 400: […] of […]: […]"),
+        ("attempt parked", "refused-by-allomia", "HTTP 400: […] of […]: […]"),
         ("answer lost", None, "HTTP 500"),
         ("invalid message", None, "body: a JSON object in UTF-8, nested at most 3 deep"),
     ]
-    assert counted(done, "CallsParked", "AllomiaKeyDeclined", "CallsRejected") == [2, 1, 1]
+    assert counted(done, "CallsParked", "AllomiaKeyDeclined", "CallsRefused") == [3, 1, 1]
     assert counted(done, "AmbiguousAnswers", "InvalidMessages") == [1, 1]
-    assert counted(done, "OutcomeRejected", "OutcomeByDispatch") == [1, 1]
     assert [message["Body"] for message in resources.take(environment["INVALID_MESSAGES_QUEUE_URL"])] == ["not JSON"]
 
 

@@ -23,7 +23,7 @@ from tests.cloud.parts import (
     at_once,
     new_key,
 )
-from tests.unit.parts import CALL_ID, CONTACT_ID, OTHER_CALL_ID
+from tests.unit.parts import CALL_ID, CONTACT_ID, OTHER_CALL_ID, SETTING
 from tests.world import DEADLINE_SECONDS, NOW, RETENTION_DAYS
 
 REAL = sorted(ALLOMIA_OUTCOMES)
@@ -61,6 +61,8 @@ def test_an_outcome_is_stored_and_what_was_needed_to_dial_is_removed(attempts: S
         "timesParked": 0,
         "outcomeSource": "webhook",
         "recordedAt": LATER,
+        "endedOn": "~2026-04-01",
+        "setting": SETTING,
         "expiresAt": LATER + RETENTION_DAYS * 86_400,
         "outboundCallId": CALL_ID,
         "contactId": CONTACT_ID,

@@ -18,7 +18,7 @@ from outbound_calls.use_cases.receive import Receipt
 from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import OTHER_CLAIM, at_once
 from tests.cloud.world import CloudWorld, key_of
-from tests.unit.parts import ASSISTANT_ID, CALL_ID, OTHER_CALL_ID, PHONE_NUMBER, PHONE_NUMBER_ID
+from tests.unit.parts import ASSISTANT_ID, CALL_ID, CIRCUIT, OTHER_CALL_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, NOW, SIGNING_KEY, WEBHOOK_URL, dispatch_message
 
 PARKED, REJECTED, ENDED = PlaceResult.PARKED, PlaceResult.REJECTED, PlaceResult.ENDED
@@ -39,11 +39,13 @@ NOT_ACCEPTED: dict[str, Row] = {
     "401": (returns(401, {"error": "Unauthorized"}), PARKED, "key-declined", "scheduled", 300),
     "403": (returns(403), PARKED, "key-declined", "scheduled", 300),
 }
+REFUSED: dict[str, Row] = {
+    "400": (returns(400, {"error": "Bad number"}), PARKED, "refused-by-allomia", "scheduled", 60),
+    "404": (returns(404, {"error": "No such assistant"}), PARKED, "refused-by-allomia", "scheduled", 60),
+    "422": (returns(422), PARKED, "refused-by-allomia", "scheduled", 60),
+    "409": (returns(409), PARKED, "refused-by-allomia", "scheduled", 60),
+}
 ABOUT_THIS_CALL: dict[str, Row] = {
-    "400": (returns(400, {"error": "Bad number"}), REJECTED, "refused-by-allomia", "rejected", None),
-    "404": (returns(404, {"error": "No such assistant"}), REJECTED, "refused-by-allomia", "rejected", None),
-    "422": (returns(422), REJECTED, "refused-by-allomia", "rejected", None),
-    "409": (returns(409), REJECTED, "refused-by-allomia", "rejected", None),
     "2xx failed": (returns(200, STATE | {"status": "failed"}), ENDED, "", "failed", None),
     "2xx failed without an id": (returns(200, {"status": "failed"}), ENDED, "", "failed", None),
     "2xx busy": (returns(201, STATE | {"status": "busy"}), ENDED, "", "busy", None),
@@ -72,7 +74,7 @@ LOST: dict[str, PostAnswer] = {
 MAYBE_ACCEPTED: dict[str, Row] = {
     name: (answer, AMBIGUOUS, "", "dispatching", GRACE_SECONDS) for name, answer in LOST.items()
 }
-ROWS = NOT_ACCEPTED | ABOUT_THIS_CALL | ACCEPTED | MAYBE_ACCEPTED
+ROWS = NOT_ACCEPTED | REFUSED | ABOUT_THIS_CALL | ACCEPTED | MAYBE_ACCEPTED
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -97,9 +99,9 @@ def test_each_answer_has_its_result_and_a_redelivery_changes_nothing(world: Clou
     assert len(world.allomia.posts) == posts
 
 
-@pytest.mark.parametrize("row", NOT_ACCEPTED)
+@pytest.mark.parametrize("row", NOT_ACCEPTED | REFUSED)
 def test_a_parked_attempt_is_dispatched_when_it_is_due_and_dialled_once(world: CloudWorld, row: str) -> None:
-    answer, *_, due_in = NOT_ACCEPTED[row]
+    answer, *_, due_in = ROWS[row]
     assert due_in
     world.allomia.post = answer
     key = world.placed(metadata={"clinic": "7"}, batch="monday")
@@ -550,7 +552,7 @@ def test_an_attempt_that_allomia_does_not_accept_is_tried_less_and_less_often(wo
         world.sweep(key)
         (message,) = world.queued()
         # The circuit stays closed, so that the attempt reaches AlloMia.
-        permit = world.place_calls.circuit_breaker.acquire()
+        permit = world.place_calls.circuit_breakers.of(CIRCUIT).acquire()
         assert permit
         permit.report(healthy=True)
         assert world.place(message).result is PARKED

@@ -13,7 +13,7 @@ from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.receive import Receipt
-from outbound_calls.use_cases.sweep import SECONDS_TO_POLL, Poll, PollResult
+from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, PATIENCE_SECONDS, SECONDS_TO_POLL, Poll, PollResult
 from tests.cloud.parts import at_once, new_key
 from tests.cloud.world import CloudWorld
 from tests.unit.parts import CALL_ID, OTHER_CALL_ID, PHONE_NUMBER
@@ -97,7 +97,14 @@ def test_a_call_without_a_status_is_polled_again_until_its_deadline(world: Cloud
     assert world.attempts.status(key) == "calling"
     assert world.due_in(key) == GRACE_SECONDS
 
-    world.pass_seconds(DEADLINE_SECONDS)
+    # Past its deadline it is asked about every five minutes: AlloMia may answer again, and someone may renew the key.
+    world.pass_seconds(DEADLINE_SECONDS - GRACE_SECONDS)
+    assert world.poll(key) == Poll(PollResult.UNAVAILABLE, key, reason)
+    assert world.due_in(key) == 300
+    patience = KEY_PATIENCE_SECONDS if reason == "key-unusable" else PATIENCE_SECONDS
+    world.pass_seconds(patience - 1)
+    assert world.poll(key).result is PollResult.UNAVAILABLE
+    world.pass_seconds(300)
     assert world.poll(key).result is PollResult.RECORDED
 
     item = world.attempts.existing_item(key)
@@ -166,9 +173,8 @@ def test_a_call_without_an_id_waits_for_its_webhook_and_then_is_unknown(world: C
     item = world.attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"]) == ("unknown", "deadline")
     assert item["recordedAt"] == NOW + DEADLINE_SECONDS
-    assert (
-        item["reason"] == poll.detail == "no outcome within 7200 s of dispatch. AlloMia's answer to the POST was lost"
-    )
+    lost = "AlloMia's answer to the POST was lost: ReadTimeout"
+    assert item["reason"] == poll.detail == f"no outcome within 7200 s of dispatch. {lost}"
     assert "request" not in item
     assert world.allomia.polled == []
 
@@ -282,7 +288,8 @@ def test_an_entry_of_an_attempt_that_ended_or_never_was_is_skipped(world: CloudW
     [
         (GRACE_SECONDS, 200, "failed", PollResult.SKIPPED),
         (DEADLINE_SECONDS, 200, "calling", PollResult.SKIPPED),
-        (DEADLINE_SECONDS, 500, "calling", PollResult.SKIPPED),
+        (DEADLINE_SECONDS + PATIENCE_SECONDS, 500, "calling", PollResult.SKIPPED),
+        (DEADLINE_SECONDS, 500, "calling", PollResult.UNAVAILABLE),
         # It would bring the next poll forward to the deadline.
         (DEADLINE_SECONDS - 1, 200, "calling", PollResult.WAITING),
     ],
@@ -306,7 +313,7 @@ def test_a_webhook_during_the_poll_is_not_overwritten(
 
 def test_a_poller_that_lost_its_lease_does_not_give_up(world: CloudWorld) -> None:
     key = world.placed()
-    world.pass_seconds(DEADLINE_SECONDS)
+    world.pass_seconds(DEADLINE_SECONDS + PATIENCE_SECONDS)
 
     def lose_lease(_request: httpx.Request) -> None:
         world.pass_seconds(world.due_in(key))
@@ -325,8 +332,16 @@ def test_an_attempt_without_a_usable_key_waits_and_still_ends(world: CloudWorld)
 
     world.pass_seconds(GRACE_SECONDS)
     assert world.poll(key) == Poll(PollResult.UNAVAILABLE, key, "key-unusable")
-    world.pass_seconds(DEADLINE_SECONDS)
+    world.pass_seconds(DEADLINE_SECONDS + KEY_PATIENCE_SECONDS)
     world.poll(key)
 
     assert world.attempts.status(key) == "unknown"
     assert world.allomia.polled == []
+
+
+def test_a_claim_that_may_not_have_been_posted_says_so(world: CloudWorld) -> None:
+    key = world.attempts.dispatching(int(world.clock.now)).key
+    world.pass_seconds(DEADLINE_SECONDS)
+
+    assert world.poll(key).detail.endswith("claimed, and not known to have been posted")
+    assert world.attempts.status(key) == "unknown"

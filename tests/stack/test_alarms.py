@@ -27,6 +27,7 @@ from tests.tooling.template.expressions import evaluate
 from tests.tooling.template.rendering import read_template, render, transform
 
 ANSWER_LOST_AND_NOT_ACCEPTED: Final = "+15005550310"
+REFUSED: Final = "+15005550301"
 KEY_REFUSED: Final = "+15005550304"
 WEBHOOK_LOST: Final = "+15005550200"
 
@@ -193,6 +194,12 @@ def test_a_key_that_is_refused(watch: Watch) -> None:
     watch.world.send({"requestId": "refused", "phoneNumber": KEY_REFUSED})
 
     watch.fire("AllomiaKeyDeclinedAlarm", watch.soon_printed("place-call", "AllomiaKeyDeclined"))
+
+
+def test_a_call_that_is_refused(watch: Watch) -> None:
+    watch.world.send({"requestId": "refused-call", "phoneNumber": REFUSED})
+
+    watch.fire("CallsRefusedAlarm", watch.soon_printed("place-call", "CallsRefused"))
 
 
 def test_calls_that_are_parked(watch: Watch) -> None:

@@ -25,6 +25,12 @@ CALL_ID = "c3d4e5f6-a7b8-9012-cdef-345678901234"
 OTHER_CALL_ID = "0a0b0c0d-a7b8-9012-cdef-345678901234"
 CONTACT_ID = "d4e5f6a7-b8c9-0123-defa-456789012345"
 API_KEY = "test-key-of-no-account"
+SETTING = "11111111-66666666"
+"""These two, as an attempt names them."""
+
+CIRCUIT = f"~{SETTING}"
+"""The name of the circuit breaker for these two."""
+
 KEY = AttemptKey(RequestKey("visit-2031"), 1)
 
 MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from outbound_calls.adapters.circuit_breaker import CircuitBreaker, Permit
+from outbound_calls.adapters.circuit_breaker import CircuitBreaker, CircuitBreakers, Permit
 from tests.unit.parts import Clock
 
 
@@ -134,25 +134,24 @@ def test_failures_of_calls_in_progress_do_not_keep_it_open_longer(breaker: Circu
     assert permit_of(breaker).probe
 
 
-def test_a_success_of_a_call_in_progress_does_not_close_it(breaker: CircuitBreaker) -> None:
+def test_a_success_of_a_call_in_progress_closes_it(breaker: CircuitBreaker) -> None:
     straggler = permit_of(breaker)
     opened(breaker)
 
     straggler.report(healthy=True)
 
-    assert is_open(breaker)
-    assert breaker.acquire() is None
+    assert not is_open(breaker)
+    assert not permit_of(breaker).probe
 
 
 def test_a_call_in_progress_does_not_permit_a_second_probe(breaker: CircuitBreaker, clock: Clock) -> None:
-    stragglers = [permit_of(breaker) for _ in range(3)]
+    stragglers = [permit_of(breaker) for _ in range(2)]
     opened(breaker)
     clock.pass_seconds(30)
     permit_of(breaker)
 
-    stragglers[0].report(healthy=True)
-    stragglers[1].report(healthy=False)
-    breaker.release(stragglers[2])
+    stragglers[0].report(healthy=False)
+    breaker.release(stragglers[1])
 
     assert breaker.acquire() is None
 
@@ -261,3 +260,25 @@ def test_no_failure_of_a_thread_is_missed() -> None:
     at_once(32, work)
 
     assert is_open(breaker)
+
+
+def test_each_name_has_a_breaker_of_its_own(clock: Clock) -> None:
+    breakers = CircuitBreakers(clock)
+
+    opened(breakers.of("wrong"))
+
+    assert breakers.of("wrong").acquire() is None
+    assert breakers.of("right").acquire()
+
+
+def test_breakers_that_remember_something_are_kept(clock: Clock) -> None:
+    breakers = CircuitBreakers(clock, most=3)
+    opened(breakers.of("open"))
+    permit_of(breakers.of("failed once")).report(healthy=False)
+    kept = [breakers.of("open"), breakers.of("failed once")]
+
+    for number in range(10):
+        permit_of(breakers.of(f"healthy {number}")).report(healthy=True)
+
+    assert [breakers.of("open"), breakers.of("failed once")] == kept
+    assert len(breakers._breakers) <= 4

@@ -182,8 +182,6 @@ def check_end(key: Key, item: str, facts: Facts, *, faultless: bool, healthy: bo
         raise GuaranteeBroken(Guarantee.AN_END, f"{name} stays {status or 'without a record'}")
     if not faultless:
         return
-    if in_time and facts.answer == "declined" and status != "rejected":
-        raise GuaranteeBroken(Guarantee.RIGHT_END, f"AlloMia declined {name}, and it ended as {status}")
     if facts.reported and status not in ALLOMIA_OUTCOMES:
         reported = ", ".join(facts.reported)
         raise GuaranteeBroken(Guarantee.RIGHT_END, f"AlloMia reported {reported}, and {name} ended as {status}")

@@ -36,6 +36,9 @@ WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
 SIGNING_KEY = "signing-key"
 TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", 1, 2
 PLENTY_OF_SECONDS = 900.0
+CIRCUIT = "~11111111-66666666"
+"""The name of the circuit breaker of all requests here."""
+
 CIRCUIT_OPEN, SHORT_OF_TIME = "circuit-open", "short-of-time"
 
 _COMMON: dict[str, Any] = {"powertools_service_name": "explorer", "powertools_metrics_namespace": "explorer"}
@@ -273,7 +276,7 @@ def _perform(task: Task, replay: _Replay) -> Done:
 def _place(task: PlaceTask, assembly: Assembly) -> Done:
     place_calls = assembly.place_calls(_PLACE_CALL)
     if task.blocked == CIRCUIT_OPEN:
-        while permit := place_calls.circuit_breaker.acquire():
+        while permit := place_calls.circuit_breakers.of(CIRCUIT).acquire():
             permit.report(healthy=False)
     seconds_left = 0.0 if task.blocked == SHORT_OF_TIME else PLENTY_OF_SECONDS
     message = Message(task.message, task.body, lambda: seconds_left, task.sent_at)

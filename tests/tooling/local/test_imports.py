@@ -41,8 +41,10 @@ OWN = {
     | {
         "adapters.callback_urls",
         "adapters.circuit_breaker",
+        "adapters.fingerprints",
         "contracts.messages",
         "policy.decision",
+        "policy.refusals",
         "use_cases.place",
     },
     "ReceiveWebhookFunction": ASSEMBLED

@@ -30,6 +30,9 @@ NO_RESOURCE_LEVEL: Final = {*POLLER_ON_EVERYTHING, "cloudwatch:DescribeAlarms", 
 SERVICE_OF: Final = {"PollerRole": "states", "PollerScheduleRole": "scheduler", "ReleaseRole": "codedeploy"}
 """The service that assumes a role, if not Lambda. These work for many accounts."""
 
+QUERIED_INDEXES: Final = {"place_call": ("due", "ended", "waiting")}
+"""The indexes that a function queries, in place of the table."""
+
 SETTING_WITH_RESOURCE: Final = {
     "dynamodb": r"CALLS_TABLE_NAME",
     "events": r"OUTCOME_BUS_NAME",
@@ -65,7 +68,11 @@ def used_by_code(stack: Stack, folder: str) -> Iterator[tuple[str, str]]:
         for setting, value in variables.items():
             if re.fullmatch(SETTING_WITH_RESOURCE[action.partition(":")[0]], setting):
                 # A Ref of a table, queue or bus is its name or URL; the policy needs its ARN.
-                yield action, value if setting.endswith("_ARN") else value.replace("}", ".Arn}")
+                arn = value if setting.endswith("_ARN") else value.replace("}", ".Arn}")
+                indexes = QUERIED_INDEXES.get(folder, ()) if action == "dynamodb:Query" else ()
+                yield from ((action, f"{arn}/index/{index}") for index in indexes)
+                if not indexes:
+                    yield action, arn
 
 
 def for_releases(stack: Stack) -> dict[str, Permissions]:

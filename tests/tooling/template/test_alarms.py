@@ -146,6 +146,7 @@ def test_the_first_message_that_needs_a_person_raises_an_alarm(alarms: dict[str,
     [
         ("UnknownOutcomesAlarm", outcome_metrics(Outcome(Status.UNKNOWN, OutcomeSource.DEADLINE))[0]),
         ("AllomiaKeyDeclinedAlarm", Metric.KEY_DECLINED),
+        ("CallsRefusedAlarm", Metric.CALLS_REFUSED),
         ("CallIdsContradictingAlarm", Metric.CALL_IDS_CONTRADICTING),
         ("PlaceCallErrorsAlarm", "Errors"),
     ],

@@ -33,6 +33,13 @@ def test_a_message_that_fails_five_times_becomes_a_dead_letter(stack: Stack) -> 
     assert queue["VisibilityTimeout"] >= 6 * stack.properties("PlaceCallFunction")["Timeout"]
 
 
+PROJECTED = [
+    *("status", "createdAt", "dispatchedAt", "timesParked", "metadata", "batch", "setting"),
+    *("outboundCallId", "contactId", "callDetails", "outcomeSource", "reasonCode", "reason"),
+]
+"""What a report and an outcome event show of an attempt that has ended. No phone number, name or variable."""
+
+
 def test_the_keys_of_the_calls_table(stack: Stack) -> None:
     table = stack.properties("CallsTable")
 
@@ -48,13 +55,33 @@ def test_the_keys_of_the_calls_table(stack: Stack) -> None:
                 {"AttributeName": "dueAt", "KeyType": "RANGE"},
             ],
             "Projection": {"ProjectionType": "KEYS_ONLY"},
-        }
+        },
+        {
+            "IndexName": "ended",
+            "KeySchema": [
+                {"AttributeName": "endedOn", "KeyType": "HASH"},
+                {"AttributeName": "recordedAt", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": PROJECTED},
+        },
+        {
+            "IndexName": "waiting",
+            "KeySchema": [
+                {"AttributeName": "waitsFor", "KeyType": "HASH"},
+                {"AttributeName": "waitsSince", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        },
     ]
     assert {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]} == {
         "requestId": "S",
         "attempt": "N",
         "dueShard": "N",
         "dueAt": "N",
+        "endedOn": "S",
+        "recordedAt": "N",
+        "waitsFor": "S",
+        "waitsSince": "N",
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, auto
@@ -20,6 +20,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
 from outbound_calls.domain.attempts import (
     Attempt,
     AttemptKey,
@@ -27,10 +28,11 @@ from outbound_calls.domain.attempts import (
     CallRequest,
     Labels,
     Outcome,
+    Refusal,
     RequestKey,
     Terms,
 )
-from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES
+from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES, utc_text
 from outbound_calls.domain.transitions import predecessors
 
 if TYPE_CHECKING:
@@ -39,7 +41,19 @@ if TYPE_CHECKING:
 type Item = dict[str, Any]
 
 _DAY_SECONDS = 86_400
-_REMOVED_AT_THE_END = ("dueShard", "dueAt", "pollDelay", "request", "claimId", "parkReason")
+_REMOVED_AT_THE_END = (
+    "dueShard",
+    "dueAt",
+    "pollDelay",
+    "request",
+    "claimId",
+    "parkReason",
+    "postResult",
+    "refusal",
+    "waitsFor",
+    "waitsSince",
+)
+_REMOVED_BY_A_CLAIM = ("parkReason", "waitsFor", "waitsSince")
 REPORTED_FIELDS = (
     "requestId",
     "attempt",
@@ -51,6 +65,8 @@ REPORTED_FIELDS = (
     "notAfter",
     "timesParked",
     "parkReason",
+    "refusal",
+    "setting",
     "dueAt",
     "claimId",
     "dispatchedAt",
@@ -70,6 +86,10 @@ _deserialize = TypeDeserializer().deserialize
 
 class WriteUnanswered(Exception):
     """DynamoDB didn't say whether it made a write: it may have been made, or may still be made. Repeating it tells."""
+
+
+class _TooMany(Exception):
+    """There is more than is read at once."""
 
 
 class RecordResult(Enum):
@@ -159,6 +179,102 @@ class CallsTable:
         )
         return [attempt_from_item(from_dynamodb(item)) for page in pages for item in page["Items"]]
 
+    def ended(self, organization: str | None, since: float, until: float) -> Iterator[Attempt]:
+        """The attempts of an organization that ended from `since` to before `until` (epoch seconds), oldest first.
+
+        What the index `ended` has of them, which may lag by a moment: no request's content.
+        """
+        for day in range(int(since) // _DAY_SECONDS, math.ceil(until / _DAY_SECONDS)):
+            pages = self.client.get_paginator("query").paginate(
+                TableName=self.name,
+                IndexName="ended",
+                KeyConditionExpression="endedOn = :day AND recordedAt BETWEEN :since AND :last",
+                ExpressionAttributeValues=to_dynamodb(
+                    {
+                        ":day": ended_on(organization, day * _DAY_SECONDS),
+                        ":since": math.ceil(since),
+                        ":last": math.ceil(until) - 1,
+                    }
+                ),
+            )
+            yield from (attempt_from_item(from_dynamodb(item)) for page in pages for item in page["Items"])
+
+    def accepted_since(self, attempt: Attempt, since: float, now: float, most: int) -> list[Attempt] | None:
+        """The other attempts with this one's setting that AlloMia accepted since then: ended or in progress.
+
+        None where they can't be read, or where there is too much to read: `most` is for each index partition.
+        """
+        try:
+            found = [*self._ended_since(attempt, since, now, most), *self._in_progress(most)]
+        except (BotoCoreError, ClientError, _TooMany):
+            return None
+        return [
+            each
+            for each in found
+            if each.setting == attempt.setting
+            and each.key.request.organization == attempt.key.request.organization
+            and each.outbound_call_id is not None
+            and (each.dispatched_at or 0) >= since
+            and each.key != attempt.key
+        ]
+
+    def _ended_since(self, attempt: Attempt, since: float, now: float, most: int) -> Iterator[Attempt]:
+        """The last `most` attempts to end since then, on at most two days."""
+        for day in sorted({int(now) // _DAY_SECONDS, int(since) // _DAY_SECONDS}, reverse=True):
+            found = self.client.query(
+                TableName=self.name,
+                IndexName="ended",
+                KeyConditionExpression="endedOn = :day AND recordedAt >= :since",
+                ExpressionAttributeValues=to_dynamodb(
+                    {":day": ended_on(attempt.key.request.organization, day * _DAY_SECONDS), ":since": int(since)}
+                ),
+                ScanIndexForward=False,
+                Limit=most,
+            )
+            yield from (attempt_from_item(from_dynamodb(item)) for item in found["Items"])
+
+    def _in_progress(self, most: int) -> Iterator[Attempt]:
+        """All attempts in the index `due` that AlloMia has accepted, without their requests."""
+        for shard in range(self.due_shards):
+            found = self.client.query(
+                TableName=self.name,
+                IndexName="due",
+                KeyConditionExpression="dueShard = :shard",
+                ExpressionAttributeValues=to_dynamodb({":shard": shard}),
+                Limit=most,
+            )
+            if found.get("LastEvaluatedKey"):
+                raise _TooMany
+            keys = [{name: item[name] for name in ("requestId", "attempt")} for item in found["Items"]]
+            while keys:
+                asked = {
+                    "Keys": keys,
+                    "ProjectionExpression": ", ".join(f"#{name}" for name in REPORTED_FIELDS),
+                    "ExpressionAttributeNames": {f"#{name}": name for name in REPORTED_FIELDS},
+                }
+                answer: Any = self.client.batch_get_item(RequestItems=cast("Any", {self.name: asked}))
+                attempts = [attempt_from_item(from_dynamodb(item)) for item in answer["Responses"][self.name]]
+                yield from (each for each in attempts if each.status is Status.CALLING)
+                keys = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+
+    def count_refused(self, attempt: Attempt, most: int) -> int:
+        """How many attempts with this one's setting stand refused now, as far as the index has it; at most `most`.
+
+        `most`, where they can't be read.
+        """
+        try:
+            found = self.client.query(
+                TableName=self.name,
+                IndexName="waiting",
+                KeyConditionExpression="waitsFor = :setting",
+                ExpressionAttributeValues=to_dynamodb({":setting": _waits_for_setting(attempt)}),
+                Limit=most,
+                Select="COUNT",
+            )
+        except (BotoCoreError, ClientError):
+            return most
+        return found["Count"]
+
     # Transitions.
 
     def claim(self, attempt: Attempt, claim_id: str, now: float, grace_seconds: int) -> Attempt | None:
@@ -173,18 +289,25 @@ class CallsTable:
             item = self._new_item(attempt, Status.DISPATCHING) | sets
             return attempt_from_item(item) if self._put(item, claim_id) else None
         where = _Where(times_parked=attempt.times_parked)
-        written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=("parkReason",), where=where)
+        written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=_REMOVED_BY_A_CLAIM, where=where)
         if item_now is None or not (written or _is_claim(item_now, claim_id)):  # already this worker's: see `_put`
             return None
         return attempt_from_item(item_now)
 
-    def park(self, attempt: Attempt, due_at: float, reason: ParkReason) -> bool:
+    def park(self, attempt: Attempt, due_at: float, reason: ParkReason, refusal: Refusal | None = None) -> bool:
         """Park an attempt until `due_at` (epoch seconds): a new one, a parked one again, or a claimed one.
+
+        One that AlloMia refuses, or that an open circuit holds back, stands in the index `waiting` under its setting
+        until it is claimed again.
 
         Parking a claimed attempt releases its claim: only for one that was not posted, or that AlloMia is known not to
         have accepted. False when the attempt is no longer as it was read.
         """
-        sets = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
+        sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
+        if reason in _WAITS_FOR_SETTING:
+            sets |= {"waitsFor": _waits_for_setting(attempt), "waitsSince": attempt.created_at}
+        if refusal:
+            sets["refusal"] = {"firstAt": refusal.first_at, "times": refusal.times, "words": refusal.words}
         if attempt.status is None:
             return self._put(self._new_item(attempt, Status.SCHEDULED) | sets | {"timesParked": 1})
         claimed = attempt.status is Status.DISPATCHING
@@ -199,6 +322,15 @@ class CallsTable:
             increments=("timesParked", "failedTries") if reason in FAILED_TRIES else ("timesParked",),
         )
         return written
+
+    def note_lost_answer(self, attempt: Attempt, detail: str) -> None:
+        """Store what is known of the POST of a claimed attempt whose answer was lost. Its status stays."""
+        self._update(
+            attempt.key,
+            "SET #postResult = :detail",
+            "#status = :dispatching AND #claimId = :claim",
+            {"detail": detail, "dispatching": Status.DISPATCHING.value, "claim": attempt.claim_id},
+        )
 
     def settle(self, attempt: Attempt, outbound_call_id: str, contact_id: str | None) -> RecordResult:
         """Store that AlloMia accepted the call of a claimed attempt. `dueAt` stays as the claim set it.
@@ -234,7 +366,8 @@ class CallsTable:
     def reject(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
         """Record that an attempt, new or parked, will never be dialled; nothing changes if it was claimed meanwhile."""
         if attempt.status is None:
-            item = self._new_item(attempt, outcome.status) | _without_none(self._outcome_sets(outcome, now))
+            ends = self._outcome_sets(attempt.key, outcome, now)
+            item = self._new_item(attempt, outcome.status) | _without_none(ends)
             for name in _REMOVED_AT_THE_END:
                 item.pop(name, None)
             stored = self._put(item)
@@ -278,7 +411,8 @@ class CallsTable:
 
     def _end(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> Recording:
         removes = _REMOVED_AT_THE_END if outcome.reason_code else (*_REMOVED_AT_THE_END, "reasonCode", "reason")
-        written, item = self._move(key, outcome.status, self._outcome_sets(outcome, now), removes=removes, where=where)
+        sets = self._outcome_sets(key, outcome, now)
+        written, item = self._move(key, outcome.status, sets, removes=removes, where=where)
         if item is None:
             return Recording(RecordResult.NO_SUCH_ATTEMPT, None)
         attempt = attempt_from_item(item)
@@ -289,10 +423,11 @@ class CallsTable:
         same = attempt.status is outcome.status
         return Recording(RecordResult.ALREADY_RECORDED if same else RecordResult.CONTRADICTS, attempt)
 
-    def _outcome_sets(self, outcome: Outcome, now: float) -> Item:
+    def _outcome_sets(self, key: AttemptKey, outcome: Outcome, now: float) -> Item:
         return {
             "outcomeSource": outcome.source.value,
             "recordedAt": int(now),
+            "endedOn": ended_on(key.request.organization, now),
             "expiresAt": int(now) + self.retention_days * _DAY_SECONDS,
             "outboundCallId": outcome.outbound_call_id,
             "contactId": outcome.contact_id,
@@ -312,6 +447,7 @@ class CallsTable:
             "dueShard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
             "timesParked": 0,
             "request": _request_item(attempt.request),
+            "setting": attempt.request.setting,
             "metadata": dict(attempt.labels.metadata) or None,
             "batch": attempt.labels.batch,
             "notBefore": attempt.terms.not_before,
@@ -439,9 +575,12 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         times_parked=int(item["timesParked"]),
         failed_tries=_int(item, "failedTries") or 0,
         park_reason=ParkReason(item["parkReason"]) if "parkReason" in item else None,
+        refusal=_refusal(item["refusal"]) if "refusal" in item else None,
+        setting=item.get("setting"),
         due_at=_int(item, "dueAt"),
         claim_id=item.get("claimId"),
         dispatched_at=_int(item, "dispatchedAt"),
+        post_result=item.get("postResult"),
         outbound_call_id=item.get("outboundCallId"),
         contact_id=item.get("contactId"),
         call_details=_details(item["callDetails"]) if "callDetails" in item else None,
@@ -480,6 +619,24 @@ def _request(item: Mapping[str, Any]) -> CallRequest:
         customer_name=item.get("customerName"),
         dynamic_variables=item.get("dynamicVariables"),
     )
+
+
+def _refusal(item: Mapping[str, Any]) -> Refusal:
+    return Refusal(int(item["firstAt"]), int(item["times"]), item["words"])
+
+
+def ended_on(organization: str | None, epoch_seconds: float) -> str:
+    """The partition of the index `ended` for what was recorded then: ``ORGANIZATION~2026-04-01``, the day in UTC."""
+    return f"{organization or ''}{ORGANIZATION_SEPARATOR}{utc_text(int(epoch_seconds))[:10]}"
+
+
+_WAITS_FOR_SETTING = {ParkReason.REFUSED_BY_ALLOMIA, ParkReason.CIRCUIT_OPEN}
+
+
+def _waits_for_setting(attempt: Attempt) -> str:
+    """The partition of the index `waiting` for attempts that AlloMia refuses: all with the same setting."""
+    setting = attempt.request.setting if attempt.request else attempt.setting
+    return f"{attempt.key.request.organization or ''}{ORGANIZATION_SEPARATOR}refused{ORGANIZATION_SEPARATOR}{setting}"
 
 
 def _details_item(details: CallDetails | None) -> Item | None:

@@ -1,4 +1,4 @@
-"""A circuit breaker: after consecutive failures it stops calls to a service, then probes it one call at a time."""
+"""Circuit breakers: after consecutive failures one stops calls, then lets them through one at a time, as probes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CircuitBreaker:
     Then it permits one probe at a time. A successful probe closes it; a failed one opens it for twice as long, up to
     `max_open_seconds`.
 
-    One per execution environment, shared by its worker threads. `clock` is `time.monotonic`.
+    Shared by the worker threads of an execution environment. `clock` is `time.monotonic`.
     """
 
     clock: Callable[[], float]
@@ -71,11 +71,11 @@ class CircuitBreaker:
         """Record the result of a permitted call."""
         with self._lock:
             self._probing = self._probing and not permit.probe
-            # Once open, only a probe closes it or opens it again. Other calls were in progress when it opened.
-            if self._times_opened and not permit.probe:
-                return
             if healthy:
                 self._failures = self._times_opened = 0
+                return
+            # Once open, only a probe opens it again. Other calls were in progress when it opened.
+            if self._times_opened and not permit.probe:
                 return
             self._failures += 1
             if permit.probe or self._failures >= self.threshold:
@@ -83,7 +83,32 @@ class CircuitBreaker:
                 self._open_until = self.clock() + min(longer, self.max_open_seconds)
                 self._times_opened += 1
 
+    @property
+    def closed(self) -> bool:
+        """Whether it permits every call, and remembers no failure."""
+        return not (self._failures or self._times_opened)
+
     def release(self, permit: Permit) -> None:
         """Return a permit that was not used."""
         with self._lock:
             self._probing = self._probing and not permit.probe
+
+
+@dataclass(slots=True)
+class CircuitBreakers:
+    """One breaker for each setting, so that one that is wrong doesn't hold up the others.
+
+    It forgets those that remember nothing once it has `most`.
+    """
+
+    clock: Callable[[], float]
+    most: int = 1000
+    _breakers: dict[str, CircuitBreaker] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, name: str) -> CircuitBreaker:
+        """The breaker with this name."""
+        with self._lock:
+            if name not in self._breakers and len(self._breakers) >= self.most:
+                self._breakers = {name: each for name, each in self._breakers.items() if not each.closed}
+            return self._breakers.setdefault(name, CircuitBreaker(self.clock))

@@ -25,7 +25,7 @@ class AttemptReport(WireModel):
     outcome_source: OutcomeSource | None = None
     recorded_at: str | None = Field(None, description="when the outcome was recorded")
     reason_code: ReasonCode | None = Field(None, description="why it was rejected or is unknown")
-    reason: str | None = Field(None, description="the same in words, for a person")
+    reason: str | None = Field(None, description="the same in words, or why AlloMia refuses it, for a person")
 
 
 class RequestReport(WireModel):

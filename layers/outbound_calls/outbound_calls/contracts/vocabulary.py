@@ -42,6 +42,7 @@ class ParkReason(StrEnum):
     KEY_UNREADABLE = "key-unreadable"
     DIAL_AGAIN = "dial-again"
     NOT_BEFORE = "not-before"
+    REFUSED_BY_ALLOMIA = "refused-by-allomia"
     PAUSED = "paused"
     OUTSIDE_CALLING_WINDOW = "outside-calling-window"
     RECIPIENT_CAP = "recipient-cap"

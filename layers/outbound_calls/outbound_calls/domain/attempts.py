@@ -54,6 +54,11 @@ class CallRequest:
     customer_name: str | None = None
     dynamic_variables: Mapping[str, str] | None = None
 
+    @property
+    def setting(self) -> str:
+        """The assistant and the number to call from, by the first digits of their ids."""
+        return f"{self.assistant_id[:8]}-{self.phone_number_id[:8]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Labels:
@@ -69,6 +74,18 @@ class Terms:
 
     not_before: int | None = None
     not_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """AlloMia refused an attempt: for the first time at `first_at` (epoch seconds), `times` times so far.
+
+    `words` say why, without personal data.
+    """
+
+    first_at: int
+    times: int
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +134,18 @@ class Attempt:
     """How often it was parked because AlloMia didn't accept it: the backoff counts these alone."""
 
     park_reason: ParkReason | None = None
+    refusal: Refusal | None = None
+    """Set while AlloMia refuses this attempt and it isn't known whether the request or a setting is wrong."""
+
+    setting: str | None = None
+    """The assistant and the number to call from, short: what AlloMia may refuse whole."""
+
     due_at: int | None = None
     claim_id: str | None = None
     dispatched_at: int | None = None
+    post_result: str | None = None
+    """What is known of a POST whose answer was lost."""
+
     outbound_call_id: str | None = None
     contact_id: str | None = None
     call_details: CallDetails | None = None

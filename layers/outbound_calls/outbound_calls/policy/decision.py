@@ -51,6 +51,8 @@ def decide(attempt: Attempt, now: float) -> Decision:
 
 
 def _expired(attempt: Attempt) -> Reject:
+    if attempt.refusal:
+        return Reject(ReasonCode.REFUSED_BY_ALLOMIA, f"{attempt.refusal.words}; still refused when it expired")
     limit = "by its notAfter" if attempt.terms.not_after is not None else f"within {EXPIRE_AFTER_SECONDS // 3600} hours"
     waited = f"; it waited last because of {attempt.park_reason}" if attempt.park_reason else ""
     return Reject(ReasonCode.EXPIRED, f"not dialled {limit}{waited}")

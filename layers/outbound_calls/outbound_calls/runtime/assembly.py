@@ -61,7 +61,7 @@ class Assembly:
         """What place_call does."""
         from outbound_calls.adapters.callback_urls import CallbackUrls
         from outbound_calls.adapters.calls_table import CallsTable
-        from outbound_calls.adapters.circuit_breaker import CircuitBreaker
+        from outbound_calls.adapters.circuit_breaker import CircuitBreakers
         from outbound_calls.adapters.fingerprints import Fingerprints
         from outbound_calls.adapters.queues import InvalidMessagesQueue
         from outbound_calls.use_cases.place import Defaults, PlaceCalls
@@ -80,7 +80,7 @@ class Assembly:
             callbacks=CallbackUrls(signing, settings.webhook_url),
             fingerprints=Fingerprints(signing),
             invalid_messages=InvalidMessagesQueue(self.client("sqs", WORKERS), settings.invalid_messages_queue_url),
-            circuit_breaker=CircuitBreaker(self.monotonic),
+            circuit_breakers=CircuitBreakers(self.monotonic),
             grace_seconds=settings.webhook_grace_seconds,
             defaults=Defaults(settings.default_assistant_id, settings.default_phone_number_id),
             clock=self.clock,

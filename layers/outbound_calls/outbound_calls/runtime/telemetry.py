@@ -30,6 +30,8 @@ class Metric(StrEnum):
 
     CALLS_PLACED = "CallsPlaced"
     CALLS_PARKED = "CallsParked"
+    CALLS_DEFERRED = "CallsDeferred"
+    CALLS_REFUSED = "CallsRefused"
     CALLS_REJECTED = "CallsRejected"
     AMBIGUOUS_ANSWERS = "AmbiguousAnswers"
     DUPLICATE_MESSAGES = "DuplicateMessages"

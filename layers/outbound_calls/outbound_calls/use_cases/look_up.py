@@ -72,7 +72,7 @@ def attempt_report(attempt: Attempt) -> AttemptReport:
         outcome_source=attempt.outcome_source,
         recorded_at=_time(attempt.recorded_at),
         reason_code=attempt.reason_code,
-        reason=attempt.reason,
+        reason=attempt.refusal.words if attempt.refusal else attempt.reason,
     )
 
 

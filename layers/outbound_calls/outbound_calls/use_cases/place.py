@@ -31,16 +31,26 @@ from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
 from outbound_calls.contracts.dispatch import DispatchMessage
 from outbound_calls.contracts.messages import MAX_DAYS_AHEAD, epoch_seconds, invalid_field, read_message
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
-from outbound_calls.contracts.wire import InvalidInput
-from outbound_calls.domain.attempts import Attempt, AttemptKey, CallRequest, Labels, Outcome, RequestKey, Terms
+from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, InvalidInput
+from outbound_calls.domain.attempts import (
+    Attempt,
+    AttemptKey,
+    CallRequest,
+    Labels,
+    Outcome,
+    Refusal,
+    RequestKey,
+    Terms,
+)
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
+from outbound_calls.policy import refusals
 from outbound_calls.policy.decision import Dial, Reject, Wait, decide, expires_at
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, PlaceAnswer
     from outbound_calls.adapters.callback_urls import CallbackUrls
     from outbound_calls.adapters.calls_table import CallsTable, Recording
-    from outbound_calls.adapters.circuit_breaker import CircuitBreaker
+    from outbound_calls.adapters.circuit_breaker import CircuitBreakers, Permit
     from outbound_calls.adapters.fingerprints import Fingerprints
     from outbound_calls.adapters.queues import InvalidMessagesQueue
     from outbound_calls.contracts.messages import CallRequestMessage
@@ -121,7 +131,7 @@ class PlaceCalls:
     callbacks: CallbackUrls
     fingerprints: Fingerprints
     invalid_messages: InvalidMessagesQueue
-    circuit_breaker: CircuitBreaker
+    circuit_breakers: CircuitBreakers
     grace_seconds: int
     defaults: Defaults = field(default_factory=Defaults)
     clock: Callable[[], float] = time.time
@@ -184,9 +194,12 @@ class PlaceCalls:
         callback_url = self.callbacks.url(attempt.key)
         if (unusable := self.allomia.check_key()) is not None:
             return self._park_for(attempt, unusable.reason, unusable.detail, _min_wait_seconds(unusable))
-        permit = self.circuit_breaker.acquire()
+        breaker = self.circuit_breakers.of(_breaker_name(attempt))
+        permit = breaker.acquire()
         if permit is None:
-            return self._park_for(attempt, ParkReason.CIRCUIT_OPEN, at_least=self.circuit_breaker.seconds_left())
+            # One that AlloMia refuses still waits for that.
+            reason = ParkReason.REFUSED_BY_ALLOMIA if attempt.refusal else ParkReason.CIRCUIT_OPEN
+            return self._park_for(attempt, reason, at_least=breaker.seconds_left())
         with permit:
             if seconds_left() < SECONDS_TO_PLACE:
                 return self._park_for(attempt, ParkReason.SHORT_OF_TIME)
@@ -196,7 +209,7 @@ class PlaceCalls:
             if self.clock() - decided_at >= MAX_DECISION_AGE_SECONDS or seconds_left() < _SECONDS_TO_POST:
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
             answer = self._post(claimed.request, callback_url)
-            permit.report(isinstance(answer, Accepted | Failed | Declined))
+            _report(permit, attempt, answer)
         return self._insist(lambda: self._settle(claimed, answer))
 
     def _claim(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Attempt | None:
@@ -236,13 +249,28 @@ class PlaceCalls:
             case Failed():
                 return self._end(attempt, Outcome(Status.FAILED, OutcomeSource.DISPATCH))
             case Declined(words):
-                outcome = _rejected(OutcomeSource.DISPATCH, ReasonCode.REFUSED_BY_ALLOMIA, words)
-                return _rejection(attempt, outcome, self.table.record(attempt.key, outcome, self.clock()))
+                return self._refused(attempt, words)
             case NotAccepted(reason, detail):
                 return self._park_for(attempt, reason, detail, _min_wait_seconds(answer))
             case Ambiguous(detail):
+                with suppress(WriteUnanswered):
+                    self.table.note_lost_answer(attempt, detail)
                 return Placement(PlaceResult.AMBIGUOUS, attempt.key, detail=detail)
         raise AssertionError(answer)
+
+    def _refused(self, attempt: Attempt, words: str) -> Placement:
+        """Park an attempt that AlloMia refuses, or reject it once it is known that the request itself is wrong."""
+        now = self.clock()
+        refusal = refusals.again(attempt.refusal, now, words)
+        if refusals.may_be_final(refusal):
+            since = refusal.first_at - refusals.CLOCKS_APART_SECONDS
+            others = self.table.accepted_since(attempt, since, now, refusals.MOST_ACCEPTED)
+            refused = self.table.count_refused(attempt, refusals.MOST_REFUSED) + 1
+            if others is not None and refusals.is_final(others, refused):
+                outcome = _rejected(OutcomeSource.DISPATCH, ReasonCode.REFUSED_BY_ALLOMIA, words)
+                return _rejection(attempt, outcome, self.table.record(attempt.key, outcome, now))
+        due_at = refusals.retry_at(refusal, now)
+        return self._park(attempt, due_at, ParkReason.REFUSED_BY_ALLOMIA, words, refusal)
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> Placement:
         recording = self.table.record(attempt.key, outcome, self.clock())
@@ -264,10 +292,12 @@ class PlaceCalls:
         failed_tries = attempt.failed_tries if attempt.status is Status.DISPATCHING else 0
         return self._park(attempt, self.clock() + backoff_seconds(failed_tries, at_least, self.jitter), reason, detail)
 
-    def _park(self, attempt: Attempt, due_at: float, reason: ParkReason, detail: str = "") -> Placement:
+    def _park(
+        self, attempt: Attempt, due_at: float, reason: ParkReason, detail: str = "", refusal: Refusal | None = None
+    ) -> Placement:
         """Park an attempt, claimed or not, until `due_at`, and so that it is looked at when it expires."""
         due_at = min(due_at, max(expires_at(attempt) + 1, self.clock()))
-        if self.table.park(attempt, due_at, reason) or attempt.status is Status.DISPATCHING:
+        if self.table.park(attempt, due_at, reason, refusal) or attempt.status is Status.DISPATCHING:
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
         return _duplicate(attempt)
 
@@ -300,6 +330,18 @@ def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
     if not_before is not None and not_before > created_at + MAX_DAYS_AHEAD * 86_400:
         raise invalid_field("notBefore")
     return Terms(not_before, not_after)
+
+
+def _breaker_name(attempt: Attempt) -> str:
+    setting = attempt.request.setting if attempt.request else ""
+    return f"{attempt.key.request.organization or ''}{ORGANIZATION_SEPARATOR}{setting}"
+
+
+def _report(permit: Permit, attempt: Attempt, answer: PlaceAnswer) -> None:
+    """Tell the breaker how AlloMia answered. Retries of refused calls alone keep it open, but don't open it."""
+    if isinstance(answer, Declined) and attempt.refusal and not permit.probe:
+        return
+    permit.report(isinstance(answer, Accepted | Failed))
 
 
 def _duplicate(attempt: Attempt) -> Placement:

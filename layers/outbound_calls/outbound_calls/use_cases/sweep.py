@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from outbound_calls.adapters.allomia import MAX_EXCHANGE_SECONDS, StatusUnavailable
+from outbound_calls.adapters.allomia import KEY_UNUSABLE, MAX_EXCHANGE_SECONDS, StatusUnavailable
 from outbound_calls.contracts.vocabulary import OutcomeSource, ReasonCode, Status
 from outbound_calls.domain.attempts import Outcome
 
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 SECONDS_TO_POLL = MAX_EXCHANGE_SECONDS + 5.0
 """What must be left of an invocation before a lease: the longest exchange, and time to record."""
+
+PATIENCE_SECONDS = 3600
+"""How long after its deadline an accepted call is asked about before it is given up, if AlloMia doesn't answer."""
+
+KEY_PATIENCE_SECONDS = 24 * 3600
+"""The same, while there is no usable key: a person has to replace it."""
+
+_SECONDS_BETWEEN_LATE_POLLS = 300
 
 SHORT_OF_TIME = "short-of-time"
 
@@ -75,25 +83,29 @@ class PollCalls:
 
     def _ask(self, attempt: Attempt, now: float) -> Poll:
         waiting = Poll(PollResult.WAITING, attempt.key)
+        patience = 0
         if attempt.outbound_call_id:
             answer = self.allomia.call_status(attempt.outbound_call_id)
             if isinstance(answer, StatusUnavailable):
                 waiting = Poll(PollResult.UNAVAILABLE, attempt.key, answer.reason)
+                patience = KEY_PATIENCE_SECONDS if answer.reason == KEY_UNUSABLE else PATIENCE_SECONDS
             elif answer.outcome:
                 return _poll(attempt, answer.outcome, self.table.record(attempt.key, answer.outcome, self.clock()))
         deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
-        if now >= deadline_at:
+        if now >= deadline_at + patience:
             return self._give_up(attempt, waiting.detail)
-        if (attempt.due_at or 0) > deadline_at:
-            self.table.set_due(attempt, deadline_at)
+        next_look = deadline_at if now < deadline_at else int(now) + _SECONDS_BETWEEN_LATE_POLLS
+        if (attempt.due_at or 0) > next_look:
+            self.table.set_due(attempt, next_look)
         return waiting
 
     def _give_up(self, attempt: Attempt, last_answer: str) -> Poll:
-        known = (
-            f"AlloMia accepted the call; last poll: {last_answer or 'calling'}"
-            if attempt.outbound_call_id
-            else "AlloMia's answer to the POST was lost"
-        )
+        if attempt.outbound_call_id:
+            known = f"AlloMia accepted the call; last poll: {last_answer or 'calling'}"
+        elif attempt.post_result:
+            known = f"AlloMia's answer to the POST was lost: {attempt.post_result}"
+        else:
+            known = "claimed, and not known to have been posted"
         outcome = Outcome(
             Status.UNKNOWN,
             OutcomeSource.DEADLINE,

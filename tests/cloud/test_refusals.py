@@ -1,0 +1,226 @@
+"""AlloMia refuses calls: a wrong setting rejects nothing, and a wrong request is told apart and rejected."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from local.simulator import PostAnswer, returns
+from outbound_calls.adapters.calls_table import attempt_from_item, from_dynamodb
+from outbound_calls.domain.attempts import Attempt, AttemptKey
+from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
+from outbound_calls.use_cases.look_up import request_report
+from outbound_calls.use_cases.place import PlaceResult
+from tests.cloud.parts import SampleAttempts
+from tests.cloud.world import CloudWorld, key_of
+from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID, SETTING
+from tests.world import NOW, CloudResources, create_calls_table, dispatch_message
+
+MINUTE = 60
+REFUSALS: dict[str, PostAnswer] = {
+    "400": returns(400, {"error": "Number has no outbound calling"}),
+    "404 of a proxy": returns(404, "<html><h1>Not Found</h1></html>"),
+    "402": returns(402, {"message": "No credit"}),
+    "422": returns(422),
+}
+REFUSED = REFUSALS["400"]
+WRONG_NUMBER = "+14155550666"
+OTHER_ASSISTANT = ASSISTANT_ID.replace("1", "9")
+OTHER_NUMBER = PHONE_NUMBER_ID.replace("6", "9")
+
+
+class Day:
+    """A stack that works on requests minute by minute, and AlloMia's phone calls, which last two minutes.
+
+    It has a table of its own, because other attempts with the same setting would count.
+    """
+
+    def __init__(self, resources: CloudResources) -> None:
+        dynamodb = resources.cloud.client("dynamodb")
+        self.attempts = SampleAttempts.over(dynamodb, create_calls_table(dynamodb))
+        self.world = CloudWorld(resources, self.attempts)
+        self.world.configure(CALLS_TABLE_NAME=self.attempts.table.name)
+        self.requests: list[dict[str, Any]] = []
+        self.dialled_at: dict[AttemptKey, float] = {}
+        self.on_the_line: dict[AttemptKey, float] = {}
+        self.codes: list[str] = []
+
+    def send(self, count: int = 1, **fields: Any) -> list[AttemptKey]:
+        sent = [self.world.request(**fields) for _ in range(count)]
+        self.requests += sent
+        return [key_of(each) for each in sent]
+
+    def pass_minutes(self, minutes: int) -> None:
+        for _ in range(minutes):
+            for request in self.requests:
+                self._note(self.world.place(request))
+            self.requests.clear()
+            for attempt in self._due():
+                self._note(self.world.place(dispatch_message(attempt.key, attempt.times_parked)))
+            for key in [key for key, at in self.on_the_line.items() if self.world.clock.now >= at + 2 * MINUTE]:
+                del self.on_the_line[key]
+                self.world.webhook(key)
+            self.world.pass_seconds(MINUTE)
+
+    def statuses(self, keys: list[AttemptKey]) -> Counter[str | None]:
+        return Counter(self.attempts.status(key) for key in keys)
+
+    def _due(self) -> list[Attempt]:
+        """The parked attempts that are due."""
+        found = self.attempts.table.client.scan(TableName=self.attempts.table.name)["Items"]
+        attempts = [attempt_from_item(from_dynamodb(item)) for item in found]
+        due = [each for each in attempts if each.status == "scheduled" and (each.due_at or 0) <= self.world.clock.now]
+        return sorted(due, key=lambda each: each.due_at or 0)
+
+    def _note(self, placement: Any) -> None:
+        self.codes.append(placement.code)
+        if placement.result is PlaceResult.CALLING:
+            assert placement.key not in self.dialled_at
+            self.dialled_at[placement.key] = self.on_the_line[placement.key] = self.world.clock.now
+
+
+@pytest.fixture
+def day(resources: CloudResources) -> Iterator[Day]:
+    day = Day(resources)
+    yield day
+    day.world.close()
+
+
+def refuses(field: str, value: str) -> Callable[[dict[str, object]], PostAnswer | None]:
+    """Lets AlloMia refuse the orders with this value."""
+    return lambda order: REFUSED if order[field] == value else None
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_setting_that_is_wrong_for_a_while_costs_no_call(day: Day, refusal: str) -> None:
+    day.world.allomia.post = REFUSALS[refusal]
+    keys = day.send(60)
+
+    day.pass_minutes(20)
+    # The alarm counts these, and the first ones come in the first minute.
+    assert "refused-by-allomia" in day.codes[:10]
+    assert day.statuses(keys) == {"scheduled": len(keys)}
+    # The circuit breaker spares AlloMia: without it there would be 60 in each of the first four rounds alone.
+    assert len(day.world.allomia.posts) < 60
+    day.world.allomia.post = None
+    day.pass_minutes(20)
+
+    assert day.statuses(keys) == {"completed": len(keys)}
+    assert day.dialled_at.keys() == set(keys)
+
+
+def test_wrong_requests_among_good_ones_are_rejected_within_ten_minutes(day: Day) -> None:
+    day.world.allomia.post = refuses("phoneNumber", WRONG_NUMBER)
+    good = day.send(30)
+    wrong = day.send(3, phoneNumber=WRONG_NUMBER)
+    good += day.send(30)
+    start = day.world.clock.now
+
+    day.pass_minutes(10)
+
+    assert day.statuses(good) == {"completed": len(good)}
+    assert max(day.dialled_at.values()) - start <= MINUTE
+    for key in wrong:
+        item = day.attempts.existing_item(key)
+        assert (item["status"], item["reasonCode"], item["outcomeSource"]) == (
+            "rejected",
+            "refused-by-allomia",
+            "dispatch",
+        )
+        assert item["reason"].startswith("HTTP 400")
+        assert item.keys().isdisjoint({"refusal", "waitsFor", "waitsSince", "request"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("assistantId", OTHER_ASSISTANT), ("phoneNumberId", OTHER_NUMBER)], ids=["assistant", "number"]
+)
+def test_a_wrong_setting_does_not_hold_up_the_others(day: Day, field: str, value: str) -> None:
+    day.world.allomia.post = refuses(field, value)
+    wrong = day.send(20, **{field: value})
+    good = day.send(20)
+
+    day.pass_minutes(15)
+
+    assert day.statuses(good) == {"completed": len(good)}
+    assert day.statuses(wrong) == {"scheduled": len(wrong)}
+    day.world.allomia.post = None
+    day.pass_minutes(15)
+    assert day.statuses(wrong) == {"completed": len(wrong)}
+
+
+def test_a_setting_that_breaks_within_a_burst_rejects_nothing(day: Day) -> None:
+    """Some calls are accepted before the setting breaks: they prove nothing about those refused later."""
+    accepted = iter(range(20))
+    day.world.allomia.post = lambda _order: REFUSED if next(accepted, None) is None else None
+    keys = day.send(60)
+
+    day.pass_minutes(15)
+
+    assert day.statuses(keys) == {"completed": 20, "scheduled": 40}
+
+
+def test_a_full_line_that_is_answered_by_a_refusal_rejects_nothing(day: Day) -> None:
+    """AlloMia takes two calls at a time, and refuses the others with 400."""
+
+    def full(_order: dict[str, object]) -> PostAnswer | None:
+        return REFUSED if len(day.on_the_line) >= 2 else None
+
+    day.world.allomia.post = full
+    keys = day.send(30)
+
+    day.pass_minutes(90)
+
+    assert day.statuses(keys) == {"completed": len(keys)}
+
+
+def test_a_lone_wrong_request_waits_until_it_expires(day: Day) -> None:
+    day.world.allomia.post = REFUSED
+    (key,) = day.send()
+    day.pass_minutes(30)
+    report = request_report(day.attempts.table.read_all(key.request))
+    assert (report.status, report.park_reason) == ("scheduled", "refused-by-allomia")
+    assert str(report.attempts[0].reason).startswith("HTTP 400")
+
+    day.world.pass_seconds(EXPIRE_AFTER_SECONDS)
+    day.pass_minutes(2)
+
+    item = day.attempts.existing_item(key)
+    assert (item["status"], item["reasonCode"], item["outcomeSource"]) == ("rejected", "refused-by-allomia", "policy")
+    assert item["reason"].endswith("still refused when it expired")
+
+
+def test_a_refused_attempt_is_tried_after_1_3_and_6_minutes_and_then_every_5(day: Day) -> None:
+    day.world.allomia.post = REFUSED
+    day.send()
+    tried_at = []
+    for _ in range(25):
+        before = len(day.world.allomia.posts)
+        day.pass_minutes(1)
+        if len(day.world.allomia.posts) > before:
+            tried_at.append(int(day.world.clock.now - MINUTE - NOW) // MINUTE)
+
+    assert tried_at == [0, 1, 3, 6, 11, 16, 21]
+
+
+def test_what_is_read_to_tell_a_wrong_request_from_a_wrong_setting(day: Day) -> None:
+    day.world.allomia.post = refuses("phoneNumber", WRONG_NUMBER)
+    (wrong,) = day.send(1, phoneNumber=WRONG_NUMBER)
+    good = day.send(8)
+    day.pass_minutes(4)
+    good += day.send(2)
+    day.pass_minutes(1)
+
+    table = day.world.place_calls.table
+    unreadable = replace(table, name="no-such-table")
+    attempt = replace(day.attempts.read(wrong), setting=SETTING)
+
+    assert unreadable.accepted_since(attempt, NOW, NOW + 300, 100) is None
+    assert unreadable.count_refused(attempt, 34) == 34
+    # Eight have ended, two are in progress, and this one is refused.
+    accepted = table.accepted_since(attempt, NOW, NOW + 300, 100)
+    assert Counter(each.key for each in accepted or []) == Counter(good)
+    assert table.count_refused(attempt, 34) == 1
+    # With too much to read, nothing is decided.
+    assert table.accepted_since(attempt, NOW, NOW + 300, 1) is None
