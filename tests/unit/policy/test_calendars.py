@@ -201,7 +201,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     return document
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(documents(), st.lists(st.sampled_from(sorted(time_zone_names())), min_size=1, max_size=3), st.integers(0, 28))
 def test_the_next_opening_is_the_first_minute_that_every_wall_clock_shows_as_open(
     document: dict[str, Any], zones: list[str], day: int

@@ -250,7 +250,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from([*EVERY_FIELD]), anything, max_size=4) | anything)
 def test_anything_is_read_or_refused(document: object) -> None:
     text = json.dumps(document)

@@ -84,7 +84,7 @@ def differences(one: Rules, other: Rules) -> set[str]:
     return {name for name in Rules.__dataclass_fields__ if getattr(one, name) != getattr(other, name)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(documents, presets, st.sampled_from(NAMES), st.data())
 def test_a_field_that_is_left_out_is_the_presets(
     document: Document, preset: str, names: dict[str, str | None], data: st.DataObject
@@ -103,7 +103,7 @@ def test_a_field_that_is_left_out_is_the_presets(
         assert differences(without, of_preset) & inherited == set()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.sampled_from(sorted(FIELDS)), st.data(), presets, st.sampled_from(["", "north", "results"]))
 def test_one_line_changes_what_it_names_and_nothing_else(
     field: str, data: st.DataObject, preset: str, level: str
@@ -159,7 +159,7 @@ def fields_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
         yield from fields_of(inner, (*path, key))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(documents, st.data())
 def test_a_misspelled_field_makes_the_document_unreadable(document: Document, data: st.DataObject) -> None:
     *path, name = data.draw(st.sampled_from(list(fields_of(document))))
@@ -175,7 +175,7 @@ def test_a_misspelled_field_makes_the_document_unreadable(document: Document, da
                 read(json.dumps(document))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(documents, st.data())
 def test_a_document_that_was_cut_is_unreadable(document: Document, data: st.DataObject) -> None:
     text = json.dumps(document)
@@ -241,7 +241,7 @@ def is_refused(document: Document) -> bool:
     return False
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(documents, st.sampled_from(WRONG), st.data())
 def test_functions_refuse_what_the_contract_refuses(document: Document, wrong: object, data: st.DataObject) -> None:
     document["holidays"] = {"country": "CA"}
