@@ -49,7 +49,7 @@ MODULES = {
     "domain.timing": UNIT,
     "domain.attempts": UNIT,
     "policy.decision": UNIT,
-    **dict.fromkeys(("policy.calendars", "policy.caps", "policy.evaluation", "policy.redial", "policy.rules"), UNIT),
+    **dict.fromkeys(("policy.caps", "policy.redial"), UNIT),
     "adapters.callback_urls": UNIT,
     "adapters.allomia": UNIT,
     "adapters.calls_table": CLOUD,

@@ -60,6 +60,15 @@ def test_a_day_of_25_hours_is_one_day() -> None:
     assert allowed == at("2026-11-02 00:00") == at("2026-11-01 00:00") + 25 * 3600
 
 
+def test_a_dial_has_no_organization_and_no_purpose_unless_they_are_given() -> None:
+    assert PastDial(1) == PastDial(1, None, None)
+
+
+def test_a_cap_without_a_span_allows_nothing() -> None:
+    with pytest.raises(AssertionError, match=r"Cap\(calls=1"):
+        allowed_from(Cap(1), dials(1000), ZONES, 1060)
+
+
 def test_a_cap_counts_the_dials_of_its_own_level() -> None:
     past = [
         PastDial(1, None, None),

@@ -38,7 +38,10 @@ def allowed_from(cap: Cap, dials: Iterable[PastDial], zones: Sequence[ZoneInfo],
         return at
     # Once this one no longer counts, fewer than `calls` do.
     leaving = times[-cap.calls]
-    if cap.per_seconds is not None:
-        return max(at, leaving + cap.per_seconds)
-    days = timedelta(days=cap.per_days or 1)
-    return max([at, *(float(start_of(wall_clock(zone, leaving).date() + days, zone)) for zone in zones)])
+    match cap:
+        case Cap(per_seconds=int(seconds)):
+            return max(at, leaving + seconds)
+        case Cap(per_days=int(days)):
+            span = timedelta(days=days)
+            return max([at, *(float(start_of(wall_clock(zone, leaving).date() + span, zone)) for zone in zones)])
+    raise AssertionError(cap)

@@ -15,8 +15,8 @@ def redial_delay(redial: Redial, status: Status, ended_reason: str | None, attem
     match status:
         case Status.BUSY | Status.NO_ANSWER | Status.FAILED:
             delays = redial.after_status.get(status)
-        case Status.COMPLETED:
-            delays = redial.after_ended_reason.get(ended_reason or "")
+        case Status.COMPLETED if ended_reason is not None:
+            delays = redial.after_ended_reason.get(ended_reason)
         case _:
-            delays = None
+            return None
     return delays[min(attempts, len(delays)) - 1] if delays else None
