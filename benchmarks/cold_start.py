@@ -210,6 +210,7 @@ def _environment(function: BuiltFunction, url: str) -> dict[str, str]:
         "DEFAULT_ASSISTANT_ID": UUID,
         "DEFAULT_PHONE_NUMBER_ID": UUID,
         "OUTCOME_BUS_NAME": "outcomes",
+        "FAILED_OUTCOMES_QUEUE_URL": f"{url}/123456789012/failed-outcomes",
         "INVALID_MESSAGES_QUEUE_URL": f"{url}/123456789012/rejected",
         "SIGNING_SECRET_ARN": f"{ARN}:signing-AbCdEf",
         "WEBHOOK_URL": "https://hooks.example/webhooks/allomia",

@@ -3,8 +3,11 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 from tests.unit.parts import MEASURED
@@ -53,15 +56,10 @@ class FunctionRun:
 
 def run_function(name: str, environment: Mapping[str, str], *events: Any) -> FunctionRun:
     """Start a function and give it each event in turn."""
-    process_environment = {
-        "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT / "layers/outbound_calls"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _RUNTIME, ROOT / "functions" / name / "app.py"],
+        _command(name),
         input="".join(json.dumps(event) + "\n" for event in events),
-        env=MEASURED | process_environment | dict(environment),
+        env=_process_environment(environment),
         capture_output=True,
         text=True,
         timeout=60,
@@ -71,3 +69,38 @@ def run_function(name: str, environment: Mapping[str, str], *events: Any) -> Fun
     printed = "\n".join([line for line in lines if not line.startswith("ANSWER ")] + [done.stderr])
     answers = [json.loads(line.removeprefix("ANSWER ")) for line in lines if line.startswith("ANSWER ")]
     return FunctionRun(answers, printed, done.returncode != 0)
+
+
+def kill_function(name: str, environment: Mapping[str, str], event: Any, after_lines: int) -> FunctionRun:
+    """Start a function, give it an event, and end it in the middle, as Lambda does at its timeout.
+
+    It is ended once it has printed so many lines, or has printed too few of them within 30 s.
+    """
+    with subprocess.Popen(
+        _command(name), env=_process_environment(environment), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        limit = threading.Timer(30, process.kill)
+        limit.start()
+        process.stdin.write(json.dumps(event) + "\n")
+        process.stdin.flush()
+        lines = list(islice(process.stdout, after_lines))
+        limit.cancel()
+        process.kill()
+    return FunctionRun([], "".join(lines), failed=True)
+
+
+def _command(name: str) -> list[str]:
+    # Lambda doesn't buffer what a function prints.
+    path = ROOT / "functions" / name / "app.py"
+    return [sys.executable, "-u", "-W", "error", "-c", _RUNTIME, str(path)]
+
+
+def _process_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    process_environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT / "layers/outbound_calls"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return MEASURED | process_environment | dict(environment)

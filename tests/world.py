@@ -53,6 +53,7 @@ def environment(**changes: str) -> dict[str, str]:
         "DUE_SHARDS": str(DUE_SHARDS),
         "RETENTION_DAYS": str(RETENTION_DAYS),
         "OUTCOME_BUS_NAME": "outcomes",
+        "FAILED_OUTCOMES_QUEUE_URL": f"{_QUEUES}/failed-outcomes",
     } | changes
 
 

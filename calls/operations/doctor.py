@@ -20,7 +20,7 @@ from pydantic import Field
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
 from outbound_calls.adapters.allomia import KEY_UNUSABLE, NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
-from outbound_calls.adapters.secrets import Secret, SecretUnusable, api_key
+from outbound_calls.adapters.secrets import Secret, SecretUnreadable, SecretUnusable, api_key
 from outbound_calls.contracts.wire import WireModel
 
 OVERDUE_SECONDS = 300
@@ -142,6 +142,9 @@ class Doctor:
         secret = Secret(client, self.stack.parameters["AllomiaApiKeySecretArn"], time.monotonic)
         try:
             api_key(secret.current())
+        except SecretUnreadable as error:
+            yield _failed("AlloMia key", str(error), "Does the secret exist, and may you read it?")
+            return
         except SecretUnusable as error:
             yield _failed("AlloMia key", str(error), "Put the key into the secret AllomiaApiKeySecretArn.")
             return

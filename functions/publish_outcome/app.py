@@ -5,14 +5,27 @@ from typing import Any
 
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PublishOutcomeSettings
+from outbound_calls.runtime.telemetry import NEEDS_A_PERSON, Telemetry, status_metric
 
 settings = PublishOutcomeSettings.from_environment(os.environ)
+telemetry = Telemetry.of(settings)
 publish_outcomes = Assembly().publish_outcomes(settings)
 
 
 def handler(event: dict[str, Any], _context: object) -> None:
-    """Publish the outcomes of a batch. Logs nothing: each outcome was logged when it was recorded.
+    """Publish the outcomes of a batch. Logs and counts those that need a person.
 
     Raises NotPublished, so that the stream delivers the batch again.
     """
-    publish_outcomes.publish(record["dynamodb"]["NewImage"] for record in event["Records"])
+    published = publish_outcomes.publish(record["dynamodb"]["NewImage"] for record in event["Records"])
+    for attempt in published.attempts:
+        if attempt.status in NEEDS_A_PERSON:
+            telemetry.log(
+                "outcome published",
+                status_metric(attempt.status),
+                key=attempt.key,
+                status=attempt.status,
+                code=attempt.reason_code,
+            )
+    for error in published.unreadable:
+        telemetry.log_fault("record unreadable", error)

@@ -141,6 +141,15 @@ def test_a_secret_without_a_key_is_reported_without_its_content(stack: Described
     assert "hush" not in checks["AlloMia key"].model_dump_json()
 
 
+def test_a_secret_that_cannot_be_read_is_reported_with_the_reason(stack: DescribedStack) -> None:
+    stack.parameters |= {"AllomiaApiKeySecretArn": "no-such-secret"}
+
+    checks = stack.checks("key")
+
+    assert verdicts(checks) == {"AlloMia key": Verdict.FAILED}
+    assert checks["AlloMia key"].found == "the secret can't be read: ResourceNotFoundException"
+
+
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [

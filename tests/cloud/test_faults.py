@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError
 
 from local.simulator import PostAnswer, returns
 from outbound_calls.adapters.calls_table import WriteUnanswered
+from outbound_calls.adapters.secrets import FAILURE_SECONDS, SecretUnreadable
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, Message, PlaceResult
 from outbound_calls.use_cases.sweep import PollResult
@@ -64,8 +65,9 @@ def test_a_new_request_is_dialled_at_most_once_and_ends(
     network.fail_once(operation, fault)
 
     # The queue delivers the message until it is acknowledged. The fixture checks that no attempt is dialled twice.
-    with suppress(BotoCoreError, WriteUnanswered):
+    with suppress(BotoCoreError, WriteUnanswered, SecretUnreadable):
         world.place(request)
+    world.pass_seconds(FAILURE_SECONDS)
     world.place(request)
 
     assert sweep_until_it_ends(world, key_of(request)) in {"unknown", "failed", "rejected", "completed"}

@@ -21,7 +21,7 @@ from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.use_cases.look_up import request_report
 from tests.cloud.parts import SampleAttempts, new_key
 from tests.cloud.world import CloudWorld, key_of
-from tests.functions import FunctionRun, run_function
+from tests.functions import FunctionRun, kill_function, run_function
 from tests.unit.parts import (
     API_KEY,
     CONTACT_ID,
@@ -94,14 +94,12 @@ def failures(event: dict[str, Any], *positions: int) -> dict[str, Any]:
 
 
 def a_message(**changes: Any) -> str:
-    return json.dumps(
-        CloudWorld.request(
-            customerName=f"{CANARY} Lovelace",
-            dynamicVariables={"illness": f"{CANARY}-itis"},
-            phoneNumberId=PHONE_NUMBER_ID,
-            **changes,
-        )
-    )
+    fields = {
+        "customerName": f"{CANARY} Lovelace",
+        "dynamicVariables": {"illness": f"{CANARY}-itis"},
+        "phoneNumberId": PHONE_NUMBER_ID,
+    }
+    return json.dumps(CloudWorld.request(**fields | changes))
 
 
 def test_a_batch_of_ten_is_placed_side_by_side_and_acknowledged(
@@ -129,6 +127,23 @@ def test_a_batch_of_ten_is_placed_side_by_side_and_acknowledged(
         expected = {"message": "call placed", "level": "INFO", "service": "calls-test", "attempt": 1}
         assert line.items() >= (expected | {"requestId": key.request.request_id}).items()
     assert done.counted("CallsPlaced") == 10
+
+
+def test_what_was_placed_is_reported_even_if_lambda_ends_the_function(environment: dict[str, str]) -> None:
+    end = threading.Event()
+
+    def behave(connection: socket.socket, request: HttpRequest) -> bool:
+        if b"hangs" in request.body:
+            end.wait(60)
+        return accept_calls(connection, request)
+
+    event = batch(a_message(dynamicVariables={"it": "hangs"}), *(a_message() for _ in range(9)))
+    with allomia_server(environment, behave):
+        ended = kill_function("place_call", environment, event, after_lines=9)
+        end.set()
+
+    assert ended.counted("CallsPlaced") == 9
+    assert {line["messageId"] for line in ended.lines()} == {each["messageId"] for each in event["Records"][1:]}
 
 
 def test_only_the_message_that_fails_is_delivered_again(attempts: SampleAttempts, environment: dict[str, str]) -> None:
@@ -163,7 +178,10 @@ def test_every_message_is_delivered_again_without_the_table_or_the_secret(
     with allomia_server(environment) as server:
         done = run("place_call", environment | {name: value}, event)
 
-    assert done.answers == [failures(event, 0, 1, 2)]
+    (answer,) = done.answers
+    assert sorted(each["itemIdentifier"] for each in answer["batchItemFailures"]) == sorted(
+        record["messageId"] for record in event["Records"]
+    )
     assert server.requests == []
     assert done.counted("FailedMessages") == 3
     assert len(done.lines(level="ERROR")) == 3
@@ -205,7 +223,7 @@ def test_a_request_that_waited_on_the_queue_for_a_day_is_rejected(environment: d
     assert server.requests == []
     (line,) = done.lines(message="request rejected")
     assert (line["code"], line["detail"]) == ("expired", "not dialled within 24 hours")
-    assert counted(done, "CallsRejected", "OutcomeRejected", "OutcomeByPolicy") == [1, 1, 1]
+    assert counted(done, "CallsRejected", "OutcomeRejected", "OutcomeByPolicy") == [1, 0, 1]
 
 
 def test_a_circuit_that_is_open_is_counted(environment: dict[str, str]) -> None:
@@ -357,6 +375,28 @@ def test_a_page_is_polled_to_its_end_whatever_is_in_it(world: CloudWorld, enviro
     assert line.items() >= {"requestId": calling.request.request_id, "attempt": 1, "status": "completed"}.items()
 
 
+def test_what_was_polled_is_reported_even_if_lambda_ends_the_function(
+    world: CloudWorld, environment: dict[str, str]
+) -> None:
+    keys = [world.placed() for _ in range(5)]
+    slow = world.attempts.existing_item(keys[0])["outboundCallId"]
+    end = threading.Event()
+
+    def behave(connection: socket.socket, request: HttpRequest) -> bool:
+        if slow in request.path:
+            end.wait(60)
+        return accept_calls(connection, request)
+
+    page = [due_entry(world.attempts, key) for key in keys]
+    with allomia_server(environment, behave):
+        ended = kill_function("poll_calls", environment, {"items": page}, after_lines=4)
+        end.set()
+
+    assert {line["requestId"] for line in ended.lines(message="outcome recorded")} == {
+        key.request.request_id for key in keys[1:]
+    }
+
+
 def test_no_poll_starts_after_the_next_sweep_has_started(world: CloudWorld, environment: dict[str, str]) -> None:
     keys = [world.placed(), world.placed()]
     before = [world.attempts.item(key) for key in keys]
@@ -421,7 +461,12 @@ def test_outcomes_arrive_on_the_bus(
 
     done = run("publish_outcome", environment | {"OUTCOME_BUS_NAME": bus}, stream_event(attempts, *keys))
 
-    assert (done.answers, done.lines()) == ([None], [])
+    # One line for each that needs a person, and none for a healthy call
+    assert done.answers == [None]
+    assert {(line["requestId"], line["status"]) for line in done.lines()} == {
+        (key.request.request_id, status) for key, status in keys.items() if status is not Status.COMPLETED
+    }
+    assert counted(done, "OutcomeUnknown", "OutcomeRejected", "OutcomeCompleted") == [1, 1, 0]
     arrived: list[dict[str, Any]] = []
     while len(arrived) < 3:
         messages = resources.take(url, wait_seconds=5)
@@ -430,6 +475,40 @@ def test_outcomes_arrive_on_the_bus(
     assert {event["detail-type"] for event in arrived} == {"Call Outcome Recorded"}
     expected = {key.request.request_id: status for key, status in keys.items()}
     assert {event["detail"]["requestId"]: event["detail"]["status"] for event in arrived} == expected
+
+
+def test_an_outcome_is_counted_each_time_that_it_is_delivered_and_only_when_it_was_published(
+    attempts: SampleAttempts, environment: dict[str, str]
+) -> None:
+    event = stream_event(attempts, attempts.ended(Status.UNKNOWN))
+
+    done = run("publish_outcome", environment | {"OUTCOME_BUS_NAME": "default"}, event, event)
+    with closed_port() as nowhere:
+        failed = run("publish_outcome", environment | {"AWS_ENDPOINT_URL": nowhere}, event)
+
+    assert (done.counted("OutcomeUnknown"), done.answers) == (2, [None, None])
+    assert (failed.counted("OutcomeUnknown"), failed.answers) == (0, [])
+
+
+def test_a_record_that_cannot_be_read_raises_an_alarm_and_is_retried_no_more(
+    attempts: SampleAttempts, resources: CloudResources, environment: dict[str, str]
+) -> None:
+    key, broken = attempts.ended(Status.UNKNOWN), attempts.ended(Status.COMPLETED)
+    event = stream_event(attempts, broken, key)
+    event["Records"][0]["dynamodb"]["NewImage"]["outcomeSource"] = {"S": CANARY}
+    url = resources.new_queue()
+
+    done = run(
+        "publish_outcome", environment | {"OUTCOME_BUS_NAME": "default", "FAILED_OUTCOMES_QUEUE_URL": url}, event
+    )
+
+    assert done.answers == [None]
+    assert done.counted("OutcomeUnknown") == 1
+    (line,) = done.lines(level="ERROR")
+    assert line["message"] == "record unreadable"
+    assert line["error"].startswith("ValueError at ")
+    (message,) = resources.take(url, wait_seconds=5)
+    assert json.loads(message["Body"])["unreadableRecord"]["requestId"] == {"S": str(broken.request)}
 
 
 # get_call.

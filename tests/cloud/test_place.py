@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.simulator import PostAnswer, fails, returns
-from outbound_calls.adapters.secrets import CACHE_SECONDS
+from outbound_calls.adapters.secrets import CACHE_SECONDS, SecretUnreadable
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
@@ -451,7 +451,7 @@ def test_an_attempt_is_parked_when_the_key_cannot_be_read(world: CloudWorld) -> 
 def test_the_message_is_delivered_again_when_the_signing_secret_cannot_be_read(world: CloudWorld) -> None:
     request = world.request()
     world.configure(SIGNING_SECRET_ARN=world.resources.signing_arn + "-none")
-    with pytest.raises(ClientError):
+    with pytest.raises(SecretUnreadable):
         world.place(request)
     assert world.attempts.item(key_of(request)) is None
 

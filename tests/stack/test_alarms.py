@@ -178,7 +178,13 @@ def watch(parts: tuple[LocalCloud, Simulator]) -> Iterator[Watch]:
 def test_a_call_that_ends_as_unknown(watch: Watch) -> None:
     watch.world.send({"requestId": "stuck", "phoneNumber": STUCK})
 
-    watch.fire("UnknownOutcomesAlarm", watch.soon_printed("poll-calls", "OutcomeUnknown", 90))
+    watch.fire("UnknownOutcomesAlarm", watch.soon_printed("publish-outcome", "OutcomeUnknown", 90))
+
+
+def test_a_request_that_is_rejected(watch: Watch) -> None:
+    watch.world.send({"requestId": "rejected", "phoneNumber": STUCK, "notAfter": "2026-01-01T00:00:00Z"})
+
+    watch.fire("RejectedRequestsAlarm", watch.soon_printed("publish-outcome", "OutcomeRejected"))
 
 
 def test_two_calls_for_one_attempt(watch: Watch) -> None:

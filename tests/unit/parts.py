@@ -3,16 +3,15 @@
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from botocore.exceptions import ClientError
 
-from outbound_calls.adapters.secrets import Secret
+from outbound_calls.adapters.secrets import WAIT_SECONDS, Secret
 from outbound_calls.domain.attempts import AttemptKey, CallRequest, RequestKey
 
 if TYPE_CHECKING:
@@ -63,38 +62,40 @@ def no_jitter(_least: float, _most: float) -> float:
     return 0.0
 
 
-class NotFound(ClientError):
-    """Secrets Manager knows no such version."""
-
-
 @dataclass
 class SecretsInMemory:
     """Answers as Secrets Manager does, and counts how often it is asked for each version."""
 
-    class exceptions:  # noqa: N801 - the name that boto3's clients give it
-        ResourceNotFoundException: ClassVar = NotFound
-
     versions: dict[str, str | None] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)
-    fault: Exception | None = None
-    takes_seconds: float = 0.0
+    fault: BaseException | None = None
+    gate: threading.Event | None = None
+    """What a read waits for, as for a service that hangs."""
 
     def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, str]:  # noqa: N803 - AWS's names
         self.reads.append(VersionStage)
-        time.sleep(self.takes_seconds)
+        if self.gate:
+            assert self.gate.wait(30)
         if self.fault:
             raise self.fault
         if VersionStage not in self.versions:
-            raise NotFound({"Error": {"Code": "ResourceNotFoundException", "Message": SecretId}}, "GetSecretValue")
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": SecretId}}, "GetSecretValue")
         value = self.versions[VersionStage]
         return {} if value is None else {"SecretString": value}
+
+    def open_gate(self) -> None:
+        """Let the reads that hang go on."""
+        assert self.gate
+        self.gate.set()
 
     def rotate(self, value: str) -> None:
         self.versions = {"AWSCURRENT": value, "AWSPREVIOUS": self.versions.get("AWSCURRENT")}
 
 
-def a_secret(secrets: SecretsInMemory, clock: Callable[[], float] | None = None) -> Secret:
-    return Secret(cast("SecretsManagerClient", secrets), "arn:of:the:secret", clock or Clock())
+def a_secret(
+    secrets: SecretsInMemory, clock: Callable[[], float] | None = None, wait_seconds: float = WAIT_SECONDS
+) -> Secret:
+    return Secret(cast("SecretsManagerClient", secrets), "arn:of:the:secret", clock or Clock(), wait_seconds)
 
 
 def api_key_secret(text: str | None = API_KEY) -> Secret:

@@ -34,7 +34,7 @@ from outbound_calls.adapters.allomia import (
     Throttled,
     http_client,
 )
-from outbound_calls.adapters.secrets import REREAD_SECONDS
+from outbound_calls.adapters.secrets import CACHE_SECONDS, REREAD_SECONDS
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
 from outbound_calls.domain.attempts import CallDetails, Outcome
 from tests.unit.parts import (
@@ -484,12 +484,17 @@ def test_an_answer_is_read_until_the_exchange_times_out() -> None:
 def test_a_declined_key_is_read_again_for_the_next_call() -> None:
     allomia = RecordedAllomia(answer(401), clock=Clock())
     with allomia.client() as client:
-        client.place_call(a_request(), CALLBACK_URL)
+
+        def place() -> None:
+            assert client.check_key() is None
+            client.place_call(a_request(), CALLBACK_URL)
+
+        place()
         allomia.secrets.rotate("the-new-key")
         allomia.clock.pass_seconds(REREAD_SECONDS)
-        client.place_call(a_request(), CALLBACK_URL)
-        client.place_call(a_request(), CALLBACK_URL)
-        client.place_call(a_request(), CALLBACK_URL)
+        place()
+        place()
+        place()
 
     sent = [request.headers["Authorization"] for request in allomia.requests]
     assert sent == [f"Bearer {API_KEY}"] * 2 + ["Bearer the-new-key"] * 2
@@ -506,7 +511,6 @@ def test_a_declined_key_is_read_again_for_the_next_call() -> None:
             SecretsInMemory(fault=ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")),
             "the secret can't be read: AccessDeniedException",
         ),
-        (SecretsInMemory(fault=ClientError({"Error": {}}, "GetSecretValue")), "the secret can't be read: "),
         (
             SecretsInMemory(fault=ConnectTimeoutError(endpoint_url="https://zqx.example")),
             "the secret can't be read: ConnectTimeoutError",
@@ -516,9 +520,23 @@ def test_a_declined_key_is_read_again_for_the_next_call() -> None:
 def test_without_a_key_nothing_is_sent(secrets: SecretsInMemory, detail: str) -> None:
     allomia = RecordedAllomia(answer(200, CALLING), secrets)
 
+    with allomia.client() as client:
+        assert client.check_key() == KeyUnusable(ParkReason.KEY_UNREADABLE, detail)
     assert allomia.place() == KeyUnusable(ParkReason.KEY_UNREADABLE, detail)
     assert allomia.status() == StatusUnavailable(KEY_UNUSABLE)
     assert allomia.requests == []
+
+
+def test_after_the_key_was_checked_a_call_is_placed_without_reading_it() -> None:
+    allomia = RecordedAllomia(answer(200, CALLING))
+    with allomia.client() as client:
+        assert client.check_key() is None
+        allomia.secrets.fault = ConnectTimeoutError(endpoint_url="https://zqx.example")
+        allomia.clock.pass_seconds(2 * CACHE_SECONDS)
+
+        assert client.place_call(a_request(), CALLBACK_URL) == accepted()
+
+    assert allomia.secrets.reads == ["AWSCURRENT"]
 
 
 # The status of a call.

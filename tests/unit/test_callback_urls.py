@@ -5,12 +5,13 @@ import inspect
 import string
 
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from outbound_calls.adapters import callback_urls
 from outbound_calls.adapters.callback_urls import CallbackUrls, sign
-from outbound_calls.adapters.secrets import CACHE_SECONDS, REREAD_SECONDS, SecretUnusable
+from outbound_calls.adapters.secrets import CACHE_SECONDS, REREAD_SECONDS, SecretUnreadable, SecretUnusable
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.unit.parts import KEY, Clock, SecretsInMemory, a_secret
 
@@ -164,6 +165,32 @@ def test_forged_signatures_reread_the_secret_at_most_once_in_30_seconds() -> Non
     # At the start, and at 30 s, 60 s, … 270 s.
     assert stack.secrets.reads.count("AWSCURRENT") == 10
     assert stack.secrets.reads.count("AWSPREVIOUS") == 10
+
+
+def test_while_the_secret_cannot_be_read_again_a_forged_signature_harms_no_genuine_one() -> None:
+    stack = SigningStack(FIRST, SECOND)
+    assert stack.verifies(FIRST)
+    stack.secrets.fault = ConnectTimeoutError(endpoint_url="https://secretsmanager.example")
+    stack.clock.pass_seconds(REREAD_SECONDS)
+
+    for _ in range(100):
+        assert not stack.verifies("a forger's key")
+        assert stack.verifies(FIRST)
+        assert stack.verifies(SECOND)
+        stack.clock.pass_seconds(1)
+
+    # At 0 s, 30 s, 60 s and 90 s, after both versions were read once.
+    assert stack.secrets.reads[2:] == ["AWSCURRENT"] * 4
+
+
+def test_a_signature_that_cannot_be_verified_is_neither_good_nor_bad() -> None:
+    stack = SigningStack(FIRST)
+    stack.secrets.fault = ConnectTimeoutError(endpoint_url="https://secretsmanager.example")
+
+    for _ in range(3):
+        with pytest.raises(SecretUnreadable):
+            stack.verifies(FIRST)
+    assert len(stack.secrets.reads) == 1
 
 
 def test_the_first_forged_signature_of_a_new_function_does_not_read_twice() -> None:

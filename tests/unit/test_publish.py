@@ -9,11 +9,13 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 
 from outbound_calls.adapters.outcome_bus import NotPublished, OutcomeBus
+from outbound_calls.adapters.queues import FailedOutcomesQueue
 from outbound_calls.use_cases.publish import PublishOutcomes
 from tests.unit.parts import CALL_ID, CONTACT_ID
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_sqs import SQSClient
 
 CANARY = "Zqx canary"
 
@@ -35,8 +37,22 @@ class Bus:
         return {"FailedEntryCount": sum("ErrorCode" in answer for answer in answers), "Entries": answers}
 
 
-def publisher(bus: Bus) -> PublishOutcomes:
-    return PublishOutcomes(OutcomeBus(cast("EventBridgeClient", bus), "calls-dev-outcomes"))
+@dataclass
+class FailedOutcomes:
+    """The queue of failed outcomes, as SQS has it."""
+
+    bodies: list[str] = field(default_factory=list)
+
+    def send_message(self, *, QueueUrl: str, MessageBody: str) -> None:  # noqa: N803 - AWS's names
+        assert QueueUrl == "https://sqs.example/failed-outcomes"
+        self.bodies.append(MessageBody)
+
+
+def publisher(bus: Bus, failed: FailedOutcomes | None = None) -> PublishOutcomes:
+    return PublishOutcomes(
+        OutcomeBus(cast("EventBridgeClient", bus), "calls-dev-outcomes"),
+        FailedOutcomesQueue(cast("SQSClient", failed or FailedOutcomes()), "https://sqs.example/failed-outcomes"),
+    )
 
 
 def image(**changes: Any) -> dict[str, Any]:
@@ -207,3 +223,34 @@ def test_unknown_says_whether_allomia_accepted_the_call(call_id: str | None, dia
     publisher(bus).publish([image(status="unknown", outboundCallId=call_id, reasonCode="no-outcome")])
 
     assert [(detail["dialled"], detail["reasonCode"]) for detail in details(bus)] == [(dialled, "no-outcome")]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        image() | {"status": {"S": CANARY}},
+        image(status="calling", recordedAt=None),
+        image() | {"requestId": {"N": "7"}},
+        {name: value for name, value in image().items() if name != "requestId"},
+        {},
+    ],
+)
+def test_a_record_that_cannot_be_read_is_kept_and_holds_back_no_other(broken: dict[str, Any]) -> None:
+    bus, failed = Bus(), FailedOutcomes()
+
+    published = publisher(bus, failed).publish([image(requestId="before"), broken, image(requestId="after")])
+
+    assert [detail["requestId"] for detail in details(bus)] == ["before", "after"]
+    assert [attempt.key.request.request_id for attempt in published.attempts] == ["before", "after"]
+    assert len(published.unreadable) == 1
+    (body,) = failed.bodies
+    key = {"requestId": broken.get("requestId"), "attempt": broken.get("attempt")}
+    assert json.loads(body) == {"unreadableRecord": key}
+
+
+def test_a_record_is_kept_only_once_the_others_are_published() -> None:
+    bus, failed = Bus(frozenset({0})), FailedOutcomes()
+
+    with pytest.raises(NotPublished):
+        publisher(bus, failed).publish([image(), {}])
+    assert failed.bodies == []

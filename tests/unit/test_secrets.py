@@ -1,12 +1,24 @@
 """Secrets: how long they are cached, which version is read when, and what an AlloMia key looks like."""
 
 import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from outbound_calls.adapters.secrets import CACHE_SECONDS, REREAD_SECONDS, SecretUnusable, api_key
-from tests.unit.parts import Clock, NotFound, SecretsInMemory, a_secret
+from outbound_calls.adapters.secrets import (
+    CACHE_SECONDS,
+    FAILURE_SECONDS,
+    REREAD_SECONDS,
+    SecretUnreadable,
+    SecretUnusable,
+    api_key,
+)
+from tests.unit.parts import Clock, SecretsInMemory, a_secret
+
+UNREACHABLE = ConnectTimeoutError(endpoint_url="https://zqx.example")
 
 
 def test_a_secret_is_read_once_and_cached_for_five_minutes() -> None:
@@ -40,9 +52,21 @@ def test_a_missing_previous_version_is_cached_too() -> None:
     assert secrets.reads == ["AWSPREVIOUS"]
 
 
-def test_a_missing_secret_is_a_fault() -> None:
-    with pytest.raises(NotFound):
-        a_secret(SecretsInMemory()).current()
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue"), "AccessDeniedException"),
+        (ClientError({"Error": {}}, "GetSecretValue"), "ClientError"),
+        (ConnectTimeoutError(endpoint_url="https://zqx.example"), "ConnectTimeoutError"),
+        (MemoryError("zqx"), "MemoryError"),
+        (None, "ResourceNotFoundException"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_says_why_and_no_more(fault: Exception | None, code: str) -> None:
+    with pytest.raises(SecretUnreadable) as caught:
+        a_secret(SecretsInMemory(fault=fault)).current()
+
+    assert (str(caught.value), caught.value.aws_code) == (f"the secret can't be read: {code}", code)
 
 
 @pytest.mark.parametrize("text", [None, ""])
@@ -51,16 +75,76 @@ def test_a_secret_without_text_is_unusable(text: str | None) -> None:
         a_secret(SecretsInMemory({"AWSCURRENT": text})).current()
 
 
-def test_a_fault_is_not_cached() -> None:
-    secrets = SecretsInMemory({"AWSCURRENT": "one"})
-    secrets.fault = ClientError({"Error": {"Code": "InternalServiceError"}}, "GetSecretValue")
-    secret = a_secret(secrets)
-    with pytest.raises(ClientError):
-        secret.current()
+def test_a_failure_is_remembered_for_five_seconds() -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"}, fault=UNREACHABLE)
+    secret = a_secret(secrets, clock)
 
+    for use in [secret.current, secret.current, secret.last_read, secret.previous]:
+        with pytest.raises(SecretUnreadable, match="ConnectTimeoutError"):
+            use()
+    clock.pass_seconds(FAILURE_SECONDS - 0.1)
+    with pytest.raises(SecretUnreadable):
+        secret.current()
+    assert secrets.reads == ["AWSCURRENT"]
     secrets.fault = None
+    clock.pass_seconds(0.1)
 
     assert secret.current() == "one"
+    assert secret.previous() is None
+
+
+@pytest.mark.parametrize("expired", [True, False])
+def test_what_was_read_stays_in_use_while_it_cannot_be_read_again(expired: bool) -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "two", "AWSPREVIOUS": "one"})
+    secret = a_secret(secrets, clock)
+    assert (secret.current(), secret.previous()) == ("two", "one")
+    secrets.fault = UNREACHABLE
+    clock.pass_seconds(REREAD_SECONDS if expired else CACHE_SECONDS)
+    assert not expired or secret.expire()
+
+    assert (secret.current(), secret.previous(), secret.last_read()) == ("two", "one", "two")
+    assert secrets.reads[2:] == ["AWSCURRENT"]
+
+    # It is tried again, at most every 30 seconds
+    secrets.fault = None
+    secrets.rotate("three")
+    clock.pass_seconds(REREAD_SECONDS - 0.1)
+    assert not secret.expire()
+    assert secret.current() == "two"
+    clock.pass_seconds(0.1)
+    assert (secret.current(), secret.previous()) == ("three", "two")
+
+
+def test_a_version_that_was_read_stays_in_use_while_the_other_one_cannot_be_read() -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
+    secret = a_secret(secrets, clock)
+    assert secret.current() == "one"
+    clock.pass_seconds(CACHE_SECONDS - 1)
+    secrets.fault = UNREACHABLE
+    with pytest.raises(SecretUnreadable):
+        secret.previous()
+
+    # The cache expires while the failure is remembered
+    clock.pass_seconds(1)
+    assert secret.current() == "one"
+    assert secrets.reads == ["AWSCURRENT", "AWSPREVIOUS"]
+    clock.pass_seconds(FAILURE_SECONDS)
+    assert secret.current() == "one"
+    assert secrets.reads[2:] == ["AWSCURRENT"]
+
+
+def test_the_text_that_was_last_read_is_used_without_a_read_however_old_it_is() -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
+    secret = a_secret(secrets, clock)
+
+    assert (secret.last_read(), secrets.reads) == ("one", ["AWSCURRENT"])
+    clock.pass_seconds(10 * CACHE_SECONDS)
+    secret.expire()
+    secrets.rotate("two")
+
+    assert (secret.last_read(), secrets.reads) == ("one", ["AWSCURRENT"])
+    assert secret.current() == "two"
+    assert secret.last_read() == "two"
 
 
 def test_after_expiring_it_the_next_use_reads_it_again() -> None:
@@ -87,24 +171,99 @@ def test_expiring_an_unread_secret_reads_nothing() -> None:
     assert secrets.reads == []
 
 
-def test_concurrent_threads_read_it_once() -> None:
-    secrets = SecretsInMemory({"AWSCURRENT": "one"}, takes_seconds=0.01)
+# Threads. A read hangs until its gate is opened.
+
+
+def in_threads(count: int, work: Callable[[], str]) -> list[Future[str]]:
+    """What each of these threads returns or raises."""
+    pool = ThreadPoolExecutor(count)
+    futures = [pool.submit(work) for _ in range(count)]
+    pool.shutdown(wait=False)
+    return futures
+
+
+def until(condition: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.001)
+
+
+def test_one_thread_reads_and_the_others_wait_for_it() -> None:
+    secrets = SecretsInMemory({"AWSCURRENT": "one"}, gate=threading.Event())
     secret = a_secret(secrets)
-    together = threading.Barrier(10)
-    seen: list[str] = []
 
-    def work() -> None:
-        together.wait(10)
-        seen.append(secret.current())
+    uses = in_threads(10, secret.current)
+    until(lambda: bool(secrets.reads))
+    secrets.open_gate()
 
-    threads = [threading.Thread(target=work) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-
-    assert seen == ["one"] * 10
+    assert [use.result(10) for use in uses] == ["one"] * 10
     assert secrets.reads == ["AWSCURRENT"]
+
+
+def test_ten_threads_wait_once_for_a_read_that_fails_and_not_in_turn() -> None:
+    secrets = SecretsInMemory(fault=UNREACHABLE, gate=threading.Event())
+    secret = a_secret(secrets)
+
+    uses = in_threads(10, secret.current)
+    until(lambda: bool(secrets.reads))
+    secrets.open_gate()
+
+    assert [type(use.exception(10)) for use in uses] == [SecretUnreadable] * 10
+    assert secrets.reads == ["AWSCURRENT"]
+
+
+def test_no_thread_waits_longer_than_it_may_for_another_one_that_hangs() -> None:
+    secrets = SecretsInMemory({"AWSCURRENT": "one"}, gate=threading.Event())
+    secret = a_secret(secrets, wait_seconds=0.05)
+
+    uses = in_threads(10, secret.current)
+
+    until(lambda: sum(use.done() for use in uses) == 9)
+    failed = [use.exception() for use in uses if use.done()]
+    assert {str(error) for error in failed} == {"the secret can't be read: NoAnswerInTime"}
+    secrets.open_gate()
+    assert sum(use.exception(10) is None for use in uses) == 1
+    assert secrets.reads == ["AWSCURRENT"]
+
+
+def test_while_one_thread_reads_again_the_others_use_what_there_is() -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
+    secret = a_secret(secrets, clock)
+    assert secret.current() == "one"
+    secrets.rotate("two")
+    secrets.gate = threading.Event()
+    clock.pass_seconds(CACHE_SECONDS)
+
+    (reader,) = in_threads(1, secret.current)
+    until(lambda: len(secrets.reads) == 2)
+
+    # No lock is held meanwhile, so none of these hangs
+    assert [secret.current() for _ in range(10)] == ["one"] * 10
+    assert (secret.last_read(), secret.expire()) == ("one", False)
+    secrets.open_gate()
+    assert reader.result(10) == "two"
+    assert secret.current() == "two"
+    assert len(secrets.reads) == 2
+
+
+def test_a_read_that_is_interrupted_is_a_failure_like_others() -> None:
+    class Interrupted(BaseException):
+        pass
+
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"}, fault=Interrupted())
+    secret = a_secret(secrets, clock)
+    with pytest.raises(Interrupted):
+        secret.current()
+
+    with pytest.raises(SecretUnreadable, match="Interrupted"):
+        secret.current()
+    secrets.fault = None
+    clock.pass_seconds(FAILURE_SECONDS)
+    assert secret.current() == "one"
+
+
+# AlloMia's key.
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,11 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
         "DUE_SHARDS": "4",
         "MAX_POLLS_PER_SECOND": "100",
     },
-    PublishOutcomeSettings: EVERY | {"OUTCOME_BUS_NAME": "outcomes"},
+    PublishOutcomeSettings: EVERY
+    | {
+        "OUTCOME_BUS_NAME": "outcomes",
+        "FAILED_OUTCOMES_QUEUE_URL": "https://sqs.ca-central-1.amazonaws.com/123456789012/failed-outcomes",
+    },
     GetCallSettings: EVERY | {"CALLS_TABLE_NAME": "calls"},
 }
 VARIABLES = [(kind, name) for kind, environment in ENVIRONMENTS.items() for name in environment]

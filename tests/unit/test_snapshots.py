@@ -25,7 +25,7 @@ spec = importlib.util.spec_from_file_location("app", sys.argv[1])
 app = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(app)
 print("threads", threading.active_count())
-print("secrets", sum(len(each._values) for each in __import__("gc").get_objects() if type(each).__name__ == "Secret"))
+print("secrets", sum(len(each._texts) for each in __import__("gc").get_objects() if type(each).__name__ == "Secret"))
 """
 
 

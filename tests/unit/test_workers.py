@@ -1,6 +1,7 @@
 """A batch is worked on side by side, and one item's fault stays its own."""
 
 import threading
+from itertools import islice
 
 import pytest
 
@@ -16,20 +17,35 @@ def test_as_many_as_there_are_workers_are_under_way_at_once() -> None:
         return item * 2
 
     with new_pool() as pool:
-        assert list(each(pool, work, range(WORKERS))) == [(item, item * 2) for item in range(WORKERS)]
+        assert sorted(each(pool, work, range(WORKERS))) == [(item, item * 2) for item in range(WORKERS)]
 
 
-def test_results_come_in_the_order_of_the_items() -> None:
-    last_is_done = threading.Event()
+def test_an_item_that_takes_long_holds_back_no_other() -> None:
+    others_are_reported = threading.Event()
 
     def work(item: str) -> str:
-        if item == "last":
-            last_is_done.set()
-        assert last_is_done.wait(10)
+        if item == "slow":
+            assert others_are_reported.wait(10)
         return item
 
     with new_pool() as pool:
-        assert [item for item, _ in each(pool, work, ["first", "second", "last"])] == ["first", "second", "last"]
+        results = each(pool, work, ["slow", "second", "third"])
+        assert {item for item, _ in islice(results, 2)} == {"second", "third"}
+        others_are_reported.set()
+        assert list(results) == [("slow", "slow")]
+
+
+def test_an_item_is_reported_even_if_no_other_is_ever_done() -> None:
+    """As when Lambda ends the function: nothing waits for the rest of the batch."""
+    end = threading.Event()
+
+    def work(item: int) -> int:
+        assert item == 9 or end.wait(10)
+        return item
+
+    with new_pool() as pool:
+        assert next(each(pool, work, range(100))) == (9, 9)
+        end.set()
 
 
 def test_a_fault_is_returned_beside_its_own_item() -> None:
@@ -41,18 +57,18 @@ def test_a_fault_is_returned_beside_its_own_item() -> None:
         return item
 
     with new_pool() as pool:
-        assert list(each(pool, work, range(3))) == [(0, 0), (1, fault), (2, 2)]
+        assert dict(each(pool, work, range(3))) == {0: 0, 1: fault, 2: 2}
 
 
 def test_more_items_than_workers_are_all_done() -> None:
     with new_pool() as pool:
-        assert [result for _, result in each(pool, str, range(95))] == [str(item) for item in range(95)]
+        assert dict(each(pool, str, range(95))) == {item: str(item) for item in range(95)}
 
 
 def test_a_pool_serves_one_batch_after_another() -> None:
     with new_pool() as pool:
         for _ in range(3):
-            assert list(each(pool, len, ["a", "bb"])) == [("a", 1), ("bb", 2)]
+            assert dict(each(pool, len, ["a", "bb"])) == {"a": 1, "bb": 2}
         assert list(each(pool, len, [])) == []
 
 

@@ -129,7 +129,7 @@ def test_missing_and_denied_parts(stage: Stage) -> None:
     )
 
     # Then those that nothing was stored of are delivered again, and the others are parked
-    assert failed == {"table-missing", "table-denied", "signing-missing", "secrets-denied", "queue-missing"}
+    assert failed == {"table-missing", "table-denied", "signing-missing", "queue-missing"}
     records = stage.records()
     assert {records[name]["status"] for name in faults.keys() - failed} == {"scheduled"}
     # And the faults are logged, without the content of the messages

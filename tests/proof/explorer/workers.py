@@ -213,12 +213,9 @@ class _Sqs:
 
 
 class _SecretsManager:
-    class exceptions:  # noqa: N801 - boto3's name
-        ResourceNotFoundException: ClassVar = KeyError
-
     def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, str]:  # noqa: N803 - boto3's names
         if VersionStage == "AWSPREVIOUS":
-            raise KeyError(SecretId)
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetSecretValue")
         return {"SecretString": SecretId}
 
 

@@ -71,7 +71,7 @@ def test_commands_use_outputs_and_resources_that_exist(path: object) -> None:
         ("Webhook body", f"{MAX_WEBHOOK_BYTES:,} bytes"),
         (
             "Publishing an outcome",
-            f"{PUBLISH['MaximumRetryAttempts']} attempts or {PUBLISH['MaximumRecordAgeInSeconds'] // 3600} hours",
+            f"Retried for {PUBLISH['MaximumRecordAgeInSeconds'] // 3600} hours",
         ),
         ("Record of a finished call", f"`RetentionDays`: {DEFAULTS['RetentionDays']}"),
     ],

@@ -12,6 +12,7 @@ ENVIRONMENT: Final = {
     "CALLS_TABLE_NAME": "calls",
     "CALL_QUEUE_URL": f"{UNUSED_URL}/123456789012/calls",
     "OUTCOME_BUS_NAME": "outcomes",
+    "FAILED_OUTCOMES_QUEUE_URL": f"{UNUSED_URL}/123456789012/failed-outcomes",
     "INVALID_MESSAGES_QUEUE_URL": f"{UNUSED_URL}/123456789012/rejected",
     "SIGNING_SECRET_ARN": f"{ARN}:signing-AbCdEf",
     "WEBHOOK_URL": "https://hooks.example/webhooks/allomia",

@@ -24,7 +24,7 @@ PACKAGES = {
     "PlaceCallFunction": AWS | MODELS | METRICS | HTTP,
     "ReceiveWebhookFunction": AWS | MODELS | METRICS,
     "PollCallsFunction": AWS | MODELS | METRICS | HTTP,
-    "PublishOutcomeFunction": AWS | MODELS,
+    "PublishOutcomeFunction": AWS | MODELS | METRICS,
     "GetCallFunction": AWS | MODELS | METRICS,
     "CheckReleaseFunction": AWS | MODELS | METRICS,
 }
@@ -51,7 +51,16 @@ OWN = {
     | TABLE
     | {"adapters.callback_urls", "adapters.secrets", "runtime.telemetry", "use_cases.receive"},
     "PollCallsFunction": ASSEMBLED | ALLOMIA | {"adapters.rate_limiter", "use_cases.sweep"},
-    "PublishOutcomeFunction": ASSEMBLED | TABLE | {"adapters.outcome_bus", "contracts.events", "use_cases.publish"},
+    "PublishOutcomeFunction": ASSEMBLED
+    | TABLE
+    | {
+        "adapters.outcome_bus",
+        "adapters.queues",
+        "contracts.dispatch",
+        "contracts.events",
+        "runtime.telemetry",
+        "use_cases.publish",
+    },
     "GetCallFunction": ASSEMBLED
     | TABLE
     | {"contracts.status_api", "policy.decision", "runtime.telemetry", "use_cases.look_up"},

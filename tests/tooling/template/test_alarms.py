@@ -8,19 +8,24 @@ from typing import Any, Final
 import pytest
 
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
-from outbound_calls.domain.attempts import Outcome
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS, KEY_DECLINED_BACKOFF_SECONDS, backoff_seconds
-from outbound_calls.runtime.telemetry import Metric, outcome_metrics
+from outbound_calls.domain.transitions import TERMINAL
+from outbound_calls.runtime.telemetry import NEEDS_A_PERSON, Metric, source_metric, status_metric
 from tests.tooling.docs.markdown import read, table
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.expressions import evaluate
 from tests.tooling.template.rendering import Stack, Template
 
 OURS: Final = "AllomiaOutboundCalls"
-MOST_METRICS: Final = 18
+MOST_METRICS: Final = 19
 """Limits the alarms' cost to a dollar a month beyond an account's free ones."""
 
-EVENTS: Final = {"UnknownOutcomesAlarm", "CallIdsContradictingAlarm", "PlaceCallErrorsAlarm"}
+EVENTS: Final = {
+    "UnknownOutcomesAlarm",
+    "RejectedRequestsAlarm",
+    "CallIdsContradictingAlarm",
+    "PlaceCallErrorsAlarm",
+}
 """Alarms on single events. Their end would only mean that a minute has passed."""
 
 # docs.aws.amazon.com: AWSSimpleQueueService, sqs-available-cloudwatch-metrics; lambda, monitoring-metrics-types;
@@ -73,8 +78,7 @@ def _watched(metric: Template, stat: str) -> Watched:
 
 def emitted() -> set[str]:
     """The metrics that the code can emit."""
-    outcomes = (Outcome(status, source) for status in Status for source in OutcomeSource)
-    return {str(metric) for metric in Metric} | {name for outcome in outcomes for name in outcome_metrics(outcome)}
+    return {*map(str, Metric), *map(status_metric, TERMINAL), *map(source_metric, OutcomeSource)}
 
 
 def assert_exists(stack: Stack, metric: Watched, where: str) -> None:
@@ -144,7 +148,8 @@ def test_the_first_message_that_needs_a_person_raises_an_alarm(alarms: dict[str,
 @pytest.mark.parametrize(
     ("alarm", "metric"),
     [
-        ("UnknownOutcomesAlarm", outcome_metrics(Outcome(Status.UNKNOWN, OutcomeSource.DEADLINE))[0]),
+        ("UnknownOutcomesAlarm", status_metric(Status.UNKNOWN)),
+        ("RejectedRequestsAlarm", status_metric(Status.REJECTED)),
         ("AllomiaKeyDeclinedAlarm", Metric.KEY_DECLINED),
         ("CallsRefusedAlarm", Metric.CALLS_REFUSED),
         ("CallIdsContradictingAlarm", Metric.CALL_IDS_CONTRADICTING),
@@ -157,6 +162,16 @@ def test_a_single_event_raises_an_alarm(alarms: dict[str, Template], alarm: str,
     assert (found.name, found.stat) == (metric, "Sum")
     assert breaches(alarms[alarm], 1)
     assert needs(alarms[alarm])[0] == 1
+
+
+def test_every_outcome_that_needs_a_person_has_an_alarm_on_what_publishing_counts(
+    alarms: dict[str, Template],
+) -> None:
+    looked_at = {metric.name for alarm in alarms.values() for metric in watched(alarm)}
+
+    assert {status_metric(status) for status in TERMINAL} & looked_at == {
+        status_metric(status) for status in NEEDS_A_PERSON
+    }
 
 
 def test_a_poller_that_fails_or_never_runs_raises_an_alarm(alarms: dict[str, Template]) -> None:
@@ -193,7 +208,7 @@ def test_the_share_of_polled_outcomes_shows_missing_webhooks(
     (expression,) = (query["Expression"] for query in alarm["Metrics"] if query["ReturnData"])
     by_id = {query["Id"]: query["MetricStat"] for query in alarm["Metrics"] if "MetricStat" in query}
     assert {name: (each["Metric"]["MetricName"], each["Stat"]) for name, each in by_id.items()} == {
-        "polled": (outcome_metrics(Outcome(Status.COMPLETED, OutcomeSource.POLL))[1], "Sum"),
+        "polled": (source_metric(OutcomeSource.POLL), "Sum"),
         "outcomes": (Metric.SECONDS_TO_OUTCOME, "SampleCount"),
     }
 

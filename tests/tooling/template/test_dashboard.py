@@ -9,14 +9,19 @@ from typing import Any, Final
 import pytest
 
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
-from outbound_calls.domain.attempts import Outcome
 from outbound_calls.domain.transitions import TERMINAL
-from outbound_calls.runtime.telemetry import outcome_metrics
+from outbound_calls.runtime.telemetry import source_metric, status_metric
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.rendering import Stack
 from tests.tooling.template.test_alarms import Watched, assert_exists
 
-SOURCES: Final = (OutcomeSource.WEBHOOK, OutcomeSource.POLL, OutcomeSource.DISPATCH, OutcomeSource.DEADLINE)
+SOURCES: Final = (
+    OutcomeSource.WEBHOOK,
+    OutcomeSource.POLL,
+    OutcomeSource.DISPATCH,
+    OutcomeSource.DEADLINE,
+    OutcomeSource.POLICY,
+)
 """The sources that the functions count today."""
 
 STATUSES: Final = TERMINAL - {Status.CANCELLED}
@@ -60,10 +65,10 @@ def test_every_metric_of_the_dashboard_exists(stack: Stack, charts: dict[str, di
 
 def test_the_dashboard_shows_outcomes_latency_and_calls_in_flight(charts: dict[str, dict[str, Any]]) -> None:
     names = {title: {metric.name for metric in shown(chart)} for title, chart in charts.items()}
-    by_source = {outcome_metrics(Outcome(Status.FAILED, source))[1] for source in SOURCES}
+    by_source = {source_metric(source) for source in SOURCES}
     latency = charts["Seconds from dispatch to outcome"]
 
-    assert names["Outcomes by status"] == {outcome_metrics(Outcome(each, SOURCES[0]))[0] for each in STATUSES}
+    assert names["Outcomes by status"] == {status_metric(each) for each in STATUSES}
     assert names["Outcomes by source"] == by_source
     assert by_source < names["In flight and queued"]
     assert [metric.stat for metric in shown(latency)] == ["p50", "p95"]

@@ -5,8 +5,10 @@ from typing import Any, Final
 
 import pytest
 
+from outbound_calls.adapters.secrets import WAIT_SECONDS
 from outbound_calls.domain.transitions import TERMINAL
-from outbound_calls.runtime.clients import Clients
+from outbound_calls.runtime.assembly import SECRET_TRIES
+from outbound_calls.runtime.clients import TRIES, Clients
 from outbound_calls.runtime.settings import (
     CheckReleaseSettings,
     GetCallSettings,
@@ -131,17 +133,32 @@ def test_the_timeouts_fit_the_work_and_each_other(stack: Stack, written: Templat
     assert timeouts["ReceiveWebhookFunction"] < HTTP_API_TIMEOUT_SECONDS
 
 
+def longest_seconds(service: str, tries: int = TRIES) -> float:
+    """How long a client takes at most to give up."""
+    config: Any = Clients()(service, 1, tries).meta.config
+    attempts = config.retries["total_max_attempts"]
+    # The SDK's standard mode waits up to 1, 2, 4 s, … between attempts
+    waits = sum(2**number for number in range(attempts - 1))
+    return float(attempts * (config.connect_timeout + config.read_timeout) + waits)
+
+
 def test_the_status_api_answers_even_if_the_table_is_out_of_reach(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ca-central-1")
-    config: Any = Clients()("dynamodb").meta.config
-    attempts = config.retries["total_max_attempts"]
-    # The SDK's standard mode waits up to 1, 2, 4 s, … between attempts
-    waits = sum(2**number for number in range(attempts - 1))
     timeout = stack.properties("GetCallFunction")["Timeout"]
 
-    assert attempts * (config.connect_timeout + config.read_timeout) + waits < timeout < HTTP_API_TIMEOUT_SECONDS
+    assert longest_seconds("dynamodb") < timeout < HTTP_API_TIMEOUT_SECONDS
+
+
+def test_a_function_outlives_a_secret_that_is_out_of_reach(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda takes an environment away after a timeout, and with it the secret that was read before."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "ca-central-1")
+    longest = longest_seconds("secretsmanager", SECRET_TRIES)
+
+    assert longest < WAIT_SECONDS < stack.properties("ReceiveWebhookFunction")["Timeout"]
+    # With the secret that was read before there is time to place the calls
+    assert stack.properties("PlaceCallFunction")["Timeout"] > WAIT_SECONDS + SECONDS_TO_PLACE
 
 
 def test_the_api_has_two_routes_and_throttles_both(stack: Stack) -> None:
@@ -191,8 +208,9 @@ def test_publishing_an_outcome_is_retried_and_then_its_position_is_kept(stack: S
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["BatchSize"] == 10
     assert mapping["BisectBatchOnFunctionError"] is True
-    assert mapping["MaximumRetryAttempts"] == 20
-    assert mapping["MaximumRecordAgeInSeconds"] < STREAM_RETENTION_SECONDS
+    # However often: attempts follow each other in seconds, so only the age can be a limit in hours
+    assert mapping["MaximumRetryAttempts"] == -1
+    assert 6 * 3600 <= mapping["MaximumRecordAgeInSeconds"] < STREAM_RETENTION_SECONDS
     assert mapping["DestinationConfig"] == {"OnFailure": {"Destination": "${FailedOutcomesQueue.Arn}"}}
     # The function raises for the whole batch and returns no list of failed records
     assert "FunctionResponseTypes" not in mapping

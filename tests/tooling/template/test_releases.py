@@ -56,6 +56,12 @@ VALUES: Final = {
 LONGEST: Final = {name: longest for name, (longest, _) in VALUES.items()}
 
 
+def release_alarms(function: str) -> list[str]:
+    """The alarms that roll a release of this function back."""
+    kinds = ["Errors", "Failures"] if FAULT_METRICS[function] else ["Errors"]
+    return [f"{function.removesuffix('Function')}{kind}ReleaseAlarm" for kind in kinds]
+
+
 def version_of(stack: Stack, function: str) -> Template:
     """The properties of a function's version."""
     versions = (properties for _, properties in stack.of_type("AWS::Lambda::Version"))
@@ -157,18 +163,17 @@ def test_a_version_takes_over_gradually_and_is_rolled_back_on_an_alarm(
     assert group["ServiceRoleArn"] == "${ReleaseRole.Arn}"
     assert group["AutoRollbackConfiguration"]["Enabled"] is True
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
-    alarm = f"{function.removesuffix('Function')}ReleaseAlarm"
-    assert group["AlarmConfiguration"] == {"Enabled": True, "Alarms": [{"Name": f"${{{alarm}}}"}]}
+    alarms = [{"Name": f"${{{name}}}"} for name in release_alarms(function)]
+    assert group["AlarmConfiguration"] == {"Enabled": True, "Alarms": alarms}
 
 
 @pytest.mark.parametrize(("function", "faults"), FAULT_METRICS.items())
-def test_a_release_alarm_watches_errors_of_the_alias_and_counted_faults(
+def test_release_alarms_watch_errors_of_the_alias_and_counted_faults(
     prod: Stack, function: str, faults: str | None
 ) -> None:
-    alarm = prod.properties(f"{function.removesuffix('Function')}ReleaseAlarm")
-    metrics = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each] or [alarm]
+    alarms = [prod.properties(name) for name in release_alarms(function)]
 
-    watched = {(each["Namespace"], each["MetricName"]): each["Dimensions"] for each in metrics}
+    watched = {(each["Namespace"], each["MetricName"]): each["Dimensions"] for each in alarms}
     assert watched == {
         ("AWS/Lambda", "Errors"): [
             {"Name": "FunctionName", "Value": f"${{{function}}}"},
@@ -176,10 +181,33 @@ def test_a_release_alarm_watches_errors_of_the_alias_and_counted_faults(
         ],
         **({("AllomiaOutboundCalls", faults): [{"Name": "service", "Value": "${AWS::StackName}"}]} if faults else {}),
     }
-    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
-    assert alarm["TreatMissingData"] == "notBreaching"
-    # It rolls a release back, but notifies no one
-    assert "AlarmActions" not in alarm
+    for alarm in alarms:
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["ComparisonOperator"]) == (
+            *("Sum", 0, "GreaterThanThreshold"),
+        )
+        assert alarm["TreatMissingData"] == "notBreaching"
+        # It rolls a release back, but notifies no one
+        assert "AlarmActions" not in alarm
+
+
+def test_an_alarm_on_errors_also_looks_at_the_minutes_of_invocations_that_took_long(prod: Stack) -> None:
+    """Lambda reports an error under the minute in which the invocation began.
+
+    docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics.html
+    """
+    longest = max(prod.properties(function)["Timeout"] for function in FAULT_METRICS)
+    alarms = [each for _, each in prod.of_type("AWS::CloudWatch::Alarm") if each.get("MetricName") == "Errors"]
+
+    assert len(alarms) == 1 + len(FAULT_METRICS)
+    for alarm in alarms:
+        assert alarm["DatapointsToAlarm"] == 1
+        assert alarm["Period"] * (alarm["EvaluationPeriods"] - 1) >= longest
+
+
+def test_no_alarm_that_rolls_a_release_back_uses_metric_math(prod: Stack) -> None:
+    math = {name for name, each in prod.of_type("AWS::CloudWatch::Alarm") if "Metrics" in each}
+
+    assert math == {"WebhooksMissingAlarm"}
 
 
 def test_the_check_reports_before_it_times_out_and_is_not_released_gradually(prod: Stack) -> None:

@@ -32,7 +32,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import httpx
-from botocore.exceptions import BotoCoreError, ClientError
 
 from outbound_calls.adapters.call_states import outcome_from_state
 from outbound_calls.adapters.secrets import Secret, SecretUnusable, api_key
@@ -163,17 +162,20 @@ class AllomiaClient:
     clock: Callable[[], float] = time.monotonic
 
     def check_key(self) -> KeyUnusable | None:
-        """Read the key that the next request needs; None when there is one to send."""
+        """Why no key can be sent; None when one can. Reads the key when it is outdated.
+
+        Ask before the claim: reading the key may take seconds and fail.
+        """
         try:
-            self._authorization()
+            _authorization(self.key.current())
         except SecretUnusable as error:
             return KeyUnusable(ParkReason.KEY_UNREADABLE, str(error))
         return None
 
     def place_call(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
-        """POST /api/outbound, once."""
+        """POST /api/outbound, once, with the key that `check_key` found."""
         try:
-            authorization = self._authorization()
+            authorization = _authorization(self.key.last_read())
         except SecretUnusable as error:
             return KeyUnusable(ParkReason.KEY_UNREADABLE, str(error))
         try:
@@ -191,7 +193,8 @@ class AllomiaClient:
     def call_status(self, outbound_call_id: str) -> StatusAnswer:
         """GET /api/outbound/{id}/status."""
         try:
-            response = self._exchange("GET", f"/api/outbound/{outbound_call_id}/status", headers=self._authorization())
+            authorization = _authorization(self.key.current())
+            response = self._exchange("GET", f"/api/outbound/{outbound_call_id}/status", headers=authorization)
         except SecretUnusable:
             return StatusUnavailable(KEY_UNUSABLE)
         except httpx.RequestError as error:
@@ -237,15 +240,6 @@ class AllomiaClient:
             case _:
                 return Ambiguous(status)
 
-    def _authorization(self) -> dict[str, str]:
-        try:
-            text = self.key.current()
-        except ClientError as error:
-            raise SecretUnusable(f"the secret can't be read: {error.response['Error'].get('Code', '')}") from None
-        except BotoCoreError as error:
-            raise SecretUnusable(f"the secret can't be read: {type(error).__name__}") from None
-        return {"Authorization": f"Bearer {api_key(text)}"}
-
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request, with as much of its answer as arrives within the limits of size and time.
 
@@ -265,6 +259,10 @@ class AllomiaClient:
         # The content is decoded, so its encoding must not be named again.
         kept = [(name, value) for name, value in response.headers.raw if name.lower() == b"retry-after"]
         return httpx.Response(response.status_code, headers=kept, content=bytes(content))
+
+
+def _authorization(secret_text: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api_key(secret_text)}"}
 
 
 def _retry_after(response: httpx.Response) -> float | None:

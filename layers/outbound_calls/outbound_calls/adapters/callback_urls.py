@@ -29,13 +29,21 @@ class CallbackUrls:
     base_url: str = ""
 
     def url(self, key: AttemptKey) -> str:
-        """The URL for one attempt, signed with the secret's current version."""
+        """The URL for one attempt, signed with the secret's current version.
+
+        Raises:
+            SecretUnusable: When there is no key to sign with.
+        """
         return f"{self.base_url}/{key.request}/{key.number}/{sign(self.secret.current(), key)}"
 
     def verify(self, key: AttemptKey, signature: str) -> bool:
         """Whether this stack signed this attempt, with the secret's current version or the previous one.
 
         An invalid signature may be newer than the cached secret, so the secret is read again, at most once per 30 s.
+        If that fails, the versions read before decide.
+
+        Raises:
+            SecretUnusable: When there is no key to verify with.
         """
         return self._matches(key, signature) or (self.secret.expire() and self._matches(key, signature))
 

@@ -1,9 +1,11 @@
-"""The queues that the functions send to: the call queue and the queue of invalid messages."""
+"""The queues that the functions send to: the call queue, and those of invalid messages and of failed outcomes."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from outbound_calls.contracts.dispatch import AttemptName, DispatchMessage
 
@@ -50,3 +52,16 @@ class InvalidMessagesQueue:
                 name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
             },
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FailedOutcomesQueue:
+    """The queue of outcomes that couldn't be published."""
+
+    client: SQSClient
+    url: str
+
+    def keep(self, image: Mapping[str, Any]) -> None:
+        """Keep the key of a record that can't be read. The record itself stays in the table."""
+        key = {name: image.get(name) for name in ("requestId", "attempt")}
+        self.client.send_message(QueueUrl=self.url, MessageBody=json.dumps({"unreadableRecord": key}))

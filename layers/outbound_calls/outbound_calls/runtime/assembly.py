@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from outbound_calls.use_cases.sweep import PollCalls
 
 
+SECRET_TRIES = 2
+"""Few, because what was read before serves meanwhile, and a webhook must be answered within seconds."""
+
+
 class MakesClients(Protocol):
     """Makes an AWS client. Where no number of tries is given, it tries as often as `Clients` does."""
 
@@ -67,7 +71,7 @@ class Assembly:
         from outbound_calls.use_cases.place import Defaults, PlaceCalls
 
         replaced: dict[str, Any] = {"jitter": self.jitter, "new_claim_id": self.new_claim_id}
-        signing = self._secret(self.client("secretsmanager"), settings.signing_secret_arn)
+        signing = self._secret(settings.signing_secret_arn)
         return PlaceCalls(
             table=CallsTable(
                 # Few tries at a time, because writes that matter are repeated: each must end before the invocation.
@@ -93,10 +97,9 @@ class Assembly:
         from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.use_cases.receive import ReceiveWebhooks
 
-        secrets = self.client("secretsmanager")
         return ReceiveWebhooks(
             table=CallsTable(self.client("dynamodb"), settings.calls_table_name, settings.retention_days),
-            callbacks=CallbackUrls(self._secret(secrets, settings.signing_secret_arn)),
+            callbacks=CallbackUrls(self._secret(settings.signing_secret_arn)),
             clock=self.clock,
         )
 
@@ -117,9 +120,13 @@ class Assembly:
     def publish_outcomes(self, settings: PublishOutcomeSettings) -> PublishOutcomes:
         """What publish_outcome does."""
         from outbound_calls.adapters.outcome_bus import OutcomeBus
+        from outbound_calls.adapters.queues import FailedOutcomesQueue
         from outbound_calls.use_cases.publish import PublishOutcomes
 
-        return PublishOutcomes(OutcomeBus(self.client("events"), settings.outcome_bus_name))
+        return PublishOutcomes(
+            OutcomeBus(self.client("events"), settings.outcome_bus_name),
+            FailedOutcomesQueue(self.client("sqs"), settings.failed_outcomes_queue_url),
+        )
 
     def look_up_requests(self, settings: GetCallSettings) -> LookUpRequests:
         """What get_call does."""
@@ -132,10 +139,9 @@ class Assembly:
         from outbound_calls.adapters.allomia import AllomiaClient, http_client
 
         http = http_client(settings.allomia_base_url, self.transport, connections=WORKERS)
-        secrets = self.client("secretsmanager")
-        return AllomiaClient(http, self._secret(secrets, settings.allomia_api_key_secret_arn), self.monotonic)
+        return AllomiaClient(http, self._secret(settings.allomia_api_key_secret_arn), self.monotonic)
 
-    def _secret(self, secrets: Any, arn: str) -> Secret:
+    def _secret(self, arn: str) -> Secret:
         from outbound_calls.adapters.secrets import Secret
 
-        return Secret(secrets, arn, self.monotonic)
+        return Secret(self.client("secretsmanager", 1, SECRET_TRIES), arn, self.monotonic)

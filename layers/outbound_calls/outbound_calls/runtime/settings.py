@@ -94,6 +94,7 @@ class PublishOutcomeSettings(Settings):
     """The settings of publish_outcome."""
 
     outcome_bus_name: str = Field(min_length=1)
+    failed_outcomes_queue_url: HttpUrl
 
 
 class GetCallSettings(Settings):

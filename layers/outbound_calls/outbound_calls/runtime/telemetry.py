@@ -21,6 +21,7 @@ from outbound_calls.contracts.vocabulary import Status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from outbound_calls.contracts.vocabulary import OutcomeSource
     from outbound_calls.domain.attempts import Attempt, AttemptKey, Outcome
     from outbound_calls.runtime.settings import Settings
 
@@ -54,9 +55,25 @@ class Metric(StrEnum):
     DISPATCHES_SENT = "DispatchesSent"
 
 
-def outcome_metrics(outcome: Outcome) -> tuple[str, str]:
-    """The counters of an outcome: by status (`OutcomeNoAnswer`) and by source (`OutcomeByWebhook`)."""
-    return f"Outcome{_camel(outcome.status)}", f"OutcomeBy{_camel(outcome.source)}"
+NEEDS_A_PERSON = frozenset({Status.UNKNOWN, Status.REJECTED})
+"""Outcomes with an alarm. They are counted when they are published: the table's stream delivers an outcome until that
+has worked, whatever happened to the function that recorded it."""
+
+
+def status_metric(status: Status) -> str:
+    """The counter of outcomes with a status: `OutcomeNoAnswer`."""
+    return f"Outcome{_camel(status)}"
+
+
+def source_metric(source: OutcomeSource) -> str:
+    """The counter of outcomes from a source: `OutcomeByWebhook`."""
+    return f"OutcomeBy{_camel(source)}"
+
+
+def outcome_metrics(outcome: Outcome) -> tuple[str, ...]:
+    """What an outcome counts as when it is recorded: its source, and its status unless it needs a person."""
+    by_source = source_metric(outcome.source)
+    return (by_source,) if outcome.status in NEEDS_A_PERSON else (status_metric(outcome.status), by_source)
 
 
 def seconds_to_outcome(outcome: Outcome, attempt: Attempt | None) -> int | None:
@@ -82,7 +99,7 @@ class Telemetry:
     def log(
         self,
         event: str,
-        *counted: Metric,
+        *counted: str,
         key: AttemptKey | None = None,
         outcome: Outcome | None = None,
         attempt: Attempt | None = None,
@@ -92,7 +109,7 @@ class Telemetry:
 
         Args:
             event: Its name; the same name for the same event.
-            counted: What it counts as.
+            counted: What it counts as: metrics, or names made of them above.
             key: The attempt it is about.
             outcome: The outcome that was recorded with it; it counts as such.
             attempt: The attempt as it is now.
@@ -131,10 +148,10 @@ class Telemetry:
 
 def describe(error: BaseException) -> str:
     """An exception's type, its AWS error code, and the place where it was raised: all that may be logged of it."""
-    code = f" {error.response['Error'].get('Code', '')}" if isinstance(error, ClientError) else ""
+    code = error.response["Error"].get("Code", "") if isinstance(error, ClientError) else getattr(error, "aws_code", "")
     frames = traceback.extract_tb(error.__traceback__)
     place = " > ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in frames[-6:])
-    return f"{type(error).__name__}{code} at {place}"
+    return f"{type(error).__name__}{f' {code}' if code else ''} at {place}"
 
 
 def _camel(code: str) -> str:

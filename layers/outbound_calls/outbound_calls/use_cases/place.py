@@ -28,6 +28,7 @@ from outbound_calls.adapters.allomia import (
     Throttled,
 )
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
+from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.dispatch import DispatchMessage
 from outbound_calls.contracts.messages import MAX_DAYS_AHEAD, epoch_seconds, invalid_field, read_message
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
@@ -164,8 +165,14 @@ class PlaceCalls:
             request=with_defaults(asked, self.defaults),
             labels=Labels(asked.metadata or {}, asked.batch),
             terms=terms_of(asked, created_at),
-            fingerprint=self.fingerprints.of(asked.content()),
+            fingerprint=self._fingerprint(asked),
         )
+
+    def _fingerprint(self, asked: CallRequestMessage) -> str | None:
+        """A request's fingerprint. While the signing secret can't be read, a request is parked without one."""
+        with suppress(SecretUnusable):
+            return self.fingerprints.of(asked.content())
+        return None
 
     def _is_another(self, asked: CallRequestMessage, key: AttemptKey) -> bool:
         """Whether another request was made under this one's id."""
@@ -182,6 +189,8 @@ class PlaceCalls:
         return self._dial(attempt, seconds_left)
 
     def _dial(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Placement:
+        # What may fail or take long is read before the claim, and before the decision, which must not grow old.
+        unusable = self.allomia.check_key()
         decided_at = self.clock()
         match decide(attempt, decided_at):
             case Reject() as rejected:
@@ -190,10 +199,9 @@ class PlaceCalls:
                 return self._park(attempt, until, reason)
             case Dial():
                 pass
-        # What may fail is read before the claim.
-        callback_url = self.callbacks.url(attempt.key)
-        if (unusable := self.allomia.check_key()) is not None:
+        if unusable is not None:
             return self._park_for(attempt, unusable.reason, unusable.detail, _min_wait_seconds(unusable))
+        callback_url = self.callbacks.url(attempt.key)
         breaker = self.circuit_breakers.of(_breaker_name(attempt))
         permit = breaker.acquire()
         if permit is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from outbound_calls.adapters.call_states import details_on_the_wire
@@ -13,7 +13,16 @@ from outbound_calls.domain.timing import utc_text
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.outcome_bus import OutcomeBus
+    from outbound_calls.adapters.queues import FailedOutcomesQueue
     from outbound_calls.domain.attempts import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The attempts whose outcome was published, and what was wrong with the records that can't be read."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    unreadable: list[Exception] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +30,31 @@ class PublishOutcomes:
     """The use case: one event for each attempt that became terminal."""
 
     bus: OutcomeBus
+    failed_outcomes: FailedOutcomesQueue
 
-    def publish(self, images: Iterable[Mapping[str, Any]]) -> None:
+    def publish(self, images: Iterable[Mapping[str, Any]]) -> Published:
         """Publish the outcome in each item, given as the stream has it (DynamoDB's typed JSON).
+
+        The stream delivers a batch until it is published, in order. So a record that can't be read, which no retry
+        helps, is kept for a person and holds back no other.
 
         Raises:
             NotPublished: When EventBridge declines some events. The whole batch must then be tried again, so an event
                 may be published twice.
         """
-        self.bus.publish([outcome_event(attempt_from_item(from_dynamodb(image))) for image in images])
+        published, events, kept = Published(), [], []
+        for image in images:
+            try:
+                attempt = attempt_from_item(from_dynamodb(image))
+                events.append(outcome_event(attempt))
+                published.attempts.append(attempt)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+                published.unreadable.append(error)
+                kept.append(image)
+        self.bus.publish(events)
+        for image in kept:
+            self.failed_outcomes.keep(image)
+        return published
 
 
 def outcome_event(attempt: Attempt) -> OutcomeEvent:
