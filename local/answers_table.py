@@ -16,7 +16,7 @@ from outbound_calls.adapters.allomia import (
     AllomiaClient,
     Ambiguous,
     Declined,
-    Failed,
+    Ended,
     KeyUnusable,
     NotAccepted,
     PlaceAnswer,
@@ -24,7 +24,7 @@ from outbound_calls.adapters.allomia import (
     http_client,
 )
 from outbound_calls.adapters.secrets import Secret
-from outbound_calls.contracts.vocabulary import ReasonCode
+from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import CallRequest
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS
 
@@ -35,6 +35,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs/explain/architecture.md"
 _BLOCK = re.compile(r"(?<=<!-- generated: allomia-answers -->\n).*?(?=<!-- end generated -->)", re.DOTALL)
 _REQUEST = CallRequest("+15005550100", "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-9999-aaaaaaaaaaaa")
 _STATE = {"outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234", "status": "calling"}
+
+_ERROR = {"error": "invalid"}
 
 
 def _answer(code: int, body: object = None, **headers: str) -> Callable[[httpx.Request], httpx.Response]:
@@ -53,17 +55,20 @@ ANSWERS: dict[str, Callable[[httpx.Request], httpx.Response]] = {
     "connect error or TLS failure": _raise(httpx.ConnectError),
     "connect timeout": _raise(httpx.ConnectTimeout),
     "no free connection": _raise(httpx.PoolTimeout),
+    "301, 307 or 308": _answer(307),
     "429": _answer(429),
     "503 with `Retry-After`": _answer(503, Retry_After="60"),
     "401": _answer(401),
     "403": _answer(403),
-    "400": _answer(400),
-    "404": _answer(404),
-    "422": _answer(422),
-    "any other 4xx": _answer(418),
+    "400": _answer(400, _ERROR),
+    "404": _answer(404, _ERROR),
+    "422": _answer(422, _ERROR),
+    "any other 4xx": _answer(418, _ERROR),
+    "a 4xx that is no error in JSON, such as a proxy's page": _answer(404),
     "2xx with `failed`": _answer(200, _STATE | {"status": "failed"}),
     "2xx with `failed` and no id": _answer(200, {"status": "failed"}),
     "2xx with `calling`": _answer(200, _STATE),
+    "2xx with an id and any other status": _answer(200, _STATE | {"status": "queued"}),
     "2xx that can't be read": _answer(200),
     "read timeout": _raise(httpx.ReadTimeout),
     "write timeout": _raise(httpx.WriteTimeout),
@@ -72,7 +77,7 @@ ANSWERS: dict[str, Callable[[httpx.Request], httpx.Response]] = {
     "500": _answer(500),
     "503 without `Retry-After`": _answer(503),
     "any other 5xx": _answer(599),
-    "a redirect": _answer(307),
+    "any other redirect": _answer(302),
 }
 
 
@@ -92,12 +97,15 @@ def _ask(answer: Callable[[httpx.Request], httpx.Response]) -> PlaceAnswer:
 def _meaning(answer: PlaceAnswer) -> tuple[str, str]:
     """Whether a call may have been placed, and what follows."""
     match answer:
-        case Accepted(outcome=None):
+        case Accepted(outcome=None, allomia_status=None):
             return "yes", "`calling`"
-        case Accepted() | Failed():
-            return "it failed", "`failed`"
+        case Accepted(outcome=None):
+            return "yes", "`calling`; the status is kept and counted, and not guessed at"
+        case Accepted(outcome=outcome) | Ended(outcome) if outcome:
+            return "it failed", f"`{outcome.status}`"
         case Declined():
-            return "no", f"`rejected`, with AlloMia's redacted words (`{ReasonCode.REFUSED_BY_ALLOMIA}`)"
+            code = ParkReason.REFUSED_BY_ALLOMIA
+            return "no", f"`scheduled` and tried again (`{code}`); `rejected` only where the request itself is wrong"
         case Throttled(reason):
             return "no", f"`scheduled`, at least for `Retry-After` (`{reason}`)"
         case KeyUnusable(reason):
@@ -107,6 +115,7 @@ def _meaning(answer: PlaceAnswer) -> tuple[str, str]:
             return "no", f"`scheduled` with backoff (`{reason}`)"
         case Ambiguous():
             return "maybe", "stays `dispatching`: never posted again"
+    raise AssertionError(answer)
 
 
 def rows() -> Iterator[tuple[str, str, str]]:

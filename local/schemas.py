@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from outbound_calls.adapters.calls_table import attempt_from_item, from_dynamodb
-from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, CallState
+from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, STATUS_RULE, CallState
 from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE, OutcomeEvent
 from outbound_calls.contracts.messages import MAX_DAYS_AHEAD, MAX_MESSAGE_BYTES, CallRequestMessage, read_message
 from outbound_calls.contracts.status_api import RequestReport
@@ -124,9 +124,9 @@ def contracts() -> Iterator[Contract]:
     yield Contract(
         "webhook",
         "AlloMia's webhook",
-        f"The body that AlloMia posts to a callback URL, as far as it is read: UTF-8, at most {MAX_WEBHOOK_BYTES} "
-        "bytes, nested at most 200 deep. Unknown fields are ignored, and so are optional fields in an undocumented "
-        "form.",
+        f"The body that AlloMia posts to a callback URL when a call has ended, as far as it is read: JSON of at most "
+        f"{MAX_WEBHOOK_BYTES} bytes. Unknown fields are ignored, and so are optional fields in an undocumented form. "
+        "Another status is kept as AlloMia's word if it has 1 to 32 letters, hyphens and underscores.",
         _webhook(),
         [json.loads(_event("receive_webhook/completed.json")["body"])],
     )
@@ -199,10 +199,12 @@ def _report() -> Schema:
 
 def _webhook() -> Schema:
     schema = _schema_of(CallState)
-    schema["properties"]["status"] |= {
+    schema["properties"]["status"] = {
+        "description": f"required: {STATUS_RULE}",
+        "type": "string",
         "enum": [status for status in Status if status in ALLOMIA_OUTCOMES],
-        "description": "required: one of completed, failed, busy, no-answer",
     }
+    schema["required"] = ["status"]
     for name in schema["properties"].keys() - set(schema["required"]):
         documented = schema["properties"][name]
         schema["properties"][name] = {"anyOf": [documented, {"description": "any other value is ignored"}]}
@@ -215,11 +217,12 @@ def _invalid_message() -> Schema:
         "field": "the field that breaks its rule; `body` for the whole message; the name of an unknown field",
         "rule": "the rule, in words that may change",
         "messageId": "the id that the message had on the call queue",
+        "sentAt": "when the call queue got the message: epoch milliseconds, in digits",
     }
     return {
         "type": "object",
         "properties": {name: {"type": "string", "description": text} for name, text in attributes.items()},
-        "required": list(attributes),
+        "required": [name for name in attributes if name != "sentAt"],
     }
 
 
@@ -338,6 +341,7 @@ def _invalid_example() -> Json:
             "field": error.field,
             "rule": error.rule,
             "messageId": "5d0c3a1e-9b57-4d0e-8a4b-1f2e3d4c5b6a",
+            "sentAt": "1775053800000",
         }
     raise ValueError("the sample of an invalid message is valid")
 

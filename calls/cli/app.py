@@ -36,15 +36,18 @@ from calls.operations.doctor import Doctor
 from calls.operations.following import Follower, Following
 from calls.operations.masking import Mask, mask_text, masked, unmasked
 from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows
-from calls.operations.preflight import CheckedRow, InvalidRows, RowIds, check_rows, read_request
+from calls.operations.placing_again import AgainPreflight, check_again
+from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
 from calls.operations.records import OPEN
-from calls.operations.redriving import Redrive, RedriveReport, read_fixed
+from calls.operations.redriving import Redrive, read_fixed
+from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes
 from calls.operations.requests_file import Row, read_rows
 from calls.operations.resolving import Finding, RedialReport, Resolving, request_in_file
 from calls.operations.sending import Sender
 from calls.operations.waiting_messages import QueueListing, export, held_messages
 from calls.operations.watching import Watch
 from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 
 app = typer.Typer(
@@ -57,6 +60,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(policy, name="policy")
+
+
+class Again(StrEnum):
+    """What of a file may be sent again."""
+
+    REJECTED = "rejected"
 
 
 class Source(StrEnum):
@@ -79,6 +88,9 @@ def place(
     batch: Batch = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, and send nothing.")] = False,
     skip_refused: Annotated[bool, typer.Option("--skip-refused", help="Send the valid rows if others aren't.")] = False,
+    again: Annotated[
+        Again | None, typer.Option(help="Send again the rows of the file that were rejected, under new ids.")
+    ] = None,
     yes: Yes = False,
     wait: Wait = False,
     timeout: Timeout = 900,
@@ -94,17 +106,25 @@ def place(
     )
     if (file is None) == (message is None):
         raise typer.BadParameter("pass either a file, or --phone-number and the other options of one call")
+    if again and file is None:
+        raise typer.BadParameter("--again goes with a file")
     rows = read_rows(file) if file else [Row(1, str(message))]
     ids = RowIds(stack.arn, batch)
-    preflight, to_send = check_rows(rows, ids, stack.defaults, stack.records.statuses, _mask(show_numbers))
+    preflight: Preflight | AgainPreflight
+    if again:
+        preflight, to_send = check_again(rows, ids, stack.defaults, stack.records)
+    else:
+        preflight, to_send = check_rows(rows, ids, stack.defaults, stack.records.statuses, _mask(show_numbers))
+    known = preflight.known if isinstance(preflight, Preflight) else []
     if dry_run or (preflight.invalid and not skip_refused):
         out.show(PlaceReport(preflight=preflight))
         return Exit.REFUSED if preflight.invalid else Exit.DONE
     out.note(preflight)
     if to_send:
-        out.confirm(f"Place {len(to_send)} calls through {stack.name} ({stack.environment})?", yes)
+        what = "rejected calls again" if again else "calls"
+        out.confirm(f"Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
     unsent = _send(context, to_send)
-    following = _follow(context, attempts_to_follow(preflight, to_send, unsent), timeout) if wait else None
+    following = _follow(context, attempts_to_follow(known, to_send, unsent), timeout) if wait else None
     out.show(
         PlaceReport(preflight=preflight, sent=len(to_send) - len(unsent), unsent=unsent, following=following),
     )
@@ -168,6 +188,10 @@ def resolve(
     context: Context,
     request_id: Annotated[str, typer.Argument(help="The request's id.")],
     as_: Annotated[Finding | None, typer.Option("--as", help="Record this outcome of an unknown call.")] = None,
+    attempt: Annotated[
+        int | None,
+        typer.Option(min=1, max=MAX_ATTEMPT_NUMBER, help="With --as: the attempt; the last unknown one by default."),
+    ] = None,
     dial_again: Annotated[
         bool, typer.Option("--dial-again", help="Make another attempt. Pass the request again.")
     ] = False,
@@ -194,11 +218,15 @@ def resolve(
     stack, out = context.stack, context.out
     if (as_ is None) != dial_again:
         raise typer.BadParameter("pass either --as with an outcome, or --dial-again")
+    if attempt is not None and dial_again:
+        raise typer.BadParameter("--attempt goes with --as: --dial-again makes the next attempt")
     resolving = Resolving(stack.table, stack.defaults)
     key = RequestKey.from_text(request_id)
     if as_ is not None:
-        out.confirm(f"Record {mask_text(request_id)} as {as_}? It can't be changed afterwards.", yes)
-        out.show(resolving.record(key, as_))
+        number = resolving.unknown_attempt(key, attempt).number
+        question = f"Record attempt {number} of {mask_text(request_id)} as {as_}? It can't be changed afterwards."
+        out.confirm(question, yes)
+        out.show(resolving.record(key, as_, number))
         return Exit.DONE
     message = message_from_options(None, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata)
     if (file is None) == (message is None):
@@ -207,10 +235,10 @@ def resolve(
         request = request_in_file(key.request_id, read_rows(file), RowIds(stack.arn, batch), stack.defaults)
     else:
         request = read_request(str(message), stack.defaults)
-    redial, attempt = resolving.prepare(key, request, force, _mask(show_numbers))
+    redial, prepared = resolving.prepare(key, request, force, _mask(show_numbers))
     out.note(redial)
     out.confirm(f"Dial again? The person at {redial.phone_number} may be called a second time.", yes)
-    attempt_key = resolving.dial_again(redial, attempt)
+    attempt_key = resolving.dial_again(redial, prepared)
     following = _follow(context, {attempt_key: None}, timeout) if wait else None
     out.show(RedialReport(redial=redial, following=following))
     return _exit_code(following)
@@ -230,7 +258,7 @@ def rejected(
     Each comes with the rule that it breaks. They stay in their queue.
     """
     stack = context.stack
-    with held_messages(stack.sqs, stack.invalid_messages_queue_url, limit) as messages:
+    with held_messages(stack.sqs, stack.invalid_messages_queue_url, limit, kept_by_stack=True) as messages:
         if export_to:
             export(messages, export_to)
     mask, now = _mask(show_numbers), time.time()
@@ -251,6 +279,7 @@ def redrive(
     from_: Annotated[Source | None, typer.Option("--from", help="Send fixed messages; needs --file.")] = None,
     file: Annotated[Path | None, typer.Option(help="The file of `rejected --export`, fixed: .jsonl.")] = None,
     dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Send all dead letters again.")] = False,
+    late: Annotated[bool, typer.Option("--late", help="Also dial requests that are older than 24 hours.")] = False,
     limit: Limit = 1000,
     yes: Yes = False,
     show_numbers: ShowNumbers = False,
@@ -258,43 +287,66 @@ def redrive(
     """Send waiting messages again.
 
     These are fixed invalid messages, or dead letters unchanged. Each is sent first and then deleted, so nothing is
-    lost; and sent under its own id, so nothing is dialled twice.
+    lost; and sent under its own id, so nothing is dialled twice. A request expires when it would have without this.
     """
     if (from_ is None) != dead_letters or (file is None) != dead_letters:
         raise typer.BadParameter("pass either --from rejected with --file, or --dead-letters")
-    if file:
-        return _redrive_fixed(context, file, limit, yes)
-    return _redrive_dead_letters(context, limit, yes, _mask(show_numbers))
-
-
-def _redrive_fixed(context: Context, file: Path, limit: int, yes: bool) -> Exit:
     stack, out = context.stack, context.out
-    fixed, invalid = read_fixed(read_rows(file), stack.defaults)
+    fixed, invalid = read_fixed(read_rows(file), stack.defaults) if file else ([], [])
     if invalid:
         out.show(InvalidRows(invalid=invalid))
         return Exit.REFUSED
-    out.confirm(f"Send {len(fixed)} fixed messages to the call queue of {stack.name}?", yes)
-    url = stack.invalid_messages_queue_url
-    with held_messages(stack.sqs, url, limit) as messages:
-        report = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url)).fixed(messages, fixed)
-    return _show_redrive(context, report)
+    url = stack.dead_letter_queue_url if dead_letters else stack.invalid_messages_queue_url
+    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), late)
+    with held_messages(stack.sqs, url, limit, kept_by_stack=not dead_letters) as messages:
+        if dead_letters:
+            plan = moving.plan_unchanged(messages)
+            waiting = [message.summary(_mask(show_numbers), time.time()) for message in messages]
+            out.note(QueueListing(queue="dead letters", messages=waiting, more=len(messages) == limit))
+        else:
+            plan = moving.plan_fixed(messages, fixed)
+        if plan.to_send:
+            out.confirm(f"Dial these {len(plan.to_send)} through {stack.name} now?", yes)
+        if plan.late:
+            out.confirm(f"{len(plan.late)} of them are older than 24 hours. Dial those all the same?", yes)
+        report = moving.send(plan)
+    out.show(report)
+    if report.unsent:
+        return Exit.NOT_ALL_SENT
+    return Exit.REFUSED if report.expired or report.unreadable or report.not_found else Exit.DONE
 
 
-def _redrive_dead_letters(context: Context, limit: int, yes: bool, mask: Mask) -> Exit:
-    stack, out = context.stack, context.out
-    url = stack.dead_letter_queue_url
-    with held_messages(stack.sqs, url, limit) as messages:
-        waiting = [message.summary(mask, time.time()) for message in messages]
-        out.note(QueueListing(queue="dead letters", messages=waiting, more=len(messages) == limit))
-        if messages:
-            out.confirm(f"Dial these {len(messages)} through {stack.name} now, however old they are?", yes)
-        report = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url)).unchanged(messages)
-    return _show_redrive(context, report)
+@command(app)
+def republish(
+    context: Context,
+    since: Annotated[str, typer.Option(help="Outcomes recorded since: 90m, 2h, 3d or a date.")],
+    until: Annotated[str | None, typer.Option(help="Only outcomes recorded until: 90m, 2h, 3d or a date.")] = None,
+    organization: Annotated[
+        str | None, typer.Option(help="Outcomes of this organization; of the default one when left out.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the outcomes, and publish nothing.")] = False,
+    yes: Yes = False,
+) -> Exit:
+    """Publish outcomes again.
 
-
-def _show_redrive(context: Context, report: RedriveReport) -> Exit:
-    context.out.show(report)
-    return Exit.NOT_ALL_SENT if report.unsent else Exit.REFUSED if report.not_found else Exit.DONE
+    For outcomes that were recorded and not published. Those that were published arrive once more, and no one is called.
+    """
+    stack, out, now = context.stack, context.out, time.time()
+    first, last = read_since(since, now), read_since(until, now, "--until") if until else now
+    if not now - MAX_DAYS_AGO * 86_400 <= first <= last - 1:
+        raise typer.BadParameter(f"--since must be at most {MAX_DAYS_AGO} days ago, and earlier than --until")
+    found, events = find_outcomes(stack.table.ended(organization, first, last), first, last)
+    if dry_run or not events:
+        out.show(RepublishReport(found=found))
+        return Exit.DONE
+    out.note(found)
+    out.confirm(f"Publish {len(events)} outcomes again on {stack.outcome_bus.name}?", yes)
+    with out.progress("published", len(events)) as progress:
+        report = Republishing(stack.outcome_bus).publish(
+            found, events, lambda count: progress.advance(progress.task_ids[0], count)
+        )
+    out.show(report)
+    return Exit.NOT_ALL_SENT if report.not_published else Exit.DONE
 
 
 @command(app)

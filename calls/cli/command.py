@@ -10,11 +10,12 @@ import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from calls.cli.output import Exit, NotConfirmed, Output
+from calls.cli.output import Exit, NotConfirmed, Output, escape_what_the_terminal_lacks
 from calls.operations.masking import mask_text
 from calls.operations.requests_file import UnreadableFile
 from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack, aws_clients
+from outbound_calls.adapters.calls_table import WriteUnanswered
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.runtime.telemetry import describe
 
@@ -65,6 +66,7 @@ def run(app: typer.Typer, arguments: Sequence[str], session: boto3.Session | Non
 
     Credentials come from the session, or else from the environment, as boto3 finds them.
     """
+    escape_what_the_terminal_lacks()
     out = Output(as_json="--json" in arguments)
     try:
         code = app(args=list(arguments), prog_name="calls", standalone_mode=False, obj=session or boto3.Session())
@@ -84,6 +86,9 @@ def run(app: typer.Typer, arguments: Sequence[str], session: boto3.Session | Non
         return out.refuse(
             mask_text(f"{error.operation_name}: {answer.get('Code')}: {answer.get('Message')}"), Exit.UNREACHABLE
         )
+    except WriteUnanswered:
+        words = "DynamoDB didn't say whether it made the change: look at the call before you run the command again"
+        return out.refuse(words, Exit.UNREACHABLE)
     except BotoCoreError as error:
         return out.refuse(mask_text(f"AWS can't be reached: {error}"), Exit.UNREACHABLE)
     except Exception as error:  # noqa: BLE001 - its text may hold a person's data

@@ -72,12 +72,12 @@ def _pairs(option: str, texts: Iterable[str] | None) -> dict[str, str] | None:
     return pairs or None
 
 
-def read_since(text: str, now: float) -> float:
+def read_since(text: str, now: float, option: str = "--since") -> float:
     """Epoch seconds of a time in the past, such as ``90m``, ``2h``, ``3d``, or ``2026-12-01T09:30Z``."""
     if found := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
         return now - int(found[1]) * _UNITS[found[2]]
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter("--since takes 90m, 2h, 3d or a date such as 2026-12-01T09:30Z") from None
+        raise typer.BadParameter(f"{option} takes 90m, 2h, 3d or a date such as 2026-12-01T09:30Z") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

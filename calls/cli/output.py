@@ -1,6 +1,7 @@
 """Where a command writes: one JSON document on stdout, or the same values for a person to read.
 
-Progress, questions and warnings go to stderr, so that stdout holds the result alone.
+Progress, questions and warnings go to stderr, so that stdout holds the result alone. Control characters are visible in
+all of it.
 """
 
 import json
@@ -9,15 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from io import TextIOWrapper
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.prompt import Confirm
 from rich.text import Text
 
 from calls.cli.render import render
+from calls.cli.visible import visible, visible_json, visible_result
 from outbound_calls.contracts.wire import WireModel
 
 _FILE_WIDTH = 140
@@ -60,20 +63,20 @@ class Output:
         if self.as_json:
             self._print_json(result.wire())
         else:
-            self.stdout.print(render(result))
+            self.stdout.print(_rendered(result))
 
     def refuse(self, message: str, code: Exit) -> Exit:
         """Print why there is no result; returns the exit code."""
         if self.as_json:
             self._print_json({"error": {"message": message, "exitCode": int(code)}})
         else:
-            self.stderr.print(f"calls: {message}", style="red" if self.stderr.is_terminal else None)
+            self.stderr.print(visible(f"calls: {message}"), style="red" if self.stderr.is_terminal else None)
         return code
 
     def note(self, what: WireModel | str) -> None:
         """Print something to read before the result; nothing with --json."""
         if not self.as_json:
-            self.stderr.print(what if isinstance(what, str) else render(what))
+            self.stderr.print(visible(what) if isinstance(what, str) else _rendered(what))
 
     def confirm(self, question: str, yes: bool) -> None:
         """Ask, unless --yes was given.
@@ -85,7 +88,7 @@ class Output:
             return
         if self.as_json or not self.stdin.isatty():
             raise NotConfirmed("not confirmed: there is no terminal to ask on, so pass --yes")
-        if not Confirm.ask(Text(question), console=self.stderr, default=False, stream=self.stdin):
+        if not Confirm.ask(Text(visible(question)), console=self.stderr, default=False, stream=self.stdin):
             raise NotConfirmed("not confirmed: nothing was done")
 
     @contextmanager
@@ -103,7 +106,7 @@ class Output:
             yield lambda _value: None
             return
         with Live(console=self.stderr, auto_refresh=False, transient=True) as live:
-            yield lambda value: live.update(render(value), refresh=True)
+            yield lambda value: live.update(_rendered(value), refresh=True)
 
     @property
     def interactive(self) -> bool:
@@ -111,4 +114,15 @@ class Output:
         return self.stderr.is_terminal and not self.as_json
 
     def _print_json(self, value: object) -> None:
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(visible_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+
+
+def _rendered(result: WireModel) -> RenderableType:
+    return render(visible_result(result))
+
+
+def escape_what_the_terminal_lacks() -> None:
+    """Let a terminal or a pipe that lacks a character get its escape, rather than an error after the work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,6 +1,6 @@
 """Results for a person to read. `--json` prints the same values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from functools import singledispatch
 
 from rich.console import Group, RenderableType
@@ -10,9 +10,11 @@ from rich.text import Text
 from calls.operations.doctor import Check, Diagnosis, Verdict
 from calls.operations.following import QUEUED, FollowedAttempt, Following
 from calls.operations.placing import PlaceReport
+from calls.operations.placing_again import AgainPreflight
 from calls.operations.preflight import InvalidRow, InvalidRows, Preflight
 from calls.operations.records import FoundAttempt, SearchResult
 from calls.operations.redriving import RedriveReport
+from calls.operations.republishing import OutcomesFound, RepublishReport
 from calls.operations.resolving import Redial, RedialReport, Resolved
 from calls.operations.waiting_messages import QueueListing
 from calls.operations.watching import StackState
@@ -75,6 +77,7 @@ def _attempt(attempt: AttemptReport) -> RenderableType:
         "park reason": attempt.park_reason,
         "AlloMia's call": attempt.outbound_call_id,
         "AlloMia's contact": attempt.contact_id,
+        "AlloMia's status": attempt.allomia_status,
         "call started": details.started_at if details else None,
         "call ended": details.ended_at if details else None,
         "duration": f"{details.duration} s" if details and details.duration is not None else None,
@@ -160,6 +163,28 @@ def _(preflight: Preflight) -> RenderableType:
 
 
 @render.register
+def _(preflight: AgainPreflight) -> RenderableType:
+    counts = {
+        "rows": preflight.rows,
+        "to send again": preflight.to_send,
+        "invalid": len(preflight.invalid),
+        "duplicate": len(preflight.duplicate),
+    }
+    shown: list[RenderableType] = [_facts((name, str(count)) for name, count in counts.items())]
+    if preflight.invalid:
+        shown.append(_invalid(preflight.invalid))
+    if preflight.again:
+        table = _table("row", "new request", "rejected as", "reason")
+        for row in preflight.again[:_MAX_FOLLOWED]:
+            table.add_row(str(row.row), row.request_id, row.rejected_id, row.reason or row.reason_code)
+        shown += [Text(f"Rejected, and sent again{_more(preflight.again)}:"), table]
+    if preflight.others:
+        others = _facts((status, str(count)) for status, count in preflight.others.items())
+        shown += [Text("Not sent again, by status:"), others]
+    return Group(*shown)
+
+
+@render.register
 def _(rows: InvalidRows) -> RenderableType:
     return _invalid(rows.invalid)
 
@@ -197,9 +222,7 @@ def _(following: Following) -> RenderableType:
         table.add_row(
             _name(call), row, str(call.attempt), _status(call.status), call.outcome_source or "", _reason(call)
         )
-    more = len(following.calls) - _MAX_FOLLOWED
-    hidden = f" ({more} more are not shown; --json shows all)" if more > 0 else ""
-    return Group(table, Text(f"{following.ended} of {len(following.calls)} have their outcome{hidden}"))
+    return Group(table, Text(f"{following.ended} of {len(following.calls)} have their outcome{_more(following.calls)}"))
 
 
 def _priority(call: FollowedAttempt) -> int:
@@ -246,7 +269,7 @@ def _(listing: QueueListing) -> RenderableType:
             message.id,
             message.request_id or "",
             message.phone_number or "",
-            _age(message.age_seconds),
+            f"{_age(message.age_seconds)}{', expired' if message.expired else ''}",
             message.reason or "",
         )
     more = "; there are more: raise --limit" if listing.more else ""
@@ -262,6 +285,8 @@ def _(report: RedriveReport) -> RenderableType:
         [
             ("sent", str(report.sent)),
             ("not sent", str(len(report.unsent)) if report.unsent else None),
+            ("expired", str(len(report.expired)) if report.expired else None),
+            ("unreadable", str(len(report.unreadable)) if report.unreadable else None),
             ("not found", str(len(report.not_found)) if report.not_found else None),
             ("sent, but not deleted here", str(report.not_deleted) if report.not_deleted else None),
             ("still in the queue", str(report.still_there)),
@@ -270,9 +295,41 @@ def _(report: RedriveReport) -> RenderableType:
     table = _table("message", "reason")
     for message in report.unsent:
         table.add_row(message.id, message.reason)
+    for message_id in report.expired:
+        table.add_row(message_id, "older than 24 hours, or past its notAfter: not sent without --late")
+    for message_id in report.unreadable:
+        table.add_row(message_id, "not JSON that the stack can read: its sender has to send it again")
     for message_id in report.not_found:
         table.add_row(message_id, "not found: sent before, expired, or held by another reader")
     return Group(facts, table) if table.row_count else facts
+
+
+# Outcomes to publish again.
+
+
+@render.register
+def _(found: OutcomesFound) -> RenderableType:
+    facts = _facts(
+        [
+            ("recorded since", found.since),
+            ("until", found.until),
+            ("outcomes", str(found.to_publish)),
+            ("first", found.first_recorded_at),
+            ("last", found.last_recorded_at),
+        ]
+    )
+    return Group(facts, _facts((_status(status), str(count)) for status, count in found.by_status.items()))
+
+
+@render.register
+def _(report: RepublishReport) -> RenderableType:
+    if report.published is None:
+        return render(report.found)
+    shown = [Text(f"{report.published} of {report.found.to_publish} published again")]
+    if report.not_published:
+        line = f"{report.not_published} not published ({report.reason}): go on with --since {report.continue_since}"
+        shown.append(Text(line, "bold red"))
+    return Group(*shown)
 
 
 # The doctor.
@@ -312,12 +369,17 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _facts(facts: Iterable[tuple[str, str | Text | None]]) -> Table:
+def _facts(facts: Iterable[tuple[str | Text, str | Text | None]]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in facts:
         if value is not None:
             table.add_row(name, value)
     return table
+
+
+def _more(rows: Sized) -> str:
+    more = len(rows) - _MAX_FOLLOWED
+    return f" ({more} more are not shown; --json shows all)" if more > 0 else ""
 
 
 def _age(seconds: int) -> str:

@@ -21,10 +21,16 @@ from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
 from outbound_calls.adapters.allomia import KEY_UNUSABLE, NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
 from outbound_calls.adapters.secrets import Secret, SecretUnreadable, SecretUnusable, api_key
+from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import WireModel
 
 OVERDUE_SECONDS = 300
+REFUSED_READ = 100
+"""How many refused attempts of a setting are read for AlloMia's words."""
+
 """A sweep runs every minute, so an attempt that has been due for longer than this was missed by several."""
+
+UNKNOWN_DAYS = 7
 
 
 class Verdict(StrEnum):
@@ -88,6 +94,8 @@ class Doctor:
             self.schedule,
             self.sweeps,
             self.overdue,
+            self.refused,
+            self.unknown_outcomes,
             self.queues,
             self.oldest_request,
             self.alarms,
@@ -221,6 +229,37 @@ class Doctor:
             yield _ok("overdue calls", "none")
         else:
             yield _failed("overdue calls", f"one has been due for {overdue} s", "Check the poller's log.")
+
+    def refused(self) -> Iterator[Check]:
+        """Attempts that AlloMia refuses, by their assistant and number. They wait until someone fixes what is wrong."""
+        name, records = "refused by AlloMia", self.stack.records
+        anything = False
+        for (organization, setting), keys in sorted(records.refused().items(), key=lambda each: str(each[0])):
+            # Those that only the circuit breaker holds back have no words of AlloMia.
+            latest = keys[-REFUSED_READ:]
+            attempts = records.find(latest)
+            words = [str(each.reason) for key in latest if (each := attempts.get(key)) and each.reason]
+            if not words:
+                continue
+            anything = True
+            assistant, _, number = setting.partition("-")
+            where = f"organization {organization}, " if organization else ""
+            found = f"{len(keys)} wait, with {where}assistant {assistant}…, number {number}…: {words[-1]}"
+            yield _failed(name, found, "Fix the request or the setting: docs/operate/runbook.md#calls-refused")
+        if not anything:
+            yield _ok(name, "none")
+
+    def unknown_outcomes(self) -> Iterator[Check]:
+        """Outcomes of the last days that could not be learned, and that a person has to find out."""
+        now = self.clock()
+        ended = self.stack.table.ended(None, now - UNKNOWN_DAYS * 86_400, now)
+        unknown = sum(attempt.status is Status.UNKNOWN for attempt in ended)
+        name, days = "unknown outcomes", f"in the last {UNKNOWN_DAYS} days"
+        if unknown:
+            advice = "Find out, and run: calls resolve. They are listed by: calls list --status unknown"
+            yield _failed(name, f"{unknown} {days}", advice)
+        else:
+            yield _ok(name, f"none {days}")
 
     def queues(self) -> Iterator[Check]:
         """The queues in which messages wait for a person."""

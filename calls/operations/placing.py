@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from pydantic import Field
 
 from calls.operations.following import Following
-from calls.operations.preflight import CheckedRow, Preflight
+from calls.operations.placing_again import AgainPreflight
+from calls.operations.preflight import CheckedRow, KnownRow, Preflight
 from calls.operations.sending import OnSent, Sender
 from outbound_calls.contracts.wire import WireModel
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
@@ -22,7 +23,7 @@ class UnsentRow(WireModel):
 class PlaceReport(WireModel):
     """The result of placing calls."""
 
-    preflight: Preflight
+    preflight: Preflight | AgainPreflight
     sent: int | None = Field(None, description="absent when nothing was to be sent: --dry-run, or invalid rows")
     unsent: list[UnsentRow] = Field(default_factory=list)
     following: Following | None = Field(None, description="with --wait: the state of the calls")
@@ -38,9 +39,9 @@ def send_rows(rows: Sequence[CheckedRow], sender: Sender, on_sent: OnSent = lamb
 
 
 def attempts_to_follow(
-    preflight: Preflight, rows: Iterable[CheckedRow], unsent: Iterable[UnsentRow]
+    known: Iterable[KnownRow], rows: Iterable[CheckedRow], unsent: Iterable[UnsentRow]
 ) -> dict[AttemptKey, int]:
     """The attempts of the rows that were sent or already known, each with its row."""
     not_sent = {each.row for each in unsent}
     sent = {each.key: each.row for each in rows if each.row not in not_sent}
-    return sent | {AttemptKey(RequestKey(each.request_id), 1): each.row for each in preflight.known}
+    return sent | {AttemptKey(RequestKey(each.request_id), 1): each.row for each in known}

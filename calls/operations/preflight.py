@@ -160,6 +160,30 @@ def check_rows(
     rows: Sequence[Row], ids: RowIds, defaults: Defaults, lookup: Lookup, mask: Mask
 ) -> tuple[Preflight, list[CheckedRow]]:
     """Check all rows. Returns the result, and the rows to send."""
+    first, invalid, duplicate = read_requests(rows, ids, defaults)
+    statuses = lookup([each.key for each in first])
+    new = [each for each in first if each.key not in statuses]
+    derived = {each.request_id for each in first if each.id_derived}
+    preflight = Preflight(
+        rows=len(rows),
+        to_send=len(new),
+        invalid=invalid,
+        duplicate=duplicate,
+        known=[
+            KnownRow(row=each.row, request_id=each.request_id, status=statuses[each.key])
+            for each in first
+            if each.key in statuses
+        ],
+        similar=_similar(new, mask),
+        derived_ids=len(derived) + sum(each.request_id in derived for each in duplicate),
+    )
+    return preflight, new
+
+
+def read_requests(
+    rows: Iterable[Row], ids: RowIds, defaults: Defaults
+) -> tuple[list[CheckedRow], list[InvalidRow], list[DuplicateRow]]:
+    """The requests in these rows, each once, and the rows that are invalid or repeat an earlier one."""
     valid, invalid = _read(rows, ids, defaults)
     first: list[CheckedRow] = []
     duplicate: list[DuplicateRow] = []
@@ -171,22 +195,11 @@ def check_rows(
             # Nothing tells which row is meant. The stack would dial the one that comes first.
             rule = f"one id, one call: rows {_list(each.row for each in (one, *others))} have different content"
             invalid += [InvalidRow(row=each.row, field="requestId", rule=rule) for each in (one, *others)]
-    statuses = lookup([each.key for each in first])
-    new = [each for each in first if each.key not in statuses]
-    preflight = Preflight(
-        rows=len(rows),
-        to_send=len(new),
-        invalid=sorted(invalid, key=lambda each: each.row),
-        duplicate=sorted(duplicate, key=lambda each: each.row),
-        known=[
-            KnownRow(row=each.row, request_id=each.request_id, status=statuses[each.key])
-            for each in first
-            if each.key in statuses
-        ],
-        similar=_similar(new, mask),
-        derived_ids=sum(each.id_derived for each in valid),
-    )
-    return preflight, new
+    return first, sorted(invalid, key=_row), sorted(duplicate, key=_row)
+
+
+def _row(each: InvalidRow | DuplicateRow) -> int:
+    return each.row
 
 
 def _read(rows: Iterable[Row], ids: RowIds, defaults: Defaults) -> tuple[list[CheckedRow], list[InvalidRow]]:

@@ -23,7 +23,7 @@ from outbound_calls.adapters.calls_table import (
 )
 from outbound_calls.contracts.status_api import AttemptReport
 from outbound_calls.contracts.vocabulary import Status
-from outbound_calls.contracts.wire import OrganizationName, RequestId, WireModel
+from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, OrganizationName, RequestId, WireModel
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.use_cases.look_up import attempt_report
@@ -82,6 +82,16 @@ class Records:
         """The statuses of those of these attempts that have a record."""
         return {key: attempt.status for key, attempt in self.find(keys).items()}
 
+    def requests(self, keys: Iterable[RequestKey]) -> dict[RequestKey, list[FoundAttempt]]:
+        """All attempts, in their order, of those of these requests that have a record. Their numbers have no gap."""
+        found: dict[RequestKey, list[FoundAttempt]] = {}
+        asked = {AttemptKey(key, 1) for key in keys}
+        while attempts := self.find(asked):
+            for key, attempt in attempts.items():
+                found.setdefault(key.request, []).append(attempt)
+            asked = {AttemptKey(key.request, key.number + 1) for key in attempts}
+        return found
+
     def due(self) -> Iterator[DueEntry]:
         """Every open attempt, from the index; within each shard, in the order in which they are due."""
         for shard in range(self.table.due_shards):
@@ -107,6 +117,22 @@ class Records:
             )["Items"]
         ]
         return max(waits, default=None)
+
+    def refused(self) -> dict[tuple[str | None, str], list[AttemptKey]]:
+        """The attempts that AlloMia refuses and that wait, by organization and setting, the first of each first.
+
+        Reads an index that holds nothing but what waits for a condition.
+        """
+        found: dict[tuple[str | None, str], list[tuple[int, AttemptKey]]] = {}
+        pages = self.table.client.get_paginator("scan").paginate(TableName=self.table.name, IndexName="waiting")
+        for item in (from_dynamodb(item) for page in pages for item in page["Items"]):
+            organization, condition, setting = item["waitsFor"].split(ORGANIZATION_SEPARATOR, 2)
+            if condition == "refused":
+                key = AttemptKey(RequestKey.from_text(item["requestId"]), int(item["attempt"]))
+                found.setdefault((organization or None, setting), []).append((int(item["waitsSince"]), key))
+        return {
+            setting: [key for _, key in sorted(waiting, key=lambda each: each[0])] for setting, waiting in found.items()
+        }
 
     def open_attempts(self, limit: int, statuses: Collection[Status] = OPEN) -> SearchResult:
         """Open attempts with one of these statuses. Costs what is open, however many records the table has."""

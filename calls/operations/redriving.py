@@ -7,13 +7,17 @@ the stack uses for it, its message id.
 
 SQS's own move task gives every message a new id, so a message without a `requestId` would become another call. It is
 not used for that reason.
+
+A message that is sent again is a new one to SQS, and would count as young. So every request is sent with a `notAfter`:
+it is never dialled later than it would have been. One that is too late already stays, unless the operator asks for it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +26,10 @@ from pydantic import Field
 from calls.operations.preflight import InvalidRow, read_request
 from calls.operations.requests_file import Row
 from calls.operations.sending import Sender
-from calls.operations.waiting_messages import BATCH, HeldMessage, json_object
+from calls.operations.waiting_messages import BATCH, HeldMessage, json_object, last_moment
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.wire import InvalidInput, WireModel
+from outbound_calls.domain.timing import utc_text
 from outbound_calls.use_cases.place import Defaults
 
 if TYPE_CHECKING:
@@ -41,7 +46,7 @@ class FixedMessage:
 
 
 class UnsentMessage(WireModel):
-    """A message that stays in its queue, because SQS did not confirm that it was sent."""
+    """A message that stays in its queue, and why."""
 
     id: str
     reason: str
@@ -51,10 +56,26 @@ class RedriveReport(WireModel):
     """The result of a redrive."""
 
     sent: int
-    unsent: list[UnsentMessage]
+    unsent: list[UnsentMessage] = Field(description="not confirmed by SQS: these stay in the queue")
+    expired: list[str] = Field(description="not sent, since it is too late for them: these stay in the queue")
+    unreadable: list[str] = Field(description="not sent, since the stack couldn't read them: these stay in the queue")
     not_found: list[str] = Field(description="fixed, but not in the queue now: sent before, expired, or held")
     not_deleted: int = Field(description="sent, but not deleted here; the next run sends them again, which is harmless")
     still_there: int = Field(description="messages that were seen and are still in the queue")
+
+
+@dataclass(frozen=True, slots=True)
+class RedrivePlan:
+    """What a redrive would send, each original with its new body, and what it would leave."""
+
+    not_found: list[str]
+    seen: int
+    to_send: list[tuple[HeldMessage, str]] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    """Those to send that are too old."""
+
+    expired: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
 def read_fixed(rows: Iterable[Row], defaults: Defaults) -> tuple[list[FixedMessage], list[InvalidRow]]:
@@ -84,34 +105,62 @@ def _read_fixed(row: Row, defaults: Defaults) -> FixedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Redrive:
-    """Sends messages of one queue back to the call queue."""
+    """Sends messages of one queue back to the call queue. `clock` is epoch seconds.
+
+    With `late` it also sends requests that are too old, to be dialled all the same.
+    """
 
     client: SQSClient
     queue_url: str
     sender: Sender
+    late: bool = False
+    clock: Callable[[], float] = time.time
 
-    def fixed(self, messages: Sequence[HeldMessage], fixed: Sequence[FixedMessage]) -> RedriveReport:
-        """Send the fixed requests, and delete exactly their originals."""
+    def plan_fixed(self, messages: Sequence[HeldMessage], fixed: Sequence[FixedMessage]) -> RedrivePlan:
+        """Send the fixed requests instead of exactly their originals."""
         held = {message.id: message for message in messages}
-        pairs = [(held[one.id], _fixed_body(one.request, held[one.id])) for one in fixed if one.id in held]
-        not_found = [one.id for one in fixed if one.id not in held]
-        return self._move(pairs, not_found=not_found, seen=len(messages))
+        found = [(held[one.id], one.request.wire()) for one in fixed if one.id in held]
+        return self._plan(found, [one.id for one in fixed if one.id not in held], len(messages))
 
-    def unchanged(self, messages: Sequence[HeldMessage]) -> RedriveReport:
-        """Send all of these as they came."""
-        pairs = [(message, _unchanged_body(message)) for message in messages]
-        return self._move(pairs, not_found=[], seen=len(messages))
+    def plan_unchanged(self, messages: Sequence[HeldMessage]) -> RedrivePlan:
+        """Send all of these as they came.
 
-    def _move(self, pairs: Sequence[tuple[HeldMessage, str]], not_found: list[str], seen: int) -> RedriveReport:
-        unsent = self.sender.send([body for _, body in pairs])
-        sent = [message for position, (message, _) in enumerate(pairs) if position not in unsent]
+        The contract isn't asked: the deployed version may know fields that this one doesn't.
+        """
+        return self._plan([(message, message.fields) for message in messages], [], len(messages))
+
+    def _plan(
+        self, found: Sequence[tuple[HeldMessage, Mapping[str, Any]]], not_found: list[str], seen: int
+    ) -> RedrivePlan:
+        now = self.clock()
+        plan = RedrivePlan(not_found, seen)
+        for message, fields in found:
+            too_late = "dispatch" not in fields and now > last_moment(fields, message.sent_at)
+            if not fields:
+                plan.unreadable.append(message.id)
+            elif too_late and not self.late:
+                plan.expired.append(message.id)
+            else:
+                plan.to_send.append((message, _body(fields, message, too_late)))
+                if too_late:
+                    plan.late.append(message.id)
+        return plan
+
+    def send(self, plan: RedrivePlan) -> RedriveReport:
+        """Send what was planned, and then delete it from its queue."""
+        unsent = self.sender.send([body for _, body in plan.to_send])
+        sent = [message for position, (message, _) in enumerate(plan.to_send) if position not in unsent]
         not_deleted = self._delete(sent)
         return RedriveReport(
             sent=len(sent),
-            unsent=[UnsentMessage(id=pairs[position][0].id, reason=why) for position, why in sorted(unsent.items())],
-            not_found=not_found,
+            unsent=[
+                UnsentMessage(id=plan.to_send[position][0].id, reason=why) for position, why in sorted(unsent.items())
+            ],
+            expired=plan.expired,
+            unreadable=plan.unreadable,
+            not_found=plan.not_found,
             not_deleted=not_deleted,
-            still_there=seen - len(sent) + not_deleted,
+            still_there=plan.seen - len(sent) + not_deleted,
         )
 
     def _delete(self, messages: Sequence[HeldMessage]) -> int:
@@ -124,15 +173,10 @@ class Redrive:
         return failed
 
 
-def _fixed_body(request: CallRequestMessage, original: HeldMessage) -> str:
-    request_id = request.request_id or original.first_id
-    return request.model_copy(update={"request_id": request_id}).model_dump_json(exclude_none=True)
-
-
-def _unchanged_body(message: HeldMessage) -> str:
-    """A dead letter's body, with the id that its request has had all along if it names none."""
-    fields = message.fields
-    if not fields or "dispatch" in fields or fields.get("requestId") is not None:
-        return message.body
-    # Not through the contract: the deployed version may know fields that this one doesn't.
-    return json.dumps(fields | {"requestId": message.first_id}, ensure_ascii=message.body.isascii())
+def _body(fields: Mapping[str, Any], original: HeldMessage, late: bool) -> str:
+    """The message to send: with the id that its request has had all along, and the time after which it is too late."""
+    if "dispatch" in fields:
+        return original.body
+    named = {} if fields.get("requestId") is not None else {"requestId": original.first_id}
+    in_time = {} if late else {"notAfter": utc_text(last_moment(fields, original.sent_at))}
+    return json.dumps({**fields, **named, **in_time}, ensure_ascii=False, separators=(",", ":"))

@@ -13,7 +13,7 @@ from calls.operations.following import Following
 from calls.operations.masking import Mask
 from calls.operations.preflight import RowIds, read_row
 from calls.operations.requests_file import Row
-from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.adapters.calls_table import CallsTable, WriteUnanswered
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.status_api import RequestReport
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode, Status
@@ -28,7 +28,7 @@ from outbound_calls.contracts.wire import (
 from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.use_cases.look_up import request_report
-from outbound_calls.use_cases.place import Defaults, with_defaults
+from outbound_calls.use_cases.place import Defaults, terms_of, with_defaults
 
 
 class Finding(StrEnum):
@@ -81,18 +81,37 @@ class Resolving:
     defaults: Defaults
     clock: Callable[[], float] = time.time
 
-    def record(self, request: RequestKey, finding: Finding) -> Resolved:
-        """Record what a person found out about the last attempt. Its event is published like that of any outcome.
+    def unknown_attempt(self, request: RequestKey, number: int | None = None) -> AttemptKey:
+        """The attempt to resolve: this one, or else the last one that is `unknown`, whatever was made after it.
 
         Raises:
-            NotAllowed: When there is no such request, or its last attempt is not `unknown` (any more).
+            NotAllowed: When there is no such attempt, or it is not `unknown` (any more).
         """
-        number = self._report(request).attempts[-1].attempt
+        statuses = {each.attempt: each.status for each in self._report(request).attempts}
+        unknown = [each for each, status in statuses.items() if status is Status.UNKNOWN]
+        chosen = number or max(unknown or statuses)
+        if chosen not in statuses:
+            raise NotAllowed(f"there is no attempt {chosen} of this request")
+        if chosen not in unknown:
+            raise NotAllowed(f"attempt {chosen} is {statuses[chosen]}; only an unknown call can be resolved")
+        return AttemptKey(request, chosen)
+
+    def record(self, request: RequestKey, finding: Finding, number: int | None = None) -> Resolved:
+        """Record what a person found out about an attempt. Its event is published like that of any outcome.
+
+        Raises:
+            NotAllowed: As `unknown_attempt`, or when another outcome came first.
+        """
+        key = self.unknown_attempt(request, number)
         status = Status(finding)
-        if not self.table.resolve(AttemptKey(request, number), status, self.clock()).stored:
-            now = self._report(request).status
-            raise NotAllowed(f"attempt {number} is {now}; only an unknown call can be resolved")
-        return Resolved(organization=request.organization, request_id=request.request_id, attempt=number, status=status)
+        written = _answered(lambda: self.table.resolve(key, status, self.clock()).stored)
+        # Whatever the answer was, the table has what was written.
+        found = None if written else self.table.read(key)
+        if found and found.status is not status:
+            raise NotAllowed(f"attempt {key.number} is {found.status} now; only an unknown call can be resolved")
+        return Resolved(
+            organization=request.organization, request_id=request.request_id, attempt=key.number, status=status
+        )
 
     def prepare(
         self, request: RequestKey, message: CallRequestMessage, force: bool, mask: Mask
@@ -114,7 +133,11 @@ class Resolving:
         kept = message.metadata is None and bool(report.metadata)
         labels = Labels(report.metadata if kept else message.metadata or {}, message.batch or report.batch)
         key = AttemptKey(request, last.attempt + 1)
-        attempt = Attempt(key, int(self.clock()), request=with_defaults(message, self.defaults), labels=labels)
+        now = int(self.clock())
+        terms = terms_of(message, now)
+        if terms.not_after is not None and terms.not_after < now:
+            raise NotAllowed("the request's notAfter has passed, so it would not be dialled")
+        attempt = Attempt(key, now, request=with_defaults(message, self.defaults), labels=labels, terms=terms)
         redial = Redial(
             organization=request.organization,
             request_id=request.request_id,
@@ -136,15 +159,34 @@ class Resolving:
         if self._report(attempt.key.request).status is not redial.last_status:
             raise NotAllowed("its status has changed meanwhile: check it again")
         now = self.clock()
-        if not self.table.park(replace(attempt, created_at=int(now)), now, ParkReason.DIAL_AGAIN):
+        made = replace(attempt, created_at=int(now))
+        written = _answered(lambda: self.table.park(made, now, ParkReason.DIAL_AGAIN))
+        if not written and not self._is_there(made):
             raise NotAllowed(f"attempt {attempt.key.number} was made meanwhile")
         return attempt.key
+
+    def _is_there(self, made: Attempt) -> bool:
+        """Whether the table has this attempt."""
+        found = self.table.read(made.key)
+        return (
+            found is not None
+            and (found.created_at, found.labels) == (made.created_at, made.labels)
+            and found.request in (None, made.request)
+        )
 
     def _report(self, request: RequestKey) -> RequestReport:
         attempts = self.table.read_all(request)
         if not attempts:
             raise NotAllowed("there is no record of this request")
         return request_report(attempts)
+
+
+def _answered(write: Callable[[], bool]) -> bool:
+    """Make a write. One that DynamoDB doesn't answer may have been made, so it is made again, which tells."""
+    try:
+        return write()
+    except WriteUnanswered:
+        return write()
 
 
 def request_in_file(request_id: str, rows: Iterable[Row], ids: RowIds, defaults: Defaults) -> CallRequestMessage:

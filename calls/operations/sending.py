@@ -17,6 +17,9 @@ _MAX_BYTES = 256 * 1024
 _PAUSES_SECONDS = (0.5, 1.0, 2.0)
 """Before each retry."""
 
+_ESCAPES = {0xFFFE: r"\ufffe", 0xFFFF: r"\uffff"}
+"""For the two characters that JSON text may hold and SQS declines, with all messages of the request."""
+
 NOT_TRIED = "not tried, because another request failed"
 
 type OnSent = Callable[[int], None]
@@ -31,14 +34,14 @@ class Sender:
     sleep: Callable[[float], None] = time.sleep
 
     def send(self, bodies: Sequence[str], on_sent: OnSent = lambda _position: None) -> dict[int, str]:
-        """Send all of these, and call `on_sent` with the position of each that SQS confirms.
+        """Send all of these JSON documents, and call `on_sent` with the position of each that SQS confirms.
 
         Returns:
             The positions that SQS did not confirm, each with the reason. Such a message may be on the queue all the
             same, so sending it again must be harmless: the request's id makes it so.
         """
         unsent: dict[int, str] = dict.fromkeys(range(len(bodies)), NOT_TRIED)
-        left: Mapping[int, str] = dict(enumerate(bodies))
+        left: Mapping[int, str] = {position: body.translate(_ESCAPES) for position, body in enumerate(bodies)}
         for pause in (0.0, *_PAUSES_SECONDS):
             self.sleep(pause)
             retry: list[int] = []

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from calls.operations.records import Records
 from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.adapters.outcome_bus import OutcomeBus
 from outbound_calls.use_cases.look_up import LookUpRequests
 from outbound_calls.use_cases.place import Defaults
 
@@ -166,6 +167,11 @@ class DeployedStack:
             int(self.parameters["RetentionDays"]),
             int(self.parameters["DueShards"]),
         )
+
+    @property
+    def outcome_bus(self) -> OutcomeBus:
+        """The event bus on which outcomes are published."""
+        return OutcomeBus(self.client("events"), self.outputs["OutcomeBusName"])
 
     @property
     def records(self) -> Records:

@@ -1,4 +1,8 @@
-"""The messages that wait for a person, in the invalid-message queue and the dead-letter queue: read without loss."""
+"""The messages that wait for a person, in the invalid-message queue and the dead-letter queue: read without loss.
+
+Only place_call sends to the invalid-message queue, so what it wrote into a message's attributes can be relied on. The
+attributes of a dead letter are its sender's, and are not read.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,18 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import MAXYEAR, datetime
 from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
+from pydantic_core import from_json
 
 from calls.operations.masking import Mask
 from outbound_calls.contracts.wire import InvalidInput, WireModel, check_request_key
+from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -35,7 +42,8 @@ class WaitingMessage(WireModel):
     request_id: str | None = Field(None, description="where it can be read")
     phone_number: str | None = Field(None, description="where it can be read")
     reason: str | None = Field(None, description="why it is invalid: the field and its rule")
-    age_seconds: int = Field(description="since it was sent to this queue, or for a dead letter to the call queue")
+    age_seconds: int = Field(description="since it was sent to the call queue")
+    expired: bool = Field(False, description="true when it is too old to be dialled")
 
 
 class QueueListing(WireModel):
@@ -54,18 +62,23 @@ class HeldMessage:
     id: str
     receipt: str
     body: str
-    sent_at: float
-    attributes: Mapping[str, str]
+    first_id: str
+    """The message's id on the call queue, which is the request's id unless it names one."""
 
-    @property
-    def first_id(self) -> str:
-        """The message's id on the call queue, which is the request's id unless it names one."""
-        return self.attributes.get("messageId", self.id)
+    sent_at: float
+    """When the call queue got it (epoch seconds)."""
+
+    reason: str | None = None
+    """The field and the rule that it breaks, where place_call found them."""
 
     @property
     def fields(self) -> dict[str, Any]:
         """The JSON object in the body; empty when it is none."""
         return json_object(self.body)
+
+    def expired(self, now: float) -> bool:
+        """Whether the request is too old to be dialled. The poller's messages hold none, so they don't expire."""
+        return "dispatch" not in self.fields and now > last_moment(self.fields, self.sent_at)
 
     def summary(self, mask: Mask, now: float) -> WaitingMessage:
         """What may be shown of it."""
@@ -74,24 +87,26 @@ class HeldMessage:
             id=self.id,
             request_id=request_id if _is_request_id(request_id) else None,
             phone_number=mask(number) if isinstance(number, str) else None,
-            reason=self.attributes.get("reason"),
+            reason=self.reason,
             age_seconds=max(0, int(now - self.sent_at)),
+            expired=self.expired(now),
         )
 
     def exported(self) -> dict[str, Any]:
         """A line of the export: everything, so that it can be fixed."""
         content = {"request": self.fields} if self.fields else {"body": self.body}
-        return {"id": self.id, "reason": self.attributes.get("reason")} | content
+        return {"id": self.id, "reason": self.reason} | content
 
 
 @contextmanager
 def held_messages(
-    client: SQSClient, queue_url: str, limit: int, hold_seconds: int = HOLD_SECONDS
+    client: SQSClient, queue_url: str, limit: int, *, kept_by_stack: bool, hold_seconds: int = HOLD_SECONDS
 ) -> Iterator[list[HeldMessage]]:
     """Hold up to `limit` messages of a queue. Those that are not deleted become visible again at the end.
 
-    A wait of one second makes SQS ask all of its servers, so an answer without messages means that there are no more.
-    Messages held by another reader are not seen.
+    `kept_by_stack` says that only this stack sends to the queue: only then are the messages' attributes read. A wait of
+    one second makes SQS ask all of its servers, so an answer without messages means that there are no more. Messages
+    held by another reader are not seen.
     """
     messages: list[HeldMessage] = []
     try:
@@ -106,7 +121,7 @@ def held_messages(
             )
             if not (received := answer.get("Messages")):
                 break
-            messages += map(_held, received)
+            messages += (_held(each, kept_by_stack) for each in received)
         yield list(messages)
     finally:
         # If this fails, the messages become visible when their time is over.
@@ -126,30 +141,59 @@ def export(messages: Iterable[HeldMessage], path: Path) -> None:
     Raises:
         FileExistsError: When there is such a file.
     """
-    with open(path, "x", encoding="utf-8", opener=_for_the_owner) as file:
+    # In a JSON string, where no other character can fail, the escape that stands in for half an emoji is JSON's too.
+    with open(path, "x", encoding="utf-8", errors="backslashreplace", opener=_for_the_owner) as file:
         file.writelines(json.dumps(message.exported(), ensure_ascii=False) + "\n" for message in messages)
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """The JSON object in a text; empty when it is none."""
+    """The JSON object in a text, as the stack reads it; empty when there is none that could be written again.
+
+    Half an emoji, NaN, a number out of range or deep nesting make it unreadable.
+    """
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = from_json(text.encode(), allow_inf_nan=False)
+        json.dumps(value, allow_nan=False)
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 
 
-def _held(message: MessageTypeDef) -> HeldMessage:
+def last_moment(fields: Mapping[str, Any], sent_at: float) -> int:
+    """Epoch seconds after which a request that was sent at `sent_at` must not be dialled, however often it is sent.
+
+    That is its own `notAfter`, or a day after the first moment at which it might have been dialled.
+    """
+    own = _moment(fields.get("notAfter"))
+    first = max(sent_at, _moment(fields.get("notBefore")) or 0)
+    return int(first + EXPIRE_AFTER_SECONDS if own is None else own)
+
+
+def _moment(value: object) -> float | None:
+    """Epoch seconds of a time on the wire; None for anything that isn't one, which only the contract judges."""
+    try:
+        moment = datetime.fromisoformat(value.upper()) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment.timestamp() if moment and moment.tzinfo and moment.year < MAXYEAR else None
+
+
+def _held(message: MessageTypeDef, kept_by_stack: bool) -> HeldMessage:
+    message_id = message["MessageId"]
+    # SQS keeps both the id and this time when it moves a message to a dead-letter queue.
+    queued_at = message["Attributes"]["SentTimestamp"]
+    attributes: dict[str, str] = {}
+    if kept_by_stack:
+        given = message.get("MessageAttributes", {}).items()
+        attributes = {name: value["StringValue"] for name, value in given if "StringValue" in value}
+    first_id, sent_at = attributes.get("messageId", message_id), attributes.get("sentAt", queued_at)
     return HeldMessage(
-        id=message["MessageId"],
+        id=message_id,
         receipt=message["ReceiptHandle"],
         body=message["Body"],
-        sent_at=int(message["Attributes"]["SentTimestamp"]) / 1000,
-        attributes={
-            name: value["StringValue"]
-            for name, value in message.get("MessageAttributes", {}).items()
-            if "StringValue" in value
-        },
+        first_id=first_id if _is_request_id(first_id) else message_id,
+        sent_at=int(sent_at if sent_at.isdecimal() else queued_at) / 1000,
+        reason=attributes.get("reason"),
     )
 
 

@@ -1,16 +1,18 @@
 """Check a new version of a function before it gets traffic, and report the verdict to CodeDeploy.
 
 The AppSpec of the deployment names the version. CloudFormation writes it as JSON: GetDeployment names the revision,
-GetApplicationRevision has its content. Source: docs.aws.amazon.com/codedeploy, "AppSpec file structure".
+GetApplicationRevision has its content. Source: docs.aws.amazon.com/codedeploy, "AppSpec file structure". Its pages
+spell the keys in more than one casing, so casing doesn't matter here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from mypy_boto3_codedeploy import CodeDeployClient
@@ -19,16 +21,21 @@ if TYPE_CHECKING:
 SECONDS_TO_ANSWER = 25
 """A cold start takes at most ten; an answer may take as long as the SDK tries to reach the table or a secret."""
 
-NOTHING_TO_DO: Final[Mapping[str, Any]] = {
-    # For place_call and publish_outcome: an empty batch.
-    "Records": [],
-    # For poll_calls: an empty page.
-    "items": [],
-    # For the functions behind the API: an unsigned request.
-    "pathParameters": {"requestId": "release-check", "attempt": "1", "signature": "forged"},
-    "body": "{}",
-}
-"""An event that places no call, touches no record and is understood by every function."""
+
+def nothing_to_do() -> dict[str, Any]:
+    """An event that places no call, touches no record and is understood by every function.
+
+    The id is new each time, so no request can have it: get_call reads the table, and finds nothing.
+    """
+    return {
+        # For place_call and publish_outcome: an empty batch.
+        "Records": [],
+        # For poll_calls: an empty page.
+        "items": [],
+        # For the functions behind the API: an unsigned request.
+        "pathParameters": {"requestId": f"release-check-{uuid4()}", "attempt": "1", "signature": "forged"},
+        "body": "{}",
+    }
 
 
 class Verdict(StrEnum):
@@ -60,13 +67,13 @@ class CheckReleases:
             applicationName=deployment["applicationName"], revision=deployment["revision"]
         )["revision"]
         text = found.get("string", {}).get("content") or found.get("appSpecContent", {}).get("content") or ""
-        ((resource,),) = (each.values() for each in json.loads(text)["Resources"])
-        return Version(resource["Properties"]["Name"], str(resource["Properties"]["TargetVersion"]))
+        ((resource,),) = (each.values() for each in json.loads(text, object_pairs_hook=_in_lower_case)["resources"])
+        return Version(resource["properties"]["name"], str(resource["properties"]["targetversion"]))
 
     def complaint(self, version: Version) -> str | None:
         """What is wrong with a version, in words that may be logged; None when it answers as expected."""
         answer = self.lambda_.invoke(
-            FunctionName=version.function, Qualifier=version.number, Payload=json.dumps(NOTHING_TO_DO)
+            FunctionName=version.function, Qualifier=version.number, Payload=json.dumps(nothing_to_do())
         )
         if answer.get("FunctionError"):
             return "the function fails"
@@ -80,7 +87,7 @@ class CheckReleases:
 
 
 def complaint(answer: object) -> str | None:
-    """What is wrong with a function's answer to `NOTHING_TO_DO`."""
+    """What is wrong with a function's answer to `nothing_to_do`."""
     match answer:
         case None | {"batchItemFailures": []} | {"polled": 0, "failed": 0}:
             return None
@@ -90,3 +97,7 @@ def complaint(answer: object) -> str | None:
             return f"the function answers {status} to a request that it must decline"
         case _:
             return "the function's answer to an empty event is unexpected"
+
+
+def _in_lower_case(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    return {name.lower(): value for name, value in pairs}

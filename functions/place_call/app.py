@@ -73,6 +73,8 @@ def log(placement: Placement, message_id: str) -> None:
     counted = [Metric.CALLS_DEFERRED if placement.code in DEFERRALS else COUNTERS[placement.result]]
     if placement.code in CODE_COUNTERS:
         counted.append(CODE_COUNTERS[placement.code])
+    if placement.allomia_status is not None:
+        counted.append(Metric.STATUSES_UNFAMILIAR)
     telemetry.log(
         EVENTS[placement.result],
         *counted,
@@ -82,4 +84,5 @@ def log(placement: Placement, message_id: str) -> None:
         code=placement.code,
         detail=placement.detail,
         outboundCallId=placement.outbound_call_id,
+        allomiaStatus=placement.allomia_status,
     )

@@ -67,6 +67,8 @@ def log(poll: Poll) -> None:
         counted.append(COUNTERS[poll.result])
     if poll.detail == KEY_UNUSABLE:
         counted.append(Metric.KEY_DECLINED)
+    if poll.allomia_status is not None:
+        counted.append(Metric.STATUSES_UNFAMILIAR)
     telemetry.log(
         EVENTS[poll.result],
         *counted,
@@ -75,4 +77,5 @@ def log(poll: Poll) -> None:
         attempt=poll.attempt,
         detail=poll.detail,
         status=poll.outcome.status if poll.outcome else None,
+        allomiaStatus=poll.allomia_status,
     )

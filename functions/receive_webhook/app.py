@@ -49,12 +49,22 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 def log(receipt: Receipt) -> None:
     """Log and count what happened to a webhook."""
-    stored = receipt.result in {RecordResult.STORED, RecordResult.REPLACED}
+    stored = receipt.outcome is not None and receipt.result in {RecordResult.STORED, RecordResult.REPLACED}
     telemetry.log(
         "outcome recorded" if stored else f"webhook: {receipt.message}",
-        *([] if receipt.result is RecordResult.STORED else [COUNTERS.get(receipt.result, Metric.WEBHOOKS_INVALID)]),
+        *counters(receipt),
         key=receipt.key,
         outcome=receipt.outcome if stored else None,
         attempt=receipt.attempt,
         status=receipt.outcome.status if receipt.outcome else None,
+        allomiaStatus=receipt.allomia_status,
     )
+
+
+def counters(receipt: Receipt) -> list[Metric]:
+    """What a webhook counts as, beside the outcome that it brought."""
+    counted = [] if receipt.allomia_status is None else [Metric.STATUSES_UNFAMILIAR]
+    noted = receipt.outcome is None and receipt.status is HTTPStatus.OK
+    if receipt.result is not RecordResult.STORED and not noted:
+        counted.append(COUNTERS.get(receipt.result, Metric.WEBHOOKS_INVALID))
+    return counted

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from local.simulator.allomia import Allomia, Memory, Reply, error
-from local.simulator.calls import Call, SentWebhook
+from local.simulator.behaviours import odd
+from local.simulator.calls import Call, PlannedWebhook, SentWebhook
 from local.simulator.faults import Faults
 from local.simulator.gateway import GatewayTransport
 from local.simulator.orders import explain
@@ -150,14 +152,18 @@ class _Webhooks:
         while call.webhooks_planned:
             planned = call.webhooks_planned[0]
             await asyncio.sleep((planned.at - datetime.now(UTC)).total_seconds())
-            call.webhooks_sent.append(await self._post(call, planned.status))
+            call.webhooks_sent.append(await self._post(call, planned))
             call.webhooks_planned.remove(planned)
 
-    async def _post(self, call: Call, status: str) -> SentWebhook:
-        sent = SentWebhook(at=datetime.now(UTC), status=status)
+    async def _post(self, call: Call, planned: PlannedWebhook) -> SentWebhook:
+        sent = SentWebhook(at=datetime.now(UTC), status=planned.status)
+        body = call.body(planned.status)
         try:
             answer = await self._client.post(
-                call.callback_url, json=call.body(status), timeout=_WEBHOOK_TIMEOUT_SECONDS
+                call.callback_url,
+                content=odd(body) if planned.odd else json.dumps(body).encode(),
+                headers={"Content-Type": "application/json"},
+                timeout=_WEBHOOK_TIMEOUT_SECONDS,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as failure:
             return sent.model_copy(update={"error": type(failure).__name__})

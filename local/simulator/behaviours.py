@@ -4,6 +4,7 @@
 tests that script `ScriptedAllomia`.
 """
 
+import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,7 +129,7 @@ def fails(error: type[BaseException]) -> PostAnswer:
 
 def _meaning(code: int, *, waits: bool) -> Means:
     match code:
-        case 401 | 403 | 429:
+        case 301 | 307 | 308 | 401 | 403 | 429:
             return Means.NOT_ACCEPTED
         case 503 if waits:
             return Means.NOT_ACCEPTED
@@ -157,6 +158,30 @@ def _invalid_number(order: Body) -> bytes:
 
 def _html(_: Body) -> bytes:
     return b"<!doctype html><title>AlloMia</title><h1>We will be right back</h1>"
+
+
+def odd(body: Body) -> bytes:
+    """The healthy body as AlloMia may send it after changes of its own, with everything that trips a parser.
+
+    Another order, a byte order mark, nesting, half a surrogate pair, a number of 5,000 digits, a transcript.
+    """
+    members = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in sorted(body.items())]
+    added = [
+        '"half": "\\ud83d"',
+        f'"digits": {"9" * 5000}',
+        '"costs": {"total": NaN, "limit": -Infinity}',
+        f'"nested": {"[" * 5000}{"]" * 5000}',
+        f'"transcript": "{"hello " * 10_000}"',
+    ]
+    return ("\ufeff{" + ", ".join([*added, *members]) + "}").encode()
+
+
+def _gzip_twice(body: Body) -> bytes:
+    return gzip.compress(gzip.compress(_json({**body, "message": "." * HUGE_BODY_BYTES})))
+
+
+def _proxy(_: Body) -> bytes:
+    return b"<html><head><title>404 Not Found</title></head><body><center>nginx</center></body></html>"
 
 
 def _huge(body: Body) -> bytes:
@@ -215,6 +240,13 @@ ANSWERS: Mapping[str, PostAnswer] = MappingProxyType(
         "decline-404": _declined(404, _error("Assistant not found")),
         "decline-409": _declined(409, _error("Contact is being called already")),
         "decline-422": _declined(422, _error("Phone number cannot be called")),
+        "decline-402": _declined(402, lambda _: _json({"error": {"code": "no_credit", "message": "No credit left"}})),
+        "decline-404-proxy": _declined(404, _proxy),
+        "decline-422-list": _declined(
+            422, lambda _: _json({"message": ["assistantId must be a UUID"], "statusCode": 422})
+        ),
+        "redirect-307": _not_accepted(307, _html),
+        "redirect-308": _not_accepted(308, _html),
         "decline-401": _not_accepted(401, _KEY),
         "decline-403": _not_accepted(403, _error("Forbidden")),
         "decline-429": _not_accepted(429, _BUSY, retry_after=True),
@@ -237,13 +269,19 @@ ANSWERS: Mapping[str, PostAnswer] = MappingProxyType(
         **_either("read-error", error=httpx.ReadError),
         **_either("write-error", error=httpx.WriteError),
         **_either("write-timeout", error=httpx.WriteTimeout),
+        # A call was placed, and the answer gives its id, whatever else is in it.
+        "unknown-status-after-accept": PostAnswer(content=_changed(status=UNKNOWN_STATUS)),
+        "no-status-after-accept": PostAnswer(content=_changed(status=None)),
+        "odd-after-accept": PostAnswer(content=odd),
+        "trickle-after-accept": PostAnswer(trickles=True),
         # A call was placed, and the answer says too little.
         "garbage-after-accept": _unreadable(_html),
-        "unknown-status-after-accept": _unreadable(_changed(status=UNKNOWN_STATUS)),
         "no-ids-after-accept": _unreadable(_changed(outboundCallId=None, contactId=None)),
         "huge-after-accept": _unreadable(_huge),
+        "gzip-after-accept": PostAnswer(
+            means=Means.AMBIGUOUS, content=_gzip_twice, headers={"Content-Encoding": "gzip, gzip"}
+        ),
         "cut-after-accept": _unreadable(cut=True),
-        "trickle-after-accept": PostAnswer(trickles=True),
     }
 )
 """The answers to `POST /api/outbound`."""
@@ -265,6 +303,8 @@ STATUS_ANSWERS: Mapping[str, Answer] = MappingProxyType(
         "hang": Answer(error=httpx.ReadTimeout),
         "garbage": Answer(content=_html),
         "unknown-status": Answer(content=_changed(status=UNKNOWN_STATUS)),
+        "odd": Answer(content=odd),
+        "redirect-307": Answer(code=307, content=_html),
     }
 )
 """The answers to `GET /api/outbound/{id}/status` for a call that exists."""
@@ -278,6 +318,8 @@ class Webhooks:
     early: bool = False
     """Before the POST is answered."""
     late: bool = False
+    odd: bool = False
+    """Their content over HTTP is `odd`."""
 
 
 WEBHOOKS: Mapping[str, Webhooks] = MappingProxyType(
@@ -289,6 +331,8 @@ WEBHOOKS: Mapping[str, Webhooks] = MappingProxyType(
         "late": Webhooks(lambda outcome: (outcome,), late=True),
         "contradictory": Webhooks(lambda outcome: (outcome, "completed" if outcome == "failed" else "failed")),
         "unknown-status-first": Webhooks(lambda outcome: (UNKNOWN_STATUS, outcome)),
+        "unknown-status-only": Webhooks(lambda _: (UNKNOWN_STATUS,)),
+        "odd": Webhooks(lambda outcome: (outcome,), odd=True),
     }
 )
 """The webhooks of a call."""

@@ -31,6 +31,7 @@ class PlannedWebhook(_Data):
 
     at: datetime
     status: str
+    odd: bool = False
 
 
 class SentWebhook(_Data):
@@ -102,7 +103,7 @@ class Call(_Data):
         late = timedelta(seconds=faults.late_seconds if webhooks.late else 0)
         first = rung_at if webhooks.early else rung_at + delay + late
         self.webhooks_planned = [
-            PlannedWebhook(at=first + index * delay, status=status)
+            PlannedWebhook(at=first + index * delay, status=status, odd=webhooks.odd)
             for index, status in enumerate(webhooks.statuses(self.outcome))
         ]
 

@@ -85,6 +85,8 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
         _webhooks("lost", "no-answer"),
         ("no-answer", "poll"),
     ),
+    ("0207", "the only webhook has an undocumented status", _webhooks("unknown-status-only"), ("completed", "poll")),
+    ("0208", "the webhook has everything that trips a parser", _webhooks("odd"), _COMPLETED),
     #
     ("0300", "400, and its error repeats the phone number", _post("decline-400"), _WAITING),
     ("0301", "422", _post("decline-422"), _WAITING),
@@ -94,6 +96,8 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
     ("0305", "403 for any key", _post("decline-403"), _WAITING),
     ("0306", "429 with `Retry-After` once, then accepted", _post("decline-429-once"), _COMPLETED),
     ("0307", "503 with `Retry-After` once, then accepted", _post("decline-503-once"), _COMPLETED),
+    ("0308", "404 with a proxy's page in HTML", _post("decline-404-proxy"), _WAITING),
+    ("0309", "402, and its error is an object", _post("decline-402"), _WAITING),
     #
     ("0310", "not accepted: 500", _post("fail-500"), _UNKNOWN),
     ("0311", "not accepted: 502", _post("fail-502"), _UNKNOWN),
@@ -123,6 +127,19 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
     ("0327", "accepted, then 200 without ids", _post("no-ids-after-accept"), _COMPLETED),
     ("0328", "accepted, then 200 with a body of 16 MiB", _post("huge-after-accept"), _COMPLETED),
     ("0329", "accepted, then 200 with a body that trickles in byte by byte", _post("trickle-after-accept"), _COMPLETED),
+    (
+        "0330",
+        "accepted, then 200 with an undocumented status, and the webhook is never sent",
+        _post("unknown-status-after-accept", "lost"),
+        ("completed", "poll"),
+    ),
+    (
+        "0331",
+        "accepted, then 200 with everything that trips a parser, and the webhook is never sent",
+        _post("odd-after-accept", "lost"),
+        ("completed", "poll"),
+    ),
+    ("0332", "accepted, then 200 with a body in gzip, twice", _post("gzip-after-accept"), _COMPLETED),
     #
     ("0400", "no webhook; the status stays `calling`", _polled("stuck"), _UNKNOWN),
     ("0401", "no webhook; the status request gets 404", _polled("not-found"), _UNKNOWN),
@@ -132,6 +149,7 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
     ("0405", "no webhook; the status request gets 401 for any key", _polled("decline-401"), _UNKNOWN),
     ("0406", "no webhook; the status request gets no answer for a long time", _polled("hang"), _UNKNOWN),
     ("0407", "no webhook; the status request's connection is dropped", _polled("drop"), _UNKNOWN),
+    ("0408", "no webhook; the status answer has everything that trips a parser", _polled("odd"), ("completed", "poll")),
 )
 
 MAGIC_NUMBERS: Mapping[str, MagicNumber] = MappingProxyType(

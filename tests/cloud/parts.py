@@ -17,7 +17,7 @@ from botocore.config import Config
 from local.proxy import Proxy
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry, RecordResult, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
-from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, Labels, Outcome, RequestKey
+from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, Labels, Outcome, Refusal, RequestKey
 from tests.unit.parts import CALL_ID, CONTACT_ID, a_request
 from tests.world import DUE_SHARDS, GRACE_SECONDS, NOW, RETENTION_DAYS
 
@@ -125,6 +125,13 @@ class SampleAttempts:
         attempt = new_attempt(created_at=now)
         assert self.table.park(attempt, due_at, ParkReason.RATE_LIMITED)
         return self.read(attempt.key)
+
+    def refused(self, refusal: Refusal, **changes: Any) -> AttemptKey:
+        """A new attempt that AlloMia refused."""
+        attempt = self.claim(new_attempt(**changes))
+        assert attempt is not None
+        assert self.table.park(attempt, NOW + 60, ParkReason.REFUSED_BY_ALLOMIA, refusal)
+        return attempt.key
 
     def dispatching(self, now: int = NOW) -> Attempt:
         attempt = self.claim(new_attempt(created_at=now), now=now)

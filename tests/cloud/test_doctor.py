@@ -14,7 +14,10 @@ import pytest
 from calls.operations.doctor import Check, Doctor, Verdict
 from calls.operations.stack import DeployedStack
 from local.cloud import LocalCloud
+from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.domain.attempts import Refusal
 from tests.cloud.parts import SampleAttempts
+from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
 from tests.world import NOW, CloudResources, create_calls_table
 
 PARAMETERS = {
@@ -176,6 +179,32 @@ def test_an_overdue_call_is_reported(stack: DescribedStack) -> None:
 
     assert stack.verdicts("overdue", NOW + 360) == {"overdue calls": Verdict.OK}
     assert stack.verdicts("overdue", NOW + 361) == {"overdue calls": Verdict.FAILED}
+
+
+def test_what_allomia_refuses_is_reported_by_setting_with_its_words(stack: DescribedStack) -> None:
+    assert stack.verdicts("refused") == {"refused by AlloMia": Verdict.OK}
+
+    for number in range(3):
+        stack.attempts.refused(Refusal(NOW + number, 1, f"no credit {number}"))
+    stack.attempts.refused(Refusal(NOW, 1, "no such assistant"), assistant_id="99999999-2222-4333-8444-555555555555")
+
+    checks = list(stack.doctor(NOW).refused())
+    assert {check.verdict for check in checks} == {Verdict.FAILED}
+    assert [check.found for check in checks] == [
+        f"3 wait, with assistant {ASSISTANT_ID[:8]}…, number {PHONE_NUMBER_ID[:8]}…: no credit 2",
+        f"1 wait, with assistant 99999999…, number {PHONE_NUMBER_ID[:8]}…: no such assistant",
+    ]
+
+
+def test_unknown_outcomes_of_the_last_week_are_reported(stack: DescribedStack) -> None:
+    for status in (Status.COMPLETED, Status.UNKNOWN, Status.UNKNOWN):
+        stack.attempts.ended(status)
+
+    def check(now: float) -> Check:
+        return stack.checks("unknown_outcomes", now)["unknown outcomes"]
+
+    assert (check(NOW + 3600).verdict, check(NOW + 3600).found) == (Verdict.FAILED, "2 in the last 7 days")
+    assert check(NOW + 8 * 86_400).verdict is Verdict.OK
 
 
 def test_missing_metrics_of_sweeps_fail_unless_the_stack_is_local(stack: DescribedStack) -> None:

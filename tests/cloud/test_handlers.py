@@ -24,6 +24,7 @@ from tests.cloud.world import CloudWorld, key_of
 from tests.functions import FunctionRun, kill_function, run_function
 from tests.unit.parts import (
     API_KEY,
+    CALL_ID,
     CONTACT_ID,
     OTHER_CALL_ID,
     PHONE_NUMBER,
@@ -203,13 +204,32 @@ def test_each_result_of_a_message_is_logged_and_counted(resources: CloudResource
     assert [(line["message"], line.get("code"), line.get("detail")) for line in done.lines()] == [
         ("attempt parked", "rate-limited", "HTTP 429"),
         ("attempt parked", "key-declined", "HTTP 401"),
-        ("attempt parked", "refused-by-allomia", "HTTP 400: […] of […]: […]"),
+        ("attempt parked", "refused-by-allomia", "HTTP 400: no known words"),
         ("answer lost", None, "HTTP 500"),
         ("invalid message", None, "body: a JSON object in UTF-8, nested at most 3 deep"),
     ]
     assert counted(done, "CallsParked", "AllomiaKeyDeclined", "CallsRefused") == [3, 1, 1]
     assert counted(done, "AmbiguousAnswers", "InvalidMessages") == [1, 1]
     assert [message["Body"] for message in resources.take(environment["INVALID_MESSAGES_QUEUE_URL"])] == ["not JSON"]
+
+
+def test_an_undocumented_status_is_logged_and_counted(attempts: SampleAttempts, environment: dict[str, str]) -> None:
+    calling = attempts.calling(int(time.time())).key
+
+    def behave(connection: socket.socket, request: HttpRequest) -> bool:
+        status = "voicemail" if request.method == "GET" else "queued"
+        connection.sendall(http_answer(json.dumps({"outboundCallId": CALL_ID, "status": status})))
+        return True
+
+    with allomia_server(environment, behave):
+        placed = run("place_call", environment, batch(a_message()))
+        polled = run("poll_calls", environment, {"items": [due_entry(attempts, calling)]})
+
+    assert counted(placed, "UnfamiliarStatuses", "CallsPlaced") == [1, 1]
+    assert placed.lines(message="call placed")[0]["allomiaStatus"] == "queued"
+    assert counted(polled, "UnfamiliarStatuses", "PollsUnavailable") == [1, 0]
+    assert polled.lines(message="call in progress")[0]["allomiaStatus"] == "voicemail"
+    assert attempts.existing_item(calling)["allomiaStatus"] == "voicemail"
 
 
 def test_a_request_that_waited_on_the_queue_for_a_day_is_rejected(environment: dict[str, str]) -> None:
@@ -272,21 +292,30 @@ def webhook(world: CloudWorld, key: AttemptKey, body: str, **path: str) -> dict[
 def test_each_webhook_is_answered_and_counted_by_its_result(world: CloudWorld, environment: dict[str, str]) -> None:
     key = world.placed()
     url = world.callback_url(key)
-    completed, busy = (json.dumps(world.allomia.state(url, status)) for status in ("completed", "busy"))
+    completed, busy, calling, voicemail, no_word = (
+        json.dumps(world.allomia.state(url, status))
+        for status in ("completed", "busy", "calling", "voicemail", "no word!")
+    )
+    other_voicemail = json.dumps(world.allomia.state(url, "voicemail", outboundCallId=OTHER_CALL_ID))
     other_call = json.dumps(world.allomia.state(url, "completed", outboundCallId=OTHER_CALL_ID))
     whole = webhook(world, key, completed)
     exchanges = [
         (webhook(world, key, completed, signature="forged"), 403, {"error": "not a callback URL of this stack"}),
         (whole | {"pathParameters": None}, 403, {"error": "not a callback URL of this stack"}),
-        (without(whole, "body"), 400, {"error": "body: a JSON object in UTF-8"}),
+        (without(whole, "body"), 400, {"error": "body: a JSON object"}),
         (
             webhook(world, key, json.dumps({"customerName": CANARY})),
             400,
-            {"error": "outboundCallId: required: AlloMia's UUID of the call"},
+            {"error": "status: one of completed, failed, busy, no-answer"},
         ),
+        (webhook(world, key, calling), 200, {"message": "noted, not an outcome"}),
+        (webhook(world, key, voicemail), 200, {"message": "noted, not an outcome"}),
+        (webhook(world, key, other_voicemail), 400, {"error": "outboundCallId: not the call of this attempt"}),
+        (webhook(world, key, no_word), 400, {"error": "status: one of completed, failed, busy, no-answer"}),
         (whole, 200, {"message": "outcome recorded"}),
         (whole, 200, {"message": "outcome was recorded before"}),
         (webhook(world, key, busy), 200, {"message": "another outcome was recorded before"}),
+        (webhook(world, key, voicemail), 200, {"message": "an outcome was recorded before"}),
         (webhook(world, key, other_call), 400, {"error": "outboundCallId: not the call of this attempt"}),
     ]
 
@@ -296,9 +325,11 @@ def test_each_webhook_is_answered_and_counted_by_its_result(world: CloudWorld, e
     assert [(answer["statusCode"], json.loads(answer["body"])) for answer in done.answers] == expected
     assert {answer["headers"]["content-type"] for answer in done.answers} == {"application/json"}
     assert counted(done, "WebhooksInvalid", "OutcomeCompleted", "OutcomeByWebhook") == [4, 1, 1]
-    assert counted(done, "WebhooksDuplicated", "WebhooksContradicting", "CallIdsContradicting") == [1, 1, 1]
+    assert counted(done, "WebhooksDuplicated", "WebhooksContradicting", "CallIdsContradicting") == [1, 1, 2]
+    assert done.counted("UnfamiliarStatuses") == 4
+    assert [line["allomiaStatus"] for line in done.lines() if "allomiaStatus" in line] == ["voicemail"] * 3
     # An unverified sender is named in no line.
-    assert len(done.lines(requestId=key.request.request_id)) == 6
+    assert len(done.lines(requestId=key.request.request_id)) == 11
 
 
 def test_a_healthy_call_is_logged_in_two_short_lines(world: CloudWorld, environment: dict[str, str]) -> None:

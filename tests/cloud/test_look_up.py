@@ -231,6 +231,21 @@ def test_a_rejected_or_unknown_attempt_says_why(
     assert only_attempt(look_up, key).items() >= reported.items()
 
 
+def test_allomias_own_word_is_read_and_is_no_part_of_the_wire(
+    attempts: SampleAttempts, look_up: LookUpRequests
+) -> None:
+    key = attempts.calling().key
+    before = look_up.look_up(str(key.request))
+
+    attempts.table.note(key, CALL_ID, "voicemail", NOW)
+
+    report = look_up.look_up(str(key.request))
+    assert report
+    assert before
+    assert report.attempts[0].allomia_status == "voicemail"
+    assert report.wire() == before.wire()
+
+
 def test_a_real_outcome_replaces_unknown_in_the_report(attempts: SampleAttempts, look_up: LookUpRequests) -> None:
     key = attempts.dispatching().key
     no_outcome = an_outcome(Status.UNKNOWN, reason_code=ReasonCode.NO_OUTCOME, reason="no outcome")

@@ -17,8 +17,9 @@ from local.simulator import fails
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.timing import utc_text
 from outbound_calls.use_cases.place import Defaults, PlaceResult
-from tests.cloud.parts import METADATA, SampleAttempts, an_outcome, at_once
+from tests.cloud.parts import LOSE_ANSWER, METADATA, FaultyNetwork, SampleAttempts, an_outcome, at_once
 from tests.cloud.world import CloudWorld
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 from tests.world import DEADLINE_SECONDS, NOW
@@ -73,11 +74,13 @@ def test_a_request_is_dialled_again_through_the_same_claim_as_any(world: CloudWo
 def test_of_two_people_who_dial_again_at_once_one_succeeds(attempts: SampleAttempts) -> None:
     key = attempts.ended(Status.UNKNOWN)
     resolve = resolving(attempts)
-    prepared = resolve.prepare(key.request, a_message(), False, masked)
+    prepared = [
+        resolve.prepare(key.request, a_message(customer_name=f"Ada {number}"), False, masked) for number in range(6)
+    ]
 
-    def dial(_number: int) -> bool:
+    def dial(number: int) -> bool:
         try:
-            return bool(resolve.dial_again(*prepared).number)
+            return bool(resolve.dial_again(*prepared[number]).number)
         except NotAllowed:
             return False
 
@@ -132,6 +135,16 @@ def test_an_outcome_that_arrives_before_the_confirmation_stops_the_redial(attemp
     assert attempts.item(second_attempt(key)) is None
 
 
+def test_a_request_that_comes_too_late_is_not_dialled_again(attempts: SampleAttempts) -> None:
+    key = attempts.ended(Status.UNKNOWN)
+    resolve = resolving(attempts)
+
+    with pytest.raises(NotAllowed, match="notAfter has passed"):
+        resolve.prepare(key.request, a_message(not_after=utc_text(NOW + 8999)), False, masked)
+    prepared = resolve.prepare(key.request, a_message(not_after=utc_text(NOW + 9001)), False, masked)
+    assert attempts.read(resolve.dial_again(*prepared)).terms.not_after == NOW + 9001
+
+
 def test_the_last_possible_attempt_is_not_followed_by_another(attempts: SampleAttempts) -> None:
     key = attempts.ended(Status.BUSY)
     attempts.put_item(attempts.existing_item(key) | {"attempt": 99})
@@ -153,6 +166,69 @@ def test_a_request_to_dial_again_is_found_in_a_file_by_its_id() -> None:
 
 
 # Record an outcome.
+
+
+def test_every_unknown_attempt_can_be_resolved_whatever_was_made_after_it(attempts: SampleAttempts) -> None:
+    # Given attempts 1 and 2 that ended as unknown, and a third that is open
+    first = attempts.ended(Status.UNKNOWN)
+    attempts.put_item(attempts.existing_item(first) | {"attempt": 2})
+    resolve = resolving(attempts)
+    third = resolve.dial_again(*resolve.prepare(first.request, a_message(), False, masked))
+
+    # Then each can be resolved: by default the last that is unknown
+    assert third.number == 3
+    with pytest.raises(NotAllowed, match="attempt 3 is scheduled"):
+        resolve.record(first.request, Finding.BUSY, 3)
+    with pytest.raises(NotAllowed, match="no attempt 4"):
+        resolve.record(first.request, Finding.BUSY, 4)
+    assert resolve.record(first.request, Finding.FAILED, 1).attempt == 1
+    assert resolve.record(first.request, Finding.BUSY).attempt == 2
+    with pytest.raises(NotAllowed, match="attempt 3 is scheduled"):
+        resolve.record(first.request, Finding.BUSY)
+    assert [attempts.status(replace(first, number=number)) for number in (1, 2, 3)] == ["failed", "busy", "scheduled"]
+
+
+def test_another_outcome_that_comes_first_is_reported(attempts: SampleAttempts) -> None:
+    key = attempts.ended(Status.UNKNOWN)
+
+    def now() -> float:
+        attempts.table.record(key, an_outcome(Status.COMPLETED), NOW + 8000)
+        return NOW + 9000
+
+    with pytest.raises(NotAllowed, match="attempt 1 is completed now"):
+        resolving(attempts, now).record(key.request, Finding.BUSY)
+
+
+# The SDK sends a write again when its answer is lost. The command reports what it did.
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_resolution_whose_answer_was_lost_is_no_failure(
+    attempts: SampleAttempts, network: FaultyNetwork, tries: int
+) -> None:
+    key = attempts.ended(Status.UNKNOWN)
+    table = replace(attempts.table, client=network.client("dynamodb", tries))
+    network.fail_once("UpdateItem", LOSE_ANSWER)
+
+    resolved = Resolving(table, DEFAULTS, lambda: NOW + 9000).record(key.request, Finding.BUSY)
+
+    assert (resolved.attempt, resolved.status) == (1, Status.BUSY)
+    assert network.operations.count("UpdateItem") == 2
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_redial_whose_answer_was_lost_is_no_failure(
+    attempts: SampleAttempts, network: FaultyNetwork, tries: int
+) -> None:
+    key = attempts.ended(Status.UNKNOWN)
+    table = replace(attempts.table, client=network.client("dynamodb", tries))
+    resolve = Resolving(table, DEFAULTS, lambda: NOW + 9000)
+    prepared = resolve.prepare(key.request, a_message(dynamic_variables={"time": "09:30"}), False, masked)
+    network.fail_once("PutItem", LOSE_ANSWER)
+
+    assert resolve.dial_again(*prepared).number == 2
+    assert network.operations.count("PutItem") == 2
+    assert attempts.status(second_attempt(key)) == "scheduled"
 
 
 def test_a_finding_is_recorded_for_the_last_attempt(attempts: SampleAttempts) -> None:

@@ -323,7 +323,7 @@ def test_a_duration_is_stored_and_published_or_left_out(
     assert f'"duration":{published},' in event_of(attempts, key).model_dump_json()
 
 
-@pytest.mark.parametrize("reason", ["", "customer-ended-call", "Ünïcode 👋\n", "x" * 10_000])
+@pytest.mark.parametrize("reason", ["", "customer-ended-call", "Ünïcode 👋\n", "x" * 1000])
 def test_an_ended_reason_is_published_as_it_came(attempts: SampleAttempts, reason: str) -> None:
     key = attempts.calling().key
 

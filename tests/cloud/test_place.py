@@ -8,7 +8,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from local.simulator import PostAnswer, fails, returns
+from local.simulator import PostAnswer, call_id, fails, returns
 from outbound_calls.adapters.secrets import CACHE_SECONDS, SecretUnreadable
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
@@ -27,13 +27,21 @@ INVALID = PlaceResult.INVALID
 STATE = {"outboundCallId": CALL_ID, "status": "calling"}
 
 # What AlloMia does, the result of the message, the code, the status of the attempt, and in how many seconds it is due.
-type Row = tuple[PostAnswer | None, PlaceResult, str, str, int | None]
+type Row = tuple[PostAnswer | str | None, PlaceResult, str, str, int | None]
 NOT_ACCEPTED: dict[str, Row] = {
     "connect error": (fails(httpx.ConnectError), PARKED, "allomia-unreachable", "scheduled", 30),
     "connect timeout": (fails(httpx.ConnectTimeout), PARKED, "allomia-unreachable", "scheduled", 30),
     "pool timeout": (fails(httpx.PoolTimeout), PARKED, "allomia-unreachable", "scheduled", 30),
+    "307": (returns(307, Location="/"), PARKED, "allomia-unreachable", "scheduled", 30),
     "429": (returns(429), PARKED, "rate-limited", "scheduled", 30),
     "429 with Retry-After": (returns(429, Retry_After="120"), PARKED, "rate-limited", "scheduled", 120),
+    "429 with an absurd Retry-After": (
+        returns(429, Retry_After="1775053800"),
+        PARKED,
+        "rate-limited",
+        "scheduled",
+        900,
+    ),
     "503 with Retry-After": (returns(503, Retry_After="600"), PARKED, "rate-limited", "scheduled", 600),
     "503 with a short Retry-After": (returns(503, Retry_After="1"), PARKED, "rate-limited", "scheduled", 30),
     "401": (returns(401, {"error": "Unauthorized"}), PARKED, "key-declined", "scheduled", 300),
@@ -50,12 +58,16 @@ ABOUT_THIS_CALL: dict[str, Row] = {
     "2xx failed without an id": (returns(200, {"status": "failed"}), ENDED, "", "failed", None),
     "2xx busy": (returns(201, STATE | {"status": "busy"}), ENDED, "", "busy", None),
 }
-ACCEPTED: dict[str, Row] = {"2xx calling": (None, CALLING, "", "calling", GRACE_SECONDS)}
+ACCEPTED: dict[str, Row] = {
+    "2xx calling": (None, CALLING, "", "calling", GRACE_SECONDS),
+    "2xx new status": ("unknown-status-after-accept", CALLING, "", "calling", GRACE_SECONDS),
+    "2xx no status": ("no-status-after-accept", CALLING, "", "calling", GRACE_SECONDS),
+    "2xx with odd values": ("odd-after-accept", CALLING, "", "calling", GRACE_SECONDS),
+}
 LOST: dict[str, PostAnswer] = {
     "2xx empty": returns(200),
     "2xx html": returns(200, "<html>"),
     "2xx no id": returns(200, {"status": "calling"}),
-    "2xx new status": returns(200, STATE | {"status": "queued"}),
     "read timeout": fails(httpx.ReadTimeout),
     "write timeout": fails(httpx.WriteTimeout),
     "read error": fails(httpx.ReadError),
@@ -63,7 +75,7 @@ LOST: dict[str, PostAnswer] = {
     "dropped": fails(httpx.RemoteProtocolError),
     "an unforeseen error": fails(LookupError),
     "another unforeseen error": fails(ZeroDivisionError),
-    "307": returns(307, Location="/"),
+    "302": returns(302, Location="/"),
     "408": returns(408),
     "500": returns(500),
     "502": returns(502),
@@ -166,6 +178,28 @@ def test_a_placement_holds_nothing_personal(world: CloudWorld, row: str) -> None
         assert private not in repr(placement)
 
 
+def test_an_undocumented_status_is_kept_and_the_call_polled(world: CloudWorld) -> None:
+    world.allomia.post = "unknown-status-after-accept"
+    request = world.request()
+
+    placement = world.place(request)
+
+    key = key_of(request)
+    assert (placement.outbound_call_id, placement.allomia_status) == (call_id(world.callback_url(key)), "transferred")
+    item = world.attempts.existing_item(key)
+    assert (item["outboundCallId"], item["allomiaStatus"]) == (placement.outbound_call_id, "transferred")
+    world.allomia.status = returns(200, world.allomia.state(world.callback_url(key), "completed"))
+    world.pass_seconds(GRACE_SECONDS)
+    assert world.poll(key).result is PollResult.RECORDED
+    assert (world.attempts.status(key), "allomiaStatus" in world.attempts.existing_item(key)) == ("completed", False)
+
+
+def test_undocumented_statuses_do_not_open_the_circuit(world: CloudWorld) -> None:
+    world.allomia.post = "unknown-status-after-accept"
+    for _ in range(6):
+        assert world.place(world.request()).result is CALLING
+
+
 # The message.
 
 
@@ -242,6 +276,13 @@ def test_an_invalid_message_is_kept_with_the_rule_it_breaks_and_makes_no_attempt
         }
     ]
     assert world.allomia.posts == []
+
+
+def test_an_invalid_message_keeps_the_time_at_which_it_was_sent(world: CloudWorld) -> None:
+    world.place("not JSON", sent_at=NOW - 3600.125)
+
+    (kept,) = world.invalid_messages()
+    assert kept["sentAt"] == str(1000 * NOW - 3_600_125)
 
 
 def test_an_invalid_message_can_be_corrected_and_sent_again_under_its_id(world: CloudWorld) -> None:

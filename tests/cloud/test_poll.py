@@ -14,7 +14,7 @@ from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.receive import Receipt
 from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, PATIENCE_SECONDS, SECONDS_TO_POLL, Poll, PollResult
-from tests.cloud.parts import at_once, new_key
+from tests.cloud.parts import at_once, consistent_reads, new_key
 from tests.cloud.world import CloudWorld
 from tests.unit.parts import CALL_ID, OTHER_CALL_ID, PHONE_NUMBER
 from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, NOW, dispatch_message
@@ -82,7 +82,8 @@ UNAVAILABLE: dict[str, tuple[PostAnswer, str]] = {
     "connect error": (fails(httpx.ConnectError), "ConnectError"),
     "dropped": (fails(httpx.RemoteProtocolError), "RemoteProtocolError"),
     "html": (returns(200, "<html>"), "unreadable-answer"),
-    "new status": (returns(200, {"outboundCallId": CALL_ID, "status": "ringing"}), "unreadable-answer"),
+    "a status that is no word": (returns(200, {"outboundCallId": CALL_ID, "status": 7}), "unreadable-answer"),
+    "a redirect": (returns(307, Location="/"), "HTTP 307"),
     "another call": (returns(200, {"outboundCallId": OTHER_CALL_ID, "status": "completed"}), "unreadable-answer"),
 }
 
@@ -112,6 +113,57 @@ def test_a_call_without_a_status_is_polled_again_until_its_deadline(world: Cloud
     assert item["reason"].endswith(f"AlloMia accepted the call; last poll: {reason}")
     assert item["outboundCallId"] == call_id(world.callback_url(key))
     assert world.attempts.due_entries(key) == []
+
+
+def test_an_undocumented_status_is_kept_until_there_is_an_outcome(world: CloudWorld) -> None:
+    key = world.placed()
+    world.pass_seconds(GRACE_SECONDS)
+    world.allomia.status = reports(world, key, "voicemail")
+
+    assert world.poll(key) == Poll(PollResult.WAITING, key, allomia_status="voicemail")
+
+    assert (world.attempts.status(key), world.attempts.existing_item(key)["allomiaStatus"]) == ("calling", "voicemail")
+    assert world.webhook(key).status == 200
+    assert "allomiaStatus" not in world.attempts.existing_item(key)
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("voicemail", "last poll: voicemail"),
+        ("calling", "last poll: calling; AlloMia's last status: voicemail"),
+        (None, "last poll: HTTP 503; AlloMia's last status: voicemail"),
+    ],
+)
+def test_an_undocumented_status_is_named_when_the_call_is_given_up(
+    world: CloudWorld, last: str | None, said: str
+) -> None:
+    key = world.placed()
+    world.pass_seconds(GRACE_SECONDS)
+    world.allomia.status = reports(world, key, "voicemail")
+    world.poll(key)
+
+    world.pass_seconds(DEADLINE_SECONDS + PATIENCE_SECONDS)
+    world.allomia.status = reports(world, key, last) if last else returns(503)
+    world.poll(key)
+
+    item = world.attempts.existing_item(key)
+    assert (item["status"], item["allomiaStatus"]) == ("unknown", "voicemail")
+    assert item["reason"].endswith(f"AlloMia accepted the call; {said}")
+
+
+def test_the_same_word_is_written_once(world: CloudWorld) -> None:
+    key = world.placed()
+    world.allomia.status = reports(world, key, "voicemail")
+    world.pass_seconds(GRACE_SECONDS)
+    dynamodb = world.poll_calls.table.client
+
+    with consistent_reads(dynamodb, "UpdateItem") as writes:
+        world.poll(key)
+        assert len(writes) == 2  # the lease and the word
+        world.pass_seconds(world.due_in(key))
+        world.poll(key)
+        assert len(writes) == 3
 
 
 def test_an_outcome_after_the_deadline_is_the_outcome(world: CloudWorld) -> None:

@@ -7,20 +7,24 @@ from typing import Any
 
 import pytest
 
-from local.simulator.calls import contact_id
+from local.simulator.calls import call_id, contact_id
 from outbound_calls.adapters.callback_urls import sign
 from outbound_calls.adapters.calls_table import RecordResult
 from outbound_calls.adapters.secrets import REREAD_SECONDS
 from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES
+from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.use_cases.place import OTHER_CALL
 from outbound_calls.use_cases.receive import Receipt, Webhook
+from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import new_key
-from tests.cloud.world import CloudWorld
+from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import CALL_ID, OTHER_CALL_ID, PHONE_NUMBER
-from tests.world import SIGNING_KEY, WEBHOOK_URL, dispatch_message
+from tests.world import NOW, SIGNING_KEY, WEBHOOK_URL, dispatch_message
 
 FORBIDDEN = Receipt(HTTPStatus.FORBIDDEN, "not a callback URL of this stack")
-NOT_AN_OBJECT = "body: a JSON object in UTF-8"
+NOT_AN_OBJECT = "body: a JSON object"
+STATUS_RULE = "status: one of completed, failed, busy, no-answer"
 TOO_LARGE = f"body: at most {MAX_WEBHOOK_BYTES} bytes"
 
 
@@ -29,6 +33,14 @@ def body_for(world: CloudWorld, key: AttemptKey, **changes: Any) -> str:
     details = {"startedAt": "2026-04-01T14:30:00Z", "duration": 150, "endedReason": "customer-ended-call"}
     state = world.allomia.state(world.callback_url(key), "completed", callDetails=details)
     return json.dumps({name: value for name, value in (state | changes).items() if value is not None})
+
+
+def call_id_of(world: CloudWorld, key: AttemptKey) -> str:
+    return call_id(world.callback_url(key))
+
+
+def assert_ok(receipt: Receipt) -> None:
+    assert receipt.status == HTTPStatus.OK
 
 
 def signature_of(world: CloudWorld, key: AttemptKey) -> str:
@@ -158,7 +170,7 @@ def test_the_url_that_allomia_gets_leads_back_to_the_attempt(world: CloudWorld) 
         ("", NOT_AN_OBJECT),
         ("not JSON", NOT_AN_OBJECT),
         ("[]", NOT_AN_OBJECT),
-        ("{}", "outboundCallId: required: AlloMia's UUID of the call"),
+        ("{}", STATUS_RULE),
         ("\ud800", NOT_AN_OBJECT),
         ("[" * 10_000, NOT_AN_OBJECT),
     ],
@@ -171,22 +183,141 @@ def test_a_body_without_an_outcome_is_refused_by_its_rule(world: CloudWorld, bod
     assert world.attempts.status(key) == "calling"
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"status": "calling"}, "status: one of completed, failed, busy, no-answer"),
-        ({"status": "rejected"}, "status: required: one of calling, completed, failed, busy, no-answer"),
-        ({"status": "unknown"}, "status: required: one of calling, completed, failed, busy, no-answer"),
-        ({"status": None}, "status: required: one of calling, completed, failed, busy, no-answer"),
-        ({"outboundCallId": None}, "outboundCallId: required: AlloMia's UUID of the call"),
-        ({"outboundCallId": "Zqx"}, "outboundCallId: required: AlloMia's UUID of the call"),
-    ],
-)
-def test_a_status_that_is_not_an_outcome_is_refused(world: CloudWorld, changes: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize("status", ["calling", "rejected", "unknown", "voicemail", "canceled", "no_answer"])
+def test_a_status_that_is_not_an_outcome_changes_none(world: CloudWorld, status: str) -> None:
     key = world.placed()
 
-    assert receive(world, key, body_for(world, key, **changes)) == Receipt(HTTPStatus.BAD_REQUEST, message, key)
+    receipt = receive(world, key, body_for(world, key, status=status))
+
+    assert (receipt.status, receipt.message) == (HTTPStatus.OK, "noted, not an outcome")
+    assert (receipt.outcome, receipt.allomia_status) == (None, None if status == "calling" else status)
+    item = world.attempts.existing_item(key)
+    assert (item["status"], item.get("allomiaStatus")) == ("calling", receipt.allomia_status)
+
+
+@pytest.mark.parametrize("status", [None, 7, "no answer!", "x" * 33])
+def test_a_status_that_is_no_word_is_refused(world: CloudWorld, status: object) -> None:
+    key = world.placed()
+
+    receipt = receive(world, key, body_for(world, key, status=status))
+
+    assert (receipt.status, receipt.message, receipt.allomia_status) == (HTTPStatus.BAD_REQUEST, STATUS_RULE, "")
     assert world.attempts.status(key) == "calling"
+
+
+@pytest.mark.parametrize("call_id", [None, "Zqx", 7])
+def test_an_outcome_without_a_readable_id_is_recorded(world: CloudWorld, call_id: object) -> None:
+    """The signature names the attempt."""
+    key = world.placed()
+    known = world.attempts.existing_item(key)["outboundCallId"]
+
+    assert receive(world, key, body_for(world, key, outboundCallId=call_id)).result is RecordResult.STORED
+
+    item = world.attempts.existing_item(key)
+    assert (item["status"], item["outboundCallId"]) == ("completed", known)
+
+
+@pytest.mark.parametrize("status", ["calling", "voicemail", 7])
+def test_the_id_in_a_webhook_makes_a_lost_answer_a_call_that_is_polled(world: CloudWorld, status: object) -> None:
+    world.allomia.post = "fail-500-after-accept"
+    key = world.placed()
+    assert "outboundCallId" not in world.attempts.existing_item(key)
+
+    receive(world, key, body_for(world, key, status=status))
+
+    assert world.attempts.status(key) == "dispatching"
+    world.pass_seconds(86_400)
+    assert world.poll(key).result is PollResult.RECORDED
+    assert (world.attempts.status(key), len(world.allomia.posts)) == ("completed", 1)
+
+
+@pytest.mark.parametrize("status", ["calling", "voicemail"])
+def test_a_parked_attempt_with_a_call_is_not_dialled_again(world: CloudWorld, status: str) -> None:
+    """AlloMia answered that it accepted nothing, and then reports the call: only AlloMia knows the attempt's URL."""
+    world.allomia.post = "decline-429"
+    key = world.placed()
+    assert world.attempts.status(key) == "scheduled"
+    world.allomia.post = None
+
+    assert receive(world, key, body_for(world, key, status=status)).status == HTTPStatus.OK
+
+    world.place(dispatch_message(key))
+    assert len(world.allomia.posts) == 1
+    item = world.attempts.existing_item(key)
+    assert (item["status"], item["outboundCallId"], item["dispatchedAt"]) == (
+        "dispatching",
+        call_id_of(world, key),
+        NOW,
+    )
+    assert "parkReason" not in item
+    # Whatever was sent before, it is dialled no more.
+    world.pass_seconds(600)
+    assert [poll.result for poll in world.sweep(key)] == [PollResult.UNAVAILABLE]
+    assert world.queued() == []
+
+
+def test_a_webhook_during_the_post_keeps_the_attempt_from_being_parked(world: CloudWorld) -> None:
+    """AlloMia answers 429 and reports the call all the same."""
+    request = world.request()
+    key = key_of(request)
+    world.allomia.post = "decline-429"
+    world.allomia.before_answer = lambda _: assert_ok(receive(world, key, body_for(world, key, status="calling")))
+
+    world.place(request)
+
+    assert (world.attempts.status(key), len(world.allomia.posts)) == ("dispatching", 1)
+    assert world.attempts.existing_item(key)["outboundCallId"] == call_id_of(world, key)
+
+
+def test_a_webhook_of_one_call_and_an_answer_of_another_are_two_calls(world: CloudWorld) -> None:
+    request = world.request()
+    key = key_of(request)
+    body = body_for(world, key, status="calling", outboundCallId=OTHER_CALL_ID)
+    world.allomia.before_answer = lambda _: assert_ok(receive(world, key, body))
+
+    assert world.place(request).code == OTHER_CALL
+
+    assert world.attempts.existing_item(key)["outboundCallId"] == OTHER_CALL_ID
+
+
+def test_an_unknown_attempt_learns_the_id_of_its_call(world: CloudWorld) -> None:
+    key = world.attempts.ended(Status.UNKNOWN)
+    before = world.attempts.existing_item(key)
+
+    assert receive(world, key, body_for(world, key, status="voicemail")).status == HTTPStatus.OK
+
+    learned = {"outboundCallId": call_id_of(world, key), "allomiaStatus": "voicemail"}
+    assert world.attempts.existing_item(key) == before | learned
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.REJECTED, Status.CANCELLED])
+def test_what_has_ended_is_not_noted_on(world: CloudWorld, status: Status) -> None:
+    key = world.attempts.ended(status)
+    before = world.attempts.existing_item(key)
+
+    receipt = receive(world, key, body_for(world, key, status="voicemail"))
+
+    assert (receipt.status, receipt.message) == (HTTPStatus.OK, "an outcome was recorded before")
+    assert world.attempts.existing_item(key) == before
+
+
+def test_a_status_of_another_call_is_refused(world: CloudWorld) -> None:
+    key = world.placed()
+    before = world.attempts.item(key)
+
+    receipt = receive(world, key, body_for(world, key, status="voicemail", outboundCallId=OTHER_CALL_ID))
+
+    assert (receipt.status, receipt.result) == (HTTPStatus.BAD_REQUEST, RecordResult.OTHER_CALL)
+    assert world.attempts.item(key) == before
+
+
+def test_a_status_for_an_attempt_without_a_record_is_answered_like_a_forged_one(world: CloudWorld) -> None:
+    key = new_key()
+
+    for status in ("calling", 7):
+        receipt = receive(world, key, body_for(world, key, status=status))
+        assert (receipt.status, receipt.message) == (FORBIDDEN.status, FORBIDDEN.message)
+    assert world.attempts.item(key) is None
 
 
 def test_unreadable_details_do_not_lose_the_outcome(world: CloudWorld) -> None:
@@ -212,7 +343,7 @@ def test_the_largest_body_is_read_and_one_byte_more_is_refused(world: CloudWorld
     assert send(largest).result is RecordResult.STORED
 
 
-@pytest.mark.parametrize("body", ["not base64!", "e30", "é", "\ud800", "!e30=", "//4="])
+@pytest.mark.parametrize("body", ["not base64!", "e30", "é", "\ud800", "!e30=", "//8="])
 def test_a_body_that_is_not_base64_of_text_is_refused(world: CloudWorld, body: str) -> None:
     key = world.placed()
 

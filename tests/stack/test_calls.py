@@ -263,6 +263,53 @@ def test_dead_letters_are_sent_again(calls: Calls, world: LocalEnvironment) -> N
     wait_until(lambda: world.calls().get(message_id, {}).get("status") == "completed", 60)
 
 
+def test_what_expired_is_sent_again_under_a_derived_id(calls: Calls, world: LocalEnvironment, tmp_path: Path) -> None:
+    # Given a file with a row that comes too late
+    file = tmp_path / "late.csv"
+    file.write_text(f"requestId,phoneNumber,notAfter\ncli-late,{COMPLETED},2026-01-01T09:00:00Z\n")
+    calls("place", str(file), "--yes")
+    wait_until(lambda: world.calls().get("cli-late", {}).get("status") == "rejected", 60)
+
+    # When its rejected rows are sent again, with the time corrected
+    file.write_text(f"requestId,phoneNumber\ncli-late,{COMPLETED}\n")
+    _, preview = calls("place", str(file), "--again", "rejected", "--dry-run")
+    code, placed = calls("place", str(file), "--again", "rejected", "--yes", "--wait", "--timeout", "60")
+    last_code, last = calls("place", str(file), "--again", "rejected", "--yes")
+
+    # Then it is one call
+    assert [(row["requestId"], row["reasonCode"]) for row in preview["preflight"]["again"]] == [
+        ("cli-late.2", "expired")
+    ]
+    assert (code, placed["sent"], placed["following"]["calls"][0]["status"]) == (Exit.DONE, 1, "completed")
+    assert (last_code, last["sent"], last["preflight"]["others"]) == (Exit.DONE, 0, {"completed": 1})
+    assert world.dials()["cli-late.2"] == (1, 1)
+
+
+def test_outcomes_are_published_again(calls: Calls, world: LocalEnvironment) -> None:
+    # Given an outcome that was published
+    calls("place", "--phone-number", BUSY, "--request-id", "cli-republished", "--yes", "--wait", "--timeout", "60")
+
+    heard: list[dict[str, Any]] = []
+
+    def events() -> list[dict[str, Any]]:
+        heard.extend(event for event in world.outcome_events() if event["requestId"] == "cli-republished")
+        return heard
+
+    wait_until(lambda: len(events()) == 1, 60)
+
+    # When the last hour's outcomes are published again
+    _, counted = calls("republish", "--since", "1h", "--dry-run")
+    code, report = calls("republish", "--since", "1h", "--yes")
+
+    # Then the same event arrives once more
+    assert code == Exit.DONE
+    assert report["published"] == report["found"]["toPublish"] >= counted["found"]["toPublish"] >= 1
+    assert "published" not in counted
+    wait_until(lambda: len(events()) == 2, 60)
+    first, again = events()
+    assert first == again
+
+
 def test_the_doctor_finds_what_is_wrong(calls: Calls, world: LocalEnvironment) -> None:
     # Given a healthy stack, apart from what other tests may have left
     def verdicts() -> dict[str, str]:

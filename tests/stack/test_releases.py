@@ -108,7 +108,7 @@ def test_the_live_version_passes_and_places_no_call(world: LocalEnvironment, nam
     verdicts, invocation = check(world, function, live_version(world, function))
 
     assert (verdicts, invocation.answer) == (["Succeeded"], None)
-    assert "release-check" not in world.calls()
+    assert [each for each in world.calls() if "release-check" in each] == []
     assert (calls, dials) <= (world.calls().keys(), world.dials().keys())
     (line,) = (json.loads(line) for line in invocation.log if "release checked" in line)
     assert line["function"] == function

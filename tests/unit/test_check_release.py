@@ -2,11 +2,13 @@
 
 import io
 import json
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
-from releases import NOTHING_TO_DO, CheckReleases, Verdict, Version, complaint
+from outbound_calls.contracts.wire import check_request_key
+from releases import CheckReleases, Verdict, Version, complaint, nothing_to_do
 
 CONTENT = json.dumps(
     {
@@ -69,6 +71,14 @@ def test_the_version_is_the_target_of_the_deployment(kind: str) -> None:
     assert codedeploy.asked == [("the-application", STORED)]
 
 
+@pytest.mark.parametrize("spelled", [str.lower, str.upper])
+def test_the_version_is_found_whatever_the_casing_of_the_keys(spelled: Callable[[str], str]) -> None:
+    content = json.loads(CONTENT, object_pairs_hook=lambda pairs: {spelled(name): value for name, value in pairs})
+    codedeploy = CodeDeploy({"revisionType": "String", "string": {"content": json.dumps(content)}})
+
+    assert checks(Functions(None), codedeploy).version("d-1") == Version("place-call", "7")
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -91,7 +101,16 @@ def test_that_version_is_invoked_with_an_empty_event() -> None:
     assert checks(functions, CodeDeploy({})).complaint(Version("place-call", "7")) is None
     ((how),) = functions.invoked
     assert (how["FunctionName"], how["Qualifier"]) == ("place-call", "7")
-    assert json.loads(how["Payload"]) == NOTHING_TO_DO
+    asked = json.loads(how["Payload"])
+    assert asked | {"pathParameters": {}} == nothing_to_do() | {"pathParameters": {}}
+    assert (asked["Records"], asked["items"]) == ([], [])
+
+
+def test_no_request_can_have_the_id_that_is_asked_for() -> None:
+    first, second = (nothing_to_do()["pathParameters"]["requestId"] for _ in range(2))
+
+    check_request_key(first)
+    assert first != second
 
 
 def test_a_failing_version_fails_the_check_without_its_error_text() -> None:

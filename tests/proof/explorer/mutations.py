@@ -29,7 +29,6 @@ from tests.proof.explorer.operators import (
     replace_argument,
     replace_call,
     replace_constant,
-    replace_name,
     swallow_exceptions,
 )
 
@@ -176,7 +175,7 @@ _ANSWERS = (
         "an unreadable answer counts as declined",
         "every answer",
         Guarantee.TRUE_OUTCOME,
-        (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_name("Ambiguous", "Declined"))),
+        (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_call("Ambiguous", "Declined(status, True)"))),
     ),
     _mutation(
         "an ambiguous answer parks the attempt",

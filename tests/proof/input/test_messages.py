@@ -136,7 +136,7 @@ def test_an_invalid_message_and_its_reason_fit_the_invalid_messages_queue() -> N
     resources = read_template()["Resources"]
     accepted = resources["CallQueue"]["Properties"]["MaximumMessageSize"]
     kept = resources["InvalidMessagesQueue"]["Properties"]["MaximumMessageSize"]
-    attributes = 4 * len("messageIdString") + 2 * (64 + max(map(len, RULES.values()))) + 128
+    attributes = 5 * len("messageIdString") + 2 * (64 + max(map(len, RULES.values()))) + 128 + 13
 
     # Then it can be kept, and doesn't become a dead letter
     assert accepted + attributes <= kept <= 2**20

@@ -25,7 +25,7 @@ REQUEST = "corpus-5"
 CALL = "c3d4e5f6-a7b8-9012-cdef-345678901234"
 OTHER_CALL = "0a0b0c0d-a7b8-9012-cdef-345678901234"
 CONTACT = "d4e5f6a7-b8c9-0123-defa-456789012345"
-MAX_BYTES = 16384
+MAX_BYTES = 262_144
 DETAILS = {
     "startedAt": "2026-04-01T14:30:00Z",
     "endedAt": "2026-04-01T14:32:30Z",
@@ -35,12 +35,11 @@ DETAILS = {
 OUTCOME: dict[str, Any] = {"outboundCallId": CALL, "contactId": CONTACT, "status": "completed", "callDetails": DETAILS}
 
 FORBIDDEN = "not a callback URL of this stack"
-NOT_JSON = "body: a JSON object in UTF-8"
+NOT_JSON = "body: a JSON object"
 TOO_LARGE = f"body: at most {MAX_BYTES} bytes"
-NO_CALL = "outboundCallId: required: AlloMia's UUID of the call"
 ANOTHER_CALL = "outboundCallId: not the call of this attempt"
-NO_STATUS = "status: required: one of calling, completed, failed, busy, no-answer"
-IN_PROGRESS = "status: one of completed, failed, busy, no-answer"
+NO_STATUS = "status: one of completed, failed, busy, no-answer"
+NOTED = "noted, not an outcome"
 
 type Family = Iterator[WebhookCase]
 
@@ -105,6 +104,11 @@ def _recorded(name: str, body: str, stored: Mapping[str, Any] | None = None, **r
     return WebhookCase(name, (200,), "outcome recorded", body, expected, **request)
 
 
+def _noted(name: str, body: str, **stored: Any) -> WebhookCase:
+    """No outcome, but a status word or an id that may be kept."""
+    return WebhookCase(name, (200,), NOTED, body, {"status": "calling"} | stored)
+
+
 def _invalid(family: str, message: str, bodies: Iterable[str], **request: Any) -> Family:
     for number, body in enumerate(bodies):
         yield WebhookCase(f"{family} {number}: {body[:60]!a}", (400,), message, body, **request)
@@ -140,7 +144,9 @@ def _replays() -> Family:
     }
     for name, (body, message) in again.items():
         yield WebhookCase(f"replays: {name}", (200,), message, body, record="completed")
-    yield from _invalid("replays: in progress", IN_PROGRESS, [outcome(status="calling")], record="completed")
+    for status in ("calling", "transferred"):
+        late = "an outcome was recorded before"
+        yield WebhookCase(f"replays: {status}", (200,), late, outcome(status=status), record="completed")
     yield from _invalid("replays: another call", ANOTHER_CALL, [outcome(outboundCallId=OTHER_CALL)], record="completed")
     yield from _forbidden("replays: signature", "signature", [SIGNATURE[:-1]], record="completed")
     yield from _forbidden("replays: attempt", "attempt", ["2"], record="completed")
@@ -233,18 +239,21 @@ def _bodies() -> Family:
 
     broken = [
         *("", " \n", "completed", "null", "true", "1", '"completed"', "[]", f"[{whole}]", json.dumps(whole), "{"),
-        *(f"\ufeff{whole}", f"{whole}x", whole + whole, f"{whole}\n{whole}", whole[:-1], f"{whole[:-1]},}}"),
-        *(whole.replace('"', "'"), f"{whole[:-1]}/**/}}", beside('"\x01"'), beside('"\\ud800"'), beside('"\\x41"')),
+        *(f"{whole}x", whole + whole, f"{whole}\n{whole}", whole[:-1], f"{whole[:-1]},}}"),
+        *(whole.replace('"', "'"), f"{whole[:-1]}/**/}}", whole.replace(CALL, f"{CALL}\\")),
         *(f"outboundCallId={CALL}&status=completed", f"<call><id>{CALL}</id><status>completed</status></call>"),
         '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>',
         '--a\r\nContent-Disposition: form-data; name="status"\r\n\r\ncompleted\r\n--a--\r\n',
         *("<script>alert(1)</script>", "${jndi:ldap://example.test/a}", "%s%n", f"outboundCallId: {CALL}\n"),
-        *(beside("[" * depth + "]" * depth) for depth in (250, 5000)),
-        *("[" * 15_000, beside("9" * 5000)),
+        *("[" * 15_000, beside("[" * 5000), beside("[}")),
     ]
     yield from _invalid("bodies", NOT_JSON, broken)
     yield from _invalid("bodies not over HTTP", NOT_JSON, ["\ud800"], only_use_case=True)
     yield _recorded("bodies: spaces around", f" \r\n{whole}\t")
+    yield _recorded("bodies: a byte order mark", f"\ufeff{whole}")
+    odd = ['"\x01"', '"\\ud800"', '"\\x41"', "9" * 5000, "NaN", "undefined", *("[" * n + "]" * n for n in (250, 5000))]
+    for number, value in enumerate(odd):
+        yield _recorded(f"bodies: beside an odd value {number}: {value[:20]!a}", beside(value))
 
 
 def _encodings() -> Family:
@@ -254,10 +263,17 @@ def _encodings() -> Family:
     yield _recorded("encodings: base64", text, is_base64=True)
     binary = [
         *(gzip.compress(whole, mtime=0), zlib.compress(whole), b"\x00" * 100, base64.b64encode(whole)),
-        *(whole.decode().encode(encoding) for encoding in ("utf-16", "utf-16-le", "utf-32")),
-        *(whole[:-1] + b',"a":"%s"}' % each for each in (b"\xe9", b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xe8\xaa")),
-        *(whole[:-1] + b',"a":"\xf4\x90\x80\x80"}', b"\xef\xbb\xbf" + whole, b"\x89PNG\r\n\x1a\n" + bytes(range(256))),
+        *(
+            b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+            whole.decode().encode("utf-16")[:-1],
+            whole.decode().encode("cp500"),
+        ),
     ]
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        yield _recorded(f"encodings: {encoding}", _as_base64(whole.decode().encode(encoding)), is_base64=True)
+    for number, each in enumerate((b"\xe9", b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xe8\xaa", b"\xf4\x90\x80\x80")):
+        body = _as_base64(whole[:-1] + b',"a":"%s"}' % each)
+        yield _recorded(f"encodings: a text in no encoding {number}", body, is_base64=True)
     yield from _invalid("encodings", NOT_JSON, map(_as_base64, binary), is_base64=True)
     marked = ["completed!", outcome(), "_-" * 40, f"{text[:40]} {text[40:]}", f"{text[:40]}\n{text[40:]}", "é" + text]
     marked.append(text.rstrip("=")[:-1] + "A")
@@ -270,7 +286,7 @@ def _sizes() -> Family:
     largest = whole.ljust(MAX_BYTES)
     yield _recorded("sizes: at the limit", largest)
     yield _recorded("sizes: at the limit in base64", _as_base64(largest.encode()), is_base64=True)
-    large = [f"{largest} ", whole + "語" * (MAX_BYTES - len(whole)), "x" * 20 * 1024, "x" * 512 * 1024]
+    large = [f"{largest} ", whole + "語" * (MAX_BYTES - len(whole)), "x" * 512 * 1024]
     yield from _invalid("sizes", TOO_LARGE, large)
     yield from _invalid("sizes in base64", TOO_LARGE, [_as_base64(each.encode()) for each in large], is_base64=True)
 
@@ -284,7 +300,10 @@ def _call_ids() -> Family:
     missing = [json.dumps({name: CALL, "status": "completed"}) for name in ("id", "outbound_call_id", "OUTBOUNDCALLID")]
     last = outcome()[:-1]
     bodies = [*(outcome(outboundCallId=value) for value in bad), *missing, f'{last},"outboundCallId":null}}']
-    yield from _invalid("call ids", NO_CALL, bodies)
+    for number, body in enumerate(bodies):
+        # The signature names the attempt, so the outcome counts without the id.
+        case = _recorded(f"call ids {number}: {body[:60]!a}", body)
+        yield replace(case, stored={"status": "completed", "outboundCallId": CALL})
     others = (OTHER_CALL, CONTACT, "00000000-0000-0000-0000-000000000000")
     bodies = [*(outcome(outboundCallId=value) for value in others), f'{last},"outboundCallId":"{OTHER_CALL}"}}']
     yield from _invalid("call ids of another call", ANOTHER_CALL, bodies)
@@ -296,18 +315,23 @@ def _call_ids() -> Family:
 
 def _statuses() -> Family:
     bad: list[Any] = [
-        *(None, "", 1, 0, True, [], ["completed"], {}, {"status": "completed"}, "Completed", "COMPLETED", " completed"),
-        *("completed ", "completed\n", "completed\x00", "complete", "ended", "no_answer", "no answer", "noAnswer"),
-        *("no\u2010answer", "hung-up", "voicemail", "cancelled", "transferred", "rejected", "unknown", "scheduled"),
-        *("dispatching", "\u0441ompleted", "\uff43ompleted", "com\u200bpleted", "completed,failed", "x" * 500),
+        *(None, "", 1, 0, True, [], ["completed"], {}, {"status": "completed"}, " completed", "completed "),
+        *("completed\n", "completed\x00", "no answer", "no\u2010answer", "\u0441ompleted", "\uff43ompleted"),
+        *("com\u200bpleted", "completed,failed", "x" * 33, "x" * 500),
     ]
+    words = [
+        *("Completed", "COMPLETED", "complete", "ended", "no_answer", "noAnswer", "hung-up", "voicemail", "canceled"),
+        *("cancelled", "transferred", "rejected", "unknown", "scheduled", "dispatching", "x" * 32),
+    ]
+    for word in words:
+        yield _noted(f"statuses: {word}", outcome(status=word), allomiaStatus=word)
+        yield _noted(f"statuses: {word} without an id", json.dumps({"status": word}), allomiaStatus=word)
     missing = [json.dumps({"outboundCallId": CALL}), json.dumps({"outboundCallId": CALL, "Status": "completed"})]
     last = outcome()[:-1]
     bodies = [*(outcome(status=value) for value in bad), *missing, f'{last},"status":null}}']
     yield from _invalid("statuses", NO_STATUS, bodies)
-    yield from _invalid(
-        "statuses in progress", IN_PROGRESS, [outcome(status="calling"), f'{last},"status":"calling"}}']
-    )
+    for number, body in enumerate((outcome(status="calling"), f'{last},"status":"calling"}}')):
+        yield _noted(f"statuses: in progress {number}", body, allomiaStatus=None)
     yield _recorded("statuses: the last of two", f'{outcome(status="calling")[:-1]},"status":"completed"}}')
 
 
@@ -332,9 +356,13 @@ def _details() -> Family:
         for value in wrong:
             body = outcome(callDetails=DETAILS | {field: value})
             yield _recorded(f"details: {field} {json.dumps(value)}", body, {"callDetails": without})
-    for reason in ("", "\x00", "😀", "\u202ereason", "<script>", "{{7*7}}", "' OR 1=1", "${jndi:ldap://a}", "x" * 2000):
+    for reason in ("", "\x00", "😀", "\u202ereason", "<script>", "{{7*7}}", "' OR 1=1", "${jndi:ldap://a}", "x" * 1000):
         details = DETAILS | {"endedReason": reason}
         yield _recorded(f"details: reason {reason[:20]!a}", outcome(callDetails=details), {"callDetails": details})
+    for field, value in (("endedReason", "x" * 1001), ("startedAt", "2" * 65), ("endedReason", "\ud83d")):
+        without = {name: each for name, each in DETAILS.items() if name != field}
+        body = json.dumps(OUTCOME | {"callDetails": DETAILS | {field: value}})
+        yield _recorded(f"details: {field} of {len(value)} characters", body, {"callDetails": without})
     for name in ("__proto__", "recordingUrl", "a b", ""):
         yield _recorded(f"details: with {name!a}", outcome(callDetails=DETAILS | {name: "x"}))
 

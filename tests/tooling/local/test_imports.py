@@ -33,7 +33,10 @@ PACKAGES = {
 EVERY = {"contracts.vocabulary", "contracts.wire", "domain.timing", "runtime.clients", "runtime.settings"}
 ASSEMBLED = EVERY | {"domain.attempts", "domain.transitions", "runtime.assembly", "runtime.workers"}
 TABLE = {"adapters.calls_table", "adapters.call_states", "contracts.allomia"}
-ALLOMIA = TABLE | {"adapters.allomia", "adapters.queues", "adapters.secrets", "contracts.dispatch", "runtime.telemetry"}
+ALLOMIA = TABLE | {
+    *("adapters.allomia", "adapters.bounded_http", "adapters.queues", "adapters.secrets"),
+    *("contracts.dispatch", "runtime.telemetry"),
+}
 
 OWN = {
     "PlaceCallFunction": ASSEMBLED

@@ -63,6 +63,7 @@ EXCLUDED_TESTS = (
     "tests/cloud/test_handlers.py",
     "tests/cloud/test_operator.py",
     "tests/cloud/test_operator_lookups.py",
+    "tests/cloud/test_place_again.py",
     "tests/cloud/test_redrive.py",
 )
 """Tests that start functions as processes, which don't contain the mutant, and tests of the operator's command, which

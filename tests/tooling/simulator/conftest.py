@@ -45,7 +45,7 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 assert self.headers["Content-Type"] == "application/json"
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])), parse_int=float)
                 receiver._received.append((receiver.url + self.path, body))
                 self.send_response(receiver.answer)
                 self.send_header("Content-Length", "0")

@@ -12,7 +12,7 @@ from outbound_calls.adapters.allomia import (
     AllomiaClient,
     Ambiguous,
     Declined,
-    Failed,
+    Ended,
     NotAccepted,
     http_client,
 )
@@ -24,7 +24,7 @@ URL = "https://hooks.example/visit/1/signature"
 
 CONCLUSIONS = {
     Means.ACCEPTED: Accepted,
-    Means.FAILED: Failed,
+    Means.FAILED: Ended,
     Means.DECLINED: Declined,
     Means.NOT_ACCEPTED: NotAccepted,
     Means.AMBIGUOUS: Ambiguous,
@@ -69,6 +69,7 @@ def test_each_ambiguous_answer_exists_with_and_without_a_call() -> None:
     [
         (returns(200), Means.ACCEPTED),
         (returns(302), Means.AMBIGUOUS),
+        (returns(308), Means.NOT_ACCEPTED),
         (returns(402), Means.DECLINED),
         (returns(403), Means.NOT_ACCEPTED),
         (returns(408), Means.AMBIGUOUS),

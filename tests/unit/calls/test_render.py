@@ -11,9 +11,11 @@ from calls.cli.render import render
 from calls.operations.doctor import Check, Diagnosis, Verdict
 from calls.operations.following import FollowedAttempt, Following
 from calls.operations.placing import PlaceReport, UnsentRow
+from calls.operations.placing_again import AgainPreflight, AgainRow
 from calls.operations.preflight import DuplicateRow, InvalidRow, InvalidRows, KnownRow, Preflight, SimilarRows
 from calls.operations.records import FoundAttempt, SearchResult
 from calls.operations.redriving import RedriveReport, UnsentMessage
+from calls.operations.republishing import OutcomesFound, RepublishReport
 from calls.operations.resolving import Redial, RedialReport, Resolved
 from calls.operations.waiting_messages import QueueListing, WaitingMessage
 from calls.operations.watching import QueueDepth, StackState
@@ -89,6 +91,17 @@ PLACED = PlaceReport(
     unsent=[UnsentRow(row=7, request_id="a-7", reason="AccessDenied")],
     following=FOLLOWING,
 )
+AGAIN = AgainPreflight(
+    rows=60,
+    to_send=32,
+    again=[
+        AgainRow(row=7, request_id="a-5.2", rejected_id="a-5", reason_code=ReasonCode.REFUSED_BY_ALLOMIA, reason=MARKUP)
+    ]
+    * 32,
+    invalid=[],
+    duplicate=[],
+    others={"unknown": 17},
+)
 REDIAL = Redial(
     request_id="a-1",
     attempt=2,
@@ -101,12 +114,30 @@ REDIAL = Redial(
 RESOLVED = Resolved(request_id="a-1", attempt=2, status=Status.BUSY)
 INVALID_MESSAGES = QueueListing(
     queue="invalid messages",
-    messages=[WaitingMessage(id="m-1", request_id="a-1", phone_number="+1514•••••99", reason=MARKUP, age_seconds=7200)],
+    messages=[
+        WaitingMessage(
+            id="m-1", request_id="a-1", phone_number="+1514•••••99", reason=MARKUP, age_seconds=7200, expired=True
+        )
+    ],
     more=True,
     exported_to="rejected.jsonl",
 )
 REDRIVE = RedriveReport(
-    sent=5, unsent=[UnsentMessage(id="m-1", reason="Throttled")], not_found=["m-2"], not_deleted=1, still_there=2
+    sent=5,
+    unsent=[UnsentMessage(id="m-1", reason="Throttled")],
+    expired=["m-3"],
+    unreadable=["m-4"],
+    not_found=["m-2"],
+    not_deleted=1,
+    still_there=4,
+)
+FOUND_OUTCOMES = OutcomesFound(
+    since=CREATED,
+    until="2026-12-01T12:30:00Z",
+    to_publish=17,
+    by_status={"busy": 17},
+    first_recorded_at="2026-12-01T11:30:00Z",
+    last_recorded_at="2026-12-01T12:00:00Z",
 )
 SICK = Check(name="webhook", verdict=Verdict.FAILED, found=MARKUP, advice="Check the API.")
 
@@ -124,6 +155,10 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
         ["phoneNumber", MARKUP, "a-3", "a-4", "busy", "5, 6", "+1514•••••99"],
     ),
     "place": (PLACED, ["3 of 4 sent", "a-7", "AccessDenied", "1 of 1", "23"]),
+    "place again": (
+        PlaceReport(preflight=AGAIN),
+        ["a-5.2", "a-5", MARKUP, "2 more", "unknown", "17"],
+    ),
     "watch": (
         StackState(open={"calling": 42}, queues=[QueueDepth(queue="dead letters", waiting=17, held=3)], ended=[FOUND]),
         ["42", "dead letters", "17", "a-1"],
@@ -133,10 +168,21 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
     "dial again": (RedialReport(redial=REDIAL, following=FOLLOWING), ["attempt 2", "1 of 1"]),
     "rejected": (
         INVALID_MESSAGES,
-        ["m-1", "a-1", "+1514•••••99", MARKUP, "2 hours", "1 invalid messages", "--limit", "rejected.jsonl"],
+        ["m-1", "a-1", "+1514•••••99", MARKUP, "2 hours, expired", "1 invalid messages", "--limit", "rejected.jsonl"],
     ),
     "invalid rows": (InvalidRows(invalid=[InvalidRow(row=2, field="id", rule=MARKUP)]), ["2", "id", MARKUP]),
-    "redrive": (REDRIVE, ["5", "m-1", "Throttled", "m-2", "not deleted here"]),
+    "redrive": (REDRIVE, ["5", "m-1", "Throttled", "m-2", "m-3", "--late", "m-4", "not JSON", "not deleted here"]),
+    "outcomes to publish": (RepublishReport(found=FOUND_OUTCOMES), ["17", "busy", "2026-12-01T11:30:00Z"]),
+    "republish": (
+        RepublishReport(
+            found=FOUND_OUTCOMES,
+            published=10,
+            not_published=7,
+            continue_since="2026-12-01T12:00:00Z",
+            reason="AccessDenied",
+        ),
+        ["10 of 17", "7 not published", "AccessDenied", "--since 2026-12-01T12:00:00Z"],
+    ),
     "doctor": (
         Diagnosis(healthy=False, checks=[SICK]),
         ["failed", "webhook", MARKUP, "→ Check the API.", "not healthy"],
@@ -152,6 +198,17 @@ def test_a_result_shows_what_its_json_says(name: str) -> None:
     Console(file=text, width=200, markup=False, highlight=False, emoji=False).print(render(result))
 
     assert [words for words in shown if words not in text.getvalue()] == []
+
+
+def test_allomias_own_word_is_shown_to_an_operator_and_is_no_part_of_the_json() -> None:
+    attempt = REPORT.attempts[0].model_copy(update={"allomia_status": "voicemail"})
+    report = REPORT.model_copy(update={"attempts": [attempt, *REPORT.attempts[1:]]})
+
+    text = io.StringIO()
+    Console(file=text, width=200, markup=False, highlight=False, emoji=False).print(render(report))
+
+    assert "voicemail" in text.getvalue()
+    assert report.wire() == REPORT.wire()
 
 
 def test_a_value_without_a_form_is_an_error() -> None:

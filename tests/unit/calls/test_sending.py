@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -95,6 +96,15 @@ def test_an_invalid_message_is_reported_and_not_retried() -> None:
 
     assert send(queue, ["a", "b"])[0] == {1: "InvalidMessageContents"}
     assert len(queue.batches) == 1
+
+
+def test_characters_that_sqs_declines_are_sent_as_the_escapes_of_json() -> None:
+    queue, body = Queue(), json.dumps({"customerName": "Zoë \uffff\ufffe 😀"}, ensure_ascii=False)
+
+    assert send(queue, [body])[0] == {}
+    (sent,) = queue.accepted
+    assert sent == r'{"customerName": "Zoë \uffff\ufffe 😀"}'
+    assert json.loads(sent) == json.loads(body)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ An answer says what happened to the call, not which number came back::
 
     PlaceAnswer                    may a call have been placed?
       Accepted                     yes; `state` is the call as AlloMia reports it
-      Failed                       it failed at once, and AlloMia gave no id for it
-      Declined                     no, and never will be: the request itself is wrong
+      Ended                        it ended at once, and AlloMia gave no id for it
+      Declined                     no: AlloMia, or something before it, refuses this request
       NotAccepted                  no; it may be tried again later
         Throttled                    AlloMia said when
         KeyUnusable                  once a person has replaced the key
@@ -19,23 +19,27 @@ Source of paths and statuses: docs.allomia.com, outbound calls. AlloMia document
 proof that nothing was accepted is `Ambiguous`.
 """
 
-import html
-import re
 import time
-import unicodedata
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
-from urllib.parse import unquote
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, cast
 
 import httpx
 
-from outbound_calls.adapters.call_states import outcome_from_state
+from outbound_calls.adapters.bounded_http import BoundedTransport, deadline
+from outbound_calls.adapters.call_states import outcome_from_state, unfamiliar_status
 from outbound_calls.adapters.secrets import Secret, SecretUnusable, api_key
-from outbound_calls.contracts.allomia import CallState, OutboundCallOrder, is_failed_without_id, read_call_state
+from outbound_calls.contracts.allomia import (
+    MAX_WEBHOOK_BYTES,
+    CallState,
+    OutboundCallOrder,
+    read_call_state,
+    read_error,
+)
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import CallRequest, Outcome
@@ -46,17 +50,29 @@ READ_SECONDS = 12.0
 WRITE_SECONDS = 5.0
 _POOL_SECONDS = 1.0
 MAX_EXCHANGE_SECONDS = (1 + _CONNECT_RETRIES) * CONNECT_SECONDS + _POOL_SECONDS + WRITE_SECONDS + READ_SECONDS
-"""How long one exchange takes at most, when nothing trickles."""
+"""How long one exchange takes at most, from the name's resolution to the last byte of the answer."""
 
-MAX_ANSWER_BYTES = 64 * 1024
-_MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
-_MAX_WORDS_LENGTH = 300
-_NO_WORDS = "no words"
-_REDACTED = "[…]"
-_MIN_PART_LENGTH = 5
-_URL = re.compile(r"https?://\S+", re.IGNORECASE)
-_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[\"\\/])")
-_LONG_NUMBER = re.compile(r"\+?\d[\d ().-]{5,}\d")
+MAX_ANSWER_BYTES = MAX_WEBHOOK_BYTES
+MAX_RETRY_AFTER_SECONDS = 900.0
+"""AlloMia's `Retry-After` counts up to this. A day, a time in epoch seconds or a date far away is a mistake more likely
+than a wish, and would leave an attempt no time for another try."""
+
+_FIELDS = ("phoneNumberId", "phoneNumber", "assistantId", "customerName", "dynamicVariables", "callbackUrl")
+_WORDS = {
+    "not found": ("not found", "no such", "not exist"),
+    "invalid": ("invalid", "not valid", "malformed"),
+    "required": ("required", "missing"),
+    "credit": ("credit", "balance", "payment", "billing"),
+    "limit": ("limit", "quota", "too many"),
+    "not allowed": ("not allowed", "forbidden", "permission", "blocked"),
+    "inactive": ("inactive", "disabled", "suspended", "deleted"),
+    "conflict": ("conflict", "already", "duplicate"),
+    "too long": ("too long", "too large"),
+}
+"""What a refusal may say, and how AlloMia may word it."""
+
+_BETWEEN_WORDS = dict.fromkeys(map(ord, " _-"))
+_MAX_ERROR_LENGTH = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +82,27 @@ class Accepted:
     outbound_call_id: str
     contact_id: str | None
     outcome: Outcome | None
+    allomia_status: str | None = None
+    """AlloMia's word for a status that it doesn't document; empty where it is no word. None for a documented one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """AlloMia accepted the request and reports that the call failed, without an id for it."""
+class Ended:
+    """AlloMia accepted the request and reports how the call ended, without an id for it."""
+
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """AlloMia will not place this call, whenever it is asked. `words` are its own, redacted."""
+    """A 4xx to this request. `reason` is made of fixed words, safe to log and keep.
 
-    words: str
+    `from_allomia` tells whether the body is an error in JSON, as AlloMia's are. A proxy's page says nothing about the
+    request.
+    """
+
+    reason: str
+    from_allomia: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +132,7 @@ class Ambiguous:
     detail: str
 
 
-type PlaceAnswer = Accepted | Failed | Declined | NotAccepted | Ambiguous
+type PlaceAnswer = Accepted | Ended | Declined | NotAccepted | Ambiguous
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +140,8 @@ class Found:
     """AlloMia reports the call. `outcome` is None while it goes on."""
 
     outcome: Outcome | None
+    allomia_status: str | None = None
+    """AlloMia's word for a status that it doesn't document; None for a documented one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +163,19 @@ _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 def http_client(base_url: str, transport: httpx.BaseTransport | None = None, connections: int = 10) -> httpx.Client:
     """The HTTP client for AlloMia.
 
-    It retries connecting only, which is safe for a POST. Idle connections are dropped after 4 s: AlloMia may have
-    closed one while the execution environment was frozen, and then a POST's result would be unknown.
+    It retries connecting only, which is safe for a POST. It asks for answers without compression, whose size could not
+    be bounded before they are decoded, and keeps no cookies.
     """
     return httpx.Client(
         base_url=base_url.rstrip("/"),
-        transport=transport
-        or httpx.HTTPTransport(
-            retries=_CONNECT_RETRIES,
-            limits=httpx.Limits(max_connections=connections, keepalive_expiry=4.0),
-        ),
+        transport=transport or BoundedTransport(connections, _CONNECT_RETRIES),
         timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=_POOL_SECONDS),
-        headers={"Accept": "application/json", "User-Agent": "allomia-outbound-calls"},
+        headers={
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "allomia-outbound-calls",
+        },
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,
         trust_env=False,
     )
@@ -160,6 +188,7 @@ class AllomiaClient:
     http: httpx.Client
     key: Secret
     clock: Callable[[], float] = time.monotonic
+    exchange_seconds: float = MAX_EXCHANGE_SECONDS
 
     def check_key(self) -> KeyUnusable | None:
         """Why no key can be sent; None when one can. Reads the key when it is outdated.
@@ -186,9 +215,7 @@ class AllomiaClient:
             return NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, type(error).__name__)
         except httpx.RequestError as error:
             return Ambiguous(type(error).__name__)
-        key = authorization["Authorization"].removeprefix("Bearer ")
-        signature = callback_url.rsplit("/", 1)[-1]
-        return self._place_answer(response, _personal(request) | {key, callback_url, signature})
+        return self._place_answer(response)
 
     def call_status(self, outbound_call_id: str) -> StatusAnswer:
         """GET /api/outbound/{id}/status."""
@@ -211,21 +238,23 @@ class AllomiaClient:
             state = read_call_state(response.content)
         except InvalidInput:
             return StatusUnavailable(UNREADABLE)
-        if state.outbound_call_id != outbound_call_id:
+        if state.status is None or state.outbound_call_id not in {None, outbound_call_id}:
             return StatusUnavailable(UNREADABLE)
-        return Found(outcome_from_state(state, OutcomeSource.POLL))
+        return Found(outcome_from_state(state, OutcomeSource.POLL), unfamiliar_status(state))
 
-    def _place_answer(self, response: httpx.Response, private: Set[str]) -> PlaceAnswer:
+    def _place_answer(self, response: httpx.Response) -> PlaceAnswer:
         code = response.status_code
         status = f"HTTP {code}"
         if response.is_success:
             try:
-                return _accepted(read_call_state(response.content))
+                state = read_call_state(response.content)
             except InvalidInput as error:
-                if is_failed_without_id(response.content):
-                    return Failed()
                 return Ambiguous(f"{status}, unreadable: {error.field}")
+            return _accepted(state) or Ambiguous(f"{status}, unreadable: outboundCallId")
         match code:
+            case HTTPStatus.MOVED_PERMANENTLY | HTTPStatus.TEMPORARY_REDIRECT | HTTPStatus.PERMANENT_REDIRECT:
+                # The POST is to be sent elsewhere, so nothing was done here. 302 and 303 may answer one that was done.
+                return NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, status)
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 self.key.expire()
                 return KeyUnusable(ParkReason.KEY_DECLINED, status)
@@ -236,27 +265,29 @@ class AllomiaClient:
             case HTTPStatus.REQUEST_TIMEOUT:
                 return Ambiguous(status)
             case _ if response.is_client_error:
-                return Declined(f"{status}: {_words(response, private)}")
+                return _declined(status, read_error(response.content))
             case _:
                 return Ambiguous(status)
 
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request, with as much of its answer as arrives within the limits of size and time.
 
-        Once the status line is there it counts, whatever happens to the body: a body cut short is unreadable.
+        Once the status line is there it counts, whatever happens to the body. A body is unreadable if it is cut short
+        or too large, or compressed although that wasn't asked for.
         """
-        deadline = self.clock() + MAX_EXCHANGE_SECONDS
         content = bytearray()
-        with self.http.stream(method, path, **options) as response:
+        with (
+            deadline(self.exchange_seconds, self.clock) as seconds_left,
+            self.http.stream(method, path, **options) as response,
+        ):
             try:
-                for chunk in response.iter_bytes():
+                for chunk in _raw(response):
                     content += chunk
-                    if len(content) > MAX_ANSWER_BYTES or self.clock() > deadline:
+                    if len(content) > MAX_ANSWER_BYTES or seconds_left() < 0:
                         content.clear()
                         break
             except httpx.RequestError:
                 content.clear()
-        # The content is decoded, so its encoding must not be named again.
         kept = [(name, value) for name, value in response.headers.raw if name.lower() == b"retry-after"]
         return httpx.Response(response.status_code, headers=kept, content=bytes(content))
 
@@ -265,16 +296,22 @@ def _authorization(secret_text: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {api_key(secret_text)}"}
 
 
+def _raw(response: httpx.Response) -> Iterable[bytes]:
+    """The body as it arrives; nothing of one in an encoding, which a few bytes can blow up to gigabytes."""
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    return cast("Iterable[bytes]", response.stream) if encoding in {"", "identity"} else ()
+
+
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds asked for by Retry-After (RFC 9110, section 10.2.3), at most a day; None when absent or unreadable."""
+    """Seconds asked for by Retry-After (RFC 9110, section 10.2.3), bounded; None when it is absent or unreadable."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _MAX_RETRY_AFTER_SECONDS)
+        return min(float(text[:9]), MAX_RETRY_AFTER_SECONDS)
     try:
         wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(wait, 0.0), _MAX_RETRY_AFTER_SECONDS)
+    return min(max(wait, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
 def _order(request: CallRequest, callback_url: str) -> OutboundCallOrder:
@@ -288,40 +325,27 @@ def _order(request: CallRequest, callback_url: str) -> OutboundCallOrder:
     )
 
 
-def _accepted(state: CallState) -> Accepted:
-    return Accepted(state.outbound_call_id, state.contact_id, outcome_from_state(state, OutcomeSource.DISPATCH))
+def _accepted(state: CallState) -> Accepted | Ended | None:
+    """What a 2xx says of the call; None when it gives neither its id nor its outcome."""
+    outcome = outcome_from_state(state, OutcomeSource.DISPATCH)
+    if state.outbound_call_id is None:
+        return Ended(outcome) if outcome else None
+    return Accepted(state.outbound_call_id, state.contact_id, outcome, unfamiliar_status(state))
 
 
-def _personal(request: CallRequest) -> Set[str]:
-    name = request.customer_name or ""
-    return {request.phone_number, name, *name.split(), *(request.dynamic_variables or {}).values()}
-
-
-def _words(response: httpx.Response, private: Set[str]) -> str:
-    """AlloMia's `error` text, without the private values that it repeats."""
-    try:
-        words = response.json()["error"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return _NO_WORDS
-    if not isinstance(words, str):
-        # There is no telling what private values look like inside a structure.
-        return _NO_WORDS
-    words = _unescaped(words)
-    for value in sorted(map(_unescaped, private), key=len, reverse=True):
-        # In a form, a plus stands for a space.
-        if pattern := r"[\s+]+".join(map(re.escape, value.split())):
-            # A short value may be part of any word: it is redacted where it stands alone.
-            whole = pattern if len(value) >= _MIN_PART_LENGTH else rf"(?<![^\W_]){pattern}(?![^\W_])"
-            words = re.sub(whole, _REDACTED, words, flags=re.IGNORECASE)
-    words = _LONG_NUMBER.sub(_REDACTED, _URL.sub(_REDACTED, words))
-    return "".join(character if character.isprintable() else " " for character in words)[:_MAX_WORDS_LENGTH]
-
-
-def _unescaped(text: str) -> str:
-    """A text without the escapes of URLs, JSON and HTML, which hide a value."""
-    for _ in range(2):
-        text = html.unescape(unquote(text))
-        text = _JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[0][1], text)
-    # An escaped character beyond the first 65,536 came as a surrogate pair.
-    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return unicodedata.normalize("NFC", whole)
+def _declined(status: str, error: str | None) -> Declined:
+    """A refusal in words of this stack alone: AlloMia's own may repeat what it was sent."""
+    if error is None:
+        return Declined(f"{status}, not AlloMia's own answer", from_allomia=False)
+    said = error[:_MAX_ERROR_LENGTH].lower()
+    # However a field's name is written: phoneNumber, phone_number, "Phone number".
+    names = said.translate(_BETWEEN_WORDS)
+    fields = []
+    for field in _FIELDS:
+        # A longer name goes first, and is not found again as the shorter one that it contains.
+        if (name := field.lower()) in names:
+            fields.append(field)
+            names = names.replace(name, " ")
+    words = [word for word, wordings in _WORDS.items() if any(wording in said for wording in wordings)]
+    named = f", names {', '.join(fields)}" if fields else ""
+    return Declined(f"{status}{named}: {', '.join(words) or 'no known words'}", from_allomia=True)

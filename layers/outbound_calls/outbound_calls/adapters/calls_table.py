@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 type Item = dict[str, Any]
 
 _DAY_SECONDS = 86_400
+_WITHOUT_OUTCOME = (Status.DISPATCHING, Status.CALLING, Status.UNKNOWN)
+_NEVER_WITH_A_CALL = frozenset({Status.SCHEDULED, Status.REJECTED, Status.CANCELLED})
 _REMOVED_AT_THE_END = (
     "dueShard",
     "dueAt",
@@ -72,6 +74,7 @@ REPORTED_FIELDS = (
     "dispatchedAt",
     "outboundCallId",
     "contactId",
+    "allomiaStatus",
     "callDetails",
     "outcomeSource",
     "recordedAt",
@@ -305,7 +308,10 @@ class CallsTable:
         """
         sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
         if reason in _WAITS_FOR_SETTING:
-            sets |= {"waitsFor": _waits_for_setting(attempt), "waitsSince": attempt.created_at}
+            sets |= {
+                "waitsFor": _waits_for_setting(attempt),
+                "waitsSince": (refusal.first_at if refusal else attempt.created_at),
+            }
         if refusal:
             sets["refusal"] = {"firstAt": refusal.first_at, "times": refusal.times, "words": refusal.words}
         if attempt.status is None:
@@ -339,7 +345,7 @@ class CallsTable:
         AlloMia made two calls of one attempt.
         """
         sets = {"outboundCallId": outbound_call_id, "contactId": contact_id}
-        where = _Where(claim_id=attempt.claim_id)
+        where = _Where(claim_id=attempt.claim_id, outbound_call_id=outbound_call_id)
         written, item = self._move(attempt.key, Status.CALLING, sets, where=where)
         known = (item or {}).get("outboundCallId")
         if written:
@@ -347,6 +353,33 @@ class CallsTable:
         if known is None:
             return RecordResult.CONTRADICTS
         return RecordResult.ALREADY_RECORDED if known == outbound_call_id else RecordResult.OTHER_CALL
+
+    def note(self, key: AttemptKey, outbound_call_id: str | None, allomia_status: str | None, now: float) -> Recording:
+        """Keep what AlloMia reports of a call without an outcome: its id, and its word for an undocumented status.
+
+        No status follows from it, except that a parked attempt is `dispatching` again: AlloMia has its call, so it must
+        not be dialled. What has ended stays as it is, but `unknown` learns the call's id.
+        """
+        sets = _without_none({"outboundCallId": outbound_call_id, "allomiaStatus": allomia_status or None})
+        before = {f"before{i}": status.value for i, status in enumerate(_WITHOUT_OUTCOME)}
+        condition = f"#status IN ({', '.join(f':{name}' for name in before)})"
+        if outbound_call_id:
+            condition += " AND (attribute_not_exists(#outboundCallId) OR #outboundCallId = :outboundCallId)"
+        change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
+        written, item = self._update(key, change, condition, sets | before)
+        if item and item["status"] == Status.SCHEDULED.value:
+            sets["dispatchedAt"] = int(now)
+            where = _Where(outbound_call_id=outbound_call_id)
+            written, item = self._move(key, Status.DISPATCHING, sets, removes=_REMOVED_BY_A_CLAIM, where=where)
+            if not written:  # it was claimed or ended between the two writes
+                return self.note(key, outbound_call_id, allomia_status, now)
+        if item is None:
+            return Recording(RecordResult.NO_SUCH_ATTEMPT, None)
+        attempt = attempt_from_item(item)
+        if written:
+            return Recording(RecordResult.STORED, attempt)
+        other = outbound_call_id and attempt.outbound_call_id not in {None, outbound_call_id}
+        return Recording(RecordResult.OTHER_CALL if other else RecordResult.ALREADY_RECORDED, attempt)
 
     def record(self, key: AttemptKey, outcome: Outcome, now: float) -> Recording:
         """Record how an attempt ended.
@@ -410,7 +443,8 @@ class CallsTable:
     # How a write is made.
 
     def _end(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> Recording:
-        removes = _REMOVED_AT_THE_END if outcome.reason_code else (*_REMOVED_AT_THE_END, "reasonCode", "reason")
+        replaced = () if outcome.reason_code else ("reasonCode", "reason", "allomiaStatus")
+        removes = (*_REMOVED_AT_THE_END, *replaced)
         sets = self._outcome_sets(key, outcome, now)
         written, item = self._move(key, outcome.status, sets, removes=removes, where=where)
         if item is None:
@@ -502,6 +536,8 @@ class CallsTable:
         if where.times_parked is not None:
             condition.append("#timesParked = :expectedTimesParked")
             expected["expectedTimesParked"] = where.times_parked
+        if target in _NEVER_WITH_A_CALL:
+            condition.append("attribute_not_exists(#outboundCallId)")
         if where.outbound_call_id:
             condition.append("(attribute_not_exists(#outboundCallId) OR #outboundCallId = :expectedCallId)")
             expected["expectedCallId"] = where.outbound_call_id
@@ -583,6 +619,7 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         post_result=item.get("postResult"),
         outbound_call_id=item.get("outboundCallId"),
         contact_id=item.get("contactId"),
+        allomia_status=item.get("allomiaStatus"),
         call_details=_details(item["callDetails"]) if "callDetails" in item else None,
         outcome_source=OutcomeSource(item["outcomeSource"]) if "outcomeSource" in item else None,
         recorded_at=_int(item, "recordedAt"),

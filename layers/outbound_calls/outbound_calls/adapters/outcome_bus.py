@@ -12,7 +12,7 @@ from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE, OutcomeEvent
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-_MAX_ENTRIES = 10  # per PutEvents request, by EventBridge's quota
+MAX_ENTRIES = 10  # per PutEvents request, by EventBridge's quota
 
 
 class NotPublished(Exception):
@@ -33,7 +33,7 @@ class OutcomeBus:
             NotPublished: When EventBridge declines some. Those before and beside them are out, so a retry of all of
                 them publishes some twice.
         """
-        for chunk in batched(events, _MAX_ENTRIES, strict=False):
+        for chunk in batched(events, MAX_ENTRIES, strict=False):
             answer = self.client.put_events(
                 Entries=[
                     {

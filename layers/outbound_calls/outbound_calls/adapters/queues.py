@@ -37,14 +37,19 @@ class InvalidMessagesQueue:
     client: SQSClient
     url: str
 
-    def keep(self, message_id: str, body: str, error: InvalidInput) -> None:
-        """Keep a message as it came, with the field and the rule that it breaks as attributes."""
+    def keep(self, message_id: str, body: str, error: InvalidInput, sent_at: float | None) -> None:
+        """Keep a message as it came, with attributes: the field and the rule that it breaks, its id, and its age.
+
+        `sent_at` is when the call queue got it (epoch seconds), if that is known: this queue counts its age from now.
+        """
         attributes = {
             "reason": f"{error.field}: {error.rule}",
             "field": error.field,
             "rule": error.rule,
             "messageId": message_id,
         }
+        if sent_at is not None:
+            attributes["sentAt"] = str(round(sent_at * 1000))
         self.client.send_message(
             QueueUrl=self.url,
             MessageBody=body,

@@ -1,14 +1,29 @@
-"""AlloMia's wire: what it is asked for, and what it answers and posts. Source: docs.allomia.com, outbound calls."""
+"""AlloMia's wire: what it is asked for, and what it answers and posts. Source: docs.allomia.com, outbound calls.
 
-from typing import Annotated, Literal
+AlloMia may change what it sends. A field that can't be read costs that field and no other: the call's id and its status
+are worth more than everything around them.
+"""
 
-from pydantic import AfterValidator, Field, ValidationError
+import json
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import from_json
 
 from outbound_calls.contracts.vocabulary import Status
-from outbound_calls.contracts.wire import InvalidInput, Lenient, Uuid, WireModel, first_error
+from outbound_calls.contracts.wire import InvalidInput, Lenient, Uuid, WireModel
 
-MAX_WEBHOOK_BYTES = 16 * 1024
+MAX_WEBHOOK_BYTES = 256 * 1024
+"""Fits a transcript. The documented body has 300 bytes."""
+
+DOCUMENTED_STATUSES = (Status.CALLING, Status.COMPLETED, Status.FAILED, Status.BUSY, Status.NO_ANSWER)
+
+STATUS_RULE = "one of completed, failed, busy, no-answer"
+
+_MAX_VALUE_LENGTH = 16 * 1024  # of one field as it is written; each that is read is far shorter
+_MAX_REASON_LENGTH = 1000  # EventBridge takes 256 KB, and the outcome must not fail because of a text
+_MAX_TIME_LENGTH = 64
 
 
 class OutboundCallOrder(WireModel):
@@ -22,50 +37,141 @@ class OutboundCallOrder(WireModel):
     callback_url: str
 
 
+type _Time = Annotated[str, StringConstraints(max_length=_MAX_TIME_LENGTH)]
+
+
 class CallDetails(WireModel):
     """How a call went, as AlloMia reports it."""
 
-    started_at: Lenient[str] = Field(None, description="ISO 8601")
-    ended_at: Lenient[str] = Field(None, description="ISO 8601")
+    started_at: Lenient[_Time] = Field(None, description="ISO 8601")
+    ended_at: Lenient[_Time] = Field(None, description="ISO 8601")
     duration: Lenient[
         # DynamoDB rejects numbers with many digits and very small ones, and a rejected write loses the outcome.
         Annotated[int | float, Field(ge=0, le=10**9), AfterValidator(lambda seconds: round(seconds, 6))]
     ] = Field(None, description="seconds, to the microsecond")
-    ended_reason: Lenient[str] = Field(None, description="AlloMia's free text, e.g. customer-ended-call")
+    ended_reason: Lenient[Annotated[str, StringConstraints(max_length=_MAX_REASON_LENGTH)]] = Field(
+        None, description="AlloMia's free text, e.g. customer-ended-call"
+    )
 
 
 class CallState(WireModel):
-    """A call as AlloMia reports it: the answer to the POST, the status answer, and the webhook's body."""
+    """A call as AlloMia reports it: the answer to the POST, the status answer, and the webhook's body.
 
-    outbound_call_id: Uuid = Field(description="required: AlloMia's UUID of the call")
+    A field that is missing or can't be read is None. `status` may be a word that AlloMia doesn't document.
+    """
+
+    outbound_call_id: Lenient[Uuid] = Field(None, description="AlloMia's UUID of the call")
     contact_id: Lenient[Uuid] = None
-    status: Literal["calling", "completed", "failed", "busy", "no-answer"] = Field(
-        description="required: one of calling, completed, failed, busy, no-answer"
+    status: Lenient[Annotated[str, StringConstraints(pattern="^[A-Za-z_-]{1,32}$")]] = Field(
+        None, description=STATUS_RULE
     )
     call_details: Lenient[CallDetails] = None
 
 
-_RULES = {info.alias: info.description for info in CallState.model_fields.values()}
+_DETAILS = frozenset(str(info.alias) for info in CallDetails.model_fields.values())
+_FIELDS = frozenset(str(info.alias) for info in CallState.model_fields.values())
+_ERROR_FIELDS = frozenset({"error", "errors", "message", "detail", "title"})
 
 
 def read_call_state(body: str | bytes) -> CallState:
-    """Read a call as AlloMia reports it.
+    """Read a call as AlloMia reports it. Whatever it also holds, what can be read of it is read.
 
     Raises:
-        InvalidInput: When it is not one of the documented answers.
+        InvalidInput: When it isn't a JSON object, or reports neither a call's id nor a status.
     """
-    try:
-        return CallState.model_validate_json(body, by_alias=True, by_name=False)
-    except ValidationError as error:
-        place = first_error(error)["loc"]
-        field = str(place[0]) if place else "body"
-        raise InvalidInput(field, _RULES.get(field) or "a JSON object in UTF-8") from None
+    members = _members(_text(body))
+    if members is None:
+        raise InvalidInput("body", "a JSON object")
+    values: dict[str, object] = {name: _value(written) for name, written in members.items() if name in _FIELDS}
+    details = _members(members.get("callDetails", ""))
+    values["callDetails"] = details and {name: _value(details[name]) for name in _DETAILS & details.keys()}
+    state = CallState.model_validate(values, by_alias=True, by_name=False)
+    if state.outbound_call_id is None and state.status is None:
+        raise InvalidInput("status", STATUS_RULE)
+    return state
 
 
-def is_failed_without_id(body: bytes) -> bool:
-    """Whether AlloMia reports that a call failed, without an id for it."""
+def read_error(body: bytes) -> str | None:
+    """What AlloMia writes in an error answer, as it is written; None when the body is no error in JSON.
+
+    AlloMia documents `error`. The other fields are those of RFC 9457 and of common frameworks.
+    """
+    members = _members(_text(body)) or {}
+    return " ".join(members[name] for name in members if name in _ERROR_FIELDS) or None
+
+
+# Reading JSON in which something may be wrong. A parser refuses the whole text for half a surrogate pair, a number of
+# 5,000 digits, or brackets nested too deep, wherever they are. So an object is first split into its members. This takes
+# time and memory in proportion to the text, and no recursion.
+
+_SPACE = r"[ \t\n\r]*+"
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_OPENING = re.compile(rf"{_SPACE}\{{{_SPACE}")
+_NAME = re.compile(rf"({_STRING}){_SPACE}:{_SPACE}", re.DOTALL)
+_SCALAR = re.compile(rf'{_STRING}|[^\s"{{}}\[\],:]++', re.DOTALL)
+_STRUCTURE = re.compile(rf'{_STRING}|["{{}}\[\]]', re.DOTALL)
+_COMMA = re.compile(rf"{_SPACE},{_SPACE}")
+_CLOSING = re.compile(rf"{_SPACE}\}}{_SPACE}")
+_CLOSED_BY = {"{": "}", "[": "]"}
+
+
+def _text(body: str | bytes) -> str:
+    """A body in UTF-8, UTF-16 or UTF-32, with or without a byte order mark. Bytes in no encoding cost their place."""
+    if isinstance(body, str):
+        body = body.encode(errors="replace")
+    return body.decode(json.detect_encoding(body), "replace")
+
+
+def _members(text: str) -> dict[str, str] | None:
+    """The members of a JSON object, each value as it is written; None for any other text.
+
+    Of a name that comes twice the last value counts, as with every JSON parser.
+    """
+    opening = _OPENING.match(text)
+    if opening is None:
+        return None
+    members: dict[str, str] = {}
+    place = opening.end()
+    if _CLOSING.fullmatch(text, place):
+        return members
+    while name := _NAME.match(text, place):
+        end = _end_of_value(text, name.end())
+        if end is None:
+            return None
+        members[str(_value(name[1]))] = text[name.end() : end]
+        if _CLOSING.fullmatch(text, end):
+            return members
+        comma = _COMMA.match(text, end)
+        if comma is None:
+            return None
+        place = comma.end()
+    return None
+
+
+def _end_of_value(text: str, start: int) -> int | None:
+    """Where the value ends that starts at `start`; None where there is none, or it doesn't end."""
+    if text[start : start + 1] not in _CLOSED_BY:
+        scalar = _SCALAR.match(text, start)
+        return scalar and scalar.end()
+    awaited: list[str] = []
+    for found in _STRUCTURE.finditer(text, start):
+        mark = found[0]
+        if mark in _CLOSED_BY:
+            awaited.append(_CLOSED_BY[mark])
+        elif len(mark) == 1:
+            # A quote alone is a text without an end.
+            if awaited.pop() != mark:
+                return None
+            if not awaited:
+                return found.end()
+    return None
+
+
+def _value(written: str) -> object:
+    """A value from its text; None where it can't be read."""
+    if len(written) > _MAX_VALUE_LENGTH:
+        return None
     try:
-        answer = from_json(body)
+        return from_json(written)
     except ValueError:
-        return False
-    return isinstance(answer, dict) and answer.get("status") == Status.FAILED and answer.get("outboundCallId") is None
+        return None

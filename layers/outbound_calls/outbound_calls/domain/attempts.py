@@ -148,6 +148,9 @@ class Attempt:
 
     outbound_call_id: str | None = None
     contact_id: str | None = None
+    allomia_status: str | None = None
+    """AlloMia's last word for the call's status that it doesn't document, while nothing else is known."""
+
     call_details: CallDetails | None = None
     outcome_source: OutcomeSource | None = None
     recorded_at: int | None = None

@@ -41,6 +41,7 @@ class Metric(StrEnum):
     KEY_DECLINED = "AllomiaKeyDeclined"
     CIRCUIT_OPEN = "CircuitOpen"
     CALL_IDS_CONTRADICTING = "CallIdsContradicting"
+    STATUSES_UNFAMILIAR = "UnfamiliarStatuses"
 
     SECONDS_TO_OUTCOME = "SecondsFromDispatchToOutcome"
 

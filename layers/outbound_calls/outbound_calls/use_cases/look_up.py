@@ -68,6 +68,7 @@ def attempt_report(attempt: Attempt) -> AttemptReport:
         park_reason=attempt.park_reason,
         outbound_call_id=attempt.outbound_call_id,
         contact_id=attempt.contact_id,
+        allomia_status=attempt.allomia_status,
         call_details=details_on_the_wire(attempt.call_details),
         outcome_source=attempt.outcome_source,
         recorded_at=_time(attempt.recorded_at),

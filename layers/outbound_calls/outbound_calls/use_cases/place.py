@@ -22,7 +22,7 @@ from outbound_calls.adapters.allomia import (
     Accepted,
     Ambiguous,
     Declined,
-    Failed,
+    Ended,
     KeyUnusable,
     NotAccepted,
     Throttled,
@@ -100,6 +100,9 @@ class Placement:
     outcome: Outcome | None = None
     """Set only if it was recorded here: one that a webhook brought first was counted there."""
 
+    allomia_status: str | None = None
+    """AlloMia's word for a status that it doesn't document; empty where it is no word."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -153,7 +156,7 @@ class PlaceCalls:
                 raise InvalidInput("requestId", "used for another request")
             return placement
         except InvalidInput as error:
-            self.invalid_messages.keep(message.message_id, message.body, error)
+            self.invalid_messages.keep(message.message_id, message.body, error, message.sent_at)
             return Placement(PlaceResult.INVALID, None, detail=str(error))
 
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
@@ -248,16 +251,20 @@ class PlaceCalls:
 
     def _settle(self, attempt: Attempt, answer: PlaceAnswer) -> Placement:
         match answer:
-            case Accepted(outbound_call_id, contact_id, None):
+            case Accepted(outbound_call_id, contact_id, None, word):
                 settled = self.table.settle(attempt, outbound_call_id, contact_id)
                 code = OTHER_CALL if settled is RecordResult.OTHER_CALL else ""
-                return Placement(PlaceResult.CALLING, attempt.key, code, outbound_call_id=outbound_call_id)
+                if word:
+                    self.table.note(attempt.key, outbound_call_id, word, self.clock())
+                return Placement(
+                    PlaceResult.CALLING, attempt.key, code, outbound_call_id=outbound_call_id, allomia_status=word
+                )
             case Accepted(outcome=outcome) if outcome:
                 return self._end(attempt, outcome)
-            case Failed():
-                return self._end(attempt, Outcome(Status.FAILED, OutcomeSource.DISPATCH))
-            case Declined(words):
-                return self._refused(attempt, words)
+            case Ended(outcome):
+                return self._end(attempt, outcome)
+            case Declined(reason):
+                return self._refused(attempt, reason)
             case NotAccepted(reason, detail):
                 return self._park_for(attempt, reason, detail, _min_wait_seconds(answer))
             case Ambiguous(detail):
@@ -349,7 +356,7 @@ def _report(permit: Permit, attempt: Attempt, answer: PlaceAnswer) -> None:
     """Tell the breaker how AlloMia answered. Retries of refused calls alone keep it open, but don't open it."""
     if isinstance(answer, Declined) and attempt.refusal and not permit.probe:
         return
-    permit.report(isinstance(answer, Accepted | Failed))
+    permit.report(isinstance(answer, Accepted | Ended))
 
 
 def _duplicate(attempt: Attempt) -> Placement:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from outbound_calls.adapters.call_states import outcome_from_state
+from outbound_calls.adapters.call_states import outcome_from_state, unfamiliar_status
 from outbound_calls.adapters.calls_table import RecordResult
-from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, read_call_state
+from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, STATUS_RULE, read_call_state
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, InvalidInput
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
@@ -20,6 +20,7 @@ from outbound_calls.domain.attempts import AttemptKey, RequestKey
 if TYPE_CHECKING:
     from outbound_calls.adapters.callback_urls import CallbackUrls
     from outbound_calls.adapters.calls_table import CallsTable
+    from outbound_calls.contracts.allomia import CallState
     from outbound_calls.domain.attempts import Attempt, Outcome
 
 # One spelling for each number, so that each attempt has one URL.
@@ -47,6 +48,8 @@ class Receipt:
     result: RecordResult | None = None
     outcome: Outcome | None = None
     attempt: Attempt | None = None
+    allomia_status: str | None = None
+    """AlloMia's word for a status that it doesn't document; empty where it is no word."""
 
 
 _FORBIDDEN = Receipt(HTTPStatus.FORBIDDEN, "not a callback URL of this stack")
@@ -57,6 +60,10 @@ _ANSWERS = {
     RecordResult.CONTRADICTS: (HTTPStatus.OK, "another outcome was recorded before"),
     RecordResult.OTHER_CALL: (HTTPStatus.BAD_REQUEST, "outboundCallId: not the call of this attempt"),
     RecordResult.NO_SUCH_ATTEMPT: (_FORBIDDEN.status, _FORBIDDEN.message),
+}
+_ANSWERS_WITHOUT_OUTCOME = _ANSWERS | {
+    RecordResult.STORED: (HTTPStatus.OK, "noted, not an outcome"),
+    RecordResult.ALREADY_RECORDED: (HTTPStatus.OK, "an outcome was recorded before"),
 }
 
 
@@ -74,12 +81,24 @@ class ReceiveWebhooks:
         if key is None:
             return _FORBIDDEN
         try:
-            outcome = _outcome(webhook)
+            state = read_call_state(_body(webhook))
         except InvalidInput as error:
             return Receipt(HTTPStatus.BAD_REQUEST, str(error), key)
+        outcome = outcome_from_state(state, OutcomeSource.WEBHOOK)
+        if outcome is None:
+            return self._note(key, state)
         recording = self.table.record(key, outcome, self.clock())
         status, message = _ANSWERS[recording.result]
         return Receipt(status, message, key, recording.result, outcome, recording.attempt)
+
+    def _note(self, key: AttemptKey, state: CallState) -> Receipt:
+        """Keep the call's id, and a word that AlloMia doesn't document. What isn't an outcome is never guessed at."""
+        word = unfamiliar_status(state)
+        recording = self.table.note(key, state.outbound_call_id, word, self.clock())
+        status, message = _ANSWERS_WITHOUT_OUTCOME[recording.result]
+        if state.status is None and status is HTTPStatus.OK:
+            status, message = HTTPStatus.BAD_REQUEST, f"status: {STATUS_RULE}"
+        return Receipt(status, message, key, recording.result, None, recording.attempt, word)
 
     def _verified(self, webhook: Webhook) -> AttemptKey | None:
         if not _CANONICAL_NUMBER.fullmatch(webhook.attempt) or int(webhook.attempt) > MAX_ATTEMPT_NUMBER:
@@ -91,17 +110,15 @@ class ReceiveWebhooks:
         return key if self.callbacks.verify(key, webhook.signature) else None
 
 
-def _outcome(webhook: Webhook) -> Outcome:
+def _body(webhook: Webhook) -> bytes:
+    too_large = InvalidInput("body", f"at most {MAX_WEBHOOK_BYTES} bytes")
     # Four characters of base64 carry three bytes; anything longer is too large whatever it says.
     if len(webhook.body) > (MAX_WEBHOOK_BYTES * 4) // 3 + 4:
-        raise InvalidInput("body", f"at most {MAX_WEBHOOK_BYTES} bytes")
+        raise too_large
     try:
-        body = b64decode(webhook.body, validate=True) if webhook.is_base64 else webhook.body.encode()
+        body = b64decode(webhook.body, validate=True) if webhook.is_base64 else webhook.body.encode(errors="replace")
     except ValueError:
-        raise InvalidInput("body", "a JSON object in UTF-8") from None
+        raise InvalidInput("body", "a JSON object") from None
     if len(body) > MAX_WEBHOOK_BYTES:
-        raise InvalidInput("body", f"at most {MAX_WEBHOOK_BYTES} bytes")
-    outcome = outcome_from_state(read_call_state(body), OutcomeSource.WEBHOOK)
-    if outcome is None:
-        raise InvalidInput("status", "one of completed, failed, busy, no-answer")
-    return outcome
+        raise too_large
+    return body

@@ -52,6 +52,8 @@ class Poll:
     detail: str = ""
     outcome: Outcome | None = None
     attempt: Attempt | None = None
+    allomia_status: str | None = None
+    """AlloMia's word for a status that it doesn't document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +93,27 @@ class PollCalls:
                 patience = KEY_PATIENCE_SECONDS if answer.reason == KEY_UNUSABLE else PATIENCE_SECONDS
             elif answer.outcome:
                 return _poll(attempt, answer.outcome, self.table.record(attempt.key, answer.outcome, self.clock()))
+            elif word := answer.allomia_status:
+                waiting = Poll(PollResult.WAITING, attempt.key, allomia_status=word)
+                if word != attempt.allomia_status:
+                    self.table.note(attempt.key, attempt.outbound_call_id, word, now)
         deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
         if now >= deadline_at + patience:
-            return self._give_up(attempt, waiting.detail)
+            return self._give_up(attempt, waiting)
         next_look = deadline_at if now < deadline_at else int(now) + _SECONDS_BETWEEN_LATE_POLLS
         if (attempt.due_at or 0) > next_look:
             self.table.set_due(attempt, next_look)
         return waiting
 
-    def _give_up(self, attempt: Attempt, last_answer: str) -> Poll:
+    def _give_up(self, attempt: Attempt, last: Poll) -> Poll:
         if attempt.outbound_call_id:
-            known = f"AlloMia accepted the call; last poll: {last_answer or 'calling'}"
+            known = f"AlloMia accepted the call; last poll: {last.detail or last.allomia_status or 'calling'}"
         elif attempt.post_result:
             known = f"AlloMia's answer to the POST was lost: {attempt.post_result}"
         else:
             known = "claimed, and not known to have been posted"
+        if (word := attempt.allomia_status) and word != last.allomia_status:
+            known += f"; AlloMia's last status: {word}"
         outcome = Outcome(
             Status.UNKNOWN,
             OutcomeSource.DEADLINE,
