@@ -141,6 +141,9 @@ def check_attempt(key: Key, old_item: str, item: str, old: Facts, facts: Facts, 
 
 def _may_be_replaced(old: dict[str, Any], new: dict[str, Any]) -> bool:
     """Whether an outcome gives way: `unknown` to a real one, and AlloMia's refusal to its own signed outcome."""
+    # Its record may be kept for longer.
+    if {**new, "expiresAt": 0} == {**old, "expiresAt": 0}:
+        return bool(new["expiresAt"] >= old["expiresAt"])
     refused = (old["status"], old.get("reasonCode")) == ("rejected", "refused-by-allomia")
     by_webhook = new["outcomeSource"] == "webhook"
     return new["status"] in ALLOMIA_OUTCOMES and (old["status"] == "unknown" or (refused and by_webhook))

@@ -189,7 +189,7 @@ def _placeholders(*expressions: str) -> frozenset[str]:
 type _Condition = Callable[[Item, _Placeholders], bool]
 type _Change = Callable[[Item, _Placeholders], Item]
 
-_TOKEN = re.compile(r"\s*([#:]?\w+|[(),=+-])")
+_TOKEN = re.compile(r"\s*([#:]?\w+|[(),=<+-])")
 
 
 class _Tokens:
@@ -264,7 +264,7 @@ def _single(tokens: _Tokens) -> _Condition:
         tokens.take(")")
         return lambda item, names: (names.path(path) in item) is exists
     left = tokens.operand()
-    if tokens.take("=", "IN") == "=":
+    if (comparison := tokens.take("=", "<", "IN")) != "IN":
         right = [tokens.operand()]
     else:
         tokens.take("(")
@@ -272,7 +272,8 @@ def _single(tokens: _Tokens) -> _Condition:
         while tokens.accept(","):
             right.append(tokens.operand())
         tokens.take(")")
-    return lambda item, names: any(_equal(names.value(left, item), names.value(token, item)) for token in right)
+    holds = _less if comparison == "<" else _equal
+    return lambda item, names: any(holds(names.value(left, item), names.value(token, item)) for token in right)
 
 
 @functools.cache
@@ -330,6 +331,10 @@ def _equal(left: Value | None, right: Value | None) -> bool:
     if "N" in left and "N" in right:
         return Decimal(left["N"]) == Decimal(right["N"])
     return left == right
+
+
+def _less(left: Value | None, right: Value | None) -> bool:
+    return left is not None and right is not None and Decimal(left["N"]) < Decimal(right["N"])
 
 
 def _canonical(item: Item) -> Item:
