@@ -1,7 +1,7 @@
 """What a write to DynamoDB is billed as, by its documented rules.
 
 Sizes: docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html. A write is billed for the
-larger of the item before and after it, one unit for each started KB. Of the index, only what changes is billed:
+larger of the item before and after it, one unit for each started KB. Of an index, only what changes is billed:
 docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.ThroughputConsiderations.Writes.
 """
 
@@ -11,8 +11,16 @@ from math import ceil
 from typing import Any
 
 UNIT_BYTES = 1024
-INDEX_KEY = ("dueShard", "dueAt")
-PROJECTED = ("requestId", "attempt", *INDEX_KEY)
+TABLE_KEY = ("requestId", "attempt")
+INDEXES: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("dueShard", "dueAt"): (),
+    ("endedOn", "recordedAt"): (
+        *("status", "createdAt", "dispatchedAt", "timesParked", "metadata", "batch", "setting", "outboundCallId"),
+        *("contactId", "callDetails", "outcomeSource", "reasonCode", "reason"),
+    ),
+    ("waitsFor", "waitsSince"): (),
+}
+"""The key of each index, and what it projects beside the keys."""
 
 _CONTAINER_BYTES = 3
 _ELEMENT_BYTES = 1
@@ -23,7 +31,7 @@ type TypedItem = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class WriteUnits:
-    """The write request units of one write."""
+    """The write request units of one write: to the table, and to all indexes together."""
 
     table: int
     index: int
@@ -33,7 +41,7 @@ def write_units(before: TypedItem | None, after: TypedItem) -> WriteUnits:
     """The units of the write that made `after` of `before` (None: there was no item)."""
     return WriteUnits(
         table=ceil(max(item_bytes(before or {}), item_bytes(after)) / UNIT_BYTES),
-        index=_index_units(_entry(before or {}), _entry(after)),
+        index=sum(_index_units(_entry(before or {}, key), _entry(after, key)) for key in INDEXES),
     )
 
 
@@ -42,9 +50,11 @@ def item_bytes(item: TypedItem) -> int:
     return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
 
 
-def _entry(item: TypedItem) -> TypedItem | None:
-    """The item's entry in the index, which has only items with the whole of its key."""
-    return {name: item[name] for name in PROJECTED} if all(name in item for name in INDEX_KEY) else None
+def _entry(item: TypedItem, key: tuple[str, ...]) -> TypedItem | None:
+    """The item's entry in the index with this key, which has only items with the whole of it."""
+    if not all(name in item for name in key):
+        return None
+    return {name: item[name] for name in (*TABLE_KEY, *key, *INDEXES[key]) if name in item}
 
 
 def _index_units(before: TypedItem | None, after: TypedItem | None) -> int:

@@ -72,6 +72,7 @@ ANSWERS: dict[str, PostAnswer] = {
     "401": PostAnswer(False, "not accepted", 401),
     "403": PostAnswer(False, "not accepted", 403),
     "400": PostAnswer(False, "declined", 400, '{"error": "assistantId: no such assistant"}'),
+    "400, call placed": PostAnswer(True, "declined", 400),
     "404": PostAnswer(False, "declined", 404),
     "422": PostAnswer(False, "declined", 422),
     **_both("read timeout", error=httpx.ReadTimeout),

@@ -16,10 +16,22 @@ GRACE_SECONDS, DEADLINE_SECONDS = 10, 15
 """Short, so that a call needs few polls. They change nothing but the number of steps."""
 
 EXPIRE_AFTER_SECONDS = 24 * 3600
+MAX_DECISION_AGE_SECONDS = 5
 
 ALLOMIA_OUTCOMES = frozenset({"completed", "failed", "busy", "no-answer"})
 TERMINAL = ALLOMIA_OUTCOMES | {"rejected", "cancelled", "unknown"}
-NOT_IN_FINISHED_RECORDS = ("request", "dueShard", "dueAt", "pollDelay", "claimId", "parkReason")
+NOT_IN_FINISHED_RECORDS = (
+    "request",
+    "dueShard",
+    "dueAt",
+    "pollDelay",
+    "claimId",
+    "parkReason",
+    "postResult",
+    "refusal",
+    "waitsFor",
+    "waitsSince",
+)
 
 type Key = tuple[str, int]
 """A request's id and an attempt number."""
@@ -30,6 +42,8 @@ class Guarantee(StrEnum):
 
     ONE_DIAL = "one dial"
     CLAIMED_BEFORE_DIALLED = "claimed before dialled"
+    CLAIM_GIVEN_BACK = "claim given back"
+    FRESH_DECISION = "fresh decision"
     BACKOFF = "backoff"
     EXPIRY = "expiry"
     OUTCOME_STAYS = "outcome stays"
@@ -40,6 +54,7 @@ class Guarantee(StrEnum):
     ONE_LEASE = "one lease"
     ACKNOWLEDGED_WHEN_RECORDED = "acknowledged when recorded"
     OWN_FAULTS_ONLY = "own faults only"
+    TRUE_REPORT = "true report"
     RIGHT_END = "right end"
     AN_END = "an end"
 
@@ -59,11 +74,20 @@ class Facts(NamedTuple):
     dials: int = 0
     """POSTs that AlloMia accepted."""
 
+    refused: bool = False
+    """Whether AlloMia refused one."""
+
+    called_all_the_same: bool = False
+    """Whether it called although it refused."""
+
     answer: str = ""
     """What AlloMia's last answer to a POST means."""
 
     reported: tuple[str, ...] = ()
     """The outcomes that AlloMia has reported, by webhook, in a status answer or in the answer to the POST."""
+
+    found: tuple[str, ...] = ()
+    """What operators found out about it and recorded."""
 
     webhooks_left: int = 0
     """How many webhooks AlloMia may still send."""
@@ -100,26 +124,38 @@ def check_attempt(key: Key, old_item: str, item: str, old: Facts, facts: Facts, 
     """Check one attempt after a step, given its record and facts before and after it."""
     name = f"{key[0]}/{key[1]}"
     old_status, status = status_of(old_item), status_of(item)
-    _check_dial(name, old_item, old, facts)
+    if facts.dials > 1:
+        raise GuaranteeBroken(Guarantee.ONE_DIAL, f"AlloMia accepted {facts.dials} POSTs for {name}")
     if old_item and not item:
         raise GuaranteeBroken(Guarantee.OUTCOME_STAYS, f"the record of {name} is gone")
-    replaces_unknown = old_status == "unknown" and status in ALLOMIA_OUTCOMES
-    if old_status in TERMINAL and item != old_item and not replaces_unknown:
+    if old_status in TERMINAL and item != old_item and not _may_be_replaced(plain(old_item), plain(item)):
         raise GuaranteeBroken(Guarantee.OUTCOME_STAYS, f"{name} was {old_status} and its record changed to {status}")
+    by_hand = status != old_status and plain(item).get("outcomeSource") == "operator"
+    if by_hand and old_status != "unknown":
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} was {old_status}, and an operator made it {status}")
     if item:
         _check_left(name, status, plain(item))
         _check_parking(name, old_status, status, old, facts, now)
         _check_truth(name, status, plain(item), facts, call_id(*key, 1))
 
 
-def _check_dial(name: str, old_item: str, old: Facts, facts: Facts) -> None:
-    if facts.dials > 1:
-        raise GuaranteeBroken(Guarantee.ONE_DIAL, f"AlloMia accepted {facts.dials} POSTs for {name}")
-    if facts.dials > old.dials:
-        if not old_item:
-            raise GuaranteeBroken(Guarantee.CLAIMED_BEFORE_DIALLED, f"{name} was dialled without a record")
-        if (status := status_of(old_item)) in TERMINAL - {"unknown"}:
-            raise GuaranteeBroken(Guarantee.ONE_DIAL, f"{name} was dialled after it had ended as {status}")
+def _may_be_replaced(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether an outcome gives way: `unknown` to a real one, and AlloMia's refusal to its own signed outcome."""
+    refused = (old["status"], old.get("reasonCode")) == ("rejected", "refused-by-allomia")
+    by_webhook = new["outcomeSource"] == "webhook"
+    return new["status"] in ALLOMIA_OUTCOMES and (old["status"] == "unknown" or (refused and by_webhook))
+
+
+def check_post(key: Key, item: str, facts: Facts) -> None:
+    """Check that an attempt may be dialled, given its record.
+
+    A webhook may come between a claim and its POST only where AlloMia called although it had refused.
+    """
+    name, status = f"{key[0]}/{key[1]}", status_of(item)
+    if not item:
+        raise GuaranteeBroken(Guarantee.CLAIMED_BEFORE_DIALLED, f"{name} was dialled without a record")
+    if status in TERMINAL - {"unknown"} and not facts.called_all_the_same:
+        raise GuaranteeBroken(Guarantee.ONE_DIAL, f"{name} was dialled after it had ended as {status}")
 
 
 def _check_left(name: str, status: str, item: dict[str, Any]) -> None:
@@ -146,7 +182,10 @@ def _check_truth(name: str, status: str, item: dict[str, Any], facts: Facts, its
     names_call = item.get("outboundCallId") == its_call
     if status == "failed" and facts.answer == "failed without an id":
         names_call = item.get("outboundCallId") in {None, its_call}
-    if status in ALLOMIA_OUTCOMES and (status not in facts.reported or not names_call):
+    if item.get("outcomeSource") == "operator":
+        if status not in facts.found:
+            raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is {status}, which no operator found")
+    elif status in ALLOMIA_OUTCOMES and (status not in facts.reported or not names_call):
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is {status}, which AlloMia did not report for it")
     if status == "calling" and (not facts.dials or not names_call):
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is calling, and AlloMia has no such call")
@@ -164,9 +203,9 @@ def _check_rejection(name: str, item: dict[str, Any], facts: Facts) -> None:
     code = item.get("reasonCode")
     if facts.dials:
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected, and AlloMia called")
-    if code == "refused-by-allomia" and facts.answer != "declined":
+    if code == "refused-by-allomia" and not facts.refused:
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected as {code}, and AlloMia did not decline it")
-    if code == "expired" and item["recordedAt"] <= item["createdAt"] + EXPIRE_AFTER_SECONDS:
+    if code == "expired" and item["recordedAt"] <= item.get("notAfter", item["createdAt"] + EXPIRE_AFTER_SECONDS):
         raise GuaranteeBroken(Guarantee.EXPIRY, f"{name} is rejected as {code} within its time")
 
 
@@ -185,7 +224,8 @@ def check_end(key: Key, item: str, facts: Facts, *, faultless: bool, healthy: bo
     if facts.reported and status not in ALLOMIA_OUTCOMES:
         reported = ", ".join(facts.reported)
         raise GuaranteeBroken(Guarantee.RIGHT_END, f"AlloMia reported {reported}, and {name} ended as {status}")
-    if in_time and status == "unknown" and facts.answer in {"", "not accepted"}:
+    no_one_called = facts.answer in {"", "not accepted", "declined"} and not facts.called_all_the_same
+    if in_time and status == "unknown" and no_one_called:
         detail = f"{name} ended as unknown, though it is certain that no one was called"
         raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
     if healthy and facts.dials != 1 and not expired:

@@ -52,6 +52,8 @@ _ALLOMIA = "adapters.allomia.AllomiaClient"
 _PLACE = "use_cases.place.PlaceCalls"
 _RECEIVE = "use_cases.receive.ReceiveWebhooks"
 _POLL = "use_cases.sweep.PollCalls"
+_REDRIVE = "operations.redriving.Redrive"
+_RESOLVING = "operations.resolving.Resolving"
 _TRANSITIONS = "domain.transitions.TRANSITIONS"
 
 _CLAIM = (
@@ -60,7 +62,7 @@ _CLAIM = (
         "one request",
         Guarantee.CLAIMED_BEFORE_DIALLED,
         (f"{_PLACE}._dial", replace_call("_post", "self._post(attempt.request, callback_url)")),
-        (f"{_PLACE}._dial", move_call_before("_post", "claim")),
+        (f"{_PLACE}._dial", move_call_before("_post", "_claim")),
     ),
     _mutation(
         "a new attempt is claimed although it has a record",
@@ -77,13 +79,13 @@ _CLAIM = (
     _mutation(
         "a new attempt's claim that the SDK sent twice doesn't count as one's own",
         "one request",
-        Guarantee.RIGHT_END,
+        Guarantee.CLAIM_GIVEN_BACK,
         (f"{_TABLE}._put", replace_call("_is_claim", "False")),
     ),
     _mutation(
-        "a parked attempt's claim that the SDK sent twice doesn't count as one's own",
-        "parked more than once",
-        Guarantee.RIGHT_END,
+        "a parked attempt's claim that is repeated doesn't count as one's own",
+        "parked at the start",
+        Guarantee.CLAIM_GIVEN_BACK,
         (f"{_TABLE}.claim", drop_condition("_is_claim")),
     ),
     _mutation(
@@ -97,6 +99,24 @@ _CLAIM = (
         "parked more than once",
         Guarantee.BACKOFF,
         (f"{_TABLE}.claim", drop_condition("times_parked")),
+    ),
+    _mutation(
+        "a claim that isn't answered is not given back",
+        "short of time",
+        Guarantee.CLAIM_GIVEN_BACK,
+        (f"{_PLACE}._claim", drop_call("_insist")),
+    ),
+    _mutation(
+        "a claim that comes too late for a POST is not given back",
+        "short of time",
+        Guarantee.CLAIM_GIVEN_BACK,
+        (f"{_PLACE}._dial", replace_call("_insist", "_duplicate(claimed)", with_="_park")),
+    ),
+    _mutation(
+        "an old decision is posted",
+        "slow workers",
+        Guarantee.FRESH_DECISION,
+        (f"{_PLACE}._dial", drop_if("MAX_DECISION_AGE_SECONDS")),
     ),
     _mutation(
         "the claim sets no due time",
@@ -168,13 +188,13 @@ _ANSWERS = (
     _mutation(
         "a 408 counts as declined",
         "every answer",
-        Guarantee.TRUE_OUTCOME,
+        Guarantee.ONE_DIAL,
         (f"{_ALLOMIA}._place_answer", drop_case("HTTPStatus.REQUEST_TIMEOUT")),
     ),
     _mutation(
         "an unreadable answer counts as declined",
         "every answer",
-        Guarantee.TRUE_OUTCOME,
+        Guarantee.ONE_DIAL,
         (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_call("Ambiguous", "Declined(status, True)"))),
     ),
     _mutation(
@@ -183,7 +203,7 @@ _ANSWERS = (
         Guarantee.ONE_DIAL,
         (
             f"{_PLACE}._settle",
-            in_case("Ambiguous", replace_call("Placement", "self._park(attempt, ParkReason.ALLOMIA_UNREACHABLE)")),
+            in_case("Ambiguous", replace_call("Placement", "self._park_for(attempt, ParkReason.ALLOMIA_UNREACHABLE)")),
         ),
     ),
     _mutation(
@@ -192,8 +212,15 @@ _ANSWERS = (
         Guarantee.RIGHT_END,
         (
             f"{_PLACE}._settle",
-            in_case("Declined", replace_call("_rejection", "Placement(PlaceResult.REJECTED, attempt.key)")),
+            in_case("Declined", replace_call("_refused", "Placement(PlaceResult.REJECTED, attempt.key)")),
         ),
+    ),
+    _mutation(
+        "a refusal is final although no other call was accepted",
+        "refused",
+        Guarantee.RIGHT_END,
+        (f"{_PLACE}._refused", replace_call("may_be_final", "True")),
+        (f"{_PLACE}._refused", replace_call("is_final", "True")),
     ),
     _mutation(
         "the backoff ignores what AlloMia asked for",
@@ -237,7 +264,7 @@ _PARK = (
     _mutation(
         "an attempt that can't be dialled now is acknowledged and not parked",
         "one request",
-        Guarantee.RIGHT_END,
+        Guarantee.ARMED,
         (f"{_PLACE}._park", replace_call("table.park", "True")),
     ),
     _mutation(
@@ -302,7 +329,7 @@ _MESSAGES = (
     ),
     _mutation(
         "a message is acknowledged although the table is out of reach",
-        "one request",
+        "parked more than once, any mishaps",
         Guarantee.ARMED,
         (f"{_PLACE}.place", swallow_exceptions("Placement(PlaceResult.DUPLICATE, None)")),
     ),
@@ -366,6 +393,12 @@ _OUTCOMES = (
         (_TRANSITIONS, forbid_transition("UNKNOWN", "COMPLETED")),
     ),
     _mutation(
+        "a webhook's outcome never replaces a refusal",
+        "refused and called",
+        Guarantee.ACKNOWLEDGED_WHEN_RECORDED,
+        (_TRANSITIONS, forbid_transition("REJECTED", "COMPLETED")),
+    ),
+    _mutation(
         "an outcome that comes before the answer to the POST is not recorded",
         "one request",
         Guarantee.ACKNOWLEDGED_WHEN_RECORDED,
@@ -389,7 +422,7 @@ _POLLS = (
     _mutation(
         "the lease has no condition",
         "one request",
-        Guarantee.OWN_FAULTS_ONLY,
+        Guarantee.ONE_LEASE,
         (f"{_TABLE}.lease", replace_constant("#dueAt = :seen", "")),
         (f"{_TABLE}.lease", drop_key("seen")),
     ),
@@ -453,4 +486,75 @@ _POLLS = (
     ),
 )
 
-MUTATIONS = (*_CLAIM, *_SETTLE, *_ANSWERS, *_PARK, *_POLICY, *_MESSAGES, *_WEBHOOKS, *_OUTCOMES, *_POLLS)
+_BY_HAND = (
+    _mutation(
+        "a dead letter goes by the id that its sender's attribute names",
+        "a dead letter without an id",
+        Guarantee.ONE_DIAL,
+        ("operations.waiting_messages.held_messages", replace_argument("_held", 1, "True")),
+    ),
+    _mutation(
+        "a message that is sent again gets no id",
+        "a dead letter without an id",
+        Guarantee.ONE_DIAL,
+        ("operations.redriving._body", always("requestId")),
+    ),
+    _mutation(
+        "a message that is sent again counts as young",
+        "a dead letter for a day",
+        Guarantee.EXPIRY,
+        ("operations.redriving._body", always("late")),
+    ),
+    _mutation(
+        "a message is deleted although SQS didn't confirm that it was sent again",
+        "dead letters",
+        Guarantee.ARMED,
+        (f"{_REDRIVE}.send", replace_argument("_delete", 0, "[message for message, _ in plan.to_send]")),
+    ),
+    _mutation(
+        "an invalid message is kept without its id",
+        "a fixed message",
+        Guarantee.ONE_DIAL,
+        ("adapters.queues.InvalidMessagesQueue.keep", drop_key("messageId")),
+    ),
+    _mutation(
+        "a fixed message goes by its id in the queue of invalid messages",
+        "a fixed message",
+        Guarantee.ONE_DIAL,
+        ("operations.waiting_messages._held", replace_constant("messageId", "another")),
+    ),
+    _mutation(
+        "a call is resolved that isn't unknown",
+        "resolved too early",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_RESOLVING}.unknown_attempt", drop_if("unknown")),
+        (f"{_TABLE}.resolve", drop_condition("UNKNOWN")),
+    ),
+    _mutation(
+        "a finding is reported as recorded although another outcome came first",
+        "resolved by hand",
+        Guarantee.TRUE_REPORT,
+        (f"{_RESOLVING}.record", drop_if("found")),
+    ),
+    _mutation(
+        "a request is dialled again although its outcome has changed since it was shown",
+        "dialled again by hand",
+        Guarantee.ONE_DIAL,
+        (f"{_RESOLVING}.dial_again", drop_if("last_status")),
+    ),
+    _mutation(
+        "a request is dialled again before its last attempt has ended",
+        "dialled again by two",
+        Guarantee.ONE_DIAL,
+        (f"{_RESOLVING}.prepare", drop_if("TERMINAL")),
+    ),
+    _mutation(
+        "an attempt that was made is reported as refused",
+        "an attempt sent twice",
+        Guarantee.TRUE_REPORT,
+        (f"{_TABLE}._put", replace_call("_was_sent_again", "False")),
+        (f"{_RESOLVING}.dial_again", drop_condition("_is_there")),
+    ),
+)
+
+MUTATIONS = (*_CLAIM, *_SETTLE, *_ANSWERS, *_PARK, *_POLICY, *_MESSAGES, *_WEBHOOKS, *_OUTCOMES, *_POLLS, *_BY_HAND)

@@ -52,6 +52,10 @@ def apply(operator: Operator, target: str, layer: Path) -> None:
     file.write_text(ast.unparse(ast.fix_missing_locations(module)))
 
 
+_WHERE_DEFAULTS = ("tuple(Status)", "None", "None", "None", "None")
+"""What stands for no condition at each place of `_Where(…)`."""
+
+
 def drop_condition(name: str, beside: str | None = None) -> Operator:
     """Drop what mentions `name` from a condition: an operand of `and` or `or`, or an argument of `_Where(…)`.
 
@@ -68,7 +72,7 @@ def drop_condition(name: str, beside: str | None = None) -> Operator:
                 drops += [lambda n=node, p=part: n.values.remove(p) for part in operands]  # type: ignore[misc]
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "_Where":
                 drops += [
-                    lambda n=node, p=place: n.args.__setitem__(p, ast.Constant(None))  # type: ignore[misc]
+                    lambda n=node, p=place: n.args.__setitem__(p, _expression(_WHERE_DEFAULTS[p]))  # type: ignore[misc]
                     for place, argument in enumerate(node.args)
                     if _mentions(argument, name)
                 ]
@@ -122,9 +126,13 @@ def drop_call(name: str) -> Operator:
     return change
 
 
-def replace_call(name: str, expression: str) -> Operator:
-    """Replace the call of `name` by an expression."""
-    return _replace(f"a call of {name}", lambda node: _is_call(node, name), lambda _: _expression(expression))
+def replace_call(name: str, expression: str, with_: str | None = None) -> Operator:
+    """Replace the call of `name` (`with_`: the one whose arguments mention this) by an expression."""
+
+    def is_it(node: ast.AST) -> bool:
+        return _is_call(node, name) and (with_ is None or _mentions(node, with_))
+
+    return _replace(f"a call of {name}", is_it, lambda _: _expression(expression))
 
 
 def default_result(name: str, value: object) -> Operator:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tests.proof.explorer.allomia import ANSWERS, BROKEN, HEALTHY, NOT_FOUND, ONE_OF_EACH, OTHER_CALL, TIMEOUT
 from tests.proof.explorer.guarantees import Key
 
-UNREADABLE = "?"
-"""Stands for the request of a message that can't be read."""
+UNREADABLE, UNNAMED = "?", ""
+"""Stand for the request of a message that can't be read, and of one without a `requestId`."""
 
-ALL_MISHAPS = frozenset({"killed", "failed", "lost", "resent", "poll resent", "repeated", "blocked", "answered"})
+ALL_MISHAPS = frozenset(
+    {"killed", "failed", "lost", "resent", "poll resent", "repeated", "blocked", "rushed", "slow", "answered"}
+)
 """A worker is killed. A read, write or queue send fails; or it succeeds and its answer is lost; or the SDK therefore
 sends it again (from place_call or receive_webhook; from a poll). A message or a poll is delivered twice. A worker may
-not dial now. AlloMia gives an unhealthy answer.
+not dial now, its time runs out before it can, or it is slow. AlloMia gives an unhealthy answer.
 """
 
 
@@ -28,6 +30,12 @@ class Scenario:
 
     parked: tuple[Key, ...] = ()
     """The attempts that are parked at the start."""
+
+    unknown: tuple[Key, ...] = ()
+    """The attempts that are `unknown` at the start: AlloMia called, and nothing was heard of it."""
+
+    refused: tuple[Key, ...] = ()
+    """The attempts that AlloMia has refused three times at the start, while it accepted others."""
 
     mishaps: int = 1
     """How many of `kinds` may happen in one schedule."""
@@ -54,21 +62,50 @@ class Scenario:
     """When Lambda ends a worker. Here longer than the deadline, although it is far shorter in a deployed stack: so a
     worker may still wait for the answer to its POST when the attempt is given up."""
 
-    poll_seconds: int = 0
-    """The same for polls, where it differs."""
+    poll_seconds: int = 5
+    """The same for polls. Two may overlap, and one may last from the attempt's first poll to its deadline."""
 
-    redrives: int = 1
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """The message attributes that the sender put on every message."""
+
+    mistaken: tuple[str, ...] = ()
+    """Ids that no one gave a request, and under which a mistake would make it another one."""
+
+    redrives: int = 0
+    """How often an operator may send waiting messages again, fixed where they are invalid."""
+
+    resolves: int = 0
+    """How often an operator may record what was found out about a call."""
+
+    redials: int = 0
+    """How often an operator may have a request dialled again."""
+
     expiry: bool = False
     """Whether a day may pass."""
 
     @property
+    def asked(self) -> dict[str, Key]:
+        """The attempt that each message asks for. A request without an id goes by its message's."""
+        return {
+            name: (name if request in {UNREADABLE, UNNAMED} else request, 1) for name, request in self.messages.items()
+        }
+
+    @property
+    def asked_for(self) -> set[Key]:
+        """The attempts that someone has asked for at the start."""
+        return {*self.asked.values(), *self.parked, *self.unknown, *self.refused}
+
+    @property
     def keys(self) -> tuple[Key, ...]:
-        first_attempts = {(request, 1) for request in self.messages.values() if request != UNREADABLE}
-        return tuple(sorted(first_attempts | set(self.parked)))
+        """The attempts that someone may ask for."""
+        asked = self.asked_for
+        last = {request: max(number for each, number in asked if each == request) for request, _ in asked}
+        by_hand = {(request, last[request] + more) for request in last for more in range(1, self.redials + 1)}
+        return tuple(sorted(asked | by_hand | {(request, 1) for request in self.mistaken}))
 
 
-PROMPT = 5
-"""Seconds of a worker's life: the first poll comes later, as in a deployed stack."""
+PROMPT = 4
+"""Seconds of a worker's life: the first poll comes later, as in a deployed stack, and a decision to dial holds."""
 
 _ONE = {"m": "a"}
 _PARKING = (HEALTHY, "connect error")
@@ -76,6 +113,7 @@ _ALL = tuple(ANSWERS)
 _ANSWERED = frozenset({"answered"})
 _PARKED = frozenset({"answered", "resent", "blocked"})
 _OWN_FAULTS = frozenset({"killed", "failed", "lost", "repeated"})
+_BY_HAND = frozenset({"killed", "failed", "lost"})
 _EACH_MEANING = (HEALTHY, "connect error", "400", "read timeout, call placed")
 
 QUICK = {
@@ -102,51 +140,186 @@ QUICK = {
             worker_seconds=PROMPT,
             answers=_PARKING,
         ),
+        Scenario(
+            "short of time",
+            _ONE,
+            mishaps=2,
+            kinds=frozenset({"rushed", "failed", "lost"}),
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+        ),
         Scenario("sent twice", {"m": "a", "n": "a"}, webhooks=0, worker_seconds=PROMPT, answers=_EACH_MEANING),
-        Scenario("dead letters", _ONE, mishaps=2, kinds=_OWN_FAULTS, webhooks=0, worker_seconds=PROMPT, receives=1),
+        Scenario(
+            "dead letters",
+            _ONE,
+            mishaps=2,
+            kinds=_OWN_FAULTS,
+            webhooks=0,
+            worker_seconds=PROMPT,
+            receives=1,
+            redrives=1,
+        ),
         Scenario("a day passes", _ONE, mishaps=1, webhooks=0, worker_seconds=PROMPT, answers=_PARKING, expiry=True),
         Scenario(
             "a redial", _ONE, parked=(("a", 2),), mishaps=0, webhooks=0, worker_seconds=PROMPT, forgeries=1, workers=1
         ),
         Scenario("two requests", {"m": "a", "n": "b"}, mishaps=0, webhooks=0, worker_seconds=PROMPT, forgeries=1),
+        Scenario(
+            "refused and called",
+            {},
+            refused=(("a", 1),),
+            mishaps=1,
+            kinds=_ANSWERED,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+            answers=(HEALTHY, "400", "400, call placed"),
+        ),
+        Scenario(
+            "refused",
+            _ONE,
+            mishaps=2,
+            kinds=frozenset({"answered", "repeated"}),
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+            answers=(HEALTHY, "400"),
+        ),
+        Scenario(
+            "a dead letter without an id",
+            {"m": UNNAMED},
+            mishaps=1,
+            kinds=_OWN_FAULTS,
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+            receives=1,
+            redrives=2,
+            attributes={"messageId": "x", "reason": "y"},
+            mistaken=("x", "m.0", "m.1"),
+        ),
+        Scenario(
+            "a dead letter for a day",
+            _ONE,
+            mishaps=1,
+            kinds=frozenset({"killed", "failed"}),
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+            receives=1,
+            redrives=1,
+            expiry=True,
+        ),
+        Scenario(
+            "a fixed message",
+            {"m": UNREADABLE},
+            mishaps=1,
+            kinds=_OWN_FAULTS,
+            webhooks=0,
+            unhealthy_statuses=(),
+            worker_seconds=PROMPT,
+            redrives=2,
+            attributes={"messageId": "x"},
+            mistaken=("x", "m.kept1", "m.kept2"),
+        ),
+        Scenario("resolved too early", _ONE, mishaps=0, webhooks=0, worker_seconds=PROMPT, resolves=1),
+        Scenario(
+            "an attempt sent twice",
+            {},
+            unknown=(("a", 1),),
+            kinds=frozenset({"resent", "lost"}),
+            webhooks=0,
+            worker_seconds=PROMPT,
+            redials=1,
+        ),
+        Scenario("resolved by hand", {}, unknown=(("a", 1),), kinds=_BY_HAND, worker_seconds=PROMPT, resolves=2),
+        Scenario(
+            "dialled again by hand",
+            {},
+            unknown=(("a", 1),),
+            mishaps=0,
+            worker_seconds=PROMPT,
+            redials=1,
+            unhealthy_statuses=(),
+            outcomes=("completed",),
+        ),
+        Scenario(
+            "dialled again by two",
+            {},
+            unknown=(("a", 1),),
+            mishaps=0,
+            webhooks=0,
+            worker_seconds=PROMPT,
+            redials=2,
+        ),
     )
 }
 """Every schedule of these in less than half a minute."""
 
-_SLOW = Scenario("slow workers", _ONE, mishaps=1, kinds=_ANSWERED, webhooks=0, unhealthy_statuses=(), answers=_PARKING)
+_UNHURRIED = ALL_MISHAPS - {"rushed", "slow"}
+_SLOW = Scenario(
+    "slow workers",
+    _ONE,
+    mishaps=2,
+    kinds=frozenset({"answered", "slow"}),
+    webhooks=0,
+    unhealthy_statuses=(),
+    answers=_PARKING,
+    worker_seconds=20,
+    poll_seconds=10,
+)
 DEEP = (
     _SLOW,
     replace(QUICK["one request"], name="one request, two webhooks", webhooks=2),
-    replace(QUICK["one request"], name="one request, two mishaps", mishaps=2),
+    replace(QUICK["one request"], name="one request, two mishaps", mishaps=2, kinds=_UNHURRIED),
     replace(QUICK["one request"], name="one request, three workers", workers=3),
     replace(
         QUICK["every answer"],
         name="every answer, any mishaps",
         mishaps=2,
         unhealthy_statuses=Scenario.unhealthy_statuses,
-        kinds=ALL_MISHAPS,
+        kinds=_UNHURRIED,
     ),
     replace(
         _SLOW,
-        name="slow workers, any mishap",
+        name="slow workers, more mishaps",
         webhooks=1,
-        unhealthy_statuses=Scenario.unhealthy_statuses,
-        answers=_EACH_MEANING,
-        kinds=ALL_MISHAPS,
+        kinds=frozenset({"answered", "slow", "lost", "killed"}),
     ),
-    replace(QUICK["parked more than once"], name="parked more than once, any mishaps", webhooks=1, kinds=ALL_MISHAPS),
+    replace(QUICK["parked more than once"], name="parked more than once, any mishaps", webhooks=1, kinds=_UNHURRIED),
     replace(QUICK["parked more than once"], name="parked more than once, three mishaps", mishaps=3),
     replace(
         QUICK["parked more than once"],
         name="writes sent twice",
-        kinds=frozenset({"resent", "answered"}),
+        mishaps=3,
+        kinds=frozenset({"resent", "answered", "slow"}),
         unhealthy_statuses=(),
-        poll_seconds=PROMPT,
-        worker_seconds=Scenario.worker_seconds,
+        worker_seconds=20,
     ),
-    replace(QUICK["parked more than once"], name="parked at the start", messages={}, parked=(("a", 1),)),
+    replace(
+        QUICK["parked more than once"],
+        name="parked at the start",
+        messages={},
+        parked=(("a", 1),),
+        mishaps=3,
+        kinds=frozenset({"answered", "lost", "blocked", "repeated"}),
+        answers=(HEALTHY, "429 with Retry-After"),
+    ),
     replace(QUICK["sent twice"], name="sent twice, with webhooks", webhooks=2),
-    replace(QUICK["dead letters"], name="dead letters, with a webhook", webhooks=1, kinds=ALL_MISHAPS, redrives=2),
+    replace(QUICK["dead letters"], name="dead letters, with a webhook", webhooks=1, kinds=_UNHURRIED, redrives=2),
+    replace(
+        QUICK["a dead letter without an id"], name="a dead letter without an id, two mishaps", mishaps=2, receives=2
+    ),
+    replace(QUICK["a fixed message"], name="a fixed message, two mishaps", mishaps=2),
+    replace(QUICK["dialled again by two"], name="dialled again by two, with webhooks", webhooks=1, outcomes=("busy",)),
+    replace(
+        QUICK["dialled again by hand"],
+        name="dialled again and resolved by hand",
+        mishaps=1,
+        kinds=_BY_HAND,
+        webhooks=0,
+        resolves=1,
+    ),
     replace(QUICK["a redial"], name="a redial, two workers", workers=2),
     replace(QUICK["two requests"], name="two requests, with webhooks", webhooks=1, outcomes=("busy",)),
     replace(QUICK["two requests"], name="two requests, one mishap", mishaps=1, answers=_PARKING),
@@ -156,7 +329,20 @@ DEEP = (
 SCENARIOS = {scenario.name: scenario for scenario in (*QUICK.values(), *DEEP)}
 
 RANDOM = (
-    Scenario("two requests at random", {"m": "a", "n": "b"}, mishaps=5, webhooks=2, workers=4, forgeries=2),
+    Scenario(
+        "two requests at random",
+        {"m": "a", "n": UNNAMED},
+        mishaps=5,
+        webhooks=2,
+        workers=4,
+        forgeries=2,
+        receives=2,
+        attributes={"messageId": "x"},
+        mistaken=("x",),
+        redrives=2,
+        resolves=1,
+        redials=1,
+    ),
     Scenario(
         "a request sent twice, and redialled, at random",
         {"m": "a", "n": "a"},

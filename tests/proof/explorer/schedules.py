@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from outbound_calls.contracts.vocabulary import ParkReason
-from outbound_calls.domain.attempts import Attempt, CallRequest
+from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.domain.attempts import Attempt, CallRequest, Outcome, Refusal
+from tests.proof.explorer import queues
 from tests.proof.explorer.allomia import ANSWERS, HEALTHY, OTHER_CALL, call_id
+from tests.proof.explorer.by_hand import MADE, REFUSED, RedialTask, RedriveTask, ResolveTask
 from tests.proof.explorer.guarantees import (
     ALLOMIA_OUTCOMES,
     DEADLINE_SECONDS,
     EXPIRE_AFTER_SECONDS,
+    GRACE_SECONDS,
+    MAX_DECISION_AGE_SECONDS,
+    TERMINAL,
     Facts,
     Guarantee,
     GuaranteeBroken,
     Key,
     check_attempt,
     check_end,
+    check_post,
     parked_until,
     plain,
     status_of,
 )
-from tests.proof.explorer.scenarios import UNREADABLE, Scenario
+from tests.proof.explorer.scenarios import PROMPT, UNNAMED, UNREADABLE, Scenario
 from tests.proof.explorer.state import (
     ACKNOWLEDGED,
     DEAD,
     IN_FLIGHT,
+    KEPT,
     WAITING,
     ExplorerState,
     QueuedMessage,
@@ -38,6 +46,7 @@ from tests.proof.explorer.state import (
     instants,
     item_read,
     item_written,
+    items_queried,
     last_moments,
     target,
     with_,
@@ -45,11 +54,13 @@ from tests.proof.explorer.state import (
 )
 from tests.proof.explorer.table import TableInMemory, Unsupported
 from tests.proof.explorer.workers import (
+    BLOCKED,
     CALL_QUEUE_URL,
-    CIRCUIT_OPEN,
+    CONDITION,
+    CONDITION_AGAIN,
     ERROR,
     OK,
-    SHORT_OF_TIME,
+    TIME_RUNS_OUT,
     Answer,
     Done,
     Effect,
@@ -61,25 +72,37 @@ from tests.proof.explorer.workers import (
     attempt_key,
     callback_path,
     calls_table,
+    claim_id,
     next_of,
 )
 
 START = 1000
+FINDING = "completed"
+"""What a person finds out about a call."""
+
+CHANGED = "changed"
+REFUSED_FOR_SECONDS = 360
+"""For how long AlloMia has refused what is refused at the start: once more, and it may be final."""
+
 
 REQUEST = CallRequest("+14155550123", "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-9999-aaaaaaaaaaaa")
+UNREADABLE_BODY = '{"phoneNumber": 7}'
 
 type Label = tuple[object, ...]
 
 
-def request_message(request_id: str) -> str:
-    return json.dumps(
-        {
-            "requestId": request_id,
-            "phoneNumber": REQUEST.phone_number,
-            "assistantId": REQUEST.assistant_id,
-            "phoneNumberId": REQUEST.phone_number_id,
-        }
-    )
+def phone_number(request_id: str) -> str:
+    """The number of the person that a request is for: each is for another."""
+    return f"+1415{int.from_bytes(request_id.encode()) % 10**7:07}"
+
+
+def request_message(request_id: str, *, named: bool) -> str:
+    content = {
+        "phoneNumber": phone_number(request_id),
+        "assistantId": REQUEST.assistant_id,
+        "phoneNumberId": REQUEST.phone_number_id,
+    }
+    return json.dumps(content | ({"requestId": request_id} if named else {}))
 
 
 @dataclass
@@ -91,31 +114,49 @@ class Schedules:
 
     def __post_init__(self) -> None:
         self.keys = self.scenario.keys
+        self._requests = {phone_number(request_id): request_id for request_id, _ in self.keys}
+        self._by_hand = tuple(key for key in self.keys if key not in self.scenario.asked_for)
+        self._others = _others() if self.scenario.refused else {}
         self._calls = {call_id(*key, dial): key for key in self.keys for dial in range(1, 9)}
 
     def start(self) -> ExplorerState:
         scenario, table = self.scenario, TableInMemory()
-        for request_id, number in scenario.parked:
-            attempt = Attempt(attempt_key(request_id, number), START, request=REQUEST)
-            calls_table(table).park(attempt, START + 1, ParkReason.DIAL_AGAIN)
+        for request_id, number in (*scenario.parked, *scenario.unknown, *scenario.refused):
+            request = replace(REQUEST, phone_number=phone_number(request_id))
+            attempt = Attempt(attempt_key(request_id, number), START, request=request)
+            if (request_id, number) in scenario.unknown:
+                _lose(calls_table(table), attempt)
+            elif (request_id, number) in scenario.refused:
+                refusal = Refusal(START - REFUSED_FOR_SECONDS, 3, "HTTP 400")
+                calls_table(table).park(attempt, START + 1, ParkReason.REFUSED_BY_ALLOMIA, refusal)
+            else:
+                calls_table(table).park(attempt, START + 1, ParkReason.DIAL_AGAIN)
         messages = []
-        for name, request_id in sorted(scenario.messages.items()):
-            readable = request_id != UNREADABLE
-            body = request_message(request_id) if readable else '{"phoneNumber": 7}'
-            messages.append(QueuedMessage(name, body, (request_id, 1) if readable else None, START))
+        for name, text in sorted(scenario.messages.items()):
+            about = scenario.asked[name]
+            body = UNREADABLE_BODY if text == UNREADABLE else request_message(about[0], named=text != UNNAMED)
+            messages.append(QueuedMessage(name, body, about, START, json.dumps(dict(scenario.attributes))))
         items = tuple(dump(table.items.get(key)) for key in self.keys)
         return ExplorerState(
             now=START,
             items=items,
             facts=tuple(
-                Facts(webhooks_left=scenario.webhooks, parked_until=parked_until("", item, 0)) for item in items
+                Facts(
+                    dials=int(key in scenario.unknown),
+                    answer="ambiguous" if key in scenario.unknown else "",
+                    refused=key in scenario.refused,
+                    webhooks_left=scenario.webhooks,
+                    parked_until=parked_until("", item, 0),
+                )
+                for key, item in zip(self.keys, items, strict=True)
             ),
             messages=tuple(messages),
             workers=(),
-            kept=(),
             mishaps=scenario.mishaps,
             faultless=True,
             redrives=scenario.redrives,
+            resolves=scenario.resolves,
+            redials=scenario.redials,
             forgeries=scenario.forgeries,
         )
 
@@ -133,13 +174,20 @@ class Schedules:
         if len(state.workers) < self.scenario.workers:
             yield from self._sweeps(state)
             yield from self._webhooks(state)
+            yield from self._commands(state)
 
     def check_end(self, state: ExplorerState) -> None:
         """Check a state in which nothing more has to happen."""
         for key, item, facts in zip(self.keys, state.items, state.facts, strict=True):
-            waits_for_redrive = any(message.where == DEAD and message.about == key for message in state.messages)
-            if not item and waits_for_redrive and not state.faultless:
+            if not item and (key in self._by_hand or self._waits_for_person(state, key)):
                 continue
+            if key[0] in self.scenario.mistaken:
+                raise GuaranteeBroken(Guarantee.RIGHT_END, f"no one made the request {key[0]}")
+            record = plain(item)
+            refused = (record.get("status"), record.get("reasonCode")) == ("rejected", "refused-by-allomia")
+            if refused and not self._others and state.now < START + EXPIRE_AFTER_SECONDS:
+                detail = f"{key[0]}/{key[1]} is rejected, and no other call was accepted"
+                raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
             healthy = state.mishaps == self.scenario.mishaps
             in_time = self.scenario.worker_seconds < DEADLINE_SECONDS
             check_end(key, item, facts, faultless=state.faultless, healthy=healthy, in_time=in_time)
@@ -153,17 +201,31 @@ class Schedules:
                 check_attempt(key, old, new, before.facts[place], facts, after.now)
         if before.messages is not after.messages:
             for message in after.messages:
-                self._check_message(after, message)
+                if message.where == DEAD and after.faultless:
+                    detail = f"message {message.name} is a dead letter, and nothing of this stack failed"
+                    raise GuaranteeBroken(Guarantee.OWN_FAULTS_ONLY, detail)
+            left = {message.name for message in after.messages if message.where != ACKNOWLEDGED}
+            for message in before.messages:
+                if message.name not in left and not self._something_left(after, message):
+                    detail = f"message {message.name} is gone, and nothing else is left of it"
+                    raise GuaranteeBroken(Guarantee.ARMED, detail)
 
-    def _check_message(self, state: ExplorerState, message: QueuedMessage) -> None:
-        if message.where == ACKNOWLEDGED:
-            left = state.items[self.keys.index(message.about)] if message.about else message.body in state.kept
-            if not left:
-                detail = f"message {message.name} is acknowledged, and nothing else is left of it"
-                raise GuaranteeBroken(Guarantee.ARMED, detail)
-        if message.where == DEAD and state.faultless:
-            detail = f"message {message.name} is a dead letter, and nothing of this stack failed"
-            raise GuaranteeBroken(Guarantee.OWN_FAULTS_ONLY, detail)
+    def _something_left(self, state: ExplorerState, message: QueuedMessage) -> bool:
+        """Whether there is a record of what a message asks for, or another message that does."""
+        if any(
+            item and (key == message.about or key[0] in self.scenario.mistaken)
+            for key, item in zip(self.keys, state.items, strict=True)
+        ):
+            return True
+        return any(other.about == message.about and other.where != ACKNOWLEDGED for other in state.messages)
+
+    def _waits_for_person(self, state: ExplorerState, key: Key) -> bool:
+        """Whether a message about this lies where a person finds it, for a good reason."""
+        return any(
+            message.where == KEPT or (message.where == DEAD and not state.faultless)
+            for message in state.messages
+            if message.about == key
+        )
 
     def _may(self, state: ExplorerState, kind: str) -> bool:
         return state.mishaps > 0 and kind in self.scenario.kinds
@@ -185,12 +247,14 @@ class Schedules:
 
     def _effects(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
         match effect.kind:
-            case "read":
+            case "read" | "query" | "batch read" | "receive":
                 yield from self._read(state, place, worker, effect)
             case "put" | "update":
                 yield from self._write(state, place, worker, effect)
-            case "send":
-                yield from self._send(state, place, worker, effect)
+            case "send" | "send batch" | "delete batch" | "release":
+                yield from self._move_messages(state, place, worker, effect)
+            case "person":
+                yield from self._ask_person(state, place, worker)
             case "post":
                 yield from self._post(state, place, worker, effect)
             case "get":
@@ -205,10 +269,20 @@ class Schedules:
         return self.keys.index(key)
 
     def _read(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
-        key, words = target(effect)
-        item = state.items[self._place_of(worker, key)]
-        answer = item_read(item, effect)
-        yield self._answered(state, state, place, worker, answer, (worker.task, words, status_of(item) or "no record"))
+        read, words = state, effect.kind
+        if effect.kind == "read":
+            key, words = target(effect)
+            item = state.items[self._place_of(worker, key)]
+            answer, seen = item_read(item, effect), status_of(item) or "no record"
+        elif effect.kind != "receive":
+            answer = items_queried((*self.keys, *self._others), (*state.items, *self._others.values()), effect)
+            seen = f"{len(json.loads(answer.partition('\n')[2]))} attempts"
+            if isinstance(worker.task, ResolveTask | RedialTask):
+                seen = self._last(state, worker.task)[1]
+        else:
+            messages, answer = queues.received(state.messages, effect, str(worker.task))
+            read, seen = state._replace(messages=messages), f"{answer.count('MessageId')} messages"
+        yield self._answered(state, read, place, worker, answer, (worker.task, words, seen))
         if self._may(state, "failed"):
             failed = _mishap(state, fault=True)
             yield self._answered(state, failed, place, worker, ERROR, (worker.task, words, "fails"), needed=False)
@@ -218,29 +292,45 @@ class Schedules:
         at = self._place_of(worker, key)
         old = state.items[at]
         new, answer = item_written(old, effect)
-        self._check_write(worker, key, old, new)
+        if worker.resent:
+            answer = answer.replace(f"{CONDITION}\n", f"{CONDITION_AGAIN}\n")
+        self._check_write(state, worker, key, old, new)
         written = state
         if new != old:
             written = state._replace(items=with_(state.items, at, new))
             facts = state.facts[at]
-            if (until := parked_until(old, new, facts.parked_until)) != facts.parked_until:
-                written = written._replace(facts=with_(state.facts, at, facts._replace(parked_until=until)))
+            told = facts._replace(parked_until=parked_until(old, new, facts.parked_until))
+            if isinstance(worker.task, ResolveTask):
+                told = told._replace(found=tuple(sorted({*told.found, worker.task.finding})))
+            if told != facts:
+                written = written._replace(facts=with_(state.facts, at, told))
         label = (worker.task, words, answer.partition("\n")[0])
         yield self._answered(state, written, place, worker, answer, label)
         yield from self._unheard(state, written, place, worker, label[:2])
 
-    def _check_write(self, worker: Worker, key: Key, old: str, new: str) -> None:
+    def _check_write(self, state: ExplorerState, worker: Worker, key: Key, old: str, new: str) -> None:
         task = worker.task
         if isinstance(task, PollTask) and new != old and OK not in _kinds(worker.history):
             found = plain(old).get("dueAt")
             if found != task.due_at:
                 detail = f"{task} takes {key[0]}/{key[1]}, which is due at {found}"
                 raise GuaranteeBroken(Guarantee.ONE_LEASE, detail)
+        if isinstance(task, RedialTask) and new and not old and f"{OK}\n{CHANGED}" in worker.history:
+            detail = f"{task} makes {key[0]}/{key[1]}, and the outcome had changed when the person said yes"
+            raise GuaranteeBroken(Guarantee.ONE_DIAL, detail)
+        if isinstance(task, RedialTask) and new and not old and status_of(self._before(state, key)) not in TERMINAL:
+            detail = f"{task} makes {key[0]}/{key[1]}, and the attempt before has not ended"
+            raise GuaranteeBroken(Guarantee.ONE_DIAL, detail)
         if isinstance(task, PlaceTask) and new and not old:
             created_at = plain(new)["createdAt"]
             if created_at != task.sent_at:
                 detail = f"the age of {key[0]}/{key[1]} counts from {created_at}, and it was sent at {task.sent_at}"
                 raise GuaranteeBroken(Guarantee.EXPIRY, detail)
+
+    def _before(self, state: ExplorerState, key: Key) -> str:
+        """The record of the attempt before this one."""
+        before = (key[0], key[1] - 1)
+        return state.items[self.keys.index(before)] if before in self.keys else ""
 
     def _unheard(
         self, state: ExplorerState, written: ExplorerState, place: int, worker: Worker, label: Label
@@ -256,56 +346,133 @@ class Schedules:
         resent = "poll resent" if isinstance(worker.task, PollTask) else "resent"
         if written is not state and self._may(state, resent):
             # The worker still has no answer: it asks for the same again.
-            yield self._step(state, (*label, "ok, and the SDK will send it again"), _mishap(written), needed=False)
+            again = written._replace(workers=with_workers(state.workers, place, worker._replace(resent=True)))
+            yield self._step(state, (*label, "ok, and the SDK will send it again"), _mishap(again), needed=False)
 
-    def _send(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+    def _move_messages(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        """Send, delete or release messages."""
+        moved = state._replace(messages=self._moved(state, worker, effect))
+        label = (worker.task, effect.kind)
+        yield self._answered(state, moved, place, worker, OK, (*label, "ok"))
+        yield from self._unheard(state, moved, place, worker, label)
+        entries = json.loads(effect.arguments).get("Entries", [])
+        if len(entries) > 1 and self._may(state, "failed"):
+            for entry in entries:
+                part = effect._replace(arguments=_without(effect, entry))
+                moved = _mishap(state._replace(messages=self._moved(state, worker, part)), fault=True)
+                answer, words = f"{OK}\n{entry['Id']}", f"ok, but not entry {entry['Id']}"
+                yield self._answered(state, moved, place, worker, answer, (*label, words), needed=False)
+
+    def _moved(self, state: ExplorerState, worker: Worker, effect: Effect) -> tuple[QueuedMessage, ...]:
+        task = worker.task
+        match effect.kind:
+            case "delete batch":
+                return queues.deleted(state.messages, effect)
+            case "release":
+                return queues.released(state.messages, effect)
+            case "send batch":
+                assert isinstance(task, RedriveTask)
+                return queues.sent(state.messages, effect, worker.history, task.copy, self._about, state.now)
         arguments = json.loads(effect.arguments)
-        body = arguments["MessageBody"]
         if arguments["QueueUrl"] == CALL_QUEUE_URL:
-            message = self._dispatch_message(state, worker, body)
-            sent = state._replace(messages=tuple(sorted((*state.messages, message))))
+            message = self._dispatch_message(state, worker, arguments["MessageBody"])
         else:
-            sent = state._replace(kept=tuple(sorted({*state.kept, body})))
-        label = (worker.task, "send")
-        yield self._answered(state, sent, place, worker, OK, (*label, "ok"))
-        yield from self._unheard(state, sent, place, worker, label)
+            assert isinstance(task, PlaceTask)
+            attributes = {name: value["StringValue"] for name, value in arguments["MessageAttributes"].items()}
+            message = QueuedMessage(
+                queues.unused(state.messages, f"{task.message}.kept{task.delivery}"),
+                arguments["MessageBody"],
+                self._about(task.message),
+                state.now,
+                json.dumps(attributes),
+                where=KEPT,
+            )
+        return tuple(sorted((*state.messages, message)))
+
+    def _about(self, name: str) -> Key:
+        """What a message asks for; its name tells which message it goes back to."""
+        origin = name.partition(".")[0]
+        return self.scenario.asked[origin] if origin in self.scenario.asked else _dispatched(origin)
+
+    def _ask_person(self, state: ExplorerState, place: int, worker: Worker) -> Iterator[Step]:
+        """The person says yes, maybe long after the question."""
+        answer, seen = OK, ""
+        if isinstance(worker.task, RedialTask):
+            shown = json.loads(str(worker.history[0]).partition("\n")[2])
+            if shown and shown[-1]["status"]["S"] != (seen := self._last(state, worker.task)[1]):
+                answer = f"{OK}\n{CHANGED}"
+        yield self._answered(state, state, place, worker, answer, (worker.task, "yes", seen))
+
+    def _last(self, state: ExplorerState, task: Task) -> tuple[Key | None, str]:
+        """The last attempt that has a record, and its status."""
+        assert isinstance(task, ResolveTask | RedialTask)
+        last: tuple[Key | None, str] = None, "no record"
+        for key, item in zip(self.keys, state.items, strict=True):
+            if key[0] == task.request_id and item:
+                last = key, status_of(item)
+        return last
 
     def _dispatch_message(self, state: ExplorerState, worker: Worker, body: str) -> QueuedMessage:
         dispatched = json.loads(body)["dispatch"]
-        name = f"dispatch@{getattr(worker.task, 'due_at', 0)}"
-        while any(message.name == name for message in state.messages):
-            name += "'"
+        about = (dispatched["requestId"], dispatched["attempt"])
+        name = queues.unused(state.messages, f"dispatch {about[0]}/{about[1]} {getattr(worker.task, 'due_at', 0)}")
         # Nothing depends on when a dispatch message was sent, so it makes no difference between states.
-        return QueuedMessage(name, body, (dispatched["requestId"], dispatched["attempt"]), sent_at=0)
+        return QueuedMessage(name, body, about, sent_at=0)
 
     def _post(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
-        request, number, signature = json.loads(effect.arguments)["callbackUrl"].split("/")[-3:]
+        order = json.loads(effect.arguments)
+        request, number, signature = order["callbackUrl"].split("/")[-3:]
         key = (request, int(number))
         if key not in self.keys or (request, number, signature) != callback_path(*key):
             detail = f"{worker.task} POSTs a callback URL that is not its attempt's"
             raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, detail)
-        at = self.keys.index(key)
-        facts = state.facts[at]
-        self._check_age(state, key, state.items[at])
+        record = self.keys.index(key)
+        try:
+            check_post(key, state.items[record], state.facts[record])
+            self._check_age(state, worker, key, state.items[record])
+        except GuaranteeBroken as broken:
+            broken.add_note(f"{worker.task} POST")
+            raise
+        # A dial counts for the person that it rings, whatever the name of the record.
+        asked = self.keys.index((self._requests[order["phoneNumber"]], key[1]))
+        facts = state.facts[record]
         for name in reversed(self.scenario.answers) if self._may(state, "answered") else (HEALTHY,):
             answer = ANSWERS[name]
-            dials = facts.dials + answer.accepted
+            refused = answer.means == "declined"
+            dials = facts.dials + (answer.accepted and not refused)
             reported = {*facts.reported, "failed"} if name.startswith("200 failed") else facts.reported
             told = facts._replace(dials=dials, answer=answer.means, reported=tuple(sorted(reported)))
+            if refused:
+                told = told._replace(refused=True, called_all_the_same=facts.called_all_the_same or answer.accepted)
             if answer.retry_after:
                 told = told._replace(parked_until=state.now + int(answer.retry_after))
-            answered = state._replace(facts=with_(state.facts, at, told))
+            all_facts = with_(state.facts, record, told)
+            if asked != record:
+                rung = state.facts[asked]
+                all_facts = with_(all_facts, asked, rung._replace(dials=rung.dials + answer.accepted))
+            answered = state._replace(facts=all_facts)
             if name != HEALTHY:
                 answered = _mishap(answered)
             response = f"{name}\n{call_id(*key, dials)}" if answer.accepted else name
             label = (worker.task, "POST", name)
             yield self._answered(state, answered, place, worker, response, label, needed=name == HEALTHY)
 
-    def _check_age(self, state: ExplorerState, key: Key, item: str) -> None:
-        """Check that a request isn't dialled a day after it was sent; a worker's life may pass after its decision."""
-        latest = plain(item).get("createdAt", state.now) + EXPIRE_AFTER_SECONDS + self.scenario.worker_seconds
+    def _check_age(self, state: ExplorerState, worker: Worker, key: Key, item: str) -> None:
+        """Check that a request isn't dialled a day after it was first sent, nor on an old decision.
+
+        A worker's life may pass after its decision, if it is frozen then.
+        """
+        asked_at = START if key in self.scenario.asked_for else plain(item).get("createdAt", state.now)
+        latest = asked_at + EXPIRE_AFTER_SECONDS + self.scenario.worker_seconds
         if state.now > latest:
             raise GuaranteeBroken(Guarantee.EXPIRY, f"{key[0]}/{key[1]} is dialled {state.now - latest} s too late")
+        if _posted(worker.history):
+            return
+        decided_at = next(answer for answer in worker.history if isinstance(answer, int))
+        looked_at = worker.history[-1]
+        if not isinstance(looked_at, int) or looked_at - decided_at >= MAX_DECISION_AGE_SECONDS:
+            detail = f"{worker.task} dials {key[0]}/{key[1]}, and its decision may be old"
+            raise GuaranteeBroken(Guarantee.FRESH_DECISION, detail)
 
     def _get(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
         its_call = json.loads(effect.arguments)
@@ -343,7 +510,7 @@ class Schedules:
             after = self._done(state, place, worker, history, upcoming)
         else:
             since = state.now if upcoming.kind == "clock" else 0
-            going_on = worker._replace(history=history, since=since)
+            going_on = worker._replace(history=history, since=since, resent=False)
             after = state._replace(workers=with_workers(state.workers, place, going_on))
         return self._step(before, label, after, needed=needed)
 
@@ -351,12 +518,16 @@ class Schedules:
         if done.raised and ERROR not in history:
             detail = f"{worker.task} raised {done.result}, and nothing of this stack failed"
             raise GuaranteeBroken(Guarantee.OWN_FAULTS_ONLY, detail)
+        if isinstance(worker.task, PlaceTask):
+            self._check_claim(state, worker.task, history)
         match worker.task:
             case PlaceTask() if not done.raised:
                 acknowledging = worker._replace(history=(), since=0, result=done.result)
                 return state._replace(workers=with_workers(state.workers, place, acknowledging))
             case WebhookTask() as webhook:
                 self._check_receipt(state, webhook, done)
+            case ResolveTask() | RedialTask() as command if not done.raised:
+                self._check_report(state, command, history, done)
         return self._ended(state, place, WAITING)
 
     def _check_receipt(self, state: ExplorerState, webhook: WebhookTask, done: Done) -> None:
@@ -373,10 +544,35 @@ class Schedules:
         if done.result != "200":
             raise GuaranteeBroken(Guarantee.RIGHT_END, f"{webhook} was answered with {done.result}")
 
+    def _check_claim(self, state: ExplorerState, task: PlaceTask, history: History) -> None:
+        """Check that a worker which claimed an attempt and did not post it gave its claim back."""
+        if _posted(history):
+            return
+        for key, item in zip(self.keys, state.items, strict=True):
+            if plain(item).get("claimId") == claim_id(task):
+                detail = f"{task} ends without a POST, and {key[0]}/{key[1]} is still claimed by it"
+                raise GuaranteeBroken(Guarantee.CLAIM_GIVEN_BACK, detail)
+
+    def _check_report(self, state: ExplorerState, task: ResolveTask | RedialTask, history: History, done: Done) -> None:
+        """Check what a command reports."""
+        report, _, number = done.result.partition(" ")
+        key = (task.request_id, int(number)) if number else self._last(state, task)[0]
+        item = state.items[self.keys.index(key)] if key else ""
+        as_reported = status_of(item) == task.finding if isinstance(task, ResolveTask) else bool(item)
+        own = CONDITION_AGAIN in _kinds(history) and self.scenario.redials + self.scenario.resolves == 1
+        if (report == MADE and not as_reported) or (report == REFUSED and own):
+            detail = f"{task} reports {done.result}, and the last attempt is {status_of(item)}"
+            raise GuaranteeBroken(Guarantee.TRUE_REPORT, detail)
+
     def _ended(self, state: ExplorerState, place: int, where: str) -> ExplorerState:
         """The worker is gone. Its message, if it had one, is ACKNOWLEDGED or WAITING to be delivered again."""
         task = state.workers[place].task
         state = state._replace(workers=with_workers(state.workers, place))
+        if isinstance(task, RedriveTask):
+            # What it held and did not delete becomes visible again, at the latest when its hold is over.
+            held = str(task)
+            free = tuple(each._replace(held_by="") if each.held_by == held else each for each in state.messages)
+            return state._replace(messages=free)
         if not isinstance(task, PlaceTask):
             return state
         at = next((at for at, message in enumerate(state.messages) if message.name == task.message), None)
@@ -396,24 +592,36 @@ class Schedules:
         if busy > self.scenario.workers:
             return
         coming = [at for item in state.items for at in instants(item, self.scenario.expiry)]
-        if self.scenario.expiry:
-            waiting = [message for message in state.messages if message.where == WAITING and message.sent_at]
-            coming += [at for message in waiting for at in last_moments(message.sent_at)]
+        if self.scenario.expiry and any(message.where in {WAITING, DEAD} for message in state.messages):
+            coming += last_moments(START)
+            if self.scenario.redrives:
+                coming.append(last_moments(START)[1] + self.scenario.worker_seconds)
         now = min((at for at in coming if at > state.now), default=state.now)
-        if now > state.now and all(now <= worker.until for worker in state.workers):
-            yield self._step(state, ("clock", now - START), state._replace(now=now))
+        if now == state.now or any(now > worker.until for worker in state.workers):
+            return
+        after = state._replace(now=now)
+        if slow := [worker for worker in state.workers if self._grows_slow(worker, now)]:
+            if not self._may(state, "slow"):
+                return
+            workers = [worker._replace(slow=True) if worker in slow else worker for worker in state.workers]
+            after = _mishap(after._replace(workers=tuple(workers)))
+        yield self._step(state, ("clock", now - START), after, needed=not slow)
+
+    def _grows_slow(self, worker: Worker, now: int) -> bool:
+        """Whether a worker that places a call isn't prompt any more at this time."""
+        began = worker.until - self.scenario.worker_seconds
+        return isinstance(worker.task, PlaceTask) and not worker.slow and now > began + PROMPT
 
     def _message_steps(self, state: ExplorerState, place: int, message: QueuedMessage) -> Iterator[Step]:
-        if message.where == DEAD and state.redrives:
-            waiting = message._replace(where=WAITING, receives=0, sent_at=state.now)
-            redriven = state._replace(messages=with_(state.messages, place, waiting), redrives=state.redrives - 1)
-            yield self._step(state, (message.name, "is redriven"), redriven, needed=False)
-        if len(state.workers) >= self.scenario.workers or message.where == DEAD:
+        if message.held_by and self._may(state, "repeated"):
+            visible = state._replace(messages=with_(state.messages, place, message._replace(held_by="")))
+            yield self._step(state, (message.name, "is visible again"), _mishap(visible), needed=False)
+        if len(state.workers) >= self.scenario.workers or message.where in {DEAD, KEPT}:
             return
         first = message.where == WAITING
-        for blocked in ("", CIRCUIT_OPEN, SHORT_OF_TIME):
-            if blocked and not (first and self._may(state, "blocked")):
-                break
+        for blocked in ("", *BLOCKED):
+            if blocked and not (first and self._may(state, "rushed" if blocked == TIME_RUNS_OUT else "blocked")):
+                continue
             if not first and not self._may(state, "repeated"):
                 break
             count = message.deliveries + 1
@@ -440,7 +648,7 @@ class Schedules:
 
     def _webhooks(self, state: ExplorerState) -> Iterator[Step]:
         for at, (key, facts) in enumerate(zip(self.keys, state.facts, strict=True)):
-            if not facts.dials:
+            if not (facts.dials or facts.called_all_the_same):
                 continue
             for status in self.scenario.outcomes if facts.webhooks_left else ():
                 reported = tuple(sorted({*facts.reported, status}))
@@ -465,10 +673,30 @@ class Schedules:
                 webhook = WebhookTask(request, number, signature, call_id(*key, 1), "failed", key)
                 yield self._spawned(state, after, webhook, (webhook, "arrives"), needed=False)
 
+    def _commands(self, state: ExplorerState) -> Iterator[Step]:
+        """What an operator may do now."""
+        scenario = self.scenario
+        if state.redrives:
+            after = state._replace(redrives=state.redrives - 1)
+            for url, place in queues.PLACES.items():
+                if found := queues.waiting(state.messages, url):
+                    fixed = request_message(found[0].about[0], named=False) if place == KEPT else ""
+                    redrive = RedriveTask(url, fixed, scenario.redrives - state.redrives)
+                    yield self._spawned(state, after, redrive, (redrive, "starts"), needed=False)
+        known = sorted({request for (request, _), item in zip(self.keys, state.items, strict=True) if item})
+        for request_id in known:
+            if state.resolves:
+                after = state._replace(resolves=state.resolves - 1)
+                resolve = ResolveTask(request_id, FINDING, scenario.resolves - state.resolves)
+                yield self._spawned(state, after, resolve, (resolve, "starts"), needed=False)
+            if state.redials:
+                after = state._replace(redials=state.redials - 1)
+                message = request_message(request_id, named=True)
+                redial = RedialTask(request_id, message, scenario.redials - state.redials)
+                yield self._spawned(state, after, redial, (redial, "starts"), needed=False)
+
     def _spawned(self, before: ExplorerState, state: ExplorerState, task: Task, label: Label, *, needed: bool) -> Step:
-        seconds = self.scenario.worker_seconds
-        if isinstance(task, PollTask):
-            seconds = self.scenario.poll_seconds or seconds
+        seconds = self.scenario.poll_seconds if isinstance(task, PollTask) else self.scenario.worker_seconds
         worker = Worker(task, (), 0, state.now + seconds)
         workers = (*state.workers, worker)
         upcoming = next_of(task, ())
@@ -485,11 +713,35 @@ class Schedules:
         except GuaranteeBroken as broken:
             broken.add_note(" ".join(map(str, label)))
             raise
-        if not after.mishaps and any(message.where == ACKNOWLEDGED for message in after.messages):
-            # They can't be delivered again.
+        if (
+            not after.mishaps
+            and any(message.where == ACKNOWLEDGED for message in after.messages)
+            and not any(isinstance(worker.task, RedriveTask) or worker.resent for worker in after.workers)
+        ):
+            # They can't be delivered again. While a worker may send them again, their names stay taken.
             left = tuple(message for message in after.messages if message.where != ACKNOWLEDGED)
             after = after._replace(messages=left)
         return Step(label, after, needed)
+
+
+def _lose(table: CallsTable, attempt: Attempt) -> None:
+    """Dial an attempt, lose the answer, and give it up."""
+    claimed = table.claim(attempt, "lost", START - DEADLINE_SECONDS, GRACE_SECONDS)
+    assert claimed
+    outcome = Outcome(Status.UNKNOWN, OutcomeSource.DEADLINE, reason_code=ReasonCode.NO_OUTCOME, reason="lost")
+    assert table.give_up(claimed, outcome, START).stored
+
+
+def _others() -> dict[Key, str]:
+    """Three other calls that AlloMia accepted while it refused one, and that ended."""
+    table = TableInMemory()
+    for number in range(3):
+        attempt = Attempt(attempt_key(f"other{number}", 1), START - REFUSED_FOR_SECONDS, request=REQUEST)
+        claimed = calls_table(table).claim(attempt, "other", START - REFUSED_FOR_SECONDS, GRACE_SECONDS)
+        assert claimed
+        outcome = Outcome(Status.COMPLETED, OutcomeSource.WEBHOOK, call_id(f"other{number}", 1, 1))
+        assert calls_table(table).record(claimed.key, outcome, START).stored
+    return {key: dump(item) for key, item in table.items.items()}
 
 
 def _after_the_clock(worker: Worker, now: int) -> Iterator[tuple[History, Effect | Done]]:
@@ -500,6 +752,23 @@ def _after_the_clock(worker: Worker, now: int) -> Iterator[tuple[History, Effect
         return
     for seen in sorted({worker.since, now}):
         yield from _after_the_clock(worker._replace(history=(*worker.history, seen), since=seen), now)
+
+
+def _without(effect: Effect, entry: object) -> str:
+    """A batch's arguments without one of its entries."""
+    arguments = json.loads(effect.arguments)
+    arguments["Entries"].remove(entry)
+    return json.dumps(arguments)
+
+
+def _dispatched(name: str) -> Key:
+    """The attempt that a dispatch message is about, by its name."""
+    request, _, number = name.split(" ")[1].partition("/")
+    return request, int(number)
+
+
+def _posted(history: History) -> bool:
+    return not ANSWERS.keys().isdisjoint(_kinds(history))
 
 
 def _kinds(history: History) -> set[str]:

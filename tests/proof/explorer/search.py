@@ -1,14 +1,19 @@
-"""Depth-first search through all schedules of a scenario. Each state is visited once."""
+"""Search through all schedules of a scenario, depth first or breadth first. Each state is visited once.
+
+`python -m tests.proof.explorer.search NAME` explores one scenario and prints its figures.
+"""
 
 from __future__ import annotations
 
 import random
+import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.proof.explorer.guarantees import Guarantee, GuaranteeBroken
-from tests.proof.explorer.scenarios import Scenario
+from tests.proof.explorer.scenarios import SCENARIOS, Scenario
 from tests.proof.explorer.schedules import Schedules
 from tests.proof.explorer.state import ExplorerState, Step
 from tests.proof.explorer.workers import runs
@@ -113,6 +118,38 @@ def explore(scenario: Scenario) -> Exploration:
     )
 
 
+def shortest(scenario: Scenario) -> None:
+    """Try every schedule of a scenario, the short ones first: a mistake shows after few steps.
+
+    It doesn't notice a schedule that goes on forever.
+
+    Raises:
+        Violation: The shortest schedule that breaks a guarantee.
+    """
+    schedules = Schedules(scenario)
+    start = schedules.start()
+    came_from: dict[ExplorerState, tuple[ExplorerState, tuple[object, ...]] | None] = {start: None}
+    to_visit = deque([start])
+    while to_visit:
+        state = to_visit.popleft()
+        try:
+            ends_here = True
+            for step in schedules.steps(state):
+                ends_here = ends_here and not step.needed
+                if step.state not in came_from:
+                    came_from[step.state] = state, step.label
+                    to_visit.append(step.state)
+            if ends_here:
+                schedules.check_end(state)
+        except GuaranteeBroken as broken:
+            schedule = []
+            while before := came_from[state]:
+                state, label = before
+                schedule.append(_readable(label))
+            schedule.reverse()
+            raise Violation(scenario.name, broken, schedule + getattr(broken, "__notes__", [])) from None
+
+
 def wander(scenario: Scenario, seed: int, walks: int) -> Exploration:
     """Try `walks` random schedules, for a scenario that has too many to try all.
 
@@ -162,3 +199,10 @@ def wander(scenario: Scenario, seed: int, walks: int) -> Exploration:
 
 def _readable(label: tuple[object, ...]) -> str:
     return " ".join(str(word) for word in label if word != "")
+
+
+if __name__ == "__main__":
+    try:
+        print(explore(SCENARIOS[sys.argv[1]]))  # noqa: T201 - for its caller
+    except Violation as violation:
+        sys.exit(str(violation))

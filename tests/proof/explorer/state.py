@@ -12,19 +12,30 @@ from tests.proof.explorer.guarantees import DEADLINE_SECONDS, EXPIRE_AFTER_SECON
 from tests.proof.explorer.table import ConditionalCheckFailed, Item, TableInMemory
 from tests.proof.explorer.workers import CONDITION, DUE_SHARDS, INVALID, OK, TABLE_NAME, Effect, History, Task
 
-WAITING, IN_FLIGHT, ACKNOWLEDGED, DEAD = "waiting", "in flight", "acknowledged", "dead"
+WAITING, IN_FLIGHT, ACKNOWLEDGED = "waiting", "in flight", "acknowledged"
+DEAD, KEPT = "dead", "kept"
+"""Where a message is: three places on the call queue, and the two queues of messages that wait for a person."""
 
 
 class QueuedMessage(NamedTuple):
-    """A message of the call queue, or of its dead-letter queue."""
+    """A message of a queue."""
 
     name: str
+    """Its message id."""
+
     body: str
-    about: Key | None
+    about: Key
+    """The attempt that its sender asked for."""
+
     sent_at: int
+    attributes: str = "{}"
+    """Its message attributes, which its sender chose, in JSON."""
+
     deliveries: int = 0
     receives: int = 0
     where: str = WAITING
+    held_by: str = ""
+    """The operator's command that received it from a queue of messages that wait for a person."""
 
 
 class Worker(NamedTuple):
@@ -39,6 +50,12 @@ class Worker(NamedTuple):
     result: str = ""
     """Its result, until its message is acknowledged."""
 
+    resent: bool = False
+    """Whether the SDK sends its write again, because the answer was lost."""
+
+    slow: bool = False
+    """Whether its decision to dial is too old by now."""
+
 
 class ExplorerState(NamedTuple):
     """All that decides what can happen next."""
@@ -48,9 +65,6 @@ class ExplorerState(NamedTuple):
     facts: tuple[Facts, ...]
     messages: tuple[QueuedMessage, ...]
     workers: tuple[Worker, ...]
-    kept: tuple[str, ...]
-    """The messages on the invalid-message queue."""
-
     mishaps: int
     """How many may still happen."""
 
@@ -58,6 +72,10 @@ class ExplorerState(NamedTuple):
     """Whether no part of this stack was killed or out of reach so far."""
 
     redrives: int
+    resolves: int
+    redials: int
+    """How often an operator may still send messages again, resolve a call, or have a request dialled again."""
+
     forgeries: int
 
 
@@ -92,8 +110,12 @@ def target(effect: Effect) -> tuple[Key, str]:
     arguments = json.loads(effect.arguments)
     key = arguments.get("Key") or arguments["Item"]
     status = arguments.get("ExpressionAttributeValues", {}).get(":status") or arguments.get("Item", {}).get("status")
-    words = effect.kind if effect.kind == "read" else f"{effect.kind} {status['S'] if status else 'due time'}"
+    words = effect.kind if effect.kind == "read" else f"{effect.kind} {status['S'] if status else _changed(arguments)}"
     return (key["requestId"]["S"], int(key["attempt"]["N"])), words
+
+
+def _changed(arguments: dict[str, Any]) -> str:
+    return "lost answer" if ":detail" in arguments["ExpressionAttributeValues"] else "due time"
 
 
 @functools.cache
@@ -103,6 +125,18 @@ def item_read(item: str, effect: Effect) -> str:
     table = TableInMemory({key: json.loads(item)} if item else {})
     found = table.get_item(**json.loads(effect.arguments)).get("Item")
     return f"{OK}\n{dump(found) or '{}'}"
+
+
+@functools.lru_cache(100_000)
+def items_queried(keys: tuple[Key, ...], items: tuple[str, ...], effect: Effect) -> str:
+    """The answer to a read of several attempts."""
+    table = TableInMemory({key: json.loads(item) for key, item in zip(keys, items, strict=True) if item})
+    arguments = json.loads(effect.arguments)
+    if effect.kind == "query":
+        found = table.query(**arguments)["Items"]
+    else:
+        found = table.batch_get_item(**arguments)["Responses"][TABLE_NAME]
+    return f"{OK}\n{json.dumps(found, sort_keys=True)}"
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 # ruff: noqa: N803 - the arguments have boto3's names
 """A DynamoDB table in memory. It has what `CallsTable` uses of DynamoDB, and raises `Unsupported` for the rest.
 
-One table with one index. `test_table.py` compares it with the local cloud's DynamoDB, operation by operation.
+One table with its indexes, which don't lag. `test_table.py` compares it with the local cloud's DynamoDB, operation by
+operation.
 """
 
 from __future__ import annotations
@@ -98,23 +99,73 @@ class TableInMemory:
         self,
         *,
         TableName: str,
-        IndexName: str,
         KeyConditionExpression: str,
         ExpressionAttributeValues: Mapping[str, Value],
+        IndexName: str = "",
+        ProjectionExpression: str = "",
+        ExpressionAttributeNames: Mapping[str, str] | None = None,
+        ConsistentRead: bool = False,
+        ScanIndexForward: bool = True,
+        Select: str = "",
         Limit: int = 1000,
     ) -> dict[str, Any]:
-        del TableName
-        if (IndexName, KeyConditionExpression) != ("due", "dueShard = :shard AND dueAt <= :sweptAt"):
-            raise Unsupported(KeyConditionExpression)
-        shard, until = (Decimal(ExpressionAttributeValues[name]["N"]) for name in (":shard", ":sweptAt"))
+        del TableName, Select
+        values = ExpressionAttributeValues
+        match IndexName, KeyConditionExpression:
+            case "due", "dueShard = :shard":
+                found = self._due(Decimal(values[":shard"]["N"]), Decimal("Infinity"))
+            case "ended", "endedOn = :day AND recordedAt >= :since":
+                since = Decimal(values[":since"]["N"])
+                found = [
+                    item
+                    for item in self._in_index("endedOn", values[":day"])
+                    if Decimal(item["recordedAt"]["N"]) >= since
+                ]
+                found.sort(key=lambda item: Decimal(item["recordedAt"]["N"]), reverse=not ScanIndexForward)
+            case "waiting", "waitsFor = :setting":
+                found = self._in_index("waitsFor", values[":setting"])
+            case "due", "dueShard = :shard AND dueAt <= :sweptAt":
+                found = self._due(*(Decimal(values[name]["N"]) for name in (":shard", ":sweptAt")))
+            case "", "requestId = :requestId" if ConsistentRead:
+                found = [
+                    item for (request, _), item in sorted(self.items.items()) if request == values[":requestId"]["S"]
+                ]
+            case _:
+                raise Unsupported(KeyConditionExpression)
+        if ProjectionExpression:
+            names = [(ExpressionAttributeNames or {})[token] for token in ProjectionExpression.split(", ")]
+            found = [{name: item[name] for name in names if name in item} for item in found]
+        return {"Items": found[:Limit]}
+
+    def get_paginator(self, operation: str) -> _Paginator:
+        assert operation == "query"
+        return _Paginator(self)
+
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:
+        ((name, asked),) = RequestItems.items()
+        names = [asked["ExpressionAttributeNames"][token] for token in asked["ProjectionExpression"].split(", ")]
+        found = [self.items[_key(key)] for key in asked["Keys"] if _key(key) in self.items]
+        return {"Responses": {name: [{each: item[each] for each in names if each in item} for item in found]}}
+
+    def _in_index(self, attribute: str, value: Value) -> list[Item]:
+        return [item for _, item in sorted(self.items.items()) if item.get(attribute) == value]
+
+    def _due(self, shard: Decimal, until: Decimal) -> list[Item]:
         found = [
             {name: item[name] for name in ("requestId", "attempt", "dueShard", "dueAt")}
             for item in self.items.values()
             if "dueShard" in item and "dueAt" in item
             if Decimal(item["dueShard"]["N"]) == shard and Decimal(item["dueAt"]["N"]) <= until
         ]
-        found.sort(key=lambda item: Decimal(item["dueAt"]["N"]))
-        return {"Items": found[:Limit]}
+        return sorted(found, key=lambda item: Decimal(item["dueAt"]["N"]))
+
+
+class _Paginator:
+    def __init__(self, table: TableInMemory) -> None:
+        self._table = table
+
+    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        yield self._table.query(**arguments)
 
 
 class _Placeholders:

@@ -41,7 +41,7 @@ def test_random_schedules_keep_the_guarantees(scenario: Scenario, capsys: Output
 def test_a_seed_draws_the_same_schedules_in_every_process(scenario: Scenario) -> None:
     draw = (
         "import sys; from tests.proof.explorer.scenarios import RANDOM; from tests.proof.explorer.search import wander;"
-        "figures = wander(RANDOM[int(sys.argv[1])], int(sys.argv[2]), walks=20);"
+        "figures = wander(RANDOM[int(sys.argv[1])], int(sys.argv[2]), walks=10);"
         "print(figures.states, figures.steps, figures.longest)"
     )
     # Python orders a set of texts differently in each process, unless its hash seed is the same.
@@ -54,7 +54,7 @@ def test_a_seed_draws_the_same_schedules_in_every_process(scenario: Scenario) ->
             text=True,
             check=True,
         ).stdout
-        for hash_seed in ("1", "2", "3")
+        for hash_seed in ("1", "2")
     }
     assert len(drawn) == 1
 
@@ -62,9 +62,18 @@ def test_a_seed_draws_the_same_schedules_in_every_process(scenario: Scenario) ->
 @pytest.mark.proof
 @pytest.mark.parametrize("scenario", DEEP, ids=lambda scenario: scenario.name)
 def test_every_schedule_keeps_the_guarantees_in_depth(scenario: Scenario, capsys: Output) -> None:
-    exploration = explore(scenario)
-    report(capsys, exploration)
-    assert exploration.ends
+    # In a process of its own, since the states of the largest take two gigabytes.
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.proof.explorer.search", scenario.name],
+        cwd=ROOT,
+        env={"PYTHONPATH": "layers/outbound_calls:."},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    with capsys.disabled():
+        print(f"\n  {process.stdout.strip()}", file=sys.stderr, flush=True)  # noqa: T201 - figures for the reader
 
 
 @pytest.mark.proof

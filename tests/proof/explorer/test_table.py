@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from local.cloud import LocalCloud
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
-from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, CallRequest, Labels, Outcome
+from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, CallRequest, Labels, Outcome, Refusal
 from outbound_calls.domain.transitions import TRANSITIONS
 from tests.proof.explorer.table import ConditionalCheckFailed, TableInMemory, Unsupported
 from tests.proof.explorer.workers import DUE_SHARDS, attempt_key, calls_table
@@ -63,6 +63,22 @@ class Twins:
         ]
         assert found[0] == found[1]
         return found[0]
+
+    def get_paginator(self, operation: str) -> Twins:
+        assert operation == "query"
+        return self
+
+    def paginate(self, **arguments: Any) -> Iterator[Any]:
+        arguments |= {"TableName": self.name}
+        found = self.memory.query(**arguments)["Items"]
+        assert found == self.cloud.query(**arguments)["Items"]
+        yield {"Items": found}
+
+    def query(self, **arguments: Any) -> Any:
+        arguments |= {"TableName": self.name}
+        count = self.cloud.query(**arguments)["Count"]
+        assert len(self.memory.query(**arguments)["Items"]) == count, arguments
+        return {"Count": count}
 
     def _query(self, shard: int, now: int) -> Any:
         return {
@@ -153,6 +169,7 @@ def operations(draw: st.DrawFn) -> Operation:
 
     choices: list[Operation] = [
         lambda table, key, _seen: table.read(key),
+        lambda table, key, _seen: table.read_all(key.request),
         lambda table, key, _seen: table.claim(new(key), claim_id, now, 10),
         lambda table, key, _seen: table.park(new(key), now + 5, ParkReason.SHORT_OF_TIME),
         lambda table, key, _seen: table.reject(new(key), outcome, now),
@@ -163,6 +180,14 @@ def operations(draw: st.DrawFn) -> Operation:
         seen(lambda table, attempt: table.reject(attempt, outcome, now), outcome.status),
         seen(lambda table, attempt: table.settle(attempt, call_id, None)),
         seen(lambda table, attempt: table.give_up(attempt, outcome, now)),
+        seen(lambda table, attempt: table.note_lost_answer(attempt, "a time-out")),
+        seen(lambda table, attempt: table.count_refused(attempt, 3)),
+        seen(
+            lambda table, attempt: table.park(
+                attempt, now + 60, ParkReason.REFUSED_BY_ALLOMIA, Refusal(now, 1, "HTTP 400")
+            ),
+            Status.SCHEDULED,
+        ),
         seen(lambda table, attempt: table.lease(DueEntry(attempt.key, attempt.due_at or 1), now, 10)),
         seen(lambda table, attempt: table.set_due(attempt, now + 3) if attempt.due_at else None),
     ]

@@ -10,8 +10,9 @@ contain it. Every run also checks that the code repeats the effects of the runs 
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import httpx
@@ -25,6 +26,7 @@ from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings
 from outbound_calls.use_cases.place import Message
 from outbound_calls.use_cases.receive import Webhook
 from tests.proof.explorer.allomia import ANSWERS, status_response
+from tests.proof.explorer.by_hand import RedialTask, RedriveTask, ResolveTask, Surroundings, TaskByHand, perform
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, GRACE_SECONDS
 from tests.proof.explorer.table import ConditionalCheckFailed
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CALL_QUEUE_URL, INVALID_MESSAGES_QUEUE_URL = "https://sqs.invalid/calls", "https://sqs.invalid/invalid-messages"
+DEAD_LETTER_QUEUE_URL = "https://sqs.invalid/dead-letters"
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
 SIGNING_KEY = "signing-key"
 TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", 1, 2
@@ -39,7 +42,8 @@ PLENTY_OF_SECONDS = 900.0
 CIRCUIT = "~11111111-66666666"
 """The name of the circuit breaker of all requests here."""
 
-CIRCUIT_OPEN, SHORT_OF_TIME = "circuit-open", "short-of-time"
+CIRCUIT_OPEN, SHORT_OF_TIME, TIME_RUNS_OUT = BLOCKED = ("circuit-open", "short-of-time", "time-runs-out")
+"""Why a worker may not dial: AlloMia fails, or its invocation ends soon, which it sees before its claim or after it."""
 
 _COMMON: dict[str, Any] = {"powertools_service_name": "explorer", "powertools_metrics_namespace": "explorer"}
 _TABLE: dict[str, Any] = {"calls_table_name": TABLE_NAME, "retention_days": RETENTION_DAYS}
@@ -76,7 +80,7 @@ class PlaceTask(NamedTuple):
     body: str
     sent_at: int
     blocked: str = ""
-    """`CIRCUIT_OPEN` or `SHORT_OF_TIME`: the worker may not dial now."""
+    """One of `BLOCKED`: the worker may not dial now."""
 
     def __str__(self) -> str:
         return f"place {self.message}.{self.delivery}"
@@ -114,11 +118,12 @@ class PollTask(NamedTuple):
         return f"poll {self.request_id}/{self.attempt} due {self.due_at}{"'" * self.copy}"
 
 
-type Task = PlaceTask | WebhookTask | PollTask
+type Task = PlaceTask | WebhookTask | PollTask | TaskByHand
 
 
 class Effect(NamedTuple):
-    """What a worker asks for: `kind` is one of clock, read, put, update, send, post, get."""
+    """What a worker asks for: `kind` is one of clock, read, query, put, update, send, post, get; of an operator's also
+    receive, send batch, delete batch, release, person."""
 
     kind: str
     arguments: str
@@ -135,6 +140,8 @@ type Answer = str | int
 type History = tuple[Answer, ...]
 
 OK, ERROR, CONDITION, INVALID = "ok", "error", "condition failed", "invalid"
+CONDITION_AGAIN = "condition failed when sent again"
+"""The SDK had sent the write before, without an answer."""
 
 
 class _Pause(BaseException):
@@ -168,7 +175,8 @@ class _ServiceFailed(ClientError):
     """An AWS service failed, or its answer was lost: the caller can't tell which."""
 
     def __init__(self, operation: str) -> None:
-        super().__init__({"Error": {"Code": "InternalServerError"}}, operation)
+        answer: Any = {"Error": {"Code": "InternalServerError"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
+        super().__init__(answer, operation)
 
 
 class _DynamoDB:
@@ -182,6 +190,20 @@ class _DynamoDB:
         item = self._ask("read", "GetItem", arguments)
         return {"Item": item} if item else {}
 
+    def get_paginator(self, operation: str) -> _DynamoDB:
+        assert operation == "query"
+        return self
+
+    def paginate(self, **arguments: Any) -> Iterator[Any]:
+        yield {"Items": self._ask("query", "Query", arguments)}
+
+    def query(self, **arguments: Any) -> Any:
+        found = self._ask("query", "Query", arguments)
+        return {"Items": found, "Count": len(found)}
+
+    def batch_get_item(self, **arguments: Any) -> Any:
+        return {"Responses": {TABLE_NAME: self._ask("batch read", "BatchGetItem", arguments)}}
+
     def put_item(self, **arguments: Any) -> Any:
         self._ask("put", "PutItem", arguments)
         return {}
@@ -190,12 +212,13 @@ class _DynamoDB:
         return {"Attributes": self._ask("update", "UpdateItem", arguments)}
 
     def _ask(self, kind: str, operation: str, arguments: Any) -> Any:
-        """The item in the answer."""
+        """The item in the answer, or the items."""
         answer, _, item = str(self._replay.ask(kind, arguments)).partition("\n")
         if answer == OK:
             return json.loads(item)
-        if answer == CONDITION:
+        if answer in {CONDITION, CONDITION_AGAIN}:
             found: Any = {"Item": json.loads(item)} if item else {}
+            found |= {"ResponseMetadata": {"RetryAttempts": int(answer == CONDITION_AGAIN)}}
             raise ConditionalCheckFailed({"Error": {"Code": "ConditionalCheckFailedException"}} | found, operation)
         if answer == INVALID:
             raise ClientError({"Error": {"Code": "ValidationException"}}, operation)
@@ -207,9 +230,35 @@ class _Sqs:
         self._replay = replay
 
     def send_message(self, **arguments: Any) -> Any:
-        if self._replay.ask("send", arguments) != OK:
-            raise _ServiceFailed("SendMessage")
+        self._ask("send", "SendMessage", arguments)
         return {"MessageId": "m"}
+
+    def receive_message(self, **arguments: Any) -> Any:
+        return {"Messages": json.loads(self._ask("receive", "ReceiveMessage", arguments))}
+
+    def send_message_batch(self, **arguments: Any) -> Any:
+        return self._batch("send batch", "SendMessageBatch", arguments)
+
+    def delete_message_batch(self, **arguments: Any) -> Any:
+        return self._batch("delete batch", "DeleteMessageBatch", arguments)
+
+    def change_message_visibility_batch(self, **arguments: Any) -> Any:
+        return self._batch("release", "ChangeMessageVisibilityBatch", arguments)
+
+    def _batch(self, kind: str, operation: str, arguments: Any) -> Any:
+        """The answer names the entries that failed."""
+        failed = self._ask(kind, operation, arguments).split()
+        entries = [entry["Id"] for entry in arguments["Entries"]]
+        return {
+            "Successful": [{"Id": each} for each in entries if each not in failed],
+            "Failed": [{"Id": each, "Code": "InternalError", "SenderFault": True} for each in failed],
+        }
+
+    def _ask(self, kind: str, operation: str, arguments: Any) -> str:
+        answer, _, content = str(self._replay.ask(kind, arguments)).partition("\n")
+        if answer != OK:
+            raise _ServiceFailed(operation)
+        return content
 
 
 class _SecretsManager:
@@ -238,6 +287,11 @@ def attempt_key(request_id: str, number: int) -> AttemptKey:
     return AttemptKey(RequestKey(request_id), number)
 
 
+def claim_id(task: PlaceTask) -> str:
+    """The id of the claim that this delivery makes."""
+    return f"claim {task.message}.{task.delivery}"
+
+
 def callback_path(request_id: str, attempt: int) -> tuple[str, str, str]:
     """The path parameters of an attempt's callback URL."""
     return request_id, str(attempt), sign(SIGNING_KEY, attempt_key(request_id, attempt))
@@ -248,14 +302,18 @@ def calls_table(client: object) -> CallsTable:
 
 
 def _perform(task: Task, replay: _Replay) -> Done:
-    services = {"dynamodb": _DynamoDB(replay), "sqs": _Sqs(replay), "secretsmanager": _SecretsManager()}
+    services: dict[str, Any] = {
+        "dynamodb": _DynamoDB(replay),
+        "sqs": _Sqs(replay),
+        "secretsmanager": _SecretsManager(),
+    }
     assembly = Assembly(
         client=lambda service, *_: services[service],
         transport=_Transport(replay),
         clock=lambda: float(replay.ask("clock")),
         monotonic=_stopped_clock,
         jitter=lambda least, _most: least,
-        new_claim_id=lambda: f"claim {task.message}.{task.delivery}" if isinstance(task, PlaceTask) else "",
+        new_claim_id=lambda: claim_id(task) if isinstance(task, PlaceTask) else "",
     )
     match task:
         case PlaceTask():
@@ -268,6 +326,11 @@ def _perform(task: Task, replay: _Replay) -> Done:
             number, due_at = {"N": str(task.attempt)}, {"N": str(task.due_at)}
             due = DueEntry.from_index({"requestId": {"S": task.request_id}, "attempt": number, "dueAt": due_at})
             return Done(assembly.poll_calls(_POLL_CALLS).poll(due, lambda: PLENTY_OF_SECONDS).result.value)
+        case ResolveTask() | RedialTask() | RedriveTask():
+            table = calls_table(services["dynamodb"])
+            ask_person = functools.partial(replay.ask, "person")
+            around = Surroundings(table, services["sqs"], CALL_QUEUE_URL, assembly.clock, ask_person)
+            return Done(perform(task, around))
 
 
 def _place(task: PlaceTask, assembly: Assembly) -> Done:
@@ -275,8 +338,13 @@ def _place(task: PlaceTask, assembly: Assembly) -> Done:
     if task.blocked == CIRCUIT_OPEN:
         while permit := place_calls.circuit_breakers.of(CIRCUIT).acquire():
             permit.report(healthy=False)
-    seconds_left = 0.0 if task.blocked == SHORT_OF_TIME else PLENTY_OF_SECONDS
-    message = Message(task.message, task.body, lambda: seconds_left, task.sent_at)
+    left = [PLENTY_OF_SECONDS, 0.0] if task.blocked == TIME_RUNS_OUT else [PLENTY_OF_SECONDS]
+    left = [0.0] if task.blocked == SHORT_OF_TIME else left
+
+    def seconds_left() -> float:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    message = Message(task.message, task.body, seconds_left, task.sent_at)
     return Done(place_calls.place(message).result.value)
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.write_units import WriteUnits, item_bytes, write_units
+from benchmarks.write_units import INDEXES, WriteUnits, item_bytes, write_units
+from tests.tooling.template.rendering import read_template
 
 KEY: dict[str, Any] = {"requestId": {"S": "a"}, "attempt": {"N": "1"}}
 DUE: dict[str, Any] = {"dueShard": {"N": "0"}, "dueAt": {"N": "1775053980"}}
@@ -36,6 +37,17 @@ def test_the_size_of_a_value(value: dict[str, Any], size: int) -> None:
     assert item_bytes({"name": value}) == len("name") + size
 
 
+def test_the_indexes_are_those_of_the_template() -> None:
+    found = read_template()["Resources"]["CallsTable"]["Properties"]["GlobalSecondaryIndexes"]
+
+    assert {
+        tuple(each["AttributeName"] for each in index["KeySchema"]): tuple(
+            sorted(index["Projection"].get("NonKeyAttributes", []))
+        )
+        for index in found
+    } == {key: tuple(sorted(projected)) for key, projected in INDEXES.items()}
+
+
 def of_size(size: int, **more: Any) -> dict[str, Any]:
     item = KEY | more | {"filling": {"S": ""}}
     return item | {"filling": {"S": "x" * (size - item_bytes(item))}}
@@ -60,6 +72,14 @@ def test_the_index_is_billed_for_what_changes_in_it() -> None:
     assert write_units(KEY | DUE, KEY).index == 1  # taken out
     assert write_units(None, KEY).index == 0  # never in it
     assert write_units(None, KEY | {"dueAt": {"N": "1"}}).index == 0  # half a key is none
+
+
+def test_an_entry_that_moves_from_one_index_to_another_is_billed_in_both() -> None:
+    ended: dict[str, Any] = {"endedOn": {"S": "~2026-04-01"}, "recordedAt": {"N": "1775053980"}}
+
+    assert write_units(KEY | DUE, KEY | ended).index == 2
+    assert write_units(KEY | ended, KEY | ended | {"reason": {"S": "projected"}}).index == 2
+    assert write_units(KEY | ended, KEY | ended | {"claimId": {"S": "not projected"}}).index == 0
 
 
 def test_an_unknown_type_is_not_guessed_at() -> None:

@@ -16,7 +16,7 @@ ENVIRONMENTS: Final = ["local", "dev", "staging", "prod"]
 NUMBERS: Final = {
     "WebhookGraceSeconds": (180, 1, 3600),
     "CallDeadlineSeconds": (7200, 5, 86400),
-    "RetentionDays": (90, 1, 3650),
+    "RetentionDays": (90, 30, 3650),
     "MaxWorkers": (5, 2, 1000),
     "DueShards": (4, 1, 16),
     "MaxPollsPerSecond": (100, 1, 1000),
