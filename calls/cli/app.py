@@ -31,6 +31,7 @@ from calls.cli.options import (
     read_since,
 )
 from calls.cli.output import Exit
+from calls.cli.policy import policy
 from calls.operations.doctor import Doctor
 from calls.operations.following import Follower, Following
 from calls.operations.masking import Mask, mask_text, masked, unmasked
@@ -58,6 +59,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(policy, name="policy")
 
 
 class Again(StrEnum):

@@ -27,8 +27,12 @@ from outbound_calls.contracts.wire import (
 )
 from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey
 from outbound_calls.domain.transitions import TERMINAL
+from outbound_calls.policy.decision import expires_at
 from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.place import Defaults, terms_of, with_defaults
+
+MAX_SECONDS_TO_END = 2 * 86_400
+"""How long after its dispatch an attempt ends at the latest: the longest deadline, and a day without a usable key."""
 
 
 class Finding(StrEnum):
@@ -160,10 +164,17 @@ class Resolving:
             raise NotAllowed("its status has changed meanwhile: check it again")
         now = self.clock()
         made = replace(attempt, created_at=int(now))
+        # The first attempt's record tells duplicates of the request, so it must outlive the new one's.
+        first = AttemptKey(attempt.key.request, 1)
+        _answered(lambda: self.table.keep_until(first, self._ends_by(made) + self.table.retention_days * 86_400))
         written = _answered(lambda: self.table.park(made, now, ParkReason.DIAL_AGAIN))
         if not written and not self._is_there(made):
             raise NotAllowed(f"attempt {attempt.key.number} was made meanwhile")
         return attempt.key
+
+    def _ends_by(self, attempt: Attempt) -> int:
+        """When an attempt has ended at the latest."""
+        return expires_at(attempt) + MAX_SECONDS_TO_END
 
     def _is_there(self, made: Attempt) -> bool:
         """Whether the table has this attempt."""
@@ -181,7 +192,7 @@ class Resolving:
         return request_report(attempts)
 
 
-def _answered(write: Callable[[], bool]) -> bool:
+def _answered[T](write: Callable[[], T]) -> T:
     """Make a write. One that DynamoDB doesn't answer may have been made, so it is made again, which tells."""
     try:
         return write()

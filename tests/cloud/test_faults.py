@@ -13,7 +13,7 @@ from outbound_calls.adapters.secrets import FAILURE_SECONDS, SecretUnreadable
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, Message, PlaceResult
 from outbound_calls.use_cases.sweep import PollResult
-from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, SampleAttempts
+from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, SampleAttempts, new_attempt
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import CALL_ID
 from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, CloudResources, dispatch_message
@@ -139,6 +139,29 @@ def test_a_claim_that_is_never_answered_is_given_back_and_not_posted(
 
     assert world.allomia.posts == []
     assert world.attempts.status(key) == "scheduled"
+    network.heal()
+    assert sweep_until_it_ends(world, key) == "unknown"
+    assert len(world.allomia.posts) == 1
+
+
+@pytest.mark.parametrize("kind", ["new", "parked"])
+def test_a_claim_that_may_still_be_made_is_forestalled(world: CloudWorld, network: FaultyNetwork, kind: str) -> None:
+    """DynamoDB gets the claim late: after the worker gave it back, and found that there was nothing to give back."""
+    request = world.request()
+    key, message = key_of(request), json.dumps(request)
+    attempt = new_attempt(key)
+    if kind == "parked":
+        attempt = world.attempts.scheduled(due_at=world.clock.now)
+        key, message = attempt.key, dispatch_message(attempt.key)
+    lost = iter([LOSE_REQUEST] * 5)
+    network.plan = lambda operation, _: next(lost, PASS) if operation in {"PutItem", "UpdateItem"} else PASS
+    with pytest.raises(WriteUnanswered):
+        world.place(message)
+
+    assert world.attempts.claim(attempt, now=world.clock.now) is None
+
+    assert world.attempts.status(key) == "scheduled"
+    assert world.place(message).result is PlaceResult.DUPLICATE
     network.heal()
     assert sweep_until_it_ends(world, key) == "unknown"
     assert len(world.allomia.posts) == 1

@@ -17,12 +17,13 @@ from local.simulator import fails
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
-from outbound_calls.domain.timing import utc_text
+from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS, utc_text
 from outbound_calls.use_cases.place import Defaults, PlaceResult
+from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS
 from tests.cloud.parts import LOSE_ANSWER, METADATA, FaultyNetwork, SampleAttempts, an_outcome, at_once
 from tests.cloud.world import CloudWorld
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
-from tests.world import DEADLINE_SECONDS, NOW
+from tests.world import DEADLINE_SECONDS, NOW, RETENTION_DAYS
 
 DEFAULTS = Defaults(ASSISTANT_ID, PHONE_NUMBER_ID)
 NEVER_SENT = RequestKey("never-sent")
@@ -69,6 +70,26 @@ def test_a_request_is_dialled_again_through_the_same_claim_as_any(world: CloudWo
     assert (item["metadata"], item["batch"], item["createdAt"]) == (METADATA, "december", int(world.clock.now))
     world.webhook(second)
     assert (world.attempts.status(key), world.attempts.status(second)) == ("unknown", "completed")
+
+
+def test_the_first_attempt_protects_the_request_for_as_long_as_the_last_one_is_kept(world: CloudWorld) -> None:
+    key = world.placed()
+    world.webhook(key, "busy")
+    resolve = resolving(world.attempts, world.clock)
+    world.pass_seconds(RETENTION_DAYS * 86_400 - 1)
+    second = resolve.dial_again(*resolve.prepare(key.request, a_message(), False, masked))
+    world.pass_seconds(EXPIRE_AFTER_SECONDS)
+    world.sweep(second)
+    for message in world.queued():
+        world.place(message)
+    world.pass_seconds(DEADLINE_SECONDS + KEY_PATIENCE_SECONDS)
+    world.webhook(second, "busy")
+
+    kept = [int(world.attempts.existing_item(each)["expiresAt"]) for each in (key, second)]
+    assert kept[0] >= kept[1]
+    # And it is never kept for less
+    world.attempts.table.keep_until(key, NOW)
+    assert world.attempts.existing_item(key)["expiresAt"] == kept[0]
 
 
 def test_of_two_people_who_dial_again_at_once_one_succeeds(attempts: SampleAttempts) -> None:

@@ -115,7 +115,8 @@ def target(effect: Effect) -> tuple[Key, str]:
 
 
 def _changed(arguments: dict[str, Any]) -> str:
-    return "lost answer" if ":detail" in arguments["ExpressionAttributeValues"] else "due time"
+    values = arguments["ExpressionAttributeValues"]
+    return "lost answer" if ":detail" in values else "end of its record" if ":until" in values else "due time"
 
 
 @functools.cache

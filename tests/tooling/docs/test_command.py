@@ -11,7 +11,11 @@ from calls.cli.output import Exit
 from calls.operations.requests_file import COLUMNS
 from tests.tooling.docs.markdown import code, fences, read, table
 
-COMMANDS = dict(get_command(app).commands)  # type: ignore[attr-defined]
+COMMANDS = {
+    f"{name} {inner}".strip(): each
+    for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
+    for inner, each in getattr(command, "commands", {"": command}).items()
+}
 PAGE = "docs/operate/command.md"
 
 
@@ -19,7 +23,7 @@ def lines(page: str) -> list[list[str]]:
     """The commands on a page, in its blocks and in its sentences, each without `calls` itself."""
     found = [line for block in fences(page, "sh") for line in block.splitlines()] + code(page)
     words = [shlex.split(line, comments=True) for line in found if re.match(r"(\S*/)?calls [a-z]", line)]
-    return [each[1:] for each in words]
+    return [[" ".join(each[1:3]), *each[3:]] if " ".join(each[1:3]) in COMMANDS else each[1:] for each in words]
 
 
 def options_of(name: str) -> set[str]:
@@ -40,7 +44,8 @@ def test_the_commands_that_are_given_exist_with_their_options(page: str) -> None
 def test_an_example_is_a_valid_command_line(line: list[str]) -> None:
     name, *arguments = line
 
-    COMMANDS[name].make_context(name, [*arguments, "--stack", "any"])
+    stack = ["--stack", "any"] if "--stack" in options_of(name) else []
+    COMMANDS[name].make_context(name, [*arguments, *stack])
 
 
 def test_every_command_has_an_example() -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layer's com
 AWS = {"boto3", "botocore", "s3transfer", "certifi", "dateutil", "jmespath", "six", "urllib3"}
 MODELS = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"}
 METRICS = {"aws_lambda_powertools"}
+ZONES = {"tzdata"}  # loaded once a calling window needs a time zone
 HTTP = {"anyio", "h11", "httpcore", "httpx", "idna"}
 
 PACKAGES = {
@@ -138,7 +139,7 @@ def test_a_start_spends_no_time_on_collecting_garbage(name: str) -> None:
 
 
 def test_the_layer_holds_no_package_that_no_function_loads() -> None:
-    assert packages_of(build() / "DependenciesLayer") == set.union(*PACKAGES.values())
+    assert packages_of(build() / "DependenciesLayer") == set.union(*PACKAGES.values(), ZONES)
 
 
 def test_every_function_of_the_template_is_known_here() -> None:

@@ -1,10 +1,12 @@
 import importlib.util
+import os
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from local.sam import build
+from local.sam import ROOT, build
 
 UNCHECKED_HASH = 0b01
 LAYERS = ("DependenciesLayer", "OutboundCallsLayer")
@@ -43,3 +45,22 @@ def test_the_layers_hold_packages_and_nothing_else(built: Path) -> None:
     assert {path.name for path in (built / "OutboundCallsLayer/python").iterdir()} == {"outbound_calls"}
     assert {path.name for path in (built / "DependenciesLayer").iterdir()} == {"python"}
     assert not (built / "DependenciesLayer/python/bin").exists()
+
+
+def test_the_layers_have_all_that_a_policy_is_read_from(built: Path) -> None:
+    code = (
+        "from outbound_calls.policy.rules import Policy, resolve\n"
+        "from outbound_calls.policy.evaluation import Candidate, Recipient, evaluate\n"
+        "asked = Candidate('a/1', '+14165550123', 1_795_626_000.0)\n"
+        "print(evaluate(asked, resolve(Policy(), 'canada'), Recipient(), asked.created_at).zones)"
+    )
+    layers = os.pathsep.join(str(built / layer / "python") for layer in LAYERS)
+    done = subprocess.run(
+        [ROOT / ".venv/lambda-runtime/bin/python", "-c", code],
+        env={"PYTHONPATH": layers, "PYTHONTZPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "America/Toronto" in done.stdout, done.stderr

@@ -49,6 +49,7 @@ MODULES = {
     "domain.timing": UNIT,
     "domain.attempts": UNIT,
     "policy.decision": UNIT,
+    **dict.fromkeys(("policy.caps", "policy.redial"), UNIT),
     "adapters.callback_urls": UNIT,
     "adapters.allomia": UNIT,
     "adapters.calls_table": CLOUD,

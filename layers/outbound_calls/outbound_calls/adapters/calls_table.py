@@ -418,6 +418,10 @@ class CallsTable:
         outcome = Outcome(status, OutcomeSource.OPERATOR)
         return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
 
+    def keep_until(self, key: AttemptKey, until: float) -> None:
+        """Keep the record of an attempt that ended at least until then (epoch seconds)."""
+        self._update(key, "SET #expiresAt = :until", "#expiresAt < :until", {"until": math.ceil(until)})
+
     # The poller's timer.
 
     def lease(self, due: DueEntry, now: float, step_seconds: int) -> Attempt | None:

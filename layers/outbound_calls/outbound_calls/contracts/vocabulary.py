@@ -43,14 +43,45 @@ class ParkReason(StrEnum):
     DIAL_AGAIN = "dial-again"
     NOT_BEFORE = "not-before"
     REFUSED_BY_ALLOMIA = "refused-by-allomia"
+    PAUSED = "paused"
+    OUTSIDE_CALLING_WINDOW = "outside-calling-window"
+    RECIPIENT_CAP = "recipient-cap"
+    POLICY_UNREADABLE = "policy-unreadable"
 
 
 class ReasonCode(StrEnum):
-    """Why an attempt was rejected, or is unknown."""
+    """Why an attempt was rejected, was cancelled or is unknown."""
 
     REFUSED_BY_ALLOMIA = "refused-by-allomia"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    UNKNOWN_PURPOSE = "unknown-purpose"
+    NO_CALLING_WINDOW = "no-calling-window"
+    DO_NOT_CALL = "do-not-call"
+    RECIPIENT_CAP = "recipient-cap"
     NO_OUTCOME = "no-outcome"
+
+
+class Preset(StrEnum):
+    """The presets of the calling policy. Each is a document of its own in `policies/`."""
+
+    OPEN = "open"
+    CANADA = "canada"
+    UNITED_STATES_HEALTH_CARE = "united-states-health-care"
+
+
+class WhenCapped(StrEnum):
+    """What happens to a request that a recipient cap holds back."""
+
+    WAIT = "wait"
+    REJECT = "reject"
+
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""The weekdays of a calling window."""
+
+ALWAYS = "always"
+"""Calling windows that never close."""
 
 
 class Dialled(StrEnum):
