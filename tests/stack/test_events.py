@@ -66,7 +66,7 @@ def test_place_call(world: LocalEnvironment, functions: Functions) -> None:
     # And each case is what its name says
     assert call(world, "sample-completed")["status"] in {"calling", "completed"}
     assert call(world, "sample-answer-lost")["status"] == "dispatching"
-    assert call(world, "sample-declined")["status"] == "rejected"
+    assert call(world, "sample-declined")["parkReason"] == "refused-by-allomia"
     assert call(world, "sample-throttled")["status"] == "scheduled"
     fields = [message.attributes["field"] for message in world.invalid_messages()]
     assert sorted(fields) == ["body", "phoneNumber"]

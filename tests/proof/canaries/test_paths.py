@@ -60,13 +60,13 @@ def stage() -> Iterator[Stage]:
 
 def test_answers_of_allomia_that_repeat_the_request(stage: Stage) -> None:
     # Given every answer that repeats the request; few at a time of those that open the circuit breaker
-    stage.place(requests(*echo.DECLINED))
-    for start in range(0, len(echo.OTHERS), 4):
-        stage.place(requests(*echo.OTHERS[start : start + 4]))
+    for answers in (echo.DECLINED, echo.OTHERS):
+        for start in range(0, len(answers), 4):
+            stage.place(requests(*answers[start : start + 4]))
 
     # Then each leads to its status
     statuses = {name: item["status"] for name, item in stage.records().items()}
-    assert statuses == dict.fromkeys(echo.DECLINED, "rejected") | {
+    assert statuses == dict.fromkeys(echo.DECLINED, "scheduled") | {
         **dict.fromkeys(("key-declined", "forbidden", "throttled"), "scheduled"),
         **dict.fromkeys(("unavailable", "broken", "redirected", "dropped", "odd"), "dispatching"),
         "failed": "failed",
