@@ -22,7 +22,7 @@ class MagicNumber:
         number: The phone number to dial.
         what: What AlloMia does, in words.
         behaviour: What AlloMia does.
-        status: The stack's final status (`scheduled`: it waits until AlloMia accepts it).
+        status: The stack's final status (`scheduled`, `calling`: it waits until AlloMia accepts it, or the key).
         source: The outcome's source (`webhook`, `poll`, `dispatch`, `deadline`); empty without an outcome.
     """
 
@@ -146,7 +146,7 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
     ("0402", "no webhook; the status request gets 500 once", _polled("fail-500-once"), ("completed", "poll")),
     ("0403", "no webhook; the status request gets 200 with HTML", _polled("garbage"), _UNKNOWN),
     ("0404", "no webhook; the status is undocumented", _polled("unknown-status"), _UNKNOWN),
-    ("0405", "no webhook; the status request gets 401 for any key", _polled("decline-401"), _UNKNOWN),
+    ("0405", "no webhook; the status request gets 401 for any key", _polled("decline-401"), ("calling", "")),
     ("0406", "no webhook; the status request gets no answer for a long time", _polled("hang"), _UNKNOWN),
     ("0407", "no webhook; the status request's connection is dropped", _polled("drop"), _UNKNOWN),
     ("0408", "no webhook; the status answer has everything that trips a parser", _polled("odd"), ("completed", "poll")),

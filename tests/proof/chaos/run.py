@@ -203,9 +203,10 @@ class _Run:
 
     def _send(self, request_ids: list[str], seconds: float) -> None:
         """Send each request one to three times, spread over this time."""
+        numbers = {request_id: self._dice.choice(NUMBERS) for request_id in request_ids}
         copies = [
-            {"requestId": request_id, "phoneNumber": self._dice.choice(NUMBERS)}
-            for request_id in request_ids
+            {"requestId": request_id, "phoneNumber": number}
+            for request_id, number in numbers.items()
             for _ in range(self._dice.choice((1, 1, 2, 3)))
         ]
         self._dice.shuffle(copies)

@@ -52,7 +52,9 @@ def test_every_request_ends_and_none_is_lost(result: ChaosResult) -> None:
 def test_an_outcome_is_of_a_call_that_allomia_accepted(result: ChaosResult) -> None:
     for name, call in result.calls.items():
         if call["status"] not in {"unknown", "rejected"}:
-            assert {call["outboundCallId"]} == result.accepted_calls[name], name
+            # AlloMia may report an outcome without the call's id.
+            (accepted,) = result.accepted_calls[name]
+            assert call.get("outboundCallId", accepted) == accepted, name
         if call["status"] == "rejected":
             assert name not in result.accepted_calls
 

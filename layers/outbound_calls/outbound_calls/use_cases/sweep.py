@@ -23,10 +23,13 @@ SECONDS_TO_POLL = MAX_EXCHANGE_SECONDS + 5.0
 """What must be left of an invocation before a lease: the longest exchange, and time to record."""
 
 PATIENCE_SECONDS = 3600
-"""How long after its deadline an accepted call is asked about before it is given up, if AlloMia doesn't answer."""
+"""How long after its deadline an accepted call is asked about before it is given up, if AlloMia doesn't answer.
+
+At most as long as its deadline.
+"""
 
 KEY_PATIENCE_SECONDS = 24 * 3600
-"""The same, while there is no usable key: a person has to replace it."""
+"""The same, while there is no usable key: a person has to replace it. Not less for a short deadline."""
 
 _SECONDS_BETWEEN_LATE_POLLS = 300
 
@@ -90,7 +93,11 @@ class PollCalls:
             answer = self.allomia.call_status(attempt.outbound_call_id)
             if isinstance(answer, StatusUnavailable):
                 waiting = Poll(PollResult.UNAVAILABLE, attempt.key, answer.reason)
-                patience = KEY_PATIENCE_SECONDS if answer.reason == KEY_UNUSABLE else PATIENCE_SECONDS
+                patience = (
+                    KEY_PATIENCE_SECONDS
+                    if answer.reason == KEY_UNUSABLE
+                    else min(PATIENCE_SECONDS, self.schedule.deadline_seconds)
+                )
             elif answer.outcome:
                 return _poll(attempt, answer.outcome, self.table.record(attempt.key, answer.outcome, self.clock()))
             elif word := answer.allomia_status:
@@ -100,7 +107,8 @@ class PollCalls:
         deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
         if now >= deadline_at + patience:
             return self._give_up(attempt, waiting)
-        next_look = deadline_at if now < deadline_at else int(now) + _SECONDS_BETWEEN_LATE_POLLS
+        step = min(_SECONDS_BETWEEN_LATE_POLLS, self.schedule.deadline_seconds)
+        next_look = deadline_at if now < deadline_at else min(int(now) + step, deadline_at + patience)
         if (attempt.due_at or 0) > next_look:
             self.table.set_due(attempt, next_look)
         return waiting
