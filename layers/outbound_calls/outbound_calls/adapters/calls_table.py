@@ -83,6 +83,9 @@ REPORTED_FIELDS = (
 )
 """What a report needs of an attempt. The phone number, the name and the variables stay in the table."""
 
+_REPORTED_NAMES = {f"#{name}": name for name in REPORTED_FIELDS}
+_REPORTED = ", ".join(_REPORTED_NAMES)
+
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
@@ -176,8 +179,8 @@ class CallsTable:
             TableName=self.name,
             KeyConditionExpression="requestId = :requestId",
             ExpressionAttributeValues=to_dynamodb({":requestId": str(request)}),
-            ProjectionExpression=", ".join(f"#{name}" for name in REPORTED_FIELDS),
-            ExpressionAttributeNames={f"#{name}": name for name in REPORTED_FIELDS},
+            ProjectionExpression=_REPORTED,
+            ExpressionAttributeNames=_REPORTED_NAMES,
             ConsistentRead=True,
         )
         return [attempt_from_item(from_dynamodb(item)) for page in pages for item in page["Items"]]
@@ -252,8 +255,8 @@ class CallsTable:
             while keys:
                 asked = {
                     "Keys": keys,
-                    "ProjectionExpression": ", ".join(f"#{name}" for name in REPORTED_FIELDS),
-                    "ExpressionAttributeNames": {f"#{name}": name for name in REPORTED_FIELDS},
+                    "ProjectionExpression": _REPORTED,
+                    "ExpressionAttributeNames": _REPORTED_NAMES,
                 }
                 answer: Any = self.client.batch_get_item(RequestItems=cast("Any", {self.name: asked}))
                 attempts = [attempt_from_item(from_dynamodb(item)) for item in answer["Responses"][self.name]]
