@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from outbound_calls.adapters.calls_table import attempt_from_item, from_dynamodb
+from outbound_calls.adapters.calls_table import attempt_from_item
+from outbound_calls.adapters.dynamodb import from_dynamodb
 from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, STATUS_RULE, CallState
 from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE, OutcomeEvent
 from outbound_calls.contracts.messages import MAX_DAYS_AHEAD, MAX_MESSAGE_BYTES, CallRequestMessage, read_message

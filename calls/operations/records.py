@@ -16,11 +16,9 @@ from outbound_calls.adapters.calls_table import (
     REPORTED_FIELDS,
     CallsTable,
     DueEntry,
-    Item,
     attempt_from_item,
-    from_dynamodb,
-    to_dynamodb,
 )
+from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.status_api import AttemptReport
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, OrganizationName, RequestId, WireModel

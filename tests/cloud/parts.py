@@ -15,7 +15,8 @@ import httpx
 from botocore.config import Config
 
 from local.proxy import Proxy
-from outbound_calls.adapters.calls_table import CallsTable, DueEntry, RecordResult, from_dynamodb, to_dynamodb
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry, RecordResult
+from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
 from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, Labels, Outcome, Refusal, RequestKey
 from tests.unit.parts import CALL_ID, CONTACT_ID, a_request

@@ -206,7 +206,7 @@ def test_each_result_of_a_message_is_logged_and_counted(resources: CloudResource
         ("attempt parked", "key-declined", "HTTP 401"),
         ("attempt parked", "refused-by-allomia", "HTTP 400: no known words"),
         ("answer lost", None, "HTTP 500"),
-        ("invalid message", None, "body: a JSON object in UTF-8, nested at most 3 deep"),
+        ("invalid message", None, "body: a JSON object in UTF-8"),
     ]
     assert counted(done, "CallsParked", "AllomiaKeyDeclined", "CallsRefused") == [3, 1, 1]
     assert counted(done, "AmbiguousAnswers", "InvalidMessages") == [1, 1]

@@ -7,7 +7,7 @@ from typing import Any
 
 from local.emulator import Emulator, Invocation
 from outbound_calls.adapters.callback_urls import sign
-from outbound_calls.adapters.calls_table import from_dynamodb
+from outbound_calls.adapters.dynamodb import from_dynamodb
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.proof.canaries.search import hits, texts
 from tests.tooling.template.rendering import read_template

@@ -36,7 +36,7 @@ RULES = {
     "notBefore": f"{_TIME_RULE}; at most 30 days ahead",
     "notAfter": f"{_TIME_RULE}; later than notBefore",
     "dispatch": "only the poller sends this: requestId and attempt of a parked attempt",
-    "not JSON": "a JSON object in UTF-8, nested at most 3 deep",
+    "not JSON": "a JSON object in UTF-8",
     "too large": f"at most {MAX_BYTES} bytes",
     "unknown field": (
         "no field but assistantId, batch, customerName, dynamicVariables, metadata, notAfter, notBefore, organization, "

@@ -7,6 +7,7 @@ twice or out of turn changes nothing and learns so. While an attempt is not term
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import zlib
@@ -16,18 +17,20 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, cast
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
 from outbound_calls.domain.attempts import (
+    Allowance,
     Attempt,
     AttemptKey,
     CallDetails,
     CallRequest,
     Labels,
     Outcome,
+    Redial,
     Refusal,
     RequestKey,
     Terms,
@@ -37,8 +40,6 @@ from outbound_calls.domain.transitions import predecessors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-type Item = dict[str, Any]
 
 _DAY_SECONDS = 86_400
 _WITHOUT_OUTCOME = (Status.DISPATCHING, Status.CALLING, Status.UNKNOWN)
@@ -54,8 +55,13 @@ _REMOVED_AT_THE_END = (
     "refusal",
     "waitsFor",
     "waitsSince",
+    "terms",
+    "expiry",
+    "policyVersion",
+    "redial",
+    "redialAt",
 )
-_REMOVED_BY_A_CLAIM = ("parkReason", "waitsFor", "waitsSince")
+_REMOVED_BY_A_CLAIM = ("parkReason", "waitsFor", "waitsSince", "expiry", "policyVersion")
 REPORTED_FIELDS = (
     "requestId",
     "attempt",
@@ -63,8 +69,16 @@ REPORTED_FIELDS = (
     "createdAt",
     "metadata",
     "batch",
+    "purpose",
     "notBefore",
     "notAfter",
+    "expiry",
+    "policyVersion",
+    "allowedBy",
+    "redialAt",
+    "nextAttempt",
+    "cancelRequestedAt",
+    "isDropped",
     "timesParked",
     "parkReason",
     "refusal",
@@ -85,9 +99,6 @@ REPORTED_FIELDS = (
 
 _REPORTED_NAMES = {f"#{name}": name for name in REPORTED_FIELDS}
 _REPORTED = ", ".join(_REPORTED_NAMES)
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 
 
 class WriteUnanswered(Exception):
@@ -491,8 +502,10 @@ class CallsTable:
             "setting": attempt.request.setting,
             "metadata": dict(attempt.labels.metadata) or None,
             "batch": attempt.labels.batch,
+            "purpose": attempt.labels.purpose,
             "notBefore": attempt.terms.not_before,
             "notAfter": attempt.terms.not_after,
+            "terms": _terms_item(attempt.terms) or None,
             "fingerprint": attempt.fingerprint,
         }
         return _without_none(item)
@@ -595,16 +608,6 @@ _NAMES = re.compile(r"#(\w+)")
 # The shape of an item, and its mapping to and from the domain.
 
 
-def to_dynamodb(item: Mapping[str, Any]) -> Item:
-    """Plain values in DynamoDB's types: ``{"status": "calling"}`` becomes ``{"status": {"S": "calling"}}``."""
-    return {name: _serialize(value) for name, value in item.items()}
-
-
-def from_dynamodb(item: Mapping[str, Any]) -> Item:
-    """DynamoDB's types as plain values. Numbers are Decimals."""
-    return {name: _deserialize(value) for name, value in item.items()}
-
-
 def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
     """The attempt in an item of plain values, whole or as a report needs it."""
     return Attempt(
@@ -612,8 +615,8 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         created_at=int(item["createdAt"]),
         status=Status(item["status"]),
         request=_request(item["request"]) if "request" in item else None,
-        labels=Labels(item.get("metadata", {}), item.get("batch")),
-        terms=Terms(_int(item, "notBefore"), _int(item, "notAfter")),
+        labels=Labels(item.get("metadata", {}), item.get("batch"), item.get("purpose")),
+        terms=_terms(item),
         fingerprint=item.get("fingerprint"),
         times_parked=int(item["timesParked"]),
         failed_tries=_int(item, "failedTries") or 0,
@@ -621,6 +624,14 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         refusal=_refusal(item["refusal"]) if "refusal" in item else None,
         setting=item.get("setting"),
         due_at=_int(item, "dueAt"),
+        expires_at=_int(item, "expiry"),
+        policy_version=_int(item, "policyVersion"),
+        allowance=_allowance(item["allowedBy"]) if "allowedBy" in item else None,
+        redial=_redial(item["redial"]) if "redial" in item else None,
+        redial_at=_int(item, "redialAt"),
+        next_attempt=_int(item, "nextAttempt"),
+        cancel_requested_at=_int(item, "cancelRequestedAt"),
+        is_dropped=item.get("isDropped", False),
         claim_id=item.get("claimId"),
         dispatched_at=_int(item, "dispatchedAt"),
         post_result=item.get("postResult"),
@@ -663,6 +674,55 @@ def _request(item: Mapping[str, Any]) -> CallRequest:
         customer_name=item.get("customerName"),
         dynamic_variables=item.get("dynamicVariables"),
     )
+
+
+def _terms_item(terms: Terms) -> Item:
+    """What is left to do with a request says; stored as JSON, since policy alone reads it."""
+    said = {"timeZone": terms.time_zone, "callingWindows": terms.calling_windows, "redial": terms.redial}
+    return {name: value if name == "timeZone" else json.dumps(value) for name, value in said.items() if value}
+
+
+def _terms(item: Mapping[str, Any]) -> Terms:
+    said = item.get("terms", {})
+    return Terms(
+        not_before=_int(item, "notBefore"),
+        not_after=_int(item, "notAfter"),
+        time_zone=said.get("timeZone"),
+        calling_windows=json.loads(said["callingWindows"]) if "callingWindows" in said else None,
+        redial=json.loads(said["redial"]) if "redial" in said else None,
+    )
+
+
+def _allowance_text(allowance: Allowance) -> str:
+    """In short: ``canada 12``, or ``canada 12 2026f number America/Toronto America/Detroit``."""
+    zones = (allowance.zone_data, allowance.zone_source, *allowance.zones) if allowance.zones else ()
+    return " ".join([allowance.preset, str(allowance.policy_version), *map(str, zones)])
+
+
+def _allowance(text: str) -> Allowance:
+    preset, version, *rest = text.split()
+    if not rest:
+        return Allowance(int(version), preset)
+    data, source, *zones = rest
+    return Allowance(int(version), preset, tuple(zones), source, data)
+
+
+def _redial_item(redial: Redial) -> Item:
+    return _without_none(
+        {
+            "max": redial.max_attempts,
+            "on": {name: list(delays) for name, delays in redial.after_status.items()} or None,
+            "onReasons": {name: list(delays) for name, delays in redial.after_ended_reason.items()} or None,
+        }
+    )
+
+
+def _redial(item: Mapping[str, Any]) -> Redial:
+    return Redial(int(item["max"]), _delays(item.get("on", {})), _delays(item.get("onReasons", {})))
+
+
+def _delays(item: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(map(int, delays)) for name, delays in item.items()}
 
 
 def _refusal(item: Mapping[str, Any]) -> Refusal:

@@ -1,8 +1,8 @@
-"""The call queue's messages: a request for a call, or a dispatch (`contracts.dispatch`)."""
+"""The call queue's messages: a request, a cancellation, a do-not-call entry, or a dispatch (`contracts.dispatch`)."""
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -13,10 +13,20 @@ from pydantic import (
     Tag,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError, from_json
 
 from outbound_calls.contracts.dispatch import DispatchMessage
+from outbound_calls.contracts.terms import (
+    CALLING_WINDOWS_RULE,
+    PURPOSE_RULE,
+    CallingWindows,
+    PurposeName,
+    RedialRules,
+    field_error,
+)
+from outbound_calls.contracts.time_zones import TIME_ZONE_RULE, TimeZoneName
 from outbound_calls.contracts.wire import (
     ORGANIZATION_RULE,
     REQUEST_ID_RULE,
@@ -61,6 +71,11 @@ type Time = Annotated[
 ]
 
 
+PHONE_NUMBER_RULE = "required, E.164: a plus sign, then 9 to 15 digits, the first not 0"
+
+type PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{8,14}$")]
+
+
 class CallRequestMessage(WireModel):
     """A request for one phone call. Each field's description is the rule that an error names."""
 
@@ -68,9 +83,7 @@ class CallRequestMessage(WireModel):
 
     request_id: RequestId | None = Field(None, description=REQUEST_ID_RULE)
     organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
-    phone_number: Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{8,14}$")] = Field(
-        description="required, E.164: a plus sign, then 9 to 15 digits, the first not 0"
-    )
+    phone_number: PhoneNumber = Field(description=PHONE_NUMBER_RULE)
     assistant_id: Uuid | None = Field(None, description="a UUID; required where the stack has no default")
     phone_number_id: Uuid | None = Field(None, description="a UUID; required where the stack has no default")
     customer_name: (
@@ -105,6 +118,12 @@ class CallRequestMessage(WireModel):
     batch: RequestId | None = Field(None, description=REQUEST_ID_RULE)
     not_before: Time | None = Field(None, description=f"{_TIME_RULE}; at most {MAX_DAYS_AHEAD} days ahead")
     not_after: Time | None = Field(None, description=f"{_TIME_RULE}; later than notBefore")
+    purpose: PurposeName | None = Field(None, description=f"{PURPOSE_RULE}, defined in the calling policy")
+    time_zone: TimeZoneName | None = Field(None, description=TIME_ZONE_RULE)
+    calling_windows: CallingWindows | None = Field(
+        None, description=f"{CALLING_WINDOWS_RULE}; it narrows the policy's windows, and never widens them"
+    )
+    redial: RedialRules | None = Field(None, description="an object with maxAttempts, on and onEndedReasons")
 
     @property
     def leaves_time(self) -> bool:
@@ -115,28 +134,103 @@ class CallRequestMessage(WireModel):
 
     def content(self) -> dict[str, Any]:
         """What tells this request from another one: the number, the words, the labels. Not its id, nor its times."""
-        return self.model_dump(
-            mode="json", exclude_none=True, exclude={"request_id", "organization", "not_before", "not_after"}
-        )
+        return self.model_dump(mode="json", exclude_none=True, exclude=_NOT_CONTENT)
+
+
+_NOT_CONTENT = {
+    "request_id",
+    "organization",
+    "not_before",
+    "not_after",
+    "time_zone",
+    "calling_windows",
+    "redial",
+}
+
+
+class Cancellation(WireModel):
+    """What is not to be dialled any more: one request, or every request of a batch."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    request_id: RequestId | None = Field(None, description=REQUEST_ID_RULE)
+    batch: RequestId | None = Field(None, description=REQUEST_ID_RULE)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.request_id is None) == (self.batch is None):
+            raise PydanticCustomError("rule", "exactly one")
+        return self
+
+
+CANCEL_RULE = "an object with either requestId or batch"
+
+
+class CancelMessage(WireModel):
+    """A request, or every request of a batch, is not dialled any more."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    cancel: Cancellation = Field(description=CANCEL_RULE)
+    organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
+
+
+class DoNotCall(WireModel):
+    """A number that is not to be dialled, until then or for good, for these purposes or all."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    phone_number: PhoneNumber = Field(description=PHONE_NUMBER_RULE)
+    until: Time | None = Field(None, description=_TIME_RULE)
+    purposes: Annotated[list[PurposeName], Field(min_length=1, max_length=50)] | None = Field(
+        None, description=f"a list of 1 to 50 purposes, each {PURPOSE_RULE}"
+    )
+
+
+DO_NOT_CALL_RULE = "an object with phoneNumber (E.164), and until and purposes where it isn't for good or for all"
+
+
+class DoNotCallMessage(WireModel):
+    """An entry for the do-not-call list: for one organization, or for all where it names none."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    do_not_call: DoNotCall = Field(description=DO_NOT_CALL_RULE)
+    organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
+
+
+type QueueMessage = CallRequestMessage | CancelMessage | DoNotCallMessage | DispatchMessage
+
+_OTHER_KINDS = {"dispatch": "dispatch", "cancel": "cancel", "doNotCall": "doNotCall"}
 
 
 def _kind(message: object) -> str:
-    return "dispatch" if isinstance(message, dict) and "dispatch" in message else "request"
+    if isinstance(message, dict):
+        return next((kind for field, kind in _OTHER_KINDS.items() if field in message), "request")
+    return "request"
 
 
-_MESSAGE: TypeAdapter[CallRequestMessage | DispatchMessage] = TypeAdapter(
+_MESSAGE: TypeAdapter[QueueMessage] = TypeAdapter(
     Annotated[
-        Annotated[CallRequestMessage, Tag("request")] | Annotated[DispatchMessage, Tag("dispatch")],
+        Annotated[CallRequestMessage, Tag("request")]
+        | Annotated[CancelMessage, Tag("cancel")]
+        | Annotated[DoNotCallMessage, Tag("doNotCall")]
+        | Annotated[DispatchMessage, Tag("dispatch")],
         Discriminator(_kind),
     ]
 )
 _RULES = {str(field.alias): str(field.description) for field in CallRequestMessage.model_fields.values()}
+_RULES_OF_OTHER_KINDS = {
+    "dispatch": str(DispatchMessage.model_fields["dispatch"].description),
+    "cancel": CANCEL_RULE,
+    "doNotCall": DO_NOT_CALL_RULE,
+}
 _IDENTIFIER = re.compile(r"[A-Za-z_]{1,64}")
-_NOT_JSON = "a JSON object in UTF-8, nested at most 3 deep"
+_NOT_JSON = "a JSON object in UTF-8"
 _FIELDS = ", ".join(sorted(_RULES))
 
 
-def read_message(body: str) -> CallRequestMessage | DispatchMessage:
+def read_message(body: str) -> QueueMessage:
     """Read the body of a queue message.
 
     Raises:
@@ -157,6 +251,19 @@ def read_message(body: str) -> CallRequestMessage | DispatchMessage:
     return message
 
 
+def read_call_request(body: str) -> CallRequestMessage:
+    """Read the body of a message that must be a request.
+
+    Raises:
+        InvalidInput: When it isn't one.
+    """
+    message = read_message(body)
+    if not isinstance(message, CallRequestMessage):
+        kind = next(iter(message.wire()))
+        raise InvalidInput(kind, _RULES_OF_OTHER_KINDS[kind])
+    return message
+
+
 def invalid_field(name: str) -> InvalidInput:
     """The error for a request's field (by its name on the wire) that breaks its rule."""
     return InvalidInput(name, _RULES[name])
@@ -164,12 +271,14 @@ def invalid_field(name: str) -> InvalidInput:
 
 def _invalid_input(error: ValidationError) -> InvalidInput:
     first = first_error(error)
-    if first["loc"][:1] == ("dispatch",):
+    if first["loc"][:1] and (rule := _RULES_OF_OTHER_KINDS.get(str(first["loc"][0]))):
         # One rule for all of it: a field too many may be one that a request would have.
-        return InvalidInput("dispatch", str(DispatchMessage.model_fields["dispatch"].description))
+        return InvalidInput(str(first["loc"][0]), rule)
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
         return InvalidInput(name if _IDENTIFIER.fullmatch(name) else "body", f"no field but {_FIELDS}", known=False)
     # The location starts with the tag of the union; the field comes second.
     field = first["loc"][1] if len(first["loc"]) > 1 else None
+    if field in {"callingWindows", "redial"}:
+        return field_error(CallRequestMessage, first["loc"][1:], first)
     return invalid_field(field) if isinstance(field, str) and field in _RULES else InvalidInput("body", _NOT_JSON)

@@ -18,6 +18,7 @@ from typing import Any
 
 from outbound_calls.contracts.time_zones import time_zone_names
 from outbound_calls.contracts.vocabulary import Preset, WhenCapped
+from outbound_calls.domain.attempts import Redial
 from outbound_calls.policy.calendars import NEVER, Calendar, Exceptional, week_of
 
 DEFAULT_ORGANIZATION = "default"
@@ -46,15 +47,6 @@ class Cap:
     per_seconds: int | None = None
     of_organization: bool = False
     of_purpose: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Redial:
-    """After which outcomes another attempt follows: the delays in seconds, of which the last repeats."""
-
-    max_attempts: int = 1
-    after_status: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    after_ended_reason: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

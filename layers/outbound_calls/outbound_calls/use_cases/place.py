@@ -30,7 +30,13 @@ from outbound_calls.adapters.allomia import (
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.dispatch import DispatchMessage
-from outbound_calls.contracts.messages import MAX_DAYS_AHEAD, epoch_seconds, invalid_field, read_message
+from outbound_calls.contracts.messages import (
+    MAX_DAYS_AHEAD,
+    CallRequestMessage,
+    epoch_seconds,
+    invalid_field,
+    read_message,
+)
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, InvalidInput
 from outbound_calls.domain.attempts import (
@@ -54,7 +60,6 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.circuit_breaker import CircuitBreakers, Permit
     from outbound_calls.adapters.fingerprints import Fingerprints
     from outbound_calls.adapters.queues import InvalidMessagesQueue
-    from outbound_calls.contracts.messages import CallRequestMessage
 
 SECONDS_TO_PLACE = MAX_EXCHANGE_SECONDS + 8.0
 """What must be left of an invocation before a claim: AlloMia's longest exchange, and time to claim and settle."""
@@ -151,6 +156,8 @@ class PlaceCalls:
             asked = read_message(message.body)
             if isinstance(asked, DispatchMessage):
                 return self._dispatch(asked, message.seconds_left)
+            if not isinstance(asked, CallRequestMessage):
+                raise InvalidInput("body", "not supported yet")
             placement = self._dial(self._new_attempt(asked, message), message.seconds_left)
             if placement.result is PlaceResult.DUPLICATE and placement.key and self._is_another(asked, placement.key):
                 raise InvalidInput("requestId", "used for another request")
