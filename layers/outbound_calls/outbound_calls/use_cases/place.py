@@ -264,18 +264,16 @@ class PlaceCalls:
                 return self._park_for(attempt, ParkReason.SHORT_OF_TIME)
             allowed = replace(attempt, allowance=judgement.allowance, redial=judgement.redial(attempt))
             claimed = self._claim(allowed, seconds_left)
-            request = claimed.request if claimed else None
-            if claimed is None or request is None:
+            if claimed is None:
                 return _duplicate(attempt)
             claimed = replace(claimed, expires_at=attempt.expires_at, policy_version=attempt.policy_version)
-            request = claimed.request
             dial = _RememberedDial(self.judge, judgement, claimed, self.clock)
             if (wait := dial.take()) is not None:
                 return self._insist(lambda: self._park(claimed, wait.until, wait.park_reason, wait.reason))
             if self.clock() - decided_at >= MAX_DECISION_AGE_SECONDS or seconds_left() < _SECONDS_TO_POST:
                 dial.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
-            answer = self._post(request, callback_url)
+            answer = self._post(claimed, callback_url)
             _report(permit, attempt, answer)
         if isinstance(answer, NotAccepted | Declined):
             dial.give_back()
@@ -304,9 +302,11 @@ class PlaceCalls:
                 return write()
         return write()
 
-    def _post(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
+    def _post(self, claimed: Attempt, callback_url: str) -> PlaceAnswer:
+        if claimed.request is None:
+            raise ValueError("a claimed attempt has its request")
         try:
-            return self.allomia.place_call(request, callback_url)
+            return self.allomia.place_call(claimed.request, callback_url)
         except Exception as error:  # noqa: BLE001 - whatever it is, the POST may have been sent
             return Ambiguous(type(error).__name__)
 
