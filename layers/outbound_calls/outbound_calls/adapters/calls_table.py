@@ -158,6 +158,48 @@ class DueEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class DueKeeper:
+    """An entry of the index `due`: an organization's keeper was due at `due_at` (epoch seconds).
+
+    The keeper stands in `due` while attempts wait for something that isn't a time, such as another policy. So one item
+    is looked at each minute, and not all of them. Its key is no request's: ``ORGANIZATION~~keeper``, attempt 0.
+    """
+
+    organization: str | None
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """A leased keeper.
+
+    `arrivals` counts what was about to wait; `empty_at` is that count when no one was found. Nothing waits any more
+    under another version of the policy than `released_version`.
+    """
+
+    organization: str | None
+    arrivals: int
+    empty_at: int | None
+    released_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An entry of the index `waiting`: an attempt that waits under a version of the policy."""
+
+    key: AttemptKey
+    policy_version: int
+
+
+def due_entry(entry: Mapping[str, Any]) -> DueEntry | DueKeeper:
+    """Read an entry of the index `due` as DynamoDB returns it."""
+    values = from_dynamodb(entry)
+    if values.get("attempt") == 0 and values["requestId"].endswith(_KEEPER):
+        return DueKeeper(values["requestId"].removesuffix(_KEEPER) or None, int(values["dueAt"]))
+    return DueEntry.from_index(entry)
+
+
+@dataclass(frozen=True, slots=True)
 class _Where:
     """What a transition demands of the item, beside a status from which the target may follow."""
 
@@ -274,7 +316,11 @@ class CallsTable:
             )
             if found.get("LastEvaluatedKey"):
                 raise _TooMany
-            keys = [{name: item[name] for name in ("requestId", "attempt")} for item in found["Items"]]
+            keys = [
+                {name: item[name] for name in ("requestId", "attempt")}
+                for item in found["Items"]
+                if isinstance(due_entry(item), DueEntry)
+            ]
             while keys:
                 asked = {
                     "Keys": keys,
@@ -704,6 +750,83 @@ class CallsTable:
         written, _ = self._update(attempt.key, "SET #dueAt = :due", "#dueAt = :seen", seen)
         return written
 
+    # The keeper of what waits.
+
+    def expect_waiting(self, organization: str | None, now: float) -> None:
+        """Have the keeper look at an organization's waiting attempts. Before one of them parks."""
+        key = _keeper_key(organization)
+        timers = {
+            "shard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
+            "due": int(now) + KEEPER_SECONDS,
+            "one": 1,
+        }
+        change = "SET #dueShard = if_not_exists(#dueShard, :shard), #dueAt = if_not_exists(#dueAt, :due)"
+        self._update_item(key, f"{change} ADD #arrivals :one", "attribute_not_exists(#status)", timers)
+
+    def lease_keeper(self, due: DueKeeper, now: float) -> Keeper | None:
+        """Take a due keeper until its next look; None when another poller has it."""
+        values = {"due": int(now) + KEEPER_SECONDS, "seen": due.due_at}
+        change, condition = "SET #dueAt = :due", "#dueAt = :seen"
+        written, item = self._update_item(_keeper_key(due.organization), change, condition, values)
+        if item is None or not written:
+            return None
+        return Keeper(due.organization, int(item["arrivals"]), _int(item, "emptyAt"), _int(item, "releasedVersion"))
+
+    def waiting_for_policy(self, organization: str | None) -> Iterator[Waiting]:
+        """What policy holds back of an organization, as far as the index has it, in the order of its arrival."""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
+            IndexName="waiting",
+            KeyConditionExpression="waitsFor = :policy",
+            ExpressionAttributeValues=to_dynamodb({":policy": waits_for_policy(organization)}),
+        )
+        for page in pages:
+            for item in map(from_dynamodb, page["Items"]):
+                yield Waiting(_key(item), _int(item, "policyVersion") or 0)
+
+    def release(self, waiting: Waiting, due_at: int, policy_version: int) -> bool:
+        """Have a waiting attempt looked at anew at `due_at`; False when it changed, or is due earlier."""
+        written, _ = self._update(
+            waiting.key,
+            "SET #dueAt = :due, #policyVersion = :current",
+            "#status = :scheduled AND #policyVersion = :seen AND #dueAt > :due",
+            {
+                "due": due_at,
+                "current": policy_version,
+                "scheduled": Status.SCHEDULED.value,
+                "seen": waiting.policy_version,
+            },
+        )
+        return written
+
+    def note_released(self, keeper: Keeper, policy_version: int) -> None:
+        """Note that nothing waits any more under another version of the policy."""
+        change = "SET #releasedVersion = :version"
+        self._update_item(
+            _keeper_key(keeper.organization), change, "attribute_exists(#arrivals)", {"version": policy_version}
+        )
+
+    def rest_keeper(self, keeper: Keeper) -> bool:
+        """End the keeper of an organization of which no one waits. True once it is gone.
+
+        An attempt may have been about to wait when the index was read, and the index may lag. So no one must be found
+        at two looks, with no arrival between them.
+        """
+        key, seen = _keeper_key(keeper.organization), {"seen": keeper.arrivals}
+        if keeper.empty_at != keeper.arrivals:
+            self._update_item(key, "SET #emptyAt = :seen", "#arrivals = :seen", seen)
+            return False
+        try:
+            self.client.delete_item(
+                TableName=self.name,
+                Key=to_dynamodb(key),
+                ConditionExpression="arrivals = :seen",
+                ExpressionAttributeValues=to_dynamodb({":seen": keeper.arrivals}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
     # How a write is made.
 
     def _end(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> Recording:
@@ -859,6 +982,17 @@ class CallsTable:
         values: Mapping[str, Any],
         own: Mapping[str, Any] | None = None,
     ) -> tuple[bool, Item | None]:
+        """Update one attempt. See `_update_item`."""
+        return self._update_item(_key_item(key), change, condition, values, own)
+
+    def _update_item(
+        self,
+        key: Item,
+        change: str,
+        condition: str,
+        values: Mapping[str, Any],
+        own: Mapping[str, Any] | None = None,
+    ) -> tuple[bool, Item | None]:
         """Update one item. Every attribute has a placeholder, since many of the names are reserved words.
 
         An item that has all of `own` when the condition fails was written by an earlier sending of this update.
@@ -866,7 +1000,7 @@ class CallsTable:
         try:
             answer = self.client.update_item(
                 TableName=self.name,
-                Key=to_dynamodb(_key_item(key)),
+                Key=to_dynamodb(key),
                 UpdateExpression=change,
                 ConditionExpression=condition,
                 ExpressionAttributeNames={f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
@@ -929,6 +1063,16 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         reason_code=ReasonCode(item["reasonCode"]) if "reasonCode" in item else None,
         reason=item.get("reason"),
     )
+
+
+KEEPER_SECONDS = 60
+"""How often a keeper looks."""
+
+_KEEPER = f"{ORGANIZATION_SEPARATOR}{ORGANIZATION_SEPARATOR}keeper"
+
+
+def _keeper_key(organization: str | None) -> Item:
+    return {"requestId": f"{organization or ''}{_KEEPER}", "attempt": 0}
 
 
 def _key_item(key: AttemptKey) -> Item:

@@ -30,7 +30,7 @@ from outbound_calls.adapters.allomia import (
     NotAccepted,
     Throttled,
 )
-from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
+from outbound_calls.adapters.calls_table import WAITS_FOR_POLICY, RecordResult, WriteUnanswered
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.dispatch import DispatchMessage
@@ -387,6 +387,8 @@ class PlaceCalls:
         """Park an attempt, claimed or not, until `due_at`, and so that it is looked at when it expires."""
         if attempt.expires_at is not None:
             due_at = min(due_at, max(attempt.expires_at + 1, self.clock()))
+        if reason in WAITS_FOR_POLICY:
+            self.table.expect_waiting(attempt.key.request.organization, self.clock())
         if self.table.park(attempt, due_at, reason, refusal):
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
         if attempt.status is Status.DISPATCHING and self.table.cancel_marked(attempt, self.clock()):
