@@ -390,7 +390,7 @@ def test_a_message_of_another_kind_is_read(body: dict[str, Any], read: CancelMes
         *(("doNotCall.until", {"doNotCall": {"phoneNumber": PHONE_NUMBER, "until": at}}) for at in NOT_A_TIME),
         *(
             ("doNotCall.purposes", {"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": value}})
-            for value in ([], ["marketing"] * 51, "marketing", {}, True)
+            for value in [*NOT_AN_OBJECT[1:4], ["marketing"] * 51, {}]
         ),
         *(
             ("doNotCall.purposes[1]", {"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": ["reminder", value]}})

@@ -35,7 +35,7 @@ PACKAGES = {
 
 EVERY = {"contracts.vocabulary", "contracts.wire", "domain.timing", "runtime.clients", "runtime.settings"}
 ASSEMBLED = EVERY | {"domain.attempts", "domain.transitions", "runtime.assembly", "runtime.workers"}
-TABLE = {"adapters.calls_table", "adapters.call_states", "contracts.allomia"}
+TABLE = {"adapters.calls_table", "adapters.call_states", "adapters.dynamodb", "contracts.allomia"}
 ALLOMIA = TABLE | {
     *("adapters.allomia", "adapters.bounded_http", "adapters.queues", "adapters.secrets"),
     *("contracts.dispatch", "runtime.telemetry"),
@@ -67,9 +67,7 @@ OWN = {
         "runtime.telemetry",
         "use_cases.publish",
     },
-    "GetCallFunction": ASSEMBLED
-    | TABLE
-    | {"contracts.status_api", "policy.decision", "runtime.telemetry", "use_cases.look_up"},
+    "GetCallFunction": ASSEMBLED | TABLE | {"contracts.status_api", "runtime.telemetry", "use_cases.look_up"},
     "CheckReleaseFunction": EVERY | {"runtime.telemetry"},
 }
 """The modules of `outbound_calls`."""
