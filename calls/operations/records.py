@@ -12,13 +12,8 @@ from typing import Any
 
 from pydantic import Field
 
-from outbound_calls.adapters.calls_table import (
-    REPORTED_FIELDS,
-    CallsTable,
-    DueEntry,
-    attempt_from_item,
-    due_entry,
-)
+from outbound_calls.adapters.attempt_items import REPORTED_FIELDS, attempt_from_item
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry, due_entry
 from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.status_api import AttemptReport
 from outbound_calls.contracts.vocabulary import Status

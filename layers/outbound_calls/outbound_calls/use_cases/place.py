@@ -30,7 +30,8 @@ from outbound_calls.adapters.allomia import (
     NotAccepted,
     Throttled,
 )
-from outbound_calls.adapters.calls_table import WAITS_FOR_POLICY, RecordResult, WriteUnanswered
+from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY
+from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.dispatch import DispatchMessage
