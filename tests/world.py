@@ -82,6 +82,24 @@ def create_calls_table(dynamodb: DynamoDBClient) -> str:
     return name
 
 
+def create_policy_table(dynamodb: DynamoDBClient) -> str:
+    """Create a policy table. Returns its name."""
+    name = f"policy-{uuid4().hex}"
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "subject", "AttributeType": "S"},
+            {"AttributeName": "entry", "AttributeType": "S"},
+        ],
+        KeySchema=[
+            {"AttributeName": "subject", "KeyType": "HASH"},
+            {"AttributeName": "entry", "KeyType": "RANGE"},
+        ],
+    )
+    return name
+
+
 class CloudResources:
     """A table, two queues and two secrets on the local cloud."""
 
