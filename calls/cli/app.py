@@ -31,7 +31,7 @@ from calls.cli.options import (
     read_since,
 )
 from calls.cli.output import Exit
-from calls.cli.policy import policy
+from calls.cli.policy import pause, policy, resume
 from calls.operations.doctor import Doctor
 from calls.operations.following import Follower, Following
 from calls.operations.masking import Mask, mask_text, masked, unmasked
@@ -60,6 +60,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(policy, name="policy")
+command(app)(pause)
+command(app)(resume)
 
 
 class Again(StrEnum):

@@ -51,7 +51,7 @@ class PolicyChanged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """A version of the policy document as it was set: its text (JSON), when and by whom."""
+    """A version of the policy document: its text (JSON), when it was set, and the operator who set it."""
 
     number: int
     text: str
