@@ -23,11 +23,16 @@ poll_calls = Assembly().poll_calls(settings)
 EVENTS = {
     PollResult.RECORDED: "outcome recorded",
     PollResult.DISPATCHED: "dispatch sent",
+    PollResult.REDIALLED: "next attempt made",
     PollResult.WAITING: "call in progress",
     PollResult.UNAVAILABLE: "status unavailable",
     PollResult.SKIPPED: "poll skipped",
 }
-COUNTERS = {PollResult.UNAVAILABLE: Metric.POLLS_UNAVAILABLE, PollResult.DISPATCHED: Metric.DISPATCHES_SENT}
+COUNTERS = {
+    PollResult.UNAVAILABLE: Metric.POLLS_UNAVAILABLE,
+    PollResult.DISPATCHED: Metric.DISPATCHES_SENT,
+    PollResult.REDIALLED: Metric.REDIALS_MADE,
+}
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:

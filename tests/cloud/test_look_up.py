@@ -143,7 +143,7 @@ def test_the_report_of_a_finished_call_is_complete(attempts: SampleAttempts, loo
 def test_the_report_of_a_parked_request_says_why_and_until_when_it_waits(
     attempts: SampleAttempts, look_up: LookUpRequests
 ) -> None:
-    new = Attempt(new_key(), NOW, request=a_request(), labels=Labels(METADATA, "monday"))
+    new = Attempt(new_key(), NOW, request=a_request(), labels=Labels(METADATA, "monday"), expires_at=NOW + 86_400)
     assert attempts.table.park(new, NOW + 60, ParkReason.RATE_LIMITED)
 
     assert report_of(look_up, new.key).wire() == {

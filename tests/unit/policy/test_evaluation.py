@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode
 from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.decision import Dial, Reject
 from outbound_calls.policy.evaluation import (
     OPENING_SPREAD_SECONDS,
     Candidate,
     Decision,
+    Dial,
     Evaluation,
     Objection,
     Recipient,
+    Reject,
     Wait,
     evaluate,
     expires_at,

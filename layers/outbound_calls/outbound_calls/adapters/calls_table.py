@@ -36,7 +36,8 @@ from outbound_calls.domain.attempts import (
     Terms,
 )
 from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES, utc_text
-from outbound_calls.domain.transitions import predecessors
+from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, predecessors
+from outbound_calls.policy.redial import redial_delay
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,6 +62,9 @@ _REMOVED_AT_THE_END = (
     "redial",
     "redialAt",
 )
+"""What is of no use any more once an attempt has ended for good."""
+
+_KEPT_FOR_A_REDIAL = {"dueShard", "dueAt", "pollDelay", "request", "terms", "redial", "redialAt"}
 _REMOVED_BY_A_CLAIM = ("parkReason", "waitsFor", "waitsSince", "expiry", "policyVersion")
 REPORTED_FIELDS = (
     "requestId",
@@ -79,6 +83,7 @@ REPORTED_FIELDS = (
     "nextAttempt",
     "cancelRequestedAt",
     "isDropped",
+    "isRedial",
     "timesParked",
     "parkReason",
     "refusal",
@@ -118,6 +123,9 @@ class RecordResult(Enum):
 
     ALREADY_RECORDED = auto()
     CONTRADICTS = auto()
+    NEXT_CANCELLED = auto()
+    """It contradicts the outcome, which stays: the person answered. The attempt that was to follow is cancelled."""
+
     OTHER_CALL = auto()
     NO_SUCH_ATTEMPT = auto()
 
@@ -158,6 +166,10 @@ class _Where:
     outbound_call_id: str | None = None
     due_at: int | None = None
     times_parked: int | None = None
+    redial: str | None = None
+    """The redial rules as stored; empty: none are stored."""
+
+    not_cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,13 +309,15 @@ class CallsTable:
     def claim(self, attempt: Attempt, claim_id: str, now: float, grace_seconds: int) -> Attempt | None:
         """Claim an attempt, new or parked, and arm its first poll. Returns it claimed.
 
-        Only the worker that gets an attempt from this may dial it. None when another worker has claimed it, or when it
-        is no longer as it was read.
+        With the attempt's `allowance` and `redial`. Only the worker that gets an attempt from this may dial it. None
+        when another worker has claimed it, or when it is no longer as it was read.
         """
         timers = {"dueAt": int(now) + grace_seconds, "pollDelay": grace_seconds}
         sets = {"dispatchedAt": int(now), "claimId": claim_id, **timers}
+        sets["allowedBy"] = attempt.allowance and _allowance_text(attempt.allowance)
+        sets["redial"] = attempt.redial and _redial_text(attempt.redial)
         if attempt.status is None:
-            item = self._new_item(attempt, Status.DISPATCHING) | sets
+            item = self._new_item(attempt, Status.DISPATCHING) | _without_none(sets)
             return attempt_from_item(item) if self._put(item, claim_id) else None
         where = _Where(times_parked=attempt.times_parked)
         written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=_REMOVED_BY_A_CLAIM, where=where)
@@ -315,17 +329,32 @@ class CallsTable:
         """Park an attempt until `due_at` (epoch seconds): a new one, a parked one again, or a claimed one.
 
         One that AlloMia refuses, or that an open circuit holds back, stands in the index `waiting` under its setting
-        until it is claimed again.
+        until it is claimed again. One that policy holds back stands there under its organization, with the policy's
+        version.
 
         Parking a claimed attempt releases its claim: only for one that was not posted, or that AlloMia is known not to
-        have accepted. False when the attempt is no longer as it was read.
+        have accepted. False when the attempt is no longer as it was read, or its cancellation was requested meanwhile
+        (see `cancel_marked`).
         """
         sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
+        if attempt.expires_at is not None:
+            sets["expiry"] = attempt.expires_at
+        removes = ["claimId", "dispatchedAt", "redial", "allowedBy"]
         if reason in _WAITS_FOR_SETTING:
             sets |= {
                 "waitsFor": _waits_for_setting(attempt),
                 "waitsSince": (refusal.first_at if refusal else attempt.created_at),
             }
+        elif reason in WAITS_FOR_POLICY:
+            sets |= {
+                "waitsFor": waits_for_policy(attempt.key.request.organization),
+                "waitsSince": attempt.created_at,
+                "policyVersion": attempt.policy_version or 0,
+            }
+        elif attempt.refusal is None:
+            removes += ["waitsFor", "waitsSince"]
+        if "policyVersion" not in sets:
+            removes.append("policyVersion")
         if refusal:
             sets["refusal"] = {"firstAt": refusal.first_at, "times": refusal.times, "words": refusal.words}
         if attempt.status is None:
@@ -335,8 +364,8 @@ class CallsTable:
             attempt.key,
             Status.SCHEDULED,
             sets,
-            removes=("claimId", "dispatchedAt"),
-            where=_Where({attempt.status}, attempt.claim_id)
+            removes=removes,
+            where=_Where({attempt.status}, attempt.claim_id, not_cancelled=True)
             if claimed
             else _Where({attempt.status}, times_parked=attempt.times_parked),
             increments=("timesParked", "failedTries") if reason in FAILED_TRIES else ("timesParked",),
@@ -404,11 +433,64 @@ class CallsTable:
         disproved = {Status.REJECTED, Status.CANCELLED}
         where = _Where(set(Status) - disproved, outbound_call_id=outcome.outbound_call_id)
         recording = self._end(key, outcome, now, where)
-        found = recording.attempt and recording.attempt.status
-        if outcome.source is not OutcomeSource.WEBHOOK or found not in disproved:
+        found = recording.attempt
+        if outcome.source is not OutcomeSource.WEBHOOK or found is None:
             return recording
-        replacing = self._end(key, outcome, now, replace(where, statuses=disproved))
-        return replace(replacing, result=RecordResult.REPLACED) if replacing.stored else replacing
+        if found.status in disproved and not recording.stored:
+            recording = self._end(key, outcome, now, replace(where, statuses=disproved))
+            return replace(recording, result=RecordResult.REPLACED) if recording.stored else recording
+        if outcome.status is Status.COMPLETED and recording.result is not RecordResult.OTHER_CALL:
+            return self._answered(recording, outcome, now)
+        return recording
+
+    def _answered(self, recording: Recording, outcome: Outcome, now: float) -> Recording:
+        """Follow up a webhook that says that the person answered: whatever redial was to follow, none does."""
+        attempt = recording.attempt
+        if attempt is None:
+            return recording
+        if attempt.redial_at is not None and attempt.redial is not None and not recording.stored:
+            reason = outcome.call_details.ended_reason if outcome.call_details else None
+            if redial_delay(attempt.redial, outcome.status, reason, attempt.key.number) is not None:
+                return recording
+            where = _Where(ALLOMIA_OUTCOMES, outbound_call_id=outcome.outbound_call_id)
+            replaced = self._replace_provisional(attempt, outcome, now, where)
+            return replaced or self.record(attempt.key, outcome, now)
+        if attempt.next_attempt is not None and self._answered_meanwhile(attempt, now) and not recording.stored:
+            return replace(recording, result=RecordResult.NEXT_CANCELLED)
+        return recording
+
+    def _replace_provisional(self, attempt: Attempt, outcome: Outcome, now: float, where: _Where) -> Recording | None:
+        """Replace an outcome whose redial is pending by a final one; None when it changed meanwhile."""
+        values = {"status": outcome.status.value} | _without_none(self._outcome_sets(attempt.key, outcome, now))
+        change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
+        change += " REMOVE " + ", ".join(f"#{name}" for name in _REMOVED_AT_THE_END)
+        condition = "#redialAt = :seenRedialAt"
+        expected: Item = {"seenRedialAt": attempt.redial_at}
+        if where.outbound_call_id:
+            condition += " AND (attribute_not_exists(#outboundCallId) OR #outboundCallId = :outboundCallId)"
+        own = values | dict.fromkeys(_REMOVED_AT_THE_END)
+        written, item = self._update(attempt.key, change, condition, values | expected, own)
+        return Recording(RecordResult.REPLACED, attempt_from_item(item)) if written and item else None
+
+    def _answered_meanwhile(self, attempt: Attempt, now: float) -> bool:
+        """Cancel the attempt that was made after this one, unless it was claimed; False where it's too late."""
+        number = attempt.next_attempt
+        while number is not None:
+            key = AttemptKey(attempt.key.request, number)
+            outcome = Outcome(
+                Status.CANCELLED,
+                OutcomeSource.WEBHOOK,
+                reason_code=ReasonCode.ANSWERED_MEANWHILE,
+                reason=f"the person answered attempt {attempt.key.number}",
+            )
+            ending = self._end(key, outcome, now, _Where({Status.SCHEDULED}))
+            found = ending.attempt
+            if ending.stored or found is None:
+                return ending.stored
+            if found.redial_at is not None:
+                return self.drop_redial(found, now)
+            number = found.next_attempt
+        return False
 
     def reject(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
         """Record that an attempt, new or parked, will never be dialled; nothing changes if it was claimed meanwhile."""
@@ -432,6 +514,167 @@ class CallsTable:
         outcome = Outcome(status, OutcomeSource.OPERATOR)
         return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
 
+    # Cancel.
+
+    def cancel_unseen(self, request: RequestKey, source: OutcomeSource, now: float) -> bool:
+        """Cancel a request that has no record, so that a message for it that comes later is a duplicate.
+
+        False when it has a record by now.
+        """
+        key = AttemptKey(request, 1)
+        outcome = Outcome(Status.CANCELLED, source, reason_code=ReasonCode.CANCELLED_UNSEEN)
+        item = _key_item(key) | {"status": Status.CANCELLED.value, "createdAt": int(now), "timesParked": 0}
+        # No report counts it: it was never asked for.
+        ends = _without_none(self._outcome_sets(key, outcome, now) | {"endedOn": None})
+        return self._put(item | ends)
+
+    def cancel_scheduled(self, attempt: Attempt, source: OutcomeSource, now: float) -> bool:
+        """Cancel a parked attempt; False when it isn't parked any more."""
+        outcome = Outcome(Status.CANCELLED, source, reason_code=ReasonCode.CANCELLED)
+        return self._end(attempt.key, outcome, now, _Where({Status.SCHEDULED})).stored
+
+    def cancel_marked(self, attempt: Attempt, now: float) -> bool:
+        """End a claimed attempt, which AlloMia is known not to have, whose cancellation was requested meanwhile.
+
+        False when none was, or the attempt is no longer as it was read.
+        """
+        outcome = Outcome(Status.CANCELLED, OutcomeSource.UPSTREAM, reason_code=ReasonCode.CANCELLED)
+        values = {"status": outcome.status.value} | _without_none(self._outcome_sets(attempt.key, outcome, now))
+        removes = (*_REMOVED_AT_THE_END, "dispatchedAt", "allowedBy")
+        change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
+        change += " REMOVE " + ", ".join(f"#{name}" for name in removes)
+        condition = (
+            "#status = :dispatching AND #claimId = :claim AND attribute_exists(#cancelRequestedAt)"
+            " AND attribute_not_exists(#outboundCallId)"
+        )
+        expected = {"dispatching": Status.DISPATCHING.value, "claim": attempt.claim_id}
+        own = values | dict.fromkeys(removes)
+        written, _ = self._update(attempt.key, change, condition, values | expected, own)
+        return written
+
+    def request_cancel(self, attempt: Attempt, now: float) -> bool:
+        """Mark an attempt in progress: no redial follows, and it is never parked again. False when it has moved on."""
+        written, _ = self._update(
+            attempt.key,
+            "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now) REMOVE #redial",
+            "#status IN (:dispatching, :calling)",
+            {"now": int(now), "dispatching": Status.DISPATCHING.value, "calling": Status.CALLING.value},
+        )
+        return written
+
+    # Redial.
+
+    def drop_redial(self, attempt: Attempt, now: float, *, requested: bool = False) -> bool:
+        """Make a provisional outcome final; False when its redial isn't pending any more.
+
+        `requested`: whether the request's cancellation asks for it.
+        """
+        removed = [name for name in _REMOVED_AT_THE_END if name not in {"claimId", "postResult"}]
+        expires_at = int(now) + self.retention_days * _DAY_SECONDS
+        sets = {"expiresAt": expires_at} | ({"cancelRequestedAt": int(now)} if requested else {})
+        change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
+        change += " REMOVE " + ", ".join(f"#{name}" for name in removed)
+        own = sets | dict.fromkeys(removed)
+        written, _ = self._update(attempt.key, change, "#redialAt = :seen", sets | {"seen": attempt.redial_at}, own)
+        return written
+
+    def make_next(self, attempt: Attempt, following: Attempt, reason: ParkReason, now: float) -> bool:
+        """Make the attempt that follows one that has ended, parked and due at once, in one transaction.
+
+        The one before must be as it was read: its redial pending, or its status the same and no attempt after it. Its
+        record, and that of the first attempt, which tells duplicates of the request, outlive the new one's.
+        """
+        parked = self._new_item(following, Status.SCHEDULED) | {
+            "dueAt": int(now) + DISPATCH_LEASE_SECONDS if reason is ParkReason.REDIAL else int(now),
+            "pollDelay": DISPATCH_LEASE_SECONDS,
+            "parkReason": reason.value,
+            "timesParked": 1,
+        }
+        if reason is ParkReason.REDIAL:
+            parked["isRedial"] = True
+        values = {
+            "next": following.key.number,
+            "expiresAt": int(now) + self.retention_days * _DAY_SECONDS + _FOLLOWING_ENDS_SECONDS,
+            "status": attempt.status and attempt.status.value,
+        }
+        condition = "#status = :status AND attribute_not_exists(#nextAttempt)"
+        if attempt.redial_at is None:
+            condition += " AND attribute_not_exists(#redialAt)"
+        else:
+            condition += " AND #redialAt = :seen"
+            values["seen"] = attempt.redial_at
+        change = "SET #nextAttempt = :next, #expiresAt = :expiresAt REMOVE " + ", ".join(
+            f"#{name}" for name in _REMOVED_AT_THE_END
+        )
+        writes: list[Item] = [
+            {
+                "Put": {
+                    "TableName": self.name,
+                    "Item": to_dynamodb(_without_none(parked)),
+                    "ConditionExpression": "attribute_not_exists(requestId)",
+                }
+            },
+            self._part(attempt.key, change, condition, values),
+        ]
+        if attempt.key.number > 1:
+            first = AttemptKey(attempt.key.request, 1)
+            kept = {"expiresAt": values["expiresAt"]}
+            writes.append(self._part(first, "SET #expiresAt = :expiresAt", "attribute_exists(#requestId)", kept))
+        return self._transact(writes)
+
+    def drop(self, attempt: Attempt, outcome: Outcome, now: float) -> bool:
+        """End a redial that came to nothing: it is no outcome of its own, and the one before is final.
+
+        False when either of them is no longer as it was read.
+        """
+        sets = _without_none(
+            self._outcome_sets(attempt.key, outcome, now)
+            | {"endedOn": None, "status": Status.CANCELLED.value, "isDropped": True}
+        )
+        change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
+        change += " REMOVE " + ", ".join(f"#{name}" for name in _REMOVED_AT_THE_END)
+        seen: Item = {"seenStatus": attempt.status and attempt.status.value}
+        condition = "#status = :seenStatus AND attribute_not_exists(#outboundCallId)"
+        if attempt.status is Status.DISPATCHING:
+            condition += " AND #claimId = :seenClaim"
+            seen["seenClaim"] = attempt.claim_id
+        else:
+            condition += " AND #timesParked = :seenTimes"
+            seen["seenTimes"] = attempt.times_parked
+        before = AttemptKey(attempt.key.request, attempt.key.number - 1)
+        return self._transact(
+            [
+                self._part(attempt.key, change, condition, sets | seen),
+                self._part(before, "REMOVE #nextAttempt", "#nextAttempt = :this", {"this": attempt.key.number}),
+            ]
+        )
+
+    def _part(self, key: AttemptKey, change: str, condition: str, values: Mapping[str, Any]) -> Item:
+        """One update of a transaction."""
+        return {
+            "Update": {
+                "TableName": self.name,
+                "Key": to_dynamodb(_key_item(key)),
+                "UpdateExpression": change,
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
+                "ExpressionAttributeValues": {f":{name}": value for name, value in to_dynamodb(values).items()},
+            }
+        }
+
+    def _transact(self, writes: list[Item]) -> bool:
+        """Make all of these writes or none; False when a condition fails, or another write is in the way.
+
+        The SDK repeats a transaction under one token, so its answer is its own.
+        """
+        try:
+            self.client.transact_write_items(TransactItems=cast("Any", writes))
+        except self.client.exceptions.TransactionCanceledException:
+            return False
+        except (BotoCoreError, ClientError) as error:
+            raise _unanswered(error) from error
+        return True
+
     def keep_until(self, key: AttemptKey, until: float) -> None:
         """Keep the record of an attempt that ended at least until then (epoch seconds)."""
         self._update(key, "SET #expiresAt = :until", "#expiresAt < :until", {"until": math.ceil(until)})
@@ -442,15 +685,18 @@ class CallsTable:
         """Take a due attempt until its next look; None when another poller has it, or it ended.
 
         The write is lease and backoff at once: `dueAt` moves on by the attempt's own delay, and the delay grows by
-        `step_seconds`.
+        `step_seconds`. An attempt whose redial is due is returned as it is (`redial_at`), and not leased: the write
+        that makes the next one decides who makes it.
         """
         written, item = self._update(
             due.key,
             "SET #dueAt = :now + #pollDelay, #pollDelay = #pollDelay + :step",
-            "#dueAt = :seen",
+            "#dueAt = :seen AND attribute_not_exists(#redialAt)",
             {"now": int(now), "step": step_seconds, "seen": due.due_at},
         )
-        return attempt_from_item(item) if written and item else None
+        if item is None or not (written or item.get("redialAt") == due.due_at):
+            return None
+        return attempt_from_item(item)
 
     def set_due(self, attempt: Attempt, due_at: int) -> bool:
         """Bring a leased attempt's next look forward to `due_at`; False when it ended or moved meanwhile."""
@@ -461,10 +707,19 @@ class CallsTable:
     # How a write is made.
 
     def _end(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> Recording:
-        replaced = () if outcome.reason_code else ("reasonCode", "reason", "allomiaStatus")
-        removes = (*_REMOVED_AT_THE_END, *replaced)
-        sets = self._outcome_sets(key, outcome, now)
-        written, item = self._move(key, outcome.status, sets, removes=removes, where=where)
+        """End an attempt, for good or until its redial, in one write.
+
+        Without redial rules that write ends it for good. Where it finds some, they decide which of two writes is
+        made, on condition that they are still the same.
+        """
+        written, item = self._end_for_good(key, outcome, now, replace(where, redial=""))
+        while not written and item is not None and "redial" in item and _may_follow(item, outcome.status, where):
+            seen = replace(where, redial=item["redial"])
+            redial_at = _redial_at(item, outcome, now)
+            if redial_at is None:
+                written, item = self._end_for_good(key, outcome, now, seen)
+            else:
+                written, item = self._end_until(redial_at, key, outcome, now, seen)
         if item is None:
             return Recording(RecordResult.NO_SUCH_ATTEMPT, None)
         attempt = attempt_from_item(item)
@@ -474,6 +729,25 @@ class CallsTable:
             return Recording(RecordResult.OTHER_CALL, attempt)
         same = attempt.status is outcome.status
         return Recording(RecordResult.ALREADY_RECORDED if same else RecordResult.CONTRADICTS, attempt)
+
+    def _end_for_good(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> tuple[bool, Item | None]:
+        if outcome.status not in ALLOMIA_OUTCOMES:
+            where = replace(where, redial=None)
+        replaced = ("isDropped",) if outcome.reason_code else ("reasonCode", "reason", "allomiaStatus", "isDropped")
+        sets = self._outcome_sets(key, outcome, now)
+        return self._move(key, outcome.status, sets, removes=(*_REMOVED_AT_THE_END, *replaced), where=where)
+
+    def _end_until(
+        self, redial_at: int, key: AttemptKey, outcome: Outcome, now: float, where: _Where
+    ) -> tuple[bool, Item | None]:
+        sets = self._outcome_sets(key, outcome, now) | {
+            "expiresAt": None,
+            "redialAt": redial_at,
+            "dueAt": redial_at,
+            "pollDelay": DISPATCH_LEASE_SECONDS,
+        }
+        removes = [name for name in _REMOVED_AT_THE_END if name not in _KEPT_FOR_A_REDIAL]
+        return self._move(key, outcome.status, sets, removes=(*removes, "allomiaStatus"), where=where)
 
     def _outcome_sets(self, key: AttemptKey, outcome: Outcome, now: float) -> Item:
         return {
@@ -556,6 +830,13 @@ class CallsTable:
         if where.times_parked is not None:
             condition.append("#timesParked = :expectedTimesParked")
             expected["expectedTimesParked"] = where.times_parked
+        if where.redial:
+            condition.append("#redial = :expectedRedial")
+            expected["expectedRedial"] = where.redial
+        elif where.redial == "":
+            condition.append("attribute_not_exists(#redial)")
+        if where.not_cancelled:
+            condition.append("attribute_not_exists(#cancelRequestedAt)")
         if target in _NEVER_WITH_A_CALL:
             condition.append("attribute_not_exists(#outboundCallId)")
         if where.outbound_call_id:
@@ -602,6 +883,9 @@ class CallsTable:
         return True, from_dynamodb(answer["Attributes"])
 
 
+_FOLLOWING_ENDS_SECONDS = 62 * _DAY_SECONDS
+"""How long an attempt takes at the most from when it is made to its end: 30 days to expire, and time for the call."""
+
 _NAMES = re.compile(r"#(\w+)")
 
 
@@ -632,6 +916,7 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         next_attempt=_int(item, "nextAttempt"),
         cancel_requested_at=_int(item, "cancelRequestedAt"),
         is_dropped=item.get("isDropped", False),
+        is_redial=item.get("isRedial", False),
         claim_id=item.get("claimId"),
         dispatched_at=_int(item, "dispatchedAt"),
         post_result=item.get("postResult"),
@@ -707,22 +992,36 @@ def _allowance(text: str) -> Allowance:
     return Allowance(int(version), preset, tuple(zones), source, data)
 
 
-def _redial_item(redial: Redial) -> Item:
-    return _without_none(
-        {
-            "max": redial.max_attempts,
-            "on": {name: list(delays) for name, delays in redial.after_status.items()} or None,
-            "onReasons": {name: list(delays) for name, delays in redial.after_ended_reason.items()} or None,
-        }
-    )
+def _redial_text(redial: Redial) -> str:
+    """As JSON: a condition compares it as a whole."""
+    item = {"max": redial.max_attempts, "on": redial.after_status or None, "reasons": redial.after_ended_reason or None}
+    return json.dumps(_without_none(item), separators=(",", ":"))
 
 
-def _redial(item: Mapping[str, Any]) -> Redial:
-    return Redial(int(item["max"]), _delays(item.get("on", {})), _delays(item.get("onReasons", {})))
+def _redial(text: str) -> Redial:
+    item = json.loads(text)
+    return Redial(item["max"], _delays(item.get("on", {})), _delays(item.get("reasons", {})))
 
 
 def _delays(item: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(map(int, delays)) for name, delays in item.items()}
+    return {name: tuple(delays) for name, delays in item.items()}
+
+
+def _may_follow(item: Item, status: Status, where: _Where) -> bool:
+    """Whether an item's status lets it end like this, so that only its redial rules were in the way."""
+    return Status(item["status"]) in predecessors(status) & set(where.statuses) and (
+        where.outbound_call_id is None or item.get("outboundCallId") in {None, where.outbound_call_id}
+    )
+
+
+def _redial_at(item: Item, outcome: Outcome, now: float) -> int | None:
+    """When the next attempt is to be made; None where none follows: not after `notAfter`, nor if it is cancelled."""
+    if "cancelRequestedAt" in item:
+        return None
+    reason = outcome.call_details.ended_reason if outcome.call_details else None
+    delay = redial_delay(_redial(item["redial"]), outcome.status, reason, int(item["attempt"]))
+    redial_at = None if delay is None else int(now) + delay
+    return None if redial_at is None or redial_at > item.get("notAfter", redial_at) else redial_at
 
 
 def _refusal(item: Mapping[str, Any]) -> Refusal:
@@ -735,6 +1034,20 @@ def ended_on(organization: str | None, epoch_seconds: float) -> str:
 
 
 _WAITS_FOR_SETTING = {ParkReason.REFUSED_BY_ALLOMIA, ParkReason.CIRCUIT_OPEN}
+WAITS_FOR_POLICY = frozenset(
+    {
+        ParkReason.PAUSED,
+        ParkReason.OUTSIDE_CALLING_WINDOW,
+        ParkReason.RECIPIENT_CAP,
+        ParkReason.POLICY_UNREADABLE,
+    }
+)
+"""What another policy may let go on at once."""
+
+
+def waits_for_policy(organization: str | None) -> str:
+    """The partition of the index `waiting` for the attempts that policy holds back: an organization's."""
+    return f"{organization or ''}{ORGANIZATION_SEPARATOR}policy"
 
 
 def _waits_for_setting(attempt: Attempt) -> str:

@@ -16,7 +16,6 @@ from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode, WhenCapp
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.calendars import Calendar, is_open, next_closing, next_opening, wall_clock, week_of
 from outbound_calls.policy.caps import PastDial, allowed_from, counted
-from outbound_calls.policy.decision import Dial, Reject
 from outbound_calls.policy.number_zones import RecipientZones, recipient_zones
 from outbound_calls.policy.rules import Rules, organization_name
 
@@ -28,6 +27,19 @@ OPENING_SPREAD_SECONDS = 300
 
 UNREADABLE_LOOK_SECONDS = 300
 """How long an attempt waits for a policy that can't be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """The attempt may be dialled now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """The attempt must never be dialled. `reason` is `code` in words, without personal data."""
+
+    code: ReasonCode
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

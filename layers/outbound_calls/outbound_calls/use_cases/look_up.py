@@ -10,7 +10,6 @@ from outbound_calls.contracts.status_api import AttemptReport, RequestReport
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import RequestKey
 from outbound_calls.domain.timing import utc_text
-from outbound_calls.policy.decision import expires_at
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.calls_table import CallsTable
@@ -45,7 +44,7 @@ def request_report(attempts: list[Attempt]) -> RequestReport:
         final=last.final,
         park_reason=last.park_reason,
         next_attempt_at=utc_text(last.due_at) if waits and last.due_at else None,
-        not_after=utc_text(expires_at(last)) if waits else None,
+        not_after=_time(last.terms.not_after or last.expires_at) if waits else None,
         batch=last.labels.batch,
         metadata=dict(last.labels.metadata),
         attempts=reports,

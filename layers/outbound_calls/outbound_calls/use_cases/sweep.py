@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from outbound_calls.adapters.allomia import KEY_UNUSABLE, MAX_EXCHANGE_SECONDS, StatusUnavailable
-from outbound_calls.contracts.vocabulary import OutcomeSource, ReasonCode, Status
-from outbound_calls.domain.attempts import Outcome
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.domain.attempts import Attempt, Outcome
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient
     from outbound_calls.adapters.calls_table import CallsTable, DueEntry, Recording
     from outbound_calls.adapters.queues import CallQueue
-    from outbound_calls.domain.attempts import Attempt, AttemptKey
+    from outbound_calls.domain.attempts import AttemptKey
     from outbound_calls.domain.timing import PollSchedule
 
 SECONDS_TO_POLL = MAX_EXCHANGE_SECONDS + 5.0
@@ -41,6 +41,7 @@ class PollResult(StrEnum):
 
     RECORDED = "recorded"
     DISPATCHED = "dispatched"
+    REDIALLED = "redialled"
     WAITING = "waiting"
     UNAVAILABLE = "unavailable"
     SKIPPED = "skipped"
@@ -81,10 +82,26 @@ class PollCalls:
         attempt = self.table.lease(due, now, self.schedule.grace_seconds)
         if attempt is None:
             return Poll(PollResult.SKIPPED, due.key)
+        if attempt.redial_at is not None:
+            return self._redial(attempt, now)
         if attempt.status is Status.SCHEDULED:
             self.queue.send_dispatch(attempt)
             return Poll(PollResult.DISPATCHED, attempt.key)
         return self._ask(attempt, now)
+
+    def _redial(self, attempt: Attempt, now: float) -> Poll:
+        """Make the attempt that follows, and dispatch it. If that fails, it is due like any parked one."""
+        following = Attempt(
+            replace(attempt.key, number=attempt.key.number + 1),
+            attempt.redial_at or int(now),
+            request=attempt.request,
+            labels=attempt.labels,
+            terms=replace(attempt.terms, not_before=None),
+        )
+        if not self.table.make_next(attempt, following, ParkReason.REDIAL, now):
+            return Poll(PollResult.SKIPPED, attempt.key)
+        self.queue.send_dispatch(replace(following, times_parked=1))
+        return Poll(PollResult.REDIALLED, following.key)
 
     def _ask(self, attempt: Attempt, now: float) -> Poll:
         waiting = Poll(PollResult.WAITING, attempt.key)
