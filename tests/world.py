@@ -97,24 +97,6 @@ def _create_table(dynamodb: DynamoDBClient, logical_id: str) -> str:
     return name
 
 
-def create_policy_table(dynamodb: DynamoDBClient) -> str:
-    """Create a policy table. Returns its name."""
-    name = f"policy-{uuid4().hex}"
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[
-            {"AttributeName": "subject", "AttributeType": "S"},
-            {"AttributeName": "entry", "AttributeType": "S"},
-        ],
-        KeySchema=[
-            {"AttributeName": "subject", "KeyType": "HASH"},
-            {"AttributeName": "entry", "KeyType": "RANGE"},
-        ],
-    )
-    return name
-
-
 class CloudResources:
     """Two tables, two queues and three secrets on the local cloud."""
 

@@ -12,6 +12,7 @@ import boto3
 import typer
 
 from calls.cli.command import Context, command, run
+from calls.cli.do_not_call import do_not_call
 from calls.cli.options import (
     AssistantId,
     Batch,
@@ -60,6 +61,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(policy, name="policy")
+app.add_typer(do_not_call, name="do-not-call")
 command(app)(pause)
 command(app)(resume)
 
