@@ -25,6 +25,7 @@ from outbound_calls.use_cases.look_up import attempt_report
 OPEN = frozenset(Status) - TERMINAL
 """The statuses of attempts in the index `due`."""
 
+ENDED_REASONS_DAYS = 7
 _MAX_KEYS = 100  # of one BatchGetItem
 _PROJECTION = {
     "ProjectionExpression": ", ".join(f"#{name}" for name in REPORTED_FIELDS),
@@ -129,16 +130,26 @@ class Records:
             setting: [key for _, key in sorted(waiting, key=lambda each: each[0])] for setting, waiting in found.items()
         }
 
+    def ended_reasons(self, organization: str | None, now: float) -> set[str]:
+        """With which reasons of AlloMia's calls of an organization ended in the last days."""
+        ended = self.table.ended(organization, now - ENDED_REASONS_DAYS * 86_400, now)
+        details = (attempt.call_details for attempt in ended)
+        return {each.ended_reason for each in details if each and each.ended_reason}
+
     def open_attempts(self, limit: int, statuses: Collection[Status] = OPEN) -> SearchResult:
         """Open attempts with one of these statuses. Costs what is open, however many records the table has."""
-        attempts = self.find(due.key for due in self.due())
+        attempts = self.every_open_attempt()
         # An attempt that ended between the two reads is not open any more.
-        still_open = _newest_first(attempt for attempt in attempts.values() if attempt.status in statuses)
+        still_open = _newest_first(attempt for attempt in attempts if attempt.status in statuses)
         # A consistent read of up to 4 KB costs one unit, and a page of the index half of one.
         units = len(attempts) + 0.5 * self.table.due_shards
         return SearchResult(
             calls=still_open[:limit], more=len(still_open) > limit, records_read=len(attempts), read_units=units
         )
+
+    def every_open_attempt(self) -> list[FoundAttempt]:
+        """The attempts in the index `due`. One that ended meanwhile may be among them."""
+        return list(self.find(due.key for due in self.due()).values())
 
     def search(self, statuses: Collection[Status], since: float | None, limit: int) -> SearchResult:
         """All attempts with one of these statuses (any, when there are none), created since then (epoch seconds).
