@@ -20,6 +20,8 @@ from outbound_calls.contracts.messages import (
     read_message,
 )
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, InvalidInput
+from outbound_calls.policy.calendars import week_of
+from outbound_calls.policy.rules import redial_of
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 
 CANARY = "Zqx-canary-7f3a"
@@ -223,6 +225,13 @@ def test_a_rule_broken_inside_a_field_is_named_by_its_path(path: str, field: str
 
 def test_every_field_is_tested_at_its_limits() -> None:
     assert VALID.keys() == INVALID.keys() == {field.alias for field in CallRequestMessage.model_fields.values()}
+
+
+def test_policy_understands_every_redial_and_window_that_a_request_may_have() -> None:
+    for value in filter(None, VALID["redial"]):
+        assert redial_of(value, MAX_ATTEMPT_NUMBER).max_attempts == value["maxAttempts"]
+    for value in filter(None, VALID["callingWindows"]):
+        assert week_of(value)
 
 
 def test_a_uuid_is_kept_in_lower_case() -> None:
