@@ -56,11 +56,10 @@ from outbound_calls.domain.attempts import (
     RequestKey,
     Terms,
 )
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, Objection, PastDial
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Objection, Reject, Wait
-from outbound_calls.policy.rules import DEFAULT_ORGANIZATION
+from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait
 from outbound_calls.use_cases.decide import attempt_name
 
 if TYPE_CHECKING:
