@@ -1,4 +1,4 @@
-"""The keeper: what policy held back is looked at anew once another policy is in force. It goes when nothing waits."""
+"""The keeper: what policy held back is looked at again once another policy is in force. It goes when nothing waits."""
 
 import json
 from collections.abc import Iterator
