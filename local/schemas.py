@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from outbound_calls.adapters.calls_table import attempt_from_item
+from outbound_calls.adapters.attempt_items import attempt_from_item
 from outbound_calls.adapters.dynamodb import from_dynamodb
 from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, STATUS_RULE, CallState
 from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE, OutcomeEvent

@@ -22,6 +22,10 @@ EVENTS = {
     PlaceResult.PARKED: "attempt parked",
     PlaceResult.AMBIGUOUS: "answer lost",
     PlaceResult.REJECTED: "request rejected",
+    PlaceResult.CANCELLED: "request cancelled",
+    PlaceResult.REDIAL_DROPPED: "redial dropped",
+    PlaceResult.CANCELLATION: "cancellation",
+    PlaceResult.DO_NOT_CALL: "do-not-call entry",
     PlaceResult.DUPLICATE: "duplicate message",
     PlaceResult.INVALID: "invalid message",
 }
@@ -31,6 +35,10 @@ COUNTERS = {
     PlaceResult.PARKED: Metric.CALLS_PARKED,
     PlaceResult.AMBIGUOUS: Metric.AMBIGUOUS_ANSWERS,
     PlaceResult.REJECTED: Metric.CALLS_REJECTED,
+    PlaceResult.CANCELLED: Metric.CALLS_CANCELLED,
+    PlaceResult.REDIAL_DROPPED: Metric.REDIALS_DROPPED,
+    PlaceResult.CANCELLATION: Metric.CANCELLATIONS,
+    PlaceResult.DO_NOT_CALL: Metric.DO_NOT_CALL_ENTRIES,
     PlaceResult.DUPLICATE: Metric.DUPLICATE_MESSAGES,
     PlaceResult.INVALID: Metric.INVALID_MESSAGES,
 }

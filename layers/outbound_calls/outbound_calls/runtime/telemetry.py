@@ -34,6 +34,10 @@ class Metric(StrEnum):
     CALLS_DEFERRED = "CallsDeferred"
     CALLS_REFUSED = "CallsRefused"
     CALLS_REJECTED = "CallsRejected"
+    CALLS_CANCELLED = "CallsCancelled"
+    REDIALS_DROPPED = "RedialsDropped"
+    CANCELLATIONS = "Cancellations"
+    DO_NOT_CALL_ENTRIES = "DoNotCallEntries"
     AMBIGUOUS_ANSWERS = "AmbiguousAnswers"
     DUPLICATE_MESSAGES = "DuplicateMessages"
     INVALID_MESSAGES = "InvalidMessages"
@@ -54,6 +58,7 @@ class Metric(StrEnum):
     POLLS_UNAVAILABLE = "PollsUnavailable"
     POLLS_FAILED = "PollsFailed"
     DISPATCHES_SENT = "DispatchesSent"
+    REDIALS_MADE = "RedialsMade"
 
 
 NEEDS_A_PERSON = frozenset({Status.UNKNOWN, Status.REJECTED})

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from outbound_calls.adapters.attempt_items import attempt_from_item
 from outbound_calls.adapters.call_states import details_on_the_wire
-from outbound_calls.adapters.calls_table import attempt_from_item
 from outbound_calls.adapters.dynamodb import from_dynamodb
 from outbound_calls.contracts.events import OutcomeEvent
 from outbound_calls.domain.timing import utc_text
