@@ -19,6 +19,7 @@ from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode
 from outbound_calls.domain.attempts import Allowance, Attempt, AttemptKey, Redial
+from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.evaluation import (
     UNREADABLE_LOOK_SECONDS,
     Candidate,
@@ -38,6 +39,10 @@ CACHE_SECONDS = 5.0
 """How long a policy that was read is used. With the greatest age of a decision, a change is in force in 10 seconds."""
 
 _FEW_ZONES = 3
+
+
+_FAULT_LOOK_SECONDS = 60
+"""How long an attempt waits where a service didn't answer, which another document doesn't heal."""
 
 
 class PolicyUnreadable(Exception):
@@ -153,9 +158,10 @@ class JudgeAttempts:
             remembered = self.table.remembered(number_hash)
             cancelled = self.table.cancelled_batch(organization, batch) if batch else None
         except PolicyUnreadable as error:
-            return _unreadable(attempt, now, str(error))
+            return _unreadable(attempt, now, str(error), UNREADABLE_LOOK_SECONDS)
         except (BotoCoreError, ClientError, SecretUnusable, LookupError, ValueError, TypeError) as error:
-            return _unreadable(attempt, now, f"what policy remembers can't be read: {type(error).__name__}")
+            fault = f"what policy remembers can't be read: {type(error).__name__}"
+            return _unreadable(attempt, now, fault, _FAULT_LOOK_SECONDS)
         judgement = Judgement(Dial(), version, rules, None, number_hash, remembered, cancelled)
         return self.again(judgement, attempt, remembered, now)
 
@@ -198,12 +204,14 @@ def _number(attempt: Attempt) -> str:
     return attempt.request.phone_number
 
 
-def _unreadable(attempt: Attempt, now: float, fault: str) -> Judgement:
+def _unreadable(attempt: Attempt, now: float, fault: str, wait_seconds: int) -> Judgement:
     """Wait for a policy that can be read. A request's own `notAfter` holds without one."""
     not_after = attempt.terms.not_after
     if not_after is not None and now > not_after:
-        return Judgement(_of_a_refused_one(Reject(ReasonCode.EXPIRED, "not dialled by its notAfter"), attempt))
-    look = int(now) + UNREADABLE_LOOK_SECONDS
+        return Judgement(
+            _of_a_refused_one(Reject(ReasonCode.EXPIRED, f"not dialled by {utc_text(not_after)}"), attempt)
+        )
+    look = int(now) + wait_seconds
     until = look if not_after is None else min(look, not_after + 1)
     return Judgement(Wait(until, ParkReason.POLICY_UNREADABLE, fault))
 

@@ -30,6 +30,7 @@ from outbound_calls.adapters.allomia import (
     NotAccepted,
     Throttled,
 )
+from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
@@ -55,11 +56,10 @@ from outbound_calls.domain.attempts import (
     RequestKey,
     Terms,
 )
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, Objection, PastDial
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Objection, Reject, Wait
-from outbound_calls.policy.rules import DEFAULT_ORGANIZATION
+from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait
 from outbound_calls.use_cases.decide import attempt_name
 
 if TYPE_CHECKING:
@@ -264,18 +264,16 @@ class PlaceCalls:
                 return self._park_for(attempt, ParkReason.SHORT_OF_TIME)
             allowed = replace(attempt, allowance=judgement.allowance, redial=judgement.redial(attempt))
             claimed = self._claim(allowed, seconds_left)
-            request = claimed.request if claimed else None
-            if claimed is None or request is None:
+            if claimed is None:
                 return _duplicate(attempt)
             claimed = replace(claimed, expires_at=attempt.expires_at, policy_version=attempt.policy_version)
-            request = claimed.request
             dial = _RememberedDial(self.judge, judgement, claimed, self.clock)
             if (wait := dial.take()) is not None:
                 return self._insist(lambda: self._park(claimed, wait.until, wait.park_reason, wait.reason))
             if self.clock() - decided_at >= MAX_DECISION_AGE_SECONDS or seconds_left() < _SECONDS_TO_POST:
                 dial.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
-            answer = self._post(request, callback_url)
+            answer = self._post(claimed, callback_url)
             _report(permit, attempt, answer)
         if isinstance(answer, NotAccepted | Declined):
             dial.give_back()
@@ -304,9 +302,11 @@ class PlaceCalls:
                 return write()
         return write()
 
-    def _post(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
+    def _post(self, claimed: Attempt, callback_url: str) -> PlaceAnswer:
+        if claimed.request is None:
+            raise ValueError("a claimed attempt has its request")
         try:
-            return self.allomia.place_call(request, callback_url)
+            return self.allomia.place_call(claimed.request, callback_url)
         except Exception as error:  # noqa: BLE001 - whatever it is, the POST may have been sent
             return Ambiguous(type(error).__name__)
 
@@ -387,6 +387,8 @@ class PlaceCalls:
         """Park an attempt, claimed or not, until `due_at`, and so that it is looked at when it expires."""
         if attempt.expires_at is not None:
             due_at = min(due_at, max(attempt.expires_at + 1, self.clock()))
+        if reason in WAITS_FOR_POLICY:
+            self.table.expect_waiting(attempt.key.request.organization, self.clock())
         if self.table.park(attempt, due_at, reason, refusal):
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
         if attempt.status is Status.DISPATCHING and self.table.cancel_marked(attempt, self.clock()):
