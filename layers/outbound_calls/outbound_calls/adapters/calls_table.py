@@ -813,11 +813,12 @@ class CallsTable:
         """End an attempt, for good or until its redial, in one write.
 
         Without redial rules that write ends it for good. Where it finds some, they decide which of two writes is
-        made, on condition that they are still the same.
+        made, on condition that they are still the same: a cancellation removes them.
         """
-        written, item = self._end_for_good(key, outcome, now, replace(where, redial=""))
-        while not written and item is not None and "redial" in item and _may_follow(item, outcome.status, where):
-            seen = replace(where, redial=item["redial"])
+        seen = replace(where, redial="")
+        written, item = self._end_for_good(key, outcome, now, seen)
+        while not written and item is not None and _may_follow(item, outcome.status, seen):
+            seen = replace(where, redial=item.get("redial", ""))
             redial_at = _redial_at(item, outcome, now)
             if redial_at is None:
                 written, item = self._end_for_good(key, outcome, now, seen)
@@ -1014,15 +1015,17 @@ def _keeper_key(organization: str | None) -> Item:
 
 
 def _may_follow(item: Item, status: Status, where: _Where) -> bool:
-    """Whether an item's status lets it end like this, so that only its redial rules were in the way."""
-    return Status(item["status"]) in predecessors(status) & set(where.statuses) and (
-        where.outbound_call_id is None or item.get("outboundCallId") in {None, where.outbound_call_id}
+    """Whether an item's status lets it end like this, and it has other redial rules than were expected."""
+    return (
+        item.get("redial", "") != where.redial
+        and Status(item["status"]) in predecessors(status) & set(where.statuses)
+        and (where.outbound_call_id is None or item.get("outboundCallId") in {None, where.outbound_call_id})
     )
 
 
 def _redial_at(item: Item, outcome: Outcome, now: float) -> int | None:
     """When the next attempt is to be made; None where none follows: not after `notAfter`, nor if it is cancelled."""
-    if "cancelRequestedAt" in item:
+    if "redial" not in item or "cancelRequestedAt" in item:
         return None
     reason = outcome.call_details.ended_reason if outcome.call_details else None
     delay = redial_delay(redial_from_text(item["redial"]), outcome.status, reason, int(item["attempt"]))
