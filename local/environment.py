@@ -65,7 +65,7 @@ class LocalEnvironment:
             .get_paginator("scan")
             .paginate(TableName=self.stack.calls_table_name, ConsistentRead=True)
         )
-        items = [_plain(item) for page in pages for item in page["Items"]]
+        items = [_plain(item) for page in pages for item in page["Items"] if "status" in item]
         return {item["requestId"]: item for item in sorted(items, key=lambda item: int(item["attempt"]))}
 
     def sweep(self) -> None:

@@ -24,8 +24,8 @@ from outbound_calls.contracts.messages import DoNotCall, epoch_seconds
 from outbound_calls.contracts.terms import field_error
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.contracts.wire import ORGANIZATION_RULE, InvalidInput, OrganizationName, WireModel, first_error
+from outbound_calls.domain.recipients import Objection
 from outbound_calls.domain.timing import utc_text
-from outbound_calls.policy.evaluation import Objection
 
 COLUMNS = Columns(("phoneNumber", "until", "organization"), lists=("purposes",), required="phoneNumber")
 """The columns of a file for the list."""

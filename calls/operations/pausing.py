@@ -10,7 +10,7 @@ from calls.operations.calling_policy import Policies, PolicyInForce
 from calls.operations.records import Records
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import OrganizationName, WireModel
-from outbound_calls.policy.rules import DEFAULT_ORGANIZATION, organization_name
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, organization_name
 
 
 class PauseReport(WireModel):

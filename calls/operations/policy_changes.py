@@ -17,8 +17,9 @@ from pydantic import Field
 from outbound_calls.contracts.vocabulary import DAYS, WhenCapped
 from outbound_calls.contracts.wire import WireModel
 from outbound_calls.domain.attempts import Redial
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
 from outbound_calls.policy.calendars import Calendar, Hours
-from outbound_calls.policy.rules import DEFAULT_ORGANIZATION, Cap, Part, Policy, Rules, resolve
+from outbound_calls.policy.rules import Cap, Part, Policy, Rules, resolve
 
 DAYS_AHEAD = 400
 """For how many days holidays and exceptions are compared."""

@@ -12,12 +12,8 @@ from typing import Any
 
 from pydantic import Field
 
-from outbound_calls.adapters.calls_table import (
-    REPORTED_FIELDS,
-    CallsTable,
-    DueEntry,
-    attempt_from_item,
-)
+from outbound_calls.adapters.attempt_items import REPORTED_FIELDS, attempt_from_item
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry, due_entry
 from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.status_api import AttemptReport
 from outbound_calls.contracts.vocabulary import Status
@@ -101,12 +97,13 @@ class Records:
                 KeyConditionExpression="dueShard = :shard",
                 ExpressionAttributeValues=to_dynamodb({":shard": shard}),
             ):
-                yield from map(DueEntry.from_index, page["Items"])
+                due = map(due_entry, page["Items"])
+                yield from (each for each in due if isinstance(each, DueEntry))
 
     def seconds_overdue(self, now: float) -> int | None:
         """How long the attempt that waits longest has been due; None when none is due."""
         waits = [
-            int(now) - DueEntry.from_index(entry).due_at
+            int(now) - due_entry(entry).due_at
             for shard in range(self.table.due_shards)
             for entry in self.table.client.query(
                 TableName=self.table.name,
@@ -126,8 +123,8 @@ class Records:
         found: dict[tuple[str | None, str], list[tuple[int, AttemptKey]]] = {}
         pages = self.table.client.get_paginator("scan").paginate(TableName=self.table.name, IndexName="waiting")
         for item in (from_dynamodb(item) for page in pages for item in page["Items"]):
-            organization, condition, setting = item["waitsFor"].split(ORGANIZATION_SEPARATOR, 2)
-            if condition == "refused":
+            organization, condition, *settings = item["waitsFor"].split(ORGANIZATION_SEPARATOR, 2)
+            for setting in settings if condition == "refused" else ():
                 key = AttemptKey(RequestKey.from_text(item["requestId"]), int(item["attempt"]))
                 found.setdefault((organization or None, setting), []).append((int(item["waitsSince"]), key))
         return {
@@ -200,16 +197,16 @@ class Records:
 
 
 def _filter(statuses: Collection[Status], since: float | None) -> Any:
-    conditions: list[str] = []
-    values: Item = {}
+    # A keeper, which is no attempt, has number 0.
+    conditions = ["#attempt > :none"]
+    values: Item = {":none": 0}
     if statuses:
-        values = {f":status{number}": status.value for number, status in enumerate(sorted(statuses))}
-        conditions.append(f"#status IN ({', '.join(values)})")
+        named = {f":status{number}": status.value for number, status in enumerate(sorted(statuses))}
+        conditions.append(f"#status IN ({', '.join(named)})")
+        values |= named
     if since is not None:
         conditions.append("#createdAt >= :since")
         values[":since"] = int(since)
-    if not conditions:
-        return _PROJECTION
     return _PROJECTION | {
         "FilterExpression": " AND ".join(conditions),
         "ExpressionAttributeValues": to_dynamodb(values),

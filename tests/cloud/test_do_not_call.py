@@ -14,7 +14,7 @@ from calls.operations.do_not_call import DoNotCallList
 from calls.operations.requests_file import Row
 from local.cloud import LocalCloud
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
-from outbound_calls.policy.evaluation import Objection
+from outbound_calls.domain.recipients import Objection
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork
 from tests.unit.parts import SecretsInMemory, a_secret

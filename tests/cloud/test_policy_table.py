@@ -22,8 +22,7 @@ from outbound_calls.adapters.policy_table import (
     TakenDial,
 )
 from outbound_calls.contracts.vocabulary import OutcomeSource
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.evaluation import Objection
+from outbound_calls.domain.recipients import Objection, PastDial
 from tests.cloud.parts import LOSE_ANSWER, FaultyNetwork, at_once, consistent_reads
 from tests.unit.parts import PHONE_NUMBER, SecretsInMemory, a_secret
 from tests.world import NOW, create_policy_table

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calls.operations.policy_changes import PolicyChanges, policy_changes
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.evaluation import Dial, Recipient, evaluate
+from outbound_calls.domain.recipients import PastDial, Recipient
+from outbound_calls.policy.evaluation import Dial, evaluate
 from outbound_calls.policy.rules import Rules
 from tests.unit.policy.parts import (
     TOLL_FREE,

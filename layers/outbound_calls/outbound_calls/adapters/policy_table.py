@@ -24,9 +24,7 @@ from typing import TYPE_CHECKING, Any
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.evaluation import Objection, Recipient
-from outbound_calls.policy.rules import DEFAULT_ORGANIZATION, organization_name
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, Objection, PastDial, Recipient, organization_name
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
