@@ -28,9 +28,9 @@ from outbound_calls.contracts.wire import (
     WireModel,
 )
 from outbound_calls.domain.attempts import RequestKey
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.domain.transitions import TERMINAL
-from outbound_calls.policy.rules import DEFAULT_ORGANIZATION
 from outbound_calls.use_cases.cancel import CancelRequests, CancelResult, RequestKeepsChanging
 from outbound_calls.use_cases.place import Defaults
 

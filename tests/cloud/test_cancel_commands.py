@@ -20,8 +20,7 @@ from outbound_calls.adapters.policy_table import CancelledBatch, Remembered, Tak
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, Labels, RequestKey
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.evaluation import Objection
+from outbound_calls.domain.recipients import Objection, PastDial
 from outbound_calls.use_cases.cancel import CancelRequests
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, new_attempt, new_key
