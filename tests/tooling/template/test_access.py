@@ -102,17 +102,6 @@ def for_releases(stack: Stack) -> dict[str, Permissions]:
     }
 
 
-NOT_CALLED_YET: Final[dict[str, Permissions]] = {
-    "PollCallsRole": {
-        ("dynamodb:GetItem", "${CallsTable.Arn}"),
-        ("dynamodb:DeleteItem", "${CallsTable.Arn}"),
-        ("dynamodb:Query", "${CallsTable.Arn}/index/waiting"),
-        ("dynamodb:GetItem", "${PolicyTable.Arn}"),
-    },
-}
-"""Permissions of the calling policy that no code uses yet. Code that calls one takes it from this list."""
-
-
 @pytest.mark.parametrize("environment", ["local", "dev", "staging", "prod"])
 def test_each_role_has_exactly_the_permissions_that_are_used(stack_of: StackOf, environment: str) -> None:
     stack = stack_of(Environment=environment)
@@ -127,9 +116,6 @@ def test_each_role_has_exactly_the_permissions_that_are_used(stack_of: StackOf, 
     for folder in SETTINGS.keys() - {"check_release"}:
         name = name_of(folder)
         expected[f"{name}Role"] = used_by_lambda(stack, name) | set(used_by_code(stack, folder))
-    for role, permissions in NOT_CALLED_YET.items():
-        assert not permissions & expected[role], "called by now: take it from the list"
-        expected[role] |= permissions
     if environment in GRADUAL:
         expected |= for_releases(stack)
 
