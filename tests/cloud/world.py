@@ -145,6 +145,7 @@ class CloudWorld:
         self.pass_seconds(max(0, self.due_in(key)))
         poll = self.poll(key)
         assert poll.result is PollResult.REDIALLED
+        assert poll.key
         return poll.key
 
     def place_queued(self) -> Placement:

@@ -15,9 +15,7 @@ TRANSITIONS: dict[Status | None, frozenset[Status]] = {
     None: frozenset({Status.SCHEDULED, Status.DISPATCHING, Status.REJECTED, Status.CANCELLED}),
     Status.SCHEDULED: frozenset({Status.SCHEDULED, Status.DISPATCHING, Status.REJECTED, Status.CANCELLED})
     | ALLOMIA_OUTCOMES,
-    Status.DISPATCHING: frozenset(
-        {Status.SCHEDULED, Status.CALLING, Status.REJECTED, Status.CANCELLED, Status.UNKNOWN}
-    )
+    Status.DISPATCHING: frozenset({Status.SCHEDULED, Status.CALLING, Status.REJECTED, Status.CANCELLED, Status.UNKNOWN})
     | ALLOMIA_OUTCOMES,
     Status.CALLING: ALLOMIA_OUTCOMES | {Status.UNKNOWN},
     **dict.fromkeys({Status.UNKNOWN, Status.REJECTED, Status.CANCELLED}, ALLOMIA_OUTCOMES),
