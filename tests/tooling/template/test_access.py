@@ -43,7 +43,8 @@ SETTING_WITH_RESOURCE: Final = {
 """The settings from which a function knows the resources that it calls a service for. Tables have `TABLE_OF`."""
 
 PARTITIONS: Final = {
-    ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*", "batch#*"]}},
+    ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*"]}},
+    ("PlaceCallRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["batch#*"]}},
     ("PollCallsRole", "dynamodb:GetItem"): {"ForAllValues:StringEquals": {KEYS: ["policy"]}},
 }
 """The partitions of the policy table that an action is limited to."""
@@ -189,7 +190,7 @@ def test_a_function_changes_the_policy_table_only_where_it_must_and_none_the_pol
         for statement in prod.statements(role)
         if "PolicyTable" in statement["Resource"] and statement["Action"].removeprefix("dynamodb:") in writes
     }
-    assert may_write == {("PlaceCallRole", "dynamodb:PutItem")}
+    assert may_write == {("PlaceCallRole", "dynamodb:PutItem"), ("PlaceCallRole", "dynamodb:UpdateItem")}
 
 
 def test_only_a_roles_own_service_assumes_it_and_only_for_this_account(prod: Stack) -> None:
