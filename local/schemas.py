@@ -106,7 +106,8 @@ def contracts() -> Iterator[Contract]:
         f"{MAX_MESSAGE_BYTES} bytes, no unpaired surrogates; assistantId and phoneNumberId are required if the stack "
         "has no default; an organization must be configured in the stack; a time must exist, notBefore be at most "
         f"{MAX_DAYS_AHEAD} days ahead of the message, and notAfter later; a timeZone must exist in the IANA's data; a "
-        "calling window must end later than it starts; numbers have no fraction, not even .0. Without a requestId, the id of the SQS message is used.",
+        "calling window must end later than it starts; numbers have no fraction, not even .0. Without a requestId, the "
+        "id of the SQS message is used.",
         _request(),
         [_event("requests/completed.json")],
     )

@@ -11,6 +11,7 @@ from typing import Annotated
 import boto3
 import typer
 
+from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
 from calls.cli.do_not_call import do_not_call
 from calls.cli.options import (
@@ -62,8 +63,8 @@ app = typer.Typer(
 )
 app.add_typer(policy, name="policy")
 app.add_typer(do_not_call, name="do-not-call")
-command(app)(pause)
-command(app)(resume)
+for each in (pause, resume, cancel, forget):
+    command(app)(each)
 
 
 class Again(StrEnum):

@@ -21,6 +21,7 @@ from calls.operations.do_not_call import (
     ListCount,
     NumberReport,
     read_entry,
+    read_number,
 )
 from calls.operations.preflight import InvalidRows
 from calls.operations.requests_file import read_rows
@@ -63,7 +64,7 @@ def remove(context: Context, number: Number, purpose: Purposes = None, organizat
 @command(do_not_call)
 def check(context: Context, number: Number) -> Exit:
     """Show the entries of a number that hold now."""
-    context.out.show(_list(context).check(_entry(number).phone_number))
+    context.out.show(_list(context).check(read_number(number)))
     return Exit.DONE
 
 
@@ -99,9 +100,7 @@ def _list(context: Context) -> DoNotCallList:
     return DoNotCallList(context.stack.policy_table, context.stack.number_hashes)
 
 
-def _entry(
-    number: str, until: str | None = None, purposes: list[str] | None = None, organization: str | None = None
-) -> Entry:
+def _entry(number: str, until: str | None, purposes: list[str] | None, organization: str | None) -> Entry:
     fields: dict[str, Any] = {
         "phoneNumber": number,
         "until": until,

@@ -109,6 +109,15 @@ def read_entry(content: object, now: float) -> Entry:
     return entry
 
 
+def read_number(text: str) -> str:
+    """A phone number.
+
+    Raises:
+        InvalidInput: When it isn't one.
+    """
+    return read_entry({"phoneNumber": text}, 0).phone_number
+
+
 def read_entries(rows: Iterable[Row], now: float) -> tuple[list[tuple[int, Entry]], list[InvalidRow]]:
     """The entries in these rows, each with its row, and the rows that are invalid."""
     valid: list[tuple[int, Entry]] = []

@@ -27,7 +27,7 @@ OPEN = frozenset(Status) - TERMINAL
 
 ENDED_REASONS_DAYS = 7
 _MAX_KEYS = 100  # of one BatchGetItem
-_PROJECTION = {
+_PROJECTION: Any = {
     "ProjectionExpression": ", ".join(f"#{name}" for name in REPORTED_FIELDS),
     "ExpressionAttributeNames": {f"#{name}": name for name in REPORTED_FIELDS},
 }
@@ -38,6 +38,7 @@ class FoundAttempt(AttemptReport):
 
     organization: OrganizationName | None = Field(None, description="absent for the default organization")
     request_id: RequestId
+    redial_pending: bool = Field(default=False, exclude=True, description="whether another attempt is to be made")
 
     @property
     def key(self) -> AttemptKey:
@@ -151,6 +152,31 @@ class Records:
         """The attempts in the index `due`. One that ended meanwhile may be among them."""
         return list(self.find(due.key for due in self.due()).values())
 
+    def of_batch(self, organization: str | None, batch: str) -> Iterator[FoundAttempt]:
+        """Every attempt of a batch, as of every acknowledged write. Reads the whole table."""
+        pages = self.table.client.get_paginator("scan").paginate(
+            TableName=self.table.name,
+            FilterExpression="#batch = :batch",
+            ExpressionAttributeValues=to_dynamodb({":batch": batch}),
+            ConsistentRead=True,
+            **_PROJECTION,
+        )
+        found = (_found(item) for page in pages for item in page["Items"])
+        return (attempt for attempt in found if attempt.organization == organization)
+
+    def for_number(self, phone_number: str) -> Iterator[AttemptKey]:
+        """The attempts that still have their request, and are for this number. Reads the whole table."""
+        pages = self.table.client.get_paginator("scan").paginate(
+            TableName=self.table.name,
+            FilterExpression="#request.#phoneNumber = :number",
+            ProjectionExpression="#requestId, #attempt",
+            ExpressionAttributeNames={f"#{name}": name for name in ("request", "phoneNumber", "requestId", "attempt")},
+            ExpressionAttributeValues=to_dynamodb({":number": phone_number}),
+            ConsistentRead=True,
+        )
+        for item in (from_dynamodb(item) for page in pages for item in page["Items"]):
+            yield AttemptKey(RequestKey.from_text(item["requestId"]), int(item["attempt"]))
+
     def search(self, statuses: Collection[Status], since: float | None, limit: int) -> SearchResult:
         """All attempts with one of these statuses (any, when there are none), created since then (epoch seconds).
 
@@ -195,5 +221,8 @@ def _found(item: Mapping[str, Any]) -> FoundAttempt:
     attempt = attempt_from_item(from_dynamodb(item))
     request = attempt.key.request
     return FoundAttempt(
-        organization=request.organization, request_id=request.request_id, **dict(attempt_report(attempt))
+        organization=request.organization,
+        request_id=request.request_id,
+        redial_pending=attempt.redial_at is not None,
+        **dict(attempt_report(attempt)),
     )

@@ -767,7 +767,7 @@ class CallsTable:
                 yield Waiting(item_key(item), optional_int(item, "policyVersion") or 0)
 
     def release(self, waiting: Waiting, due_at: int, policy_version: int) -> bool:
-        """Have a waiting attempt looked at anew at `due_at`; False when it changed, or is due earlier."""
+        """Have a waiting attempt looked at again at `due_at`; False when it changed, or is due earlier."""
         written, _ = self._update(
             waiting.key,
             "SET #dueAt = :due, #policyVersion = :current",
@@ -1001,7 +1001,7 @@ class CallsTable:
 
 
 _FOLLOWING_ENDS_SECONDS = 62 * _DAY_SECONDS
-"""How long an attempt takes at the most from when it is made to its end: 30 days to expire, and time for the call."""
+"""How long an attempt takes at most from when it is made to its end: 30 days to expire, and time for the call."""
 
 _NAMES = re.compile(r"#(\w+)")
 
