@@ -8,7 +8,7 @@ import pytest
 
 from outbound_calls.runtime.settings import Settings
 from tests.tooling.template.conftest import StackOf
-from tests.tooling.template.reach import actions, uses
+from tests.tooling.template.reach import Use, actions, uses
 from tests.tooling.template.rendering import PROJECT, Stack
 from tests.tooling.template.test_functions import SETTINGS, name_of
 
@@ -103,15 +103,8 @@ def for_releases(stack: Stack) -> dict[str, Permissions]:
 
 
 NOT_CALLED_YET: Final[dict[str, Permissions]] = {
-    "PlaceCallRole": {
-        ("dynamodb:Query", "${CallsTable.Arn}"),
-        ("dynamodb:GetItem", "${PolicyTable.Arn}"),
-        ("dynamodb:Query", "${PolicyTable.Arn}"),
-        ("dynamodb:PutItem", "${PolicyTable.Arn}"),
-    },
     "PollCallsRole": {
         ("dynamodb:GetItem", "${CallsTable.Arn}"),
-        ("dynamodb:PutItem", "${CallsTable.Arn}"),
         ("dynamodb:DeleteItem", "${CallsTable.Arn}"),
         ("dynamodb:Query", "${CallsTable.Arn}/index/waiting"),
         ("dynamodb:GetItem", "${PolicyTable.Arn}"),
@@ -148,6 +141,8 @@ def test_the_derivation_tells_functions_apart() -> None:
     assert {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"} <= actions("place_call")
     assert actions("receive_webhook") == {"dynamodb:UpdateItem", "secretsmanager:GetSecretValue"}
     assert actions("get_call") == {"dynamodb:Query"}
+    # And it finds the parts of a transaction
+    assert Use("dynamodb:PutItem", "CallsTable") in uses("poll_calls")
 
 
 def test_the_derivation_tells_the_indexes_of_a_table_apart() -> None:

@@ -765,7 +765,7 @@ class CallsTable:
                 yield Waiting(item_key(item), optional_int(item, "policyVersion") or 0)
 
     def release(self, waiting: Waiting, due_at: int, policy_version: int) -> bool:
-        """Have a waiting attempt looked at anew at `due_at`; False when it changed, or is due earlier."""
+        """Have a waiting attempt looked at again at `due_at`; False when it changed, or is due earlier."""
         written, _ = self._update(
             waiting.key,
             "SET #dueAt = :due, #policyVersion = :current",
@@ -813,11 +813,12 @@ class CallsTable:
         """End an attempt, for good or until its redial, in one write.
 
         Without redial rules that write ends it for good. Where it finds some, they decide which of two writes is
-        made, on condition that they are still the same.
+        made, on condition that they are still the same: a cancellation removes them.
         """
-        written, item = self._end_for_good(key, outcome, now, replace(where, redial=""))
-        while not written and item is not None and "redial" in item and _may_follow(item, outcome.status, where):
-            seen = replace(where, redial=item["redial"])
+        seen = replace(where, redial="")
+        written, item = self._end_for_good(key, outcome, now, seen)
+        while not written and item is not None and _may_follow(item, outcome.status, seen):
+            seen = replace(where, redial=item.get("redial", ""))
             redial_at = _redial_at(item, outcome, now)
             if redial_at is None:
                 written, item = self._end_for_good(key, outcome, now, seen)
@@ -998,7 +999,7 @@ class CallsTable:
 
 
 _FOLLOWING_ENDS_SECONDS = 62 * _DAY_SECONDS
-"""How long an attempt takes at the most from when it is made to its end: 30 days to expire, and time for the call."""
+"""How long an attempt takes at most from when it is made to its end: 30 days to expire, and time for the call."""
 
 _NAMES = re.compile(r"#(\w+)")
 
@@ -1014,15 +1015,17 @@ def _keeper_key(organization: str | None) -> Item:
 
 
 def _may_follow(item: Item, status: Status, where: _Where) -> bool:
-    """Whether an item's status lets it end like this, so that only its redial rules were in the way."""
-    return Status(item["status"]) in predecessors(status) & set(where.statuses) and (
-        where.outbound_call_id is None or item.get("outboundCallId") in {None, where.outbound_call_id}
+    """Whether an item's status lets it end like this, and it has other redial rules than were expected."""
+    return (
+        item.get("redial", "") != where.redial
+        and Status(item["status"]) in predecessors(status) & set(where.statuses)
+        and (where.outbound_call_id is None or item.get("outboundCallId") in {None, where.outbound_call_id})
     )
 
 
 def _redial_at(item: Item, outcome: Outcome, now: float) -> int | None:
     """When the next attempt is to be made; None where none follows: not after `notAfter`, nor if it is cancelled."""
-    if "cancelRequestedAt" in item:
+    if "redial" not in item or "cancelRequestedAt" in item:
         return None
     reason = outcome.call_details.ended_reason if outcome.call_details else None
     delay = redial_delay(redial_from_text(item["redial"]), outcome.status, reason, int(item["attempt"]))

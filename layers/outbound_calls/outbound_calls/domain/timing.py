@@ -21,8 +21,16 @@ OPENING_SPREAD_SECONDS = 300
 FAILED_TRIES = frozenset({ParkReason.ALLOMIA_UNREACHABLE, ParkReason.RATE_LIMITED, ParkReason.KEY_DECLINED})
 """Why AlloMia didn't accept an attempt that it was asked for. Each of these lengthens the next backoff."""
 
-DEFERRALS = frozenset({ParkReason.NOT_BEFORE})
-"""Why policy puts an attempt off. Nothing is wrong then: no alarm, no longer backoff."""
+DEFERRALS = frozenset(
+    {
+        ParkReason.NOT_BEFORE,
+        ParkReason.PAUSED,
+        ParkReason.OUTSIDE_CALLING_WINDOW,
+        ParkReason.RECIPIENT_CAP,
+        ParkReason.REDIAL,
+    }
+)
+"""Why policy lets an attempt wait. Nothing is wrong then: no alarm, no longer backoff."""
 
 _FIRST_BACKOFF_SECONDS = 30.0
 _MAX_BACKOFF_SECONDS = 300.0

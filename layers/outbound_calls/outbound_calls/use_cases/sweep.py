@@ -43,7 +43,7 @@ SHORT_OF_TIME = "short-of-time"
 
 
 MOST_RELEASED = 5000
-"""How many waiting attempts a keeper releases at one look."""
+"""How many waiting attempts a keeper releases each time."""
 
 RELEASED_PER_SECOND = 10
 """How many of them come due in a second, unless there are so many that they would take longer than five minutes."""
@@ -76,7 +76,7 @@ class Poll:
     outcome: Outcome | None = None
     attempt: Attempt | None = None
     released: int = 0
-    """How many waiting attempts the keeper lets policy look at anew."""
+    """How many waiting attempts the keeper lets policy look at again."""
 
     allomia_status: str | None = None
     """AlloMia's word for a status that it doesn't document."""
@@ -113,7 +113,7 @@ class PollCalls:
         return self._ask(attempt, now)
 
     def keep(self, due: DueKeeper, seconds_left: Callable[[], float]) -> Poll:
-        """Let policy look anew at what waits under another version than the one in force, spread over some minutes.
+        """Let policy look again at what waits under another version than the one in force, spread over some minutes.
 
         Raises when a table can't be reached. The keeper stays due, or comes due again.
         """
