@@ -11,7 +11,9 @@ from typing import Annotated
 import boto3
 import typer
 
+from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
+from calls.cli.do_not_call import do_not_call
 from calls.cli.options import (
     AssistantId,
     Batch,
@@ -31,7 +33,7 @@ from calls.cli.options import (
     read_since,
 )
 from calls.cli.output import Exit
-from calls.cli.policy import policy
+from calls.cli.policy import pause, policy, resume
 from calls.operations.doctor import Doctor
 from calls.operations.following import Follower, Following
 from calls.operations.masking import Mask, mask_text, masked, unmasked
@@ -60,6 +62,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(policy, name="policy")
+app.add_typer(do_not_call, name="do-not-call")
+for each in (pause, resume, cancel, forget):
+    command(app)(each)
 
 
 class Again(StrEnum):

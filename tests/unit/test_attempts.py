@@ -40,7 +40,7 @@ def test_a_text_that_no_request_can_have_is_invalid(text: str) -> None:
         (Outcome(Status.FAILED, OutcomeSource.POLL), {"status", "source"}),
         (
             Attempt(AttemptKey(RequestKey("a"), 1), 1000),
-            {"key", "created_at", "labels", "terms", "times_parked", "failed_tries"},
+            {"key", "created_at", "labels", "terms", "times_parked", "failed_tries", "is_dropped", "is_redial"},
         ),
     ],
     ids=lambda each: type(each).__name__,
@@ -49,10 +49,11 @@ def test_a_field_that_was_not_given_is_none(value: Any, given: set[str]) -> None
     assert {getattr(value, field.name) for field in fields(value) if field.name not in given} <= {None}
 
 
-def test_a_new_attempt_has_no_labels_and_was_never_parked() -> None:
+def test_a_new_attempt_has_no_labels_and_was_never_parked_or_dropped() -> None:
     attempt = an_attempt()
 
     assert attempt.labels == Labels({}, None)
+    assert not attempt.is_dropped
     assert attempt.times_parked == 0
 
 

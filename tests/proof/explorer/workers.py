@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.callback_urls import sign
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry
+from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 CALL_QUEUE_URL, INVALID_MESSAGES_QUEUE_URL = "https://sqs.invalid/calls", "https://sqs.invalid/invalid-messages"
 DEAD_LETTER_QUEUE_URL = "https://sqs.invalid/dead-letters"
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
-SIGNING_KEY = "signing-key"
-TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", 1, 2
+SIGNING_KEY, NUMBER_HASH_KEY = "signing-key", "number-hash-key"
+TABLE_NAME, POLICY_TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", "policy", 1, 2
 PLENTY_OF_SECONDS = 900.0
 CIRCUIT = "~11111111-66666666"
 """The name of the circuit breaker of all requests here."""
@@ -53,6 +54,9 @@ _PLACE_CALL = PlaceCallSettings(
     **_COMMON,
     **_TABLE,
     **_ALLOMIA,
+    policy_table_name=POLICY_TABLE_NAME,
+    number_hash_secret_arn=NUMBER_HASH_KEY,
+    calling_policy=Preset.OPEN,
     invalid_messages_queue_url=INVALID_MESSAGES_QUEUE_URL,
     signing_secret_arn=SIGNING_KEY,
     webhook_url=WEBHOOK_URL,
@@ -64,6 +68,7 @@ _POLL_CALLS = PollCallsSettings(
     **_COMMON,
     **_TABLE,
     **_ALLOMIA,
+    policy_table_name=POLICY_TABLE_NAME,
     call_queue_url=CALL_QUEUE_URL,
     webhook_grace_seconds=GRACE_SECONDS,
     call_deadline_seconds=DEADLINE_SECONDS,

@@ -16,6 +16,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from outbound_calls.adapters.calls_table import DueEntry
+from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
@@ -69,6 +70,9 @@ _ALLOMIA: dict[str, Any] = {"allomia_api_key_secret_arn": "key", "allomia_base_u
 _PLACE_CALL = PlaceCallSettings(
     **_COMMON,
     **_ALLOMIA,
+    policy_table_name="policy",
+    number_hash_secret_arn="number-hash",
+    calling_policy=Preset.OPEN,
     invalid_messages_queue_url="https://sqs.invalid/invalid-messages",
     signing_secret_arn="signing",
     webhook_url=WEBHOOK_URL,
@@ -81,6 +85,7 @@ _RECEIVE_WEBHOOK = ReceiveWebhookSettings(**_COMMON, signing_secret_arn="signing
 _POLL_CALLS = PollCallsSettings(
     **_COMMON,
     **_ALLOMIA,
+    policy_table_name="policy",
     call_queue_url=CALL_QUEUE_URL,
     webhook_grace_seconds=GRACE_SECONDS,
     call_deadline_seconds=DEADLINE_SECONDS,

@@ -8,15 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.decision import Dial, Reject
+from outbound_calls.domain.recipients import Objection, PastDial, Recipient
+from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 from outbound_calls.policy.evaluation import (
-    OPENING_SPREAD_SECONDS,
     Candidate,
     Decision,
+    Dial,
     Evaluation,
-    Objection,
-    Recipient,
+    Reject,
     Wait,
     evaluate,
     expires_at,

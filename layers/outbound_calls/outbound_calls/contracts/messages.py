@@ -4,17 +4,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
 from outbound_calls.contracts.dispatch import DispatchMessage
@@ -22,8 +12,10 @@ from outbound_calls.contracts.terms import (
     CALLING_WINDOWS_RULE,
     PURPOSE_RULE,
     CallingWindows,
+    CheckedOnUse,
     PurposeName,
     RedialRules,
+    broken,
     field_error,
 )
 from outbound_calls.contracts.time_zones import TIME_ZONE_RULE, TimeZoneName
@@ -36,6 +28,7 @@ from outbound_calls.contracts.wire import (
     Uuid,
     WireModel,
     first_error,
+    validate,
 )
 
 MAX_MESSAGE_BYTES = 32 * 1024
@@ -120,10 +113,12 @@ class CallRequestMessage(WireModel):
     not_after: Time | None = Field(None, description=f"{_TIME_RULE}; later than notBefore")
     purpose: PurposeName | None = Field(None, description=f"{PURPOSE_RULE}, defined in the calling policy")
     time_zone: TimeZoneName | None = Field(None, description=TIME_ZONE_RULE)
-    calling_windows: CallingWindows | None = Field(
+    calling_windows: Annotated[object, CheckedOnUse(CallingWindows)] | None = Field(
         None, description=f"{CALLING_WINDOWS_RULE}; it narrows the policy's windows, and never widens them"
     )
-    redial: RedialRules | None = Field(None, description="an object with maxAttempts, on and onEndedReasons")
+    redial: Annotated[dict[str, Any], CheckedOnUse(RedialRules)] | None = Field(
+        None, description="an object with maxAttempts, on and onEndedReasons"
+    )
 
     @property
     def leaves_time(self) -> bool:
@@ -148,10 +143,13 @@ _NOT_CONTENT = {
 }
 
 
-class Cancellation(WireModel):
-    """What is not to be dialled any more: one request, or every request of a batch."""
+class _RareMessage(WireModel):
+    # Built for the first one that comes.
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+
+class Cancellation(_RareMessage):
+    """What is not to be dialled any more: one request, or every request of a batch."""
 
     request_id: RequestId | None = Field(None, description=REQUEST_ID_RULE)
     batch: RequestId | None = Field(None, description=REQUEST_ID_RULE)
@@ -159,26 +157,22 @@ class Cancellation(WireModel):
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
         if (self.request_id is None) == (self.batch is None):
-            raise PydanticCustomError("rule", "exactly one")
+            raise broken(f"{CANCEL_RULE}, not both")
         return self
 
 
 CANCEL_RULE = "an object with either requestId or batch"
 
 
-class CancelMessage(WireModel):
+class CancelMessage(_RareMessage):
     """A request, or every request of a batch, is not dialled any more."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     cancel: Cancellation = Field(description=CANCEL_RULE)
     organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
 
 
-class DoNotCall(WireModel):
+class DoNotCall(_RareMessage):
     """A number that is not to be dialled, until then or for good, for these purposes or all."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     phone_number: PhoneNumber = Field(description=PHONE_NUMBER_RULE)
     until: Time | None = Field(None, description=_TIME_RULE)
@@ -187,47 +181,25 @@ class DoNotCall(WireModel):
     )
 
 
-DO_NOT_CALL_RULE = "an object with phoneNumber (E.164), and until and purposes where it isn't for good or for all"
-
-
-class DoNotCallMessage(WireModel):
+class DoNotCallMessage(_RareMessage):
     """An entry for the do-not-call list: for one organization, or for all where it names none."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    do_not_call: DoNotCall = Field(description=DO_NOT_CALL_RULE)
+    do_not_call: DoNotCall = Field(
+        description="an object with phoneNumber, and until and purposes where it isn't for good or for all"
+    )
     organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
 
 
 type QueueMessage = CallRequestMessage | CancelMessage | DoNotCallMessage | DispatchMessage
 
-_OTHER_KINDS = {"dispatch": "dispatch", "cancel": "cancel", "doNotCall": "doNotCall"}
-
-
-def _kind(message: object) -> str:
-    if isinstance(message, dict):
-        return next((kind for field, kind in _OTHER_KINDS.items() if field in message), "request")
-    return "request"
-
-
-_MESSAGE: TypeAdapter[QueueMessage] = TypeAdapter(
-    Annotated[
-        Annotated[CallRequestMessage, Tag("request")]
-        | Annotated[CancelMessage, Tag("cancel")]
-        | Annotated[DoNotCallMessage, Tag("doNotCall")]
-        | Annotated[DispatchMessage, Tag("dispatch")],
-        Discriminator(_kind),
-    ]
-)
-_RULES = {str(field.alias): str(field.description) for field in CallRequestMessage.model_fields.values()}
-_RULES_OF_OTHER_KINDS = {
-    "dispatch": str(DispatchMessage.model_fields["dispatch"].description),
-    "cancel": CANCEL_RULE,
-    "doNotCall": DO_NOT_CALL_RULE,
+_OTHER_KINDS: dict[str, type[CancelMessage | DoNotCallMessage | DispatchMessage]] = {
+    "dispatch": DispatchMessage,
+    "cancel": CancelMessage,
+    "doNotCall": DoNotCallMessage,
 }
+_RULES = {str(field.alias): str(field.description) for field in CallRequestMessage.model_fields.values()}
 _IDENTIFIER = re.compile(r"[A-Za-z_]{1,64}")
 _NOT_JSON = "a JSON object in UTF-8"
-_FIELDS = ", ".join(sorted(_RULES))
 
 
 def read_message(body: str) -> QueueMessage:
@@ -236,19 +208,27 @@ def read_message(body: str) -> QueueMessage:
     Raises:
         InvalidInput: With the first field that breaks its rule, named as on the wire.
     """
+    kind: type[QueueMessage] = CallRequestMessage
     try:
         content = body.encode()
         if len(content) > MAX_MESSAGE_BYTES:
             raise InvalidInput("body", f"at most {MAX_MESSAGE_BYTES} bytes")
-        # On the wire there is one spelling, so `phone_number` is an unknown field; `validate_json` would skip it.
-        message = _MESSAGE.validate_python(from_json(content), by_alias=True, by_name=False)
+        value = from_json(content)
+        kind = _kind(value)
+        message = validate(kind, value)
     except ValidationError as error:
-        raise _invalid_input(error) from None
+        raise _invalid_input(kind, error) from None
     except ValueError:
         raise InvalidInput("body", _NOT_JSON) from None
     if isinstance(message, CallRequestMessage) and not message.leaves_time:
         raise invalid_field("notAfter")
     return message
+
+
+def _kind(value: object) -> type[QueueMessage]:
+    """The kind of a message, by the one field that only messages of this kind have."""
+    fields = value if isinstance(value, dict) else {}
+    return next((kind for field, kind in _OTHER_KINDS.items() if field in fields), CallRequestMessage)
 
 
 def read_call_request(body: str) -> CallRequestMessage:
@@ -259,8 +239,7 @@ def read_call_request(body: str) -> CallRequestMessage:
     """
     message = read_message(body)
     if not isinstance(message, CallRequestMessage):
-        kind = next(iter(message.wire()))
-        raise InvalidInput(kind, _RULES_OF_OTHER_KINDS[kind])
+        raise InvalidInput(next(iter(message.wire())), "a message of its own, and no request for a call")
     return message
 
 
@@ -269,16 +248,16 @@ def invalid_field(name: str) -> InvalidInput:
     return InvalidInput(name, _RULES[name])
 
 
-def _invalid_input(error: ValidationError) -> InvalidInput:
+def _invalid_input(kind: type[QueueMessage], error: ValidationError) -> InvalidInput:
     first = first_error(error)
-    if first["loc"][:1] and (rule := _RULES_OF_OTHER_KINDS.get(str(first["loc"][0]))):
-        # One rule for all of it: a field too many may be one that a request would have.
-        return InvalidInput(str(first["loc"][0]), rule)
-    if first["type"] == "extra_forbidden":
-        name = str(first["loc"][-1])
-        return InvalidInput(name if _IDENTIFIER.fullmatch(name) else "body", f"no field but {_FIELDS}", known=False)
-    # The location starts with the tag of the union; the field comes second.
-    field = first["loc"][1] if len(first["loc"]) > 1 else None
-    if field in {"callingWindows", "redial"}:
-        return field_error(CallRequestMessage, first["loc"][1:], first)
-    return invalid_field(field) if isinstance(field, str) and field in _RULES else InvalidInput("body", _NOT_JSON)
+    if kind is DispatchMessage:
+        # One rule for all of it: no one but the poller has to learn more.
+        return InvalidInput("dispatch", str(DispatchMessage.model_fields["dispatch"].description))
+    match first["loc"]:
+        case ():
+            return InvalidInput("body", _NOT_JSON)
+        case (str(name),) if first["type"] == "extra_forbidden":
+            fields = ", ".join(sorted(str(field.alias) for field in kind.model_fields.values()))
+            return InvalidInput(name if _IDENTIFIER.fullmatch(name) else "body", f"no field but {fields}", known=False)
+        case location:
+            return field_error(kind, location, first)

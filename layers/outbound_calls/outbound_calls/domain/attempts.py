@@ -193,6 +193,9 @@ class Attempt:
     is_dropped: bool = False
     """A redial that came to nothing: the request ended with the outcome before. It is no outcome of its own."""
 
+    is_redial: bool = False
+    """Made by itself after an outcome, and by no person."""
+
     claim_id: str | None = None
     dispatched_at: int | None = None
     post_result: str | None = None

@@ -4,16 +4,20 @@ Every question goes from an instant (epoch seconds) to what the clocks of the pe
 hour that a daylight-saving change skips is never open, and one that it repeats is open twice or not at all.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
 from math import inf
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 from outbound_calls.contracts.vocabulary import ALWAYS, DAYS
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 type Hours = tuple[tuple[int, int], ...]
 """The open hours of one date, in seconds of its wall clock: `from` inclusive, `to` exclusive, in order."""
