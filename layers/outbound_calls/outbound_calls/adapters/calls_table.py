@@ -508,6 +508,8 @@ class CallsTable:
             found = ending.attempt
             if ending.stored or found is None:
                 return ending.stored
+            if found.reason_code is ReasonCode.ANSWERED_MEANWHILE:  # the same webhook came before
+                return True
             if found.redial_at is not None:
                 return self.drop_redial(found, now)
             number = found.next_attempt

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from outbound_calls.contracts.vocabulary import ALWAYS, DAYS
@@ -138,7 +139,7 @@ def next_opening(calendar: Calendar, zones: Sequence[ZoneInfo], at: float) -> fl
 def next_closing(calendar: Calendar, zones: Sequence[ZoneInfo], at: float) -> float | None:
     """The first instant from `at` on at which calls aren't allowed in every zone; None if there is none."""
     horizon = at + HORIZON_SECONDS
-    closing = min((_first(False, calendar, zone, at, horizon) for zone in zones), default=horizon + 1)
+    closing = min((_first(False, calendar, zone, at, horizon) for zone in zones), default=inf)
     return closing if closing <= horizon else None
 
 
