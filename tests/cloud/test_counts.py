@@ -106,7 +106,7 @@ def test_a_redial_is_a_transaction_and_a_call(world: CountedWorld) -> None:
     world.network.operations.remove("SendMessage")
     assert world.counted() == {"UpdateItem": 1, "TransactWriteItems": 1}
 
-    # The dispatch message reads the attempt; the policy is read anew, ten minutes later.
+    # The dispatch message reads the attempt; the policy is read again, ten minutes later.
     (dispatch,) = world.queued()
     world.network.operations.clear()
     world.place(dispatch)
