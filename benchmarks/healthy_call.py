@@ -44,12 +44,8 @@ MESSAGE: dict[str, Any] = {
     "metadata": {"appointmentId": "A-1001"},
 }
 MESSAGE_BYTES = 740
-"""As large as a message may be for its record to stay within one write unit until the call has ended.
+"""As large as a message may be for its record to stay within one write unit until the call has ended."""
 
-With what allowed the dial under the preset `canada`: the policy's version, and the one zone of the number.
-"""
-
-_KEPT = {"secretsmanager:GetSecretValue", "dynamodb:GetItem"}
 _OF_LAMBDA = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
 
 
@@ -75,8 +71,7 @@ class HealthyCalls:
     """The longest message."""
 
     requests: dict[str, int]
-    """Of the functions, by service and operation. Without what is read once for many calls: the secrets, which are kept
-    for minutes, and the policy, which is kept for 5 seconds."""
+    """Of the functions, by service and operation; reading the secrets, which are kept for minutes, is left out."""
 
     writes: dict[str, int]
     """How many calls had these writes, each with its units for table and index: `PutItem 1+1, UpdateItem 1+0`."""
@@ -152,7 +147,7 @@ def count_calls(world: LocalEnvironment, proxy: CountingProxy, calls: int = CALL
     return HealthyCalls(
         calls=calls,
         message_bytes=max(len(body.encode()) for body in bodies),
-        requests={each: traffic.requests[each] for each in sorted(traffic.requests) if each not in _KEPT},
+        requests={each: traffic.requests[each] for each in sorted(traffic.requests) if "secrets" not in each},
         writes=dict(Counter(", ".join(map(str, each)) for each in writes)),
         write_units=sum(write.units.table + write.units.index for each in writes for write in each),
         item_bytes=max(write.item_bytes for each in writes for write in each),
