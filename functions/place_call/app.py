@@ -8,7 +8,7 @@ from outbound_calls.domain.timing import DEFERRALS
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings
-from outbound_calls.runtime.telemetry import Metric, Telemetry
+from outbound_calls.runtime.telemetry import Metric, Telemetry, deferral_metric
 from outbound_calls.use_cases.place import OTHER_CALL, Message, Placement, PlaceResult
 
 settings = PlaceCallSettings.from_environment(os.environ)
@@ -78,14 +78,9 @@ def sent_at(record: dict[str, Any]) -> float | None:
 
 def log(placement: Placement, message_id: str) -> None:
     """Log and count what happened to a message."""
-    counted = [Metric.CALLS_DEFERRED if placement.code in DEFERRALS else COUNTERS[placement.result]]
-    if placement.code in CODE_COUNTERS:
-        counted.append(CODE_COUNTERS[placement.code])
-    if placement.allomia_status is not None:
-        counted.append(Metric.STATUSES_UNFAMILIAR)
     telemetry.log(
         EVENTS[placement.result],
-        *counted,
+        *counters(placement),
         key=placement.key,
         outcome=placement.outcome,
         messageId=message_id,
@@ -94,3 +89,19 @@ def log(placement: Placement, message_id: str) -> None:
         outboundCallId=placement.outbound_call_id,
         allomiaStatus=placement.allomia_status,
     )
+
+
+def counters(placement: Placement) -> list[str]:
+    """What a message counts as, beside the outcome that it brought."""
+    counted: list[str] = [COUNTERS[placement.result]]
+    if placement.result is PlaceResult.PARKED:
+        # Only what AlloMia or this stack fails to do counts as parked. A policy that can't be read has its own alarm.
+        if placement.code in DEFERRALS:
+            counted = [Metric.CALLS_DEFERRED, deferral_metric(ParkReason(placement.code))]
+        elif placement.code == ParkReason.POLICY_UNREADABLE:
+            counted = [Metric.POLICY_UNREADABLE]
+    if placement.code in CODE_COUNTERS:
+        counted.append(CODE_COUNTERS[placement.code])
+    if placement.allomia_status is not None:
+        counted.append(Metric.STATUSES_UNFAMILIAR)
+    return counted

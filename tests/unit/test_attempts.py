@@ -40,7 +40,7 @@ def test_a_text_that_no_request_can_have_is_invalid(text: str) -> None:
         (Outcome(Status.FAILED, OutcomeSource.POLL), {"status", "source"}),
         (
             Attempt(AttemptKey(RequestKey("a"), 1), 1000),
-            {"key", "created_at", "labels", "terms", "times_parked", "failed_tries", "is_dropped"},
+            {"key", "created_at", "labels", "terms", "times_parked", "failed_tries", "is_dropped", "is_redial"},
         ),
     ],
     ids=lambda each: type(each).__name__,

@@ -20,6 +20,8 @@ from outbound_calls.contracts.messages import (
     read_message,
 )
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, InvalidInput
+from outbound_calls.policy.calendars import week_of
+from outbound_calls.policy.rules import redial_of
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 
 CANARY = "Zqx-canary-7f3a"
@@ -225,6 +227,13 @@ def test_every_field_is_tested_at_its_limits() -> None:
     assert VALID.keys() == INVALID.keys() == {field.alias for field in CallRequestMessage.model_fields.values()}
 
 
+def test_policy_understands_every_redial_and_window_that_a_request_may_have() -> None:
+    for value in filter(None, VALID["redial"]):
+        assert redial_of(value, MAX_ATTEMPT_NUMBER).max_attempts == value["maxAttempts"]
+    for value in filter(None, VALID["callingWindows"]):
+        assert week_of(value)
+
+
 def test_a_uuid_is_kept_in_lower_case() -> None:
     upper = "ABCDEF00-2222-4333-8444-555555555555"
 
@@ -390,7 +399,7 @@ def test_a_message_of_another_kind_is_read(body: dict[str, Any], read: CancelMes
         *(("doNotCall.until", {"doNotCall": {"phoneNumber": PHONE_NUMBER, "until": at}}) for at in NOT_A_TIME),
         *(
             ("doNotCall.purposes", {"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": value}})
-            for value in ([], ["marketing"] * 51, "marketing", {}, True)
+            for value in [*NOT_AN_OBJECT[1:4], ["marketing"] * 51, {}]
         ),
         *(
             ("doNotCall.purposes[1]", {"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": ["reminder", value]}})

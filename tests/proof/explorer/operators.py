@@ -111,14 +111,14 @@ def negate_test(name: str) -> Operator:
 
 
 def drop_call(name: str) -> Operator:
-    """Drop the statement that consists of a call of `name`."""
+    """Drop the statement that consists of a call of `name`, or yields it."""
 
     def change(_module: ast.Module, definition: ast.stmt) -> None:
         found = [
             (body, each)
             for body in _bodies(definition)
             for each in body
-            if isinstance(each, ast.Expr) and _is_call(each.value, name)
+            if isinstance(each, ast.Expr) and _is_call(_yielded(each.value), name)
         ]
         body, statement = _only(f"a statement {name}(…)", found)
         body[body.index(statement)] = ast.Pass()
@@ -262,6 +262,45 @@ def replace_name(name: str, expression: str) -> Operator:
         return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
 
     return _replace(f"the name {name}", is_it, lambda _: _expression(expression))
+
+
+def move_boundary(operand: str, by: str) -> Operator:
+    """Compare with an operand a bit earlier or later: `closes`, `"+ 1"`."""
+
+    def change(_module: ast.Module, definition: ast.stmt) -> None:
+        found = [
+            (node, place)
+            for node in ast.walk(definition)
+            if isinstance(node, ast.Compare)
+            for place, each in enumerate([node.left, *node.comparators])
+            if ast.unparse(each) == operand
+        ]
+        comparison, place = _only(f"a comparison with {operand}", found)
+        moved = _expression(f"{operand} {by}")
+        if place:
+            comparison.comparators[place - 1] = moved
+        else:
+            comparison.left = moved
+
+    return change
+
+
+def swap_elements(one: str, other: str) -> Operator:
+    """Swap the two elements of a list or tuple that mention these."""
+
+    def change(_module: ast.Module, definition: ast.stmt) -> None:
+        found = [
+            (node.elts, first, second)
+            for node in ast.walk(definition)
+            if isinstance(node, ast.List | ast.Tuple)
+            for first, each in enumerate(node.elts)
+            for second, beside in enumerate(node.elts)
+            if _mentions(each, one) and _mentions(beside, other) and first != second
+        ]
+        elements, first, second = _only(f"{one} and {other} in a list", found)
+        elements[first], elements[second] = elements[second], elements[first]
+
+    return change
 
 
 def always(name: str) -> Operator:
@@ -427,6 +466,10 @@ def _is_call(node: ast.AST, name: str) -> bool:
         return False
     called = ast.unparse(node.func)
     return called == name or called.endswith(f".{name}")
+
+
+def _yielded(node: ast.expr) -> ast.expr:
+    return node.value if isinstance(node, ast.Yield) and node.value else node
 
 
 def _is_constant(node: ast.AST, value: object) -> bool:

@@ -6,7 +6,7 @@ assumes all: it may find an action too many, never one too few. A client without
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -31,7 +31,10 @@ IN_A_TRANSACTION = {
     "Delete": "dynamodb:DeleteItem",
     "ConditionCheck": "dynamodb:ConditionCheckItem",
 }
-"""A transaction needs the permissions of its parts. docs.aws.amazon.com/amazondynamodb: transaction-apis-iam"""
+"""The key of a part of a transaction, and the permission that it needs; the transaction itself needs none.
+
+docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+"""
 
 FOREIGN = "?"
 """The type of a value that is neither a client nor of a class of this project."""
@@ -92,6 +95,9 @@ class _Walk:
                     self.found |= {Use(action, reader, index) for action, index in _asked(owner, node, calls, code)}
                 else:
                     self._attribute(node, owner)
+            elif isinstance(node, ast.Dict):
+                keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+                self.found |= {Use(IN_A_TRANSACTION[key], reader) for key in IN_A_TRANSACTION.keys() & keys}
             elif isinstance(node, ast.Name) and node.id in self.functions:
                 self._enter(self.functions[node.id], None)
 
@@ -144,15 +150,9 @@ def _asked(client: str, method: ast.Attribute, calls: dict[int, ast.Call], code:
     """The actions that a use of a client's method needs, each with the index that it names."""
     call, operation = calls.get(id(method)), method.attr
     if operation == "transact_write_items":
-        parts = {key.value for node in ast.walk(code) if isinstance(node, ast.Dict) for key in _literals(node.keys)}
-        if not parts & IN_A_TRANSACTION.keys():
-            raise NotImplementedError(
-                f"line {method.lineno}: the parts of the transaction must be in the same function"
-            )
-        yield from ((IN_A_TRANSACTION[part], "") for part in parts & IN_A_TRANSACTION.keys())
-        return
+        return  # Its parts are found where they are made.
     if operation == "get_paginator":
-        literals = list(_literals(call.args)) if call else []
+        literals = [each for each in call.args if isinstance(each, ast.Constant)] if call else []
         call = next((each for each in calls.values() if _is_called_on(each, call)), None)
         if not literals or call is None:
             raise NotImplementedError(f"line {method.lineno}: name the paginator's operation, and use it at once")
@@ -160,10 +160,6 @@ def _asked(client: str, method: ast.Attribute, calls: dict[int, ast.Call], code:
     index = [each.value for each in call.keywords if each.arg == "IndexName"] if call else []
     action = f"{SERVICES[client]}:{operation.title().replace('_', '')}"
     yield NAMED_OTHERWISE.get(action, action), ast.literal_eval(index[0]) if index else ""
-
-
-def _literals(nodes: Iterable[ast.expr | None]) -> Iterator[ast.Constant]:
-    return (node for node in nodes if isinstance(node, ast.Constant))
 
 
 def _is_called_on(call: ast.Call, value: ast.expr | None) -> bool:

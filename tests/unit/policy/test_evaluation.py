@@ -8,15 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode
-from outbound_calls.policy.caps import PastDial
+from outbound_calls.domain.recipients import Objection, PastDial, Recipient
+from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 from outbound_calls.policy.evaluation import (
-    OPENING_SPREAD_SECONDS,
     Candidate,
     Decision,
     Dial,
     Evaluation,
-    Objection,
-    Recipient,
     Reject,
     Wait,
     evaluate,
@@ -192,6 +190,17 @@ def test_what_can_only_be_dialled_after_it_expires_waits_for_the_expiry() -> Non
         ParkReason.OUTSIDE_CALLING_WINDOW,
         "waiting until it expires: outside calling hours, policy open",
     )
+
+
+@pytest.mark.parametrize(("seconds", "until"), [(0, 0), (-1, 0), (-0.5, 0)])
+def test_an_opening_at_the_moment_of_the_expiry_is_in_time_and_one_after_it_is_not(seconds: float, until: int) -> None:
+    opening = at("2026-11-26 09:00")
+    asked = candidate(created_at=WEDNESDAY_NIGHT, not_after=opening + seconds, is_urgent=True)
+
+    decision = waiting(decide(asked, rules_of(OFFICE), WEDNESDAY_NIGHT))
+
+    assert decision.reason.startswith("waiting until Thu" if seconds == 0 else "waiting until it expires")
+    assert decision.until == opening + until
 
 
 # Not before, pause, purpose, cancelled, do-not-call.
@@ -426,6 +435,8 @@ def test_a_redial_comes_in_the_first_window_after_its_delay_unless_that_is_too_l
     late = replace(asked, not_after=at("2026-11-26 08:00"))
     assert next_attempt_at(late, rules, at("2026-11-25 16:59")) == at("2026-11-25 16:59")
     assert next_attempt_at(late, rules, at("2026-11-25 17:00")) is None
+    just = [replace(asked, not_after=at("2026-11-26 09:00") + seconds) for seconds in (0, -1)]
+    assert [next_attempt_at(each, rules, at("2026-11-25 17:00")) for each in just] == [at("2026-11-26 09:00"), None]
     assert next_attempt_at(replace(asked, phone_number=TOLL_FREE), rules, at("2026-11-25 16:59")) is None
 
 

@@ -7,35 +7,46 @@ twice or out of turn changes nothing and learns so. While an attempt is not term
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from outbound_calls.adapters.attempt_items import (
+    REPORTED_FIELDS,
+    WAITS_FOR_POLICY,
+    WAITS_FOR_SETTING,
+    allowance_text,
+    attempt_from_item,
+    details_item,
+    ended_on,
+    item_key,
+    key_item,
+    optional_int,
+    redial_from_text,
+    redial_text,
+    request_item,
+    terms_item,
+    waits_for_policy,
+    waits_for_setting,
+    without_none,
+)
 from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
 from outbound_calls.domain.attempts import (
-    Allowance,
     Attempt,
     AttemptKey,
-    CallDetails,
-    CallRequest,
-    Labels,
     Outcome,
-    Redial,
     Refusal,
     RequestKey,
-    Terms,
 )
-from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES, utc_text
+from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, predecessors
 from outbound_calls.policy.redial import redial_delay
 
@@ -66,42 +77,6 @@ _REMOVED_AT_THE_END = (
 
 _KEPT_FOR_A_REDIAL = {"dueShard", "dueAt", "pollDelay", "request", "terms", "redial", "redialAt"}
 _REMOVED_BY_A_CLAIM = ("parkReason", "waitsFor", "waitsSince", "expiry", "policyVersion")
-REPORTED_FIELDS = (
-    "requestId",
-    "attempt",
-    "status",
-    "createdAt",
-    "metadata",
-    "batch",
-    "purpose",
-    "notBefore",
-    "notAfter",
-    "expiry",
-    "policyVersion",
-    "allowedBy",
-    "redialAt",
-    "nextAttempt",
-    "cancelRequestedAt",
-    "isDropped",
-    "isRedial",
-    "timesParked",
-    "parkReason",
-    "refusal",
-    "setting",
-    "dueAt",
-    "claimId",
-    "dispatchedAt",
-    "outboundCallId",
-    "contactId",
-    "allomiaStatus",
-    "callDetails",
-    "outcomeSource",
-    "recordedAt",
-    "reasonCode",
-    "reason",
-)
-"""What a report needs of an attempt. The phone number, the name and the variables stay in the table."""
-
 _REPORTED_NAMES = {f"#{name}": name for name in REPORTED_FIELDS}
 _REPORTED = ", ".join(_REPORTED_NAMES)
 
@@ -154,7 +129,49 @@ class DueEntry:
     def from_index(cls, entry: Mapping[str, Any]) -> DueEntry:
         """Read an entry as DynamoDB returns it, e.g. ``{"requestId": {"S": "a"}, "attempt": {"N": "1"}, …}``."""
         values = from_dynamodb(entry)
-        return cls(_key(values), int(values["dueAt"]))
+        return cls(item_key(values), int(values["dueAt"]))
+
+
+@dataclass(frozen=True, slots=True)
+class DueKeeper:
+    """An entry of the index `due`: an organization's keeper was due at `due_at` (epoch seconds).
+
+    The keeper stands in `due` while attempts wait for something that isn't a time, such as another policy. So one item
+    is looked at each minute, and not all of them. Its key is no request's: ``ORGANIZATION~~keeper``, attempt 0.
+    """
+
+    organization: str | None
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """A leased keeper.
+
+    `arrivals` counts what was about to wait; `empty_at` is that count when no one was found. Nothing waits any more
+    under another version of the policy than `released_version`.
+    """
+
+    organization: str | None
+    arrivals: int
+    empty_at: int | None
+    released_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An entry of the index `waiting`: an attempt that waits under a version of the policy."""
+
+    key: AttemptKey
+    policy_version: int
+
+
+def due_entry(entry: Mapping[str, Any]) -> DueEntry | DueKeeper:
+    """Read an entry of the index `due` as DynamoDB returns it."""
+    values = from_dynamodb(entry)
+    if values.get("attempt") == 0 and values["requestId"].endswith(_KEEPER):
+        return DueKeeper(values["requestId"].removesuffix(_KEEPER) or None, int(values["dueAt"]))
+    return DueEntry.from_index(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +210,7 @@ class CallsTable:
 
     def read(self, key: AttemptKey) -> Attempt | None:
         """An attempt with its request, as of every acknowledged write; None where there is no record."""
-        found = self.client.get_item(TableName=self.name, Key=to_dynamodb(_key_item(key)), ConsistentRead=True)
+        found = self.client.get_item(TableName=self.name, Key=to_dynamodb(key_item(key)), ConsistentRead=True)
         return attempt_from_item(from_dynamodb(found["Item"])) if "Item" in found else None
 
     def read_all(self, request: RequestKey) -> list[Attempt]:
@@ -274,7 +291,11 @@ class CallsTable:
             )
             if found.get("LastEvaluatedKey"):
                 raise _TooMany
-            keys = [{name: item[name] for name in ("requestId", "attempt")} for item in found["Items"]]
+            keys = [
+                {name: item[name] for name in ("requestId", "attempt")}
+                for item in found["Items"]
+                if isinstance(due_entry(item), DueEntry)
+            ]
             while keys:
                 asked = {
                     "Keys": keys,
@@ -296,7 +317,7 @@ class CallsTable:
                 TableName=self.name,
                 IndexName="waiting",
                 KeyConditionExpression="waitsFor = :setting",
-                ExpressionAttributeValues=to_dynamodb({":setting": _waits_for_setting(attempt)}),
+                ExpressionAttributeValues=to_dynamodb({":setting": waits_for_setting(attempt)}),
                 Limit=most,
                 Select="COUNT",
             )
@@ -314,10 +335,10 @@ class CallsTable:
         """
         timers = {"dueAt": int(now) + grace_seconds, "pollDelay": grace_seconds}
         sets = {"dispatchedAt": int(now), "claimId": claim_id, **timers}
-        sets["allowedBy"] = attempt.allowance and _allowance_text(attempt.allowance)
-        sets["redial"] = attempt.redial and _redial_text(attempt.redial)
+        sets["allowedBy"] = attempt.allowance and allowance_text(attempt.allowance)
+        sets["redial"] = attempt.redial and redial_text(attempt.redial)
         if attempt.status is None:
-            item = self._new_item(attempt, Status.DISPATCHING) | _without_none(sets)
+            item = self._new_item(attempt, Status.DISPATCHING) | without_none(sets)
             return attempt_from_item(item) if self._put(item, claim_id) else None
         where = _Where(times_parked=attempt.times_parked)
         written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=_REMOVED_BY_A_CLAIM, where=where)
@@ -340,9 +361,9 @@ class CallsTable:
         if attempt.expires_at is not None:
             sets["expiry"] = attempt.expires_at
         removes = ["claimId", "dispatchedAt", "redial", "allowedBy"]
-        if reason in _WAITS_FOR_SETTING:
+        if reason in WAITS_FOR_SETTING:
             sets |= {
-                "waitsFor": _waits_for_setting(attempt),
+                "waitsFor": waits_for_setting(attempt),
                 "waitsSince": (refusal.first_at if refusal else attempt.created_at),
             }
         elif reason in WAITS_FOR_POLICY:
@@ -403,7 +424,7 @@ class CallsTable:
         No status follows from it, except that a parked attempt is `dispatching` again: AlloMia has its call, so it must
         not be dialled. What has ended stays as it is, but `unknown` learns the call's id.
         """
-        sets = _without_none({"outboundCallId": outbound_call_id, "allomiaStatus": allomia_status or None})
+        sets = without_none({"outboundCallId": outbound_call_id, "allomiaStatus": allomia_status or None})
         before = {f"before{i}": status.value for i, status in enumerate(_WITHOUT_OUTCOME)}
         condition = f"#status IN ({', '.join(f':{name}' for name in before)})"
         if outbound_call_id:
@@ -461,7 +482,7 @@ class CallsTable:
 
     def _replace_provisional(self, attempt: Attempt, outcome: Outcome, now: float, where: _Where) -> Recording | None:
         """Replace an outcome whose redial is pending by a final one; None when it changed meanwhile."""
-        values = {"status": outcome.status.value} | _without_none(self._outcome_sets(attempt.key, outcome, now))
+        values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
         change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
         change += " REMOVE " + ", ".join(f"#{name}" for name in _REMOVED_AT_THE_END)
         condition = "#redialAt = :seenRedialAt"
@@ -487,6 +508,8 @@ class CallsTable:
             found = ending.attempt
             if ending.stored or found is None:
                 return ending.stored
+            if found.reason_code is ReasonCode.ANSWERED_MEANWHILE:  # the same webhook came before
+                return True
             if found.redial_at is not None:
                 return self.drop_redial(found, now)
             number = found.next_attempt
@@ -496,7 +519,7 @@ class CallsTable:
         """Record that an attempt, new or parked, will never be dialled; nothing changes if it was claimed meanwhile."""
         if attempt.status is None:
             ends = self._outcome_sets(attempt.key, outcome, now)
-            item = self._new_item(attempt, outcome.status) | _without_none(ends)
+            item = self._new_item(attempt, outcome.status) | without_none(ends)
             for name in _REMOVED_AT_THE_END:
                 item.pop(name, None)
             stored = self._put(item)
@@ -523,9 +546,9 @@ class CallsTable:
         """
         key = AttemptKey(request, 1)
         outcome = Outcome(Status.CANCELLED, source, reason_code=ReasonCode.CANCELLED_UNSEEN)
-        item = _key_item(key) | {"status": Status.CANCELLED.value, "createdAt": int(now), "timesParked": 0}
+        item = key_item(key) | {"status": Status.CANCELLED.value, "createdAt": int(now), "timesParked": 0}
         # No report counts it: it was never asked for.
-        ends = _without_none(self._outcome_sets(key, outcome, now) | {"endedOn": None})
+        ends = without_none(self._outcome_sets(key, outcome, now) | {"endedOn": None})
         return self._put(item | ends)
 
     def cancel_scheduled(self, attempt: Attempt, source: OutcomeSource, now: float) -> bool:
@@ -539,7 +562,7 @@ class CallsTable:
         False when none was, or the attempt is no longer as it was read.
         """
         outcome = Outcome(Status.CANCELLED, OutcomeSource.UPSTREAM, reason_code=ReasonCode.CANCELLED)
-        values = {"status": outcome.status.value} | _without_none(self._outcome_sets(attempt.key, outcome, now))
+        values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
         removes = (*_REMOVED_AT_THE_END, "dispatchedAt", "allowedBy")
         change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
         change += " REMOVE " + ", ".join(f"#{name}" for name in removes)
@@ -610,7 +633,7 @@ class CallsTable:
             {
                 "Put": {
                     "TableName": self.name,
-                    "Item": to_dynamodb(_without_none(parked)),
+                    "Item": to_dynamodb(without_none(parked)),
                     "ConditionExpression": "attribute_not_exists(requestId)",
                 }
             },
@@ -627,7 +650,7 @@ class CallsTable:
 
         False when either of them is no longer as it was read.
         """
-        sets = _without_none(
+        sets = without_none(
             self._outcome_sets(attempt.key, outcome, now)
             | {"endedOn": None, "status": Status.CANCELLED.value, "isDropped": True}
         )
@@ -654,7 +677,7 @@ class CallsTable:
         return {
             "Update": {
                 "TableName": self.name,
-                "Key": to_dynamodb(_key_item(key)),
+                "Key": to_dynamodb(key_item(key)),
                 "UpdateExpression": change,
                 "ConditionExpression": condition,
                 "ExpressionAttributeNames": {f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
@@ -704,17 +727,100 @@ class CallsTable:
         written, _ = self._update(attempt.key, "SET #dueAt = :due", "#dueAt = :seen", seen)
         return written
 
+    # The keeper of what waits.
+
+    def expect_waiting(self, organization: str | None, now: float) -> None:
+        """Have the keeper look at an organization's waiting attempts. Before one of them parks."""
+        key = _keeper_key(organization)
+        timers = {
+            "shard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
+            "due": int(now) + KEEPER_SECONDS,
+            "one": 1,
+        }
+        change = "SET #dueShard = if_not_exists(#dueShard, :shard), #dueAt = if_not_exists(#dueAt, :due)"
+        self._update_item(key, f"{change} ADD #arrivals :one", "attribute_not_exists(#status)", timers)
+
+    def lease_keeper(self, due: DueKeeper, now: float) -> Keeper | None:
+        """Take a due keeper until its next look; None when another poller has it."""
+        values = {"due": int(now) + KEEPER_SECONDS, "seen": due.due_at}
+        change, condition = "SET #dueAt = :due", "#dueAt = :seen"
+        written, item = self._update_item(_keeper_key(due.organization), change, condition, values)
+        if item is None or not written:
+            return None
+        return Keeper(
+            due.organization,
+            int(item["arrivals"]),
+            optional_int(item, "emptyAt"),
+            optional_int(item, "releasedVersion"),
+        )
+
+    def waiting_for_policy(self, organization: str | None) -> Iterator[Waiting]:
+        """What policy holds back of an organization, as far as the index has it, in the order of its arrival."""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
+            IndexName="waiting",
+            KeyConditionExpression="waitsFor = :policy",
+            ExpressionAttributeValues=to_dynamodb({":policy": waits_for_policy(organization)}),
+        )
+        for page in pages:
+            for item in map(from_dynamodb, page["Items"]):
+                yield Waiting(item_key(item), optional_int(item, "policyVersion") or 0)
+
+    def release(self, waiting: Waiting, due_at: int, policy_version: int) -> bool:
+        """Have a waiting attempt looked at again at `due_at`; False when it changed, or is due earlier."""
+        written, _ = self._update(
+            waiting.key,
+            "SET #dueAt = :due, #policyVersion = :current",
+            "#status = :scheduled AND #policyVersion = :seen AND #dueAt > :due",
+            {
+                "due": due_at,
+                "current": policy_version,
+                "scheduled": Status.SCHEDULED.value,
+                "seen": waiting.policy_version,
+            },
+        )
+        return written
+
+    def note_released(self, keeper: Keeper, policy_version: int) -> None:
+        """Note that nothing waits any more under another version of the policy."""
+        change = "SET #releasedVersion = :version"
+        self._update_item(
+            _keeper_key(keeper.organization), change, "attribute_exists(#arrivals)", {"version": policy_version}
+        )
+
+    def rest_keeper(self, keeper: Keeper) -> bool:
+        """End the keeper of an organization of which no one waits. True once it is gone.
+
+        An attempt may have been about to wait when the index was read, and the index may lag. So no one must be found
+        at two looks, with no arrival between them.
+        """
+        key, seen = _keeper_key(keeper.organization), {"seen": keeper.arrivals}
+        if keeper.empty_at != keeper.arrivals:
+            self._update_item(key, "SET #emptyAt = :seen", "#arrivals = :seen", seen)
+            return False
+        try:
+            self.client.delete_item(
+                TableName=self.name,
+                Key=to_dynamodb(key),
+                ConditionExpression="arrivals = :seen",
+                ExpressionAttributeValues=to_dynamodb({":seen": keeper.arrivals}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
     # How a write is made.
 
     def _end(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> Recording:
         """End an attempt, for good or until its redial, in one write.
 
         Without redial rules that write ends it for good. Where it finds some, they decide which of two writes is
-        made, on condition that they are still the same.
+        made, on condition that they are still the same: a cancellation removes them.
         """
-        written, item = self._end_for_good(key, outcome, now, replace(where, redial=""))
-        while not written and item is not None and "redial" in item and _may_follow(item, outcome.status, where):
-            seen = replace(where, redial=item["redial"])
+        seen = replace(where, redial="")
+        written, item = self._end_for_good(key, outcome, now, seen)
+        while not written and item is not None and _may_follow(item, outcome.status, seen):
+            seen = replace(where, redial=item.get("redial", ""))
             redial_at = _redial_at(item, outcome, now)
             if redial_at is None:
                 written, item = self._end_for_good(key, outcome, now, seen)
@@ -757,7 +863,7 @@ class CallsTable:
             "expiresAt": int(now) + self.retention_days * _DAY_SECONDS,
             "outboundCallId": outcome.outbound_call_id,
             "contactId": outcome.contact_id,
-            "callDetails": _details_item(outcome.call_details),
+            "callDetails": details_item(outcome.call_details),
             "reasonCode": outcome.reason_code and outcome.reason_code.value,
             "reason": outcome.reason,
         }
@@ -765,24 +871,24 @@ class CallsTable:
     def _new_item(self, attempt: Attempt, status: Status) -> Item:
         if attempt.request is None:
             raise ValueError("a new attempt needs its request")
-        key = _key_item(attempt.key)
+        key = key_item(attempt.key)
         item = {
             **key,
             "status": status.value,
             "createdAt": attempt.created_at,
             "dueShard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
             "timesParked": 0,
-            "request": _request_item(attempt.request),
+            "request": request_item(attempt.request),
             "setting": attempt.request.setting,
             "metadata": dict(attempt.labels.metadata) or None,
             "batch": attempt.labels.batch,
             "purpose": attempt.labels.purpose,
             "notBefore": attempt.terms.not_before,
             "notAfter": attempt.terms.not_after,
-            "terms": _terms_item(attempt.terms) or None,
+            "terms": terms_item(attempt.terms) or None,
             "fingerprint": attempt.fingerprint,
         }
-        return _without_none(item)
+        return without_none(item)
 
     def _put(self, item: Item, claim_id: str | None = None) -> bool:
         """Create an item; False when there is one already that isn't this worker's own."""
@@ -843,7 +949,7 @@ class CallsTable:
             condition.append("(attribute_not_exists(#outboundCallId) OR #outboundCallId = :expectedCallId)")
             expected["expectedCallId"] = where.outbound_call_id
         removes, increments = tuple(removes), tuple(increments)
-        values = {"status": target.value} | _without_none(sets)
+        values = {"status": target.value} | without_none(sets)
         change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
         change += " REMOVE " + ", ".join(f"#{name}" for name in removes) if removes else ""
         change += " ADD " + ", ".join(f"#{name} :one" for name in increments) if increments else ""
@@ -859,6 +965,17 @@ class CallsTable:
         values: Mapping[str, Any],
         own: Mapping[str, Any] | None = None,
     ) -> tuple[bool, Item | None]:
+        """Update one attempt. See `_update_item`."""
+        return self._update_item(key_item(key), change, condition, values, own)
+
+    def _update_item(
+        self,
+        key: Item,
+        change: str,
+        condition: str,
+        values: Mapping[str, Any],
+        own: Mapping[str, Any] | None = None,
+    ) -> tuple[bool, Item | None]:
         """Update one item. Every attribute has a placeholder, since many of the names are reserved words.
 
         An item that has all of `own` when the condition fails was written by an earlier sending of this update.
@@ -866,7 +983,7 @@ class CallsTable:
         try:
             answer = self.client.update_item(
                 TableName=self.name,
-                Key=to_dynamodb(_key_item(key)),
+                Key=to_dynamodb(key),
                 UpdateExpression=change,
                 ConditionExpression=condition,
                 ExpressionAttributeNames={f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
@@ -884,206 +1001,38 @@ class CallsTable:
 
 
 _FOLLOWING_ENDS_SECONDS = 62 * _DAY_SECONDS
-"""How long an attempt takes at the most from when it is made to its end: 30 days to expire, and time for the call."""
+"""How long an attempt takes at most from when it is made to its end: 30 days to expire, and time for the call."""
 
 _NAMES = re.compile(r"#(\w+)")
 
 
-# The shape of an item, and its mapping to and from the domain.
+KEEPER_SECONDS = 60
+"""How often a keeper looks."""
+
+_KEEPER = f"{ORGANIZATION_SEPARATOR}{ORGANIZATION_SEPARATOR}keeper"
 
 
-def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
-    """The attempt in an item of plain values, whole or as a report needs it."""
-    return Attempt(
-        key=_key(item),
-        created_at=int(item["createdAt"]),
-        status=Status(item["status"]),
-        request=_request(item["request"]) if "request" in item else None,
-        labels=Labels(item.get("metadata", {}), item.get("batch"), item.get("purpose")),
-        terms=_terms(item),
-        fingerprint=item.get("fingerprint"),
-        times_parked=int(item["timesParked"]),
-        failed_tries=_int(item, "failedTries") or 0,
-        park_reason=ParkReason(item["parkReason"]) if "parkReason" in item else None,
-        refusal=_refusal(item["refusal"]) if "refusal" in item else None,
-        setting=item.get("setting"),
-        due_at=_int(item, "dueAt"),
-        expires_at=_int(item, "expiry"),
-        policy_version=_int(item, "policyVersion"),
-        allowance=_allowance(item["allowedBy"]) if "allowedBy" in item else None,
-        redial=_redial(item["redial"]) if "redial" in item else None,
-        redial_at=_int(item, "redialAt"),
-        next_attempt=_int(item, "nextAttempt"),
-        cancel_requested_at=_int(item, "cancelRequestedAt"),
-        is_dropped=item.get("isDropped", False),
-        is_redial=item.get("isRedial", False),
-        claim_id=item.get("claimId"),
-        dispatched_at=_int(item, "dispatchedAt"),
-        post_result=item.get("postResult"),
-        outbound_call_id=item.get("outboundCallId"),
-        contact_id=item.get("contactId"),
-        allomia_status=item.get("allomiaStatus"),
-        call_details=_details(item["callDetails"]) if "callDetails" in item else None,
-        outcome_source=OutcomeSource(item["outcomeSource"]) if "outcomeSource" in item else None,
-        recorded_at=_int(item, "recordedAt"),
-        reason_code=ReasonCode(item["reasonCode"]) if "reasonCode" in item else None,
-        reason=item.get("reason"),
-    )
-
-
-def _key_item(key: AttemptKey) -> Item:
-    return {"requestId": str(key.request), "attempt": key.number}
-
-
-def _key(item: Mapping[str, Any]) -> AttemptKey:
-    return AttemptKey(RequestKey.from_text(item["requestId"]), int(item["attempt"]))
-
-
-def _request_item(request: CallRequest) -> Item:
-    return _without_none(
-        {
-            "phoneNumber": request.phone_number,
-            "assistantId": request.assistant_id,
-            "phoneNumberId": request.phone_number_id,
-            "customerName": request.customer_name,
-            "dynamicVariables": None if request.dynamic_variables is None else dict(request.dynamic_variables),
-        }
-    )
-
-
-def _request(item: Mapping[str, Any]) -> CallRequest:
-    return CallRequest(
-        phone_number=item["phoneNumber"],
-        assistant_id=item["assistantId"],
-        phone_number_id=item["phoneNumberId"],
-        customer_name=item.get("customerName"),
-        dynamic_variables=item.get("dynamicVariables"),
-    )
-
-
-def _terms_item(terms: Terms) -> Item:
-    """What is left to do with a request says; stored as JSON, since policy alone reads it."""
-    said = {"timeZone": terms.time_zone, "callingWindows": terms.calling_windows, "redial": terms.redial}
-    return {name: value if name == "timeZone" else json.dumps(value) for name, value in said.items() if value}
-
-
-def _terms(item: Mapping[str, Any]) -> Terms:
-    said = item.get("terms", {})
-    return Terms(
-        not_before=_int(item, "notBefore"),
-        not_after=_int(item, "notAfter"),
-        time_zone=said.get("timeZone"),
-        calling_windows=json.loads(said["callingWindows"]) if "callingWindows" in said else None,
-        redial=json.loads(said["redial"]) if "redial" in said else None,
-    )
-
-
-def _allowance_text(allowance: Allowance) -> str:
-    """In short: ``canada 12``, or ``canada 12 2026f number America/Toronto America/Detroit``."""
-    zones = (allowance.zone_data, allowance.zone_source, *allowance.zones) if allowance.zones else ()
-    return " ".join([allowance.preset, str(allowance.policy_version), *map(str, zones)])
-
-
-def _allowance(text: str) -> Allowance:
-    preset, version, *rest = text.split()
-    if not rest:
-        return Allowance(int(version), preset)
-    data, source, *zones = rest
-    return Allowance(int(version), preset, tuple(zones), source, data)
-
-
-def _redial_text(redial: Redial) -> str:
-    """As JSON: a condition compares it as a whole."""
-    item = {"max": redial.max_attempts, "on": redial.after_status or None, "reasons": redial.after_ended_reason or None}
-    return json.dumps(_without_none(item), separators=(",", ":"))
-
-
-def _redial(text: str) -> Redial:
-    item = json.loads(text)
-    return Redial(item["max"], _delays(item.get("on", {})), _delays(item.get("reasons", {})))
-
-
-def _delays(item: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(delays) for name, delays in item.items()}
+def _keeper_key(organization: str | None) -> Item:
+    return {"requestId": f"{organization or ''}{_KEEPER}", "attempt": 0}
 
 
 def _may_follow(item: Item, status: Status, where: _Where) -> bool:
-    """Whether an item's status lets it end like this, so that only its redial rules were in the way."""
-    return Status(item["status"]) in predecessors(status) & set(where.statuses) and (
-        where.outbound_call_id is None or item.get("outboundCallId") in {None, where.outbound_call_id}
+    """Whether an item's status lets it end like this, and it has other redial rules than were expected."""
+    return (
+        item.get("redial", "") != where.redial
+        and Status(item["status"]) in predecessors(status) & set(where.statuses)
+        and (where.outbound_call_id is None or item.get("outboundCallId") in {None, where.outbound_call_id})
     )
 
 
 def _redial_at(item: Item, outcome: Outcome, now: float) -> int | None:
     """When the next attempt is to be made; None where none follows: not after `notAfter`, nor if it is cancelled."""
-    if "cancelRequestedAt" in item:
+    if "redial" not in item or "cancelRequestedAt" in item:
         return None
     reason = outcome.call_details.ended_reason if outcome.call_details else None
-    delay = redial_delay(_redial(item["redial"]), outcome.status, reason, int(item["attempt"]))
+    delay = redial_delay(redial_from_text(item["redial"]), outcome.status, reason, int(item["attempt"]))
     redial_at = None if delay is None else int(now) + delay
     return None if redial_at is None or redial_at > item.get("notAfter", redial_at) else redial_at
-
-
-def _refusal(item: Mapping[str, Any]) -> Refusal:
-    return Refusal(int(item["firstAt"]), int(item["times"]), item["words"])
-
-
-def ended_on(organization: str | None, epoch_seconds: float) -> str:
-    """The partition of the index `ended` for what was recorded then: ``ORGANIZATION~2026-04-01``, the day in UTC."""
-    return f"{organization or ''}{ORGANIZATION_SEPARATOR}{utc_text(int(epoch_seconds))[:10]}"
-
-
-_WAITS_FOR_SETTING = {ParkReason.REFUSED_BY_ALLOMIA, ParkReason.CIRCUIT_OPEN}
-WAITS_FOR_POLICY = frozenset(
-    {
-        ParkReason.PAUSED,
-        ParkReason.OUTSIDE_CALLING_WINDOW,
-        ParkReason.RECIPIENT_CAP,
-        ParkReason.POLICY_UNREADABLE,
-    }
-)
-"""What another policy may let go on at once."""
-
-
-def waits_for_policy(organization: str | None) -> str:
-    """The partition of the index `waiting` for the attempts that policy holds back: an organization's."""
-    return f"{organization or ''}{ORGANIZATION_SEPARATOR}policy"
-
-
-def _waits_for_setting(attempt: Attempt) -> str:
-    """The partition of the index `waiting` for attempts that AlloMia refuses: all with the same setting."""
-    setting = attempt.request.setting if attempt.request else attempt.setting
-    return f"{attempt.key.request.organization or ''}{ORGANIZATION_SEPARATOR}refused{ORGANIZATION_SEPARATOR}{setting}"
-
-
-def _details_item(details: CallDetails | None) -> Item | None:
-    if details is None:
-        return None
-    duration = Decimal(str(details.duration)) if isinstance(details.duration, float) else details.duration
-    return _without_none(
-        {
-            "startedAt": details.started_at,
-            "endedAt": details.ended_at,
-            "duration": duration,
-            "endedReason": details.ended_reason,
-        }
-    )
-
-
-def _details(item: Mapping[str, Any]) -> CallDetails:
-    # A whole number of seconds is an integer again, so that an event says 150 as AlloMia did, and not 150.0.
-    duration = item.get("duration")
-    if isinstance(duration, Decimal):
-        duration = int(duration) if duration == int(duration) else float(duration)
-    return CallDetails(item.get("startedAt"), item.get("endedAt"), duration, item.get("endedReason"))
-
-
-def _int(item: Mapping[str, Any], name: str) -> int | None:
-    return int(item[name]) if name in item else None
-
-
-def _without_none(item: Mapping[str, Any]) -> Item:
-    return {name: value for name, value in item.items() if value is not None}
 
 
 def _is_claim(item: Mapping[str, Any], claim_id: str) -> bool:

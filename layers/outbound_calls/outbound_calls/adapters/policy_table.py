@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.evaluation import Objection, Recipient
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, Objection, PastDial, Recipient, organization_name
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,10 +35,12 @@ DIALS_KEPT_SECONDS = 32 * 86_400
 """How long a dial is remembered: longer than the longest span of a cap, 30 calendar days in any zone."""
 
 _BATCH_KEPT_SECONDS = 400 * 86_400
+_FORGOTTEN_KEPT_SECONDS = 3600
 _POLICY = {"subject": "policy", "entry": "current"}
 _VERSION, _OBJECTION = "version#", "do-not-call#"
 _HASH_CHARACTERS = 27
 _NOT_SET = 0
+_CHANGED = {"ConditionalCheckFailed", "TransactionConflict"}
 
 
 class PolicyChanged(Exception):
@@ -48,7 +49,7 @@ class PolicyChanged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """A version of the policy document as it was set: its text (JSON), when and by whom."""
+    """A version of the policy document: its text (JSON), when it was set, and the operator who set it."""
 
     number: int
     text: str
@@ -143,6 +144,9 @@ class PolicyTable:
         try:
             self.client.transact_write_items(TransactItems=[{"Put": current}, {"Put": past}])
         except self.client.exceptions.TransactionCanceledException as error:
+            # Throttling is no one's change. What the SDK sends again after a lost answer is known by its token.
+            if _CHANGED.isdisjoint(each.get("Code") for each in error.response["CancellationReasons"]):
+                raise
             raise PolicyChanged from error
         return version
 
@@ -159,13 +163,20 @@ class PolicyTable:
     # Batches.
 
     def cancel_batch(self, organization: str | None, batch: str, source: OutcomeSource, now: float) -> None:
-        """Cancel every request of a batch, those not sent yet included. The first cancellation stays."""
-        item = _batch_key(organization, batch) | {
-            "source": source.value,
-            "cancelledAt": int(now),
-            "expiresAt": int(now) + _BATCH_KEPT_SECONDS,
-        }
-        self._put_if(item, "attribute_not_exists(subject)")
+        """Cancel every request of a batch, those not sent yet included.
+
+        Repeating it keeps the mark for longer; the first source and time stay.
+        """
+        self.client.update_item(
+            TableName=self.name,
+            Key=to_dynamodb(_batch_key(organization, batch)),
+            UpdateExpression="SET #source = if_not_exists(#source, :source), "
+            "cancelledAt = if_not_exists(cancelledAt, :now), expiresAt = :expires",
+            ExpressionAttributeNames={"#source": "source"},
+            ExpressionAttributeValues=to_dynamodb(
+                {":source": source.value, ":now": int(now), ":expires": int(now) + _BATCH_KEPT_SECONDS}
+            ),
+        )
 
     def cancelled_batch(self, organization: str | None, batch: str) -> CancelledBatch | None:
         """The cancellation of a batch; None where it isn't cancelled."""
@@ -203,29 +214,32 @@ class PolicyTable:
             if self._put_dials(number_hash, seen, _but(seen.dials, attempt), now):
                 return
 
-    def forget_dials(self, number_hash: str) -> int:
-        """Forget every dial to a number. Returns how many were remembered."""
-        count = len(self.remembered(number_hash).dials)
-        self.client.delete_item(
-            TableName=self.name, Key=to_dynamodb({"subject": _number(number_hash), "entry": "dials"})
-        )
-        return count
+    def forget_dials(self, number_hash: str, now: float) -> int:
+        """Forget every dial to a number. Returns how many were remembered.
 
-    def add_objection(self, number_hash: str, objection: Objection, source: OutcomeSource, now: float) -> None:
-        """Put a number on the do-not-call list. An entry that holds longer stays as it is."""
+        Without any, the item stays for an hour. If it were gone, its revisions would begin again, and a worker that
+        read an earlier one would overwrite the dial of another.
+        """
+        while True:
+            seen = self.remembered(number_hash)
+            if not seen.dials or self._put_dials(number_hash, seen, (), now, _FORGOTTEN_KEPT_SECONDS):
+                return len(seen.dials)
+
+    def add_objection(self, number_hash: str, objection: Objection, source: OutcomeSource, now: float) -> bool:
+        """Put a number on the do-not-call list. An entry that holds at least as long stays as it is: False."""
         item = _objection_key(number_hash, objection) | {
             "organization": objection.organization,
-            "purposes": list(objection.purposes) or None,
+            "purposes": _purposes(objection) or None,
             "source": source.value,
             "addedAt": int(now),
         }
         if objection.until is None:
-            self._put_if(item, "attribute_not_exists(subject) OR attribute_exists(#until)", {"#until": "until"})
-            return
+            condition = "attribute_not_exists(subject) OR attribute_exists(#until)"
+            return self._put_if(item, condition, {"#until": "until"})
         until = math.ceil(objection.until)
         item |= {"until": until, "expiresAt": until + DIALS_KEPT_SECONDS}
         condition = "attribute_not_exists(subject) OR #until < :until"
-        self._put_if(item, condition, {"#until": "until"}, {":until": until})
+        return self._put_if(item, condition, {"#until": "until"}, {":until": until})
 
     def remove_objection(self, number_hash: str, objection: Objection) -> bool:
         """Take an entry off the do-not-call list; False where there is none. For operators only."""
@@ -251,14 +265,21 @@ class PolicyTable:
         found = self.client.get_item(TableName=self.name, Key=to_dynamodb(key), ConsistentRead=True)
         return from_dynamodb(found["Item"]) if "Item" in found else None
 
-    def _put_dials(self, number_hash: str, seen: Remembered, dials: Iterable[TakenDial], now: float) -> bool:
+    def _put_dials(
+        self,
+        number_hash: str,
+        seen: Remembered,
+        dials: Iterable[TakenDial],
+        now: float,
+        kept_seconds: int = DIALS_KEPT_SECONDS,
+    ) -> bool:
         kept = [each for each in dials if each.dial.at > now - DIALS_KEPT_SECONDS]
         item = {
             "subject": _number(number_hash),
             "entry": "dials",
             "dials": [_dial_item(each) for each in kept],
             "revision": seen.revision + 1,
-            "expiresAt": int(now) + DIALS_KEPT_SECONDS,
+            "expiresAt": int(now) + kept_seconds,
         }
         if seen.revision == 0:
             return self._put_if(item, "attribute_not_exists(subject)")
@@ -297,12 +318,17 @@ def _number(number_hash: str) -> str:
 
 
 def _batch_key(organization: str | None, batch: str) -> dict[str, Any]:
-    return {"subject": f"batch#{organization or ''}{ORGANIZATION_SEPARATOR}{batch}", "entry": "cancelled"}
+    whose = "" if organization_name(organization) == DEFAULT_ORGANIZATION else organization
+    return {"subject": f"batch#{whose}{ORGANIZATION_SEPARATOR}{batch}", "entry": "cancelled"}
 
 
 def _objection_key(number_hash: str, objection: Objection) -> dict[str, Any]:
-    whose = f"{objection.organization or ''}#{','.join(sorted(objection.purposes))}"
+    whose = f"{objection.organization or ''}#{','.join(_purposes(objection))}"
     return {"subject": _number(number_hash), "entry": f"{_OBJECTION}{whose}"}
+
+
+def _purposes(objection: Objection) -> list[str]:
+    return sorted(set(objection.purposes))
 
 
 def _version(item: Mapping[str, Any]) -> StoredVersion:

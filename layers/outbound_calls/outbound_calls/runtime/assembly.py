@@ -117,11 +117,14 @@ class Assembly:
     def poll_calls(self, settings: PollCallsSettings) -> PollCalls:
         """What poll_calls does with each due attempt."""
         from outbound_calls.adapters.calls_table import CallsTable
+        from outbound_calls.adapters.policy_table import PolicyTable
         from outbound_calls.adapters.queues import CallQueue
         from outbound_calls.use_cases.sweep import PollCalls
 
+        dynamodb = self.client("dynamodb", WORKERS)
         return PollCalls(
-            table=CallsTable(self.client("dynamodb", WORKERS), settings.calls_table_name, settings.retention_days),
+            table=CallsTable(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards),
+            policy_table=PolicyTable(dynamodb, settings.policy_table_name),
             allomia=self._allomia(settings),
             queue=CallQueue(self.client("sqs", WORKERS), settings.call_queue_url),
             schedule=settings.schedule,

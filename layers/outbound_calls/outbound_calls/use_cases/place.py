@@ -30,6 +30,7 @@ from outbound_calls.adapters.allomia import (
     NotAccepted,
     Throttled,
 )
+from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
@@ -55,11 +56,10 @@ from outbound_calls.domain.attempts import (
     RequestKey,
     Terms,
 )
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, Objection, PastDial
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Objection, Reject, Wait
-from outbound_calls.policy.rules import DEFAULT_ORGANIZATION
+from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait
 from outbound_calls.use_cases.decide import attempt_name
 
 if TYPE_CHECKING:
@@ -289,8 +289,8 @@ class PlaceCalls:
                 if seconds_left() < _SECONDS_TO_GIVE_BACK:
                     break
         maybe_claimed = replace(attempt, status=Status.DISPATCHING, claim_id=claim_id)
-        given_back = self._insist(lambda: self.table.park(maybe_claimed, self.clock(), ParkReason.SHORT_OF_TIME))
-        if not given_back:
+        given_back = self._insist(lambda: self._park(maybe_claimed, self.clock(), ParkReason.SHORT_OF_TIME))
+        if given_back.result is PlaceResult.DUPLICATE:
             # DynamoDB may still make the claim. A parked attempt lets it fail.
             self._insist(lambda: self.table.park(attempt, self.clock(), ParkReason.SHORT_OF_TIME))
         raise WriteUnanswered("claim")
@@ -387,6 +387,8 @@ class PlaceCalls:
         """Park an attempt, claimed or not, until `due_at`, and so that it is looked at when it expires."""
         if attempt.expires_at is not None:
             due_at = min(due_at, max(attempt.expires_at + 1, self.clock()))
+        if reason in WAITS_FOR_POLICY:
+            self.table.expect_waiting(attempt.key.request.organization, self.clock())
         if self.table.park(attempt, due_at, reason, refusal):
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
         if attempt.status is Status.DISPATCHING and self.table.cancel_marked(attempt, self.clock()):
