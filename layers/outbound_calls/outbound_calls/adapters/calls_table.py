@@ -724,7 +724,8 @@ class CallsTable:
     def set_due(self, attempt: Attempt, due_at: int) -> bool:
         """Bring a leased attempt's next look forward to `due_at`; False when it ended or moved meanwhile."""
         seen = {"due": due_at, "seen": attempt.due_at}
-        written, _ = self._update(attempt.key, "SET #dueAt = :due", "#dueAt = :seen", seen)
+        condition = "#dueAt = :seen AND attribute_not_exists(#redialAt)"
+        written, _ = self._update(attempt.key, "SET #dueAt = :due", condition, seen)
         return written
 
     # The keeper of what waits.
