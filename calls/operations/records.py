@@ -18,7 +18,7 @@ from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.status_api import AttemptReport
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, OrganizationName, RequestId, WireModel
-from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.attempts import Attempt, AttemptKey, RequestKey
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.use_cases.look_up import attempt_report
 
@@ -152,6 +152,10 @@ class Records:
         """The attempts in the index `due`. One that ended meanwhile may be among them."""
         return list(self.find(due.key for due in self.due()).values())
 
+    def ended(self, organization: str | None, since: float, until: float) -> Iterator[FoundAttempt]:
+        """The attempts of an organization that ended in that time (epoch seconds), oldest first, from an index."""
+        return map(_report, self.table.ended(organization, since, until))
+
     def of_batch(self, organization: str | None, batch: str) -> Iterator[FoundAttempt]:
         """Every attempt of a batch, as of every acknowledged write. Reads the whole table."""
         pages = self.table.client.get_paginator("scan").paginate(
@@ -218,7 +222,10 @@ def _newest_first(attempts: Iterable[FoundAttempt]) -> list[FoundAttempt]:
 
 
 def _found(item: Mapping[str, Any]) -> FoundAttempt:
-    attempt = attempt_from_item(from_dynamodb(item))
+    return _report(attempt_from_item(from_dynamodb(item)))
+
+
+def _report(attempt: Attempt) -> FoundAttempt:
     request = attempt.key.request
     return FoundAttempt(
         organization=request.organization,

@@ -18,6 +18,7 @@ from outbound_calls.adapters.calls_table import CallsTable
 from outbound_calls.adapters.outcome_bus import OutcomeBus
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
 from outbound_calls.adapters.secrets import Secret
+from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
 from outbound_calls.use_cases.look_up import LookUpRequests
 from outbound_calls.use_cases.place import Defaults
 
@@ -117,6 +118,11 @@ class DeployedStack:
         return self.parameters["Environment"]
 
     @property
+    def is_for_development(self) -> bool:
+        """Whether it is for developers."""
+        return self.environment in {"local", "dev"}
+
+    @property
     def call_queue_url(self) -> str:
         """The queue for requests."""
         return self.outputs["CallQueueUrl"]
@@ -189,6 +195,12 @@ class DeployedStack:
         """The hashes of numbers, by the stack's own key."""
         arn = self.resource("NumberHashSecret")
         return NumberHashes(Secret(self.client("secretsmanager"), arn, time.monotonic))
+
+    @cached_property
+    def judge(self) -> JudgeAttempts:
+        """What policy says for an attempt, as place_call judges it."""
+        policy = CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)
+        return JudgeAttempts(policy, self.policy_table, self.number_hashes)
 
     @cached_property
     def operator(self) -> str:

@@ -18,7 +18,16 @@ from local.proxy import Proxy
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry, RecordResult
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
-from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, Labels, Outcome, Refusal, RequestKey
+from outbound_calls.domain.attempts import (
+    Attempt,
+    AttemptKey,
+    CallDetails,
+    Labels,
+    Outcome,
+    Redial,
+    Refusal,
+    RequestKey,
+)
 from tests.unit.parts import CALL_ID, CONTACT_ID, a_request
 from tests.world import DUE_SHARDS, GRACE_SECONDS, NOW, RETENTION_DAYS
 
@@ -151,6 +160,14 @@ class SampleAttempts:
         else:
             attempt = self.dispatching()
             assert self.table.record(attempt.key, an_outcome(status), NOW + 200).stored
+        return attempt.key
+
+    def redial_pending(self, redial_at: int = NOW + 600) -> AttemptKey:
+        """An attempt that found the line busy, and that another one is to follow then."""
+        redial = Redial(2, {Status.BUSY: (redial_at - NOW,)})
+        attempt = self.claim(replace(new_attempt(), redial=redial))
+        assert attempt is not None
+        assert self.table.record(attempt.key, an_outcome(Status.BUSY), NOW).stored
         return attempt.key
 
     def in_status(self, status: Status | None) -> AttemptKey:

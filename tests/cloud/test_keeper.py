@@ -35,7 +35,7 @@ class KeeperWorld(CloudWorld):
     def table(self) -> CallsTable:
         return self.attempts.table
 
-    def put_policy(self, text: str) -> None:
+    def put_text(self, text: str) -> None:
         self.version = self.policy.set_policy(text, "test", self.clock.now, self.version).number
         self.pass_seconds(IN_FORCE_SECONDS)
 
@@ -66,11 +66,11 @@ def world(cloud: LocalCloud) -> Iterator[KeeperWorld]:
 
 
 def test_what_waits_for_the_end_of_a_pause_is_dialled_once_calls_are_resumed(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     key = world.paused()
 
     assert world.keep().released == 0
-    world.put_policy(OPEN)
+    world.put_text(OPEN)
     assert world.keep().released == 1
 
     world.sweep(key)
@@ -78,17 +78,17 @@ def test_what_waits_for_the_end_of_a_pause_is_dialled_once_calls_are_resumed(wor
 
 
 def test_one_keeper_looks_at_all_that_waits(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     keys = [world.paused() for _ in range(5)]
 
     assert len(world.keepers()) == 1
-    world.put_policy(OPEN)
+    world.put_text(OPEN)
     assert world.keep().released == len(keys)
     assert world.keep().released == 0
 
 
 def test_nothing_is_released_before_a_policy_is_in_force_everywhere(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     world.paused()
     world.pass_seconds(KEEPER_SECONDS - 1)
     world.policy.set_policy(OPEN, "test", world.clock.now, world.version)
@@ -99,19 +99,19 @@ def test_nothing_is_released_before_a_policy_is_in_force_everywhere(world: Keepe
 
 @pytest.mark.parametrize("text", ["not JSON", '{"callingWindows": []}'])
 def test_nothing_is_released_to_a_policy_that_cannot_be_read(world: KeeperWorld, text: str) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     world.paused()
-    world.put_policy(text)
+    world.put_text(text)
 
     assert world.keep().released == 0
-    world.put_policy(OPEN)
+    world.put_text(OPEN)
     assert world.keep().released == 1
 
 
 def test_what_is_held_back_again_waits_under_the_new_version(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     key = world.paused()
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     assert world.keep().released == 1
     world.sweep(key)
     assert [world.place(message).code for message in world.queued()] == [ParkReason.PAUSED]
@@ -121,12 +121,12 @@ def test_what_is_held_back_again_waits_under_the_new_version(world: KeeperWorld)
 
 
 def test_many_come_due_spread_over_minutes(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     for _ in range(60):
         attempt = replace(new_attempt(), policy_version=world.version)
         world.table.park(attempt, world.clock.now + 86_400, ParkReason.PAUSED)
     world.table.expect_waiting(None, world.clock.now)
-    world.put_policy(OPEN)
+    world.put_text(OPEN)
 
     assert world.keep().released == 60
     due = [
@@ -137,9 +137,9 @@ def test_many_come_due_spread_over_minutes(world: KeeperWorld) -> None:
 
 
 def test_what_is_parked_late_by_the_version_before_is_released_too(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     world.paused()
-    world.put_policy(OPEN)
+    world.put_text(OPEN)
     assert world.keep().released == 1
     late = replace(new_attempt(), policy_version=world.version - 1)
     assert world.table.park(late, world.clock.now + 86_400, ParkReason.PAUSED)
@@ -148,7 +148,7 @@ def test_what_is_parked_late_by_the_version_before_is_released_too(world: Keeper
 
 
 def test_once_all_is_released_the_waiting_attempts_are_not_read_again(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     world.paused()
     world.pass_seconds(SETTLED_SECONDS)
 
@@ -161,7 +161,7 @@ def test_once_all_is_released_the_waiting_attempts_are_not_read_again(world: Kee
 
 
 def test_the_keeper_goes_when_nothing_waits_at_two_looks(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     key = world.paused()
     assert world.webhook(key).result is not None
 
@@ -172,7 +172,7 @@ def test_the_keeper_goes_when_nothing_waits_at_two_looks(world: KeeperWorld) -> 
 
 
 def test_the_keeper_stays_when_one_arrived_between_two_looks(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     world.webhook(world.paused())
     world.keep()
     # It is about to park, and the index doesn't show it yet
@@ -185,7 +185,7 @@ def test_the_keeper_stays_when_one_arrived_between_two_looks(world: KeeperWorld)
 
 
 def test_two_sweeps_at_once_make_one_look(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     world.paused()
     world.pass_seconds(KEEPER_SECONDS)
     (keeper,) = world.keepers()
@@ -196,7 +196,7 @@ def test_two_sweeps_at_once_make_one_look(world: KeeperWorld) -> None:
 
 
 def test_with_too_little_time_left_it_does_nothing(world: KeeperWorld) -> None:
-    world.put_policy(PAUSED)
+    world.put_text(PAUSED)
     world.paused()
 
     assert world.keep(seconds_left=1.0).result is PollResult.SKIPPED

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from local.simulator import ScriptedAllomia, returns
+from outbound_calls.adapters.calls_table import DueEntry
 from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
@@ -83,7 +84,7 @@ class CloudWorld:
         self.policy_table_name = create_policy_table(self.resources.cloud.client("dynamodb"))
         self.configure()
 
-    def set_policy(self, **says: Any) -> None:
+    def decide_by(self, **says: Any) -> None:
         """Put a policy in force, which is then read."""
         if self.policy_table_name == self.resources.policy_table_name:
             self.own_policy_table()
@@ -121,9 +122,13 @@ class CloudWorld:
 
     def sweep(self, key: AttemptKey, seconds_left: float = 60.0) -> list[Poll]:
         """Sweep this attempt: nothing happens when it isn't due."""
-        self._sent_messages = True
         due = [entry for entry in self.attempts.due_entries(key) if entry.due_at <= self.clock.now]
-        return [self.poll_calls.poll(entry, lambda: seconds_left) for entry in due]
+        return [self.poll_entry(entry, seconds_left) for entry in due]
+
+    def poll_entry(self, entry: DueEntry, seconds_left: float = 60.0) -> Poll:
+        """Poll what the index had when it was read."""
+        self._sent_messages = True
+        return self.poll_calls.poll(entry, lambda: seconds_left)
 
     def poll(self, key: AttemptKey) -> Poll:
         """Sweep this attempt, which is due."""

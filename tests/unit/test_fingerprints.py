@@ -1,4 +1,4 @@
-"""Fingerprints: the same request is told from another one, over one rotation of the secret."""
+"""Fingerprints: the same request is known from another one, over one rotation of the secret."""
 
 import re
 from typing import Any

@@ -508,6 +508,8 @@ class CallsTable:
             found = ending.attempt
             if ending.stored or found is None:
                 return ending.stored
+            if found.reason_code is ReasonCode.ANSWERED_MEANWHILE:  # the same webhook came before
+                return True
             if found.redial_at is not None:
                 return self.drop_redial(found, now)
             number = found.next_attempt
@@ -722,7 +724,8 @@ class CallsTable:
     def set_due(self, attempt: Attempt, due_at: int) -> bool:
         """Bring a leased attempt's next look forward to `due_at`; False when it ended or moved meanwhile."""
         seen = {"due": due_at, "seen": attempt.due_at}
-        written, _ = self._update(attempt.key, "SET #dueAt = :due", "#dueAt = :seen", seen)
+        condition = "#dueAt = :seen AND attribute_not_exists(#redialAt)"
+        written, _ = self._update(attempt.key, "SET #dueAt = :due", condition, seen)
         return written
 
     # The keeper of what waits.
