@@ -472,23 +472,22 @@ class CallsTable:
             return recording
         if attempt.redial_at is not None and attempt.redial is not None and not recording.stored:
             reason = outcome.call_details.ended_reason if outcome.call_details else None
-            if redial_delay(attempt.redial, outcome.status, reason, attempt.key.number) is not None:
+            repeats = redial_delay(attempt.redial, outcome.status, reason, attempt.key.number) is not None
+            if attempt.status is Status.COMPLETED and repeats:
                 return recording
-            where = _Where(ALLOMIA_OUTCOMES, outbound_call_id=outcome.outbound_call_id)
-            replaced = self._replace_provisional(attempt, outcome, now, where)
-            return replaced or self.record(attempt.key, outcome, now)
+            return self._replace_provisional(attempt, outcome, now) or self.record(attempt.key, outcome, now)
         if attempt.next_attempt is not None and self._answered_meanwhile(attempt, now) and not recording.stored:
             return replace(recording, result=RecordResult.NEXT_CANCELLED)
         return recording
 
-    def _replace_provisional(self, attempt: Attempt, outcome: Outcome, now: float, where: _Where) -> Recording | None:
+    def _replace_provisional(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording | None:
         """Replace an outcome whose redial is pending by a final one; None when it changed meanwhile."""
         values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
         change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
         change += " REMOVE " + ", ".join(f"#{name}" for name in _REMOVED_AT_THE_END)
         condition = "#redialAt = :seenRedialAt"
         expected: Item = {"seenRedialAt": attempt.redial_at}
-        if where.outbound_call_id:
+        if outcome.outbound_call_id:
             condition += " AND (attribute_not_exists(#outboundCallId) OR #outboundCallId = :outboundCallId)"
         own = values | dict.fromkeys(_REMOVED_AT_THE_END)
         written, item = self._update(attempt.key, change, condition, values | expected, own)
