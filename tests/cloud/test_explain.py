@@ -62,7 +62,7 @@ class PolicyWorld(CloudWorld):
         settings = PlaceCallSettings.from_environment(self.resources.environment())
         return self.assembly.judge_attempts(settings, self.resources.cloud.client("dynamodb"))
 
-    def set_policy(self, document: dict[str, Any]) -> None:
+    def put_in_force(self, document: dict[str, Any]) -> None:
         self.version = self.policy.set_policy(json.dumps(document), "test", self.clock.now, self.version).number
         self.pass_seconds(CACHE_SECONDS)
 
@@ -113,10 +113,10 @@ def test_explain_and_dry_run_say_what_place_call_does(
     world = policy_world
     number = next(numbers)
     world.policy.cancel_batch(None, "spring", OutcomeSource.OPERATOR, NOW)
-    world.set_policy({"basedOn": "open"} | {name: document[name] for name in ("recipientCaps",) if name in document})
+    world.put_in_force({"basedOn": "open"} | {name: document[name] for name in ("recipientCaps",) if name in document})
     for _ in range(dialled_before):
         world.place(world.request(phoneNumber=number))
-    world.set_policy(document)
+    world.put_in_force(document)
     world.pass_seconds(passed)
     ours = world.request(phoneNumber=number, **said)
     for field, ahead in (("notBefore", before), ("notAfter", after)):
@@ -151,7 +151,7 @@ def test_explain_and_dry_run_say_what_place_call_does(
 
 
 def test_a_dry_run_counts_the_dials_of_earlier_rows(policy_world: PolicyWorld) -> None:
-    policy_world.set_policy({"basedOn": "open", "recipientCaps": [{"calls": 2, "perSeconds": DAY}]})
+    policy_world.put_in_force({"basedOn": "open", "recipientCaps": [{"calls": 2, "perSeconds": DAY}]})
     number, other = next(numbers), next(numbers)
     requests = [policy_world.request(phoneNumber=each) for each in (number, number, other, number)]
 
@@ -164,7 +164,7 @@ def test_a_dry_run_counts_the_dials_of_earlier_rows(policy_world: PolicyWorld) -
 
 
 def test_times_are_shown_by_the_clock_of_the_recipient(policy_world: PolicyWorld) -> None:
-    policy_world.set_policy({"basedOn": "canada"})
+    policy_world.put_in_force({"basedOn": "canada"})
     at_night = datetime(2027, 1, 14, 4, 30, tzinfo=UTC).timestamp()
     policy_world.pass_seconds(at_night - policy_world.clock.now)
     request = policy_world.request(phoneNumber=next(numbers), timeZone="America/Toronto")

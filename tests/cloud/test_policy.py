@@ -43,7 +43,7 @@ def daily(first: str, last: str) -> list[dict[str, Any]]:
 
 
 def test_a_request_at_night_waits_for_the_morning_and_is_dialled_then(world: CloudWorld) -> None:
-    world.put_policy(basedOn="canada")
+    world.decide_by(basedOn="canada")
     world.pass_seconds(TO_22_30 - CACHE_SECONDS)
     request = world.request(**TORONTO)
 
@@ -75,7 +75,7 @@ def test_a_request_at_night_waits_for_the_morning_and_is_dialled_then(world: Clo
 def test_the_windows_of_a_request_narrow_those_of_the_policy_and_never_widen_them(
     world: CloudWorld, own: object, reason: str | None, due: float | None
 ) -> None:
-    world.put_policy(basedOn="canada")
+    world.decide_by(basedOn="canada")
 
     key = world.placed(callingWindows=own, **TORONTO)
 
@@ -86,7 +86,7 @@ def test_the_windows_of_a_request_narrow_those_of_the_policy_and_never_widen_the
 
 def test_the_zone_of_the_number_counts_where_the_request_names_none(world: CloudWorld) -> None:
     # In San Francisco it is 7:30
-    world.put_policy(basedOn="canada")
+    world.decide_by(basedOn="canada")
 
     placement = world.place(world.request())
 
@@ -159,7 +159,7 @@ def place_against(world: CloudWorld, *rules: Rule) -> Placement:
     for rule in rules:
         policy |= rule.policy
         request |= rule.request
-    world.put_policy(**policy)
+    world.decide_by(**policy)
     for rule in rules:
         rule.before(world)
     return world.place(world.request(**request))
@@ -204,7 +204,7 @@ def test_what_policy_ends_says_so(world: CloudWorld, name: str, source: str) -> 
 
 
 def test_another_policy_is_in_force_after_five_seconds(world: CloudWorld) -> None:
-    world.put_policy(basedOn="open")
+    world.decide_by(basedOn="open")
     assert world.place(world.request()).result is CALLING
     world.policy_table.set_policy('{"paused": true}', "test", NOW, seen=1)
 
@@ -264,7 +264,7 @@ UNREADABLE = {
 def make_unreadable(world: CloudWorld, what: str) -> None:
     match what:
         case "document" | "unknown field":
-            world.put_policy()
+            world.decide_by()
             text = '{"maxCals": 1}' if what == "unknown field" else "{"
             world.policy_table.set_policy(text, "test", NOW, seen=1)
             world.pass_seconds(CACHE_SECONDS)
@@ -277,7 +277,7 @@ def make_unreadable(world: CloudWorld, what: str) -> None:
 def heal(world: CloudWorld) -> None:
     world.configure()
     if world.policy_table_name != world.resources.policy_table_name:
-        world.put_policy(basedOn="open")
+        world.decide_by(basedOn="open")
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
@@ -346,7 +346,7 @@ def test_a_claim_stores_what_allowed_the_dial(
     world: CloudWorld, policy: dict[str, Any] | None, request_fields: dict[str, Any], stored: str
 ) -> None:
     if policy is not None:
-        world.put_policy(**policy)
+        world.decide_by(**policy)
 
     key = world.placed(**request_fields)
 
@@ -356,7 +356,7 @@ def test_a_claim_stores_what_allowed_the_dial(
 
 
 def test_a_number_with_many_zones_is_stored_with_three_of_them(world: CloudWorld) -> None:
-    world.put_policy(
+    world.decide_by(
         callingWindows=daily("00:00", "24:00"), timeZone="America/Toronto", recipientCaps=[{"calls": 9, "perDays": 1}]
     )
 
@@ -370,7 +370,7 @@ def test_a_number_with_many_zones_is_stored_with_three_of_them(world: CloudWorld
 
 
 def test_the_expiry_and_the_policys_version_stand_with_an_attempt_while_it_waits(world: CloudWorld) -> None:
-    world.put_policy(callingWindows=daily("15:00", "16:00"))
+    world.decide_by(callingWindows=daily("15:00", "16:00"))
     key = world.placed(**TORONTO)
     assert {"expiry", "policyVersion", "waitsFor"} <= world.attempts.existing_item(key).keys()
 
@@ -383,7 +383,7 @@ def test_the_expiry_and_the_policys_version_stand_with_an_attempt_while_it_waits
 
 
 def test_what_is_released_after_its_claim_has_no_trace_of_the_decision(world: CloudWorld) -> None:
-    world.put_policy(redial={"on": {"busy": [600]}, "maxAttempts": 2})
+    world.decide_by(redial={"on": {"busy": [600]}, "maxAttempts": 2})
     world.allomia.post = returns(429)
 
     item = world.attempts.existing_item(world.placed())
@@ -432,7 +432,7 @@ def test_the_terms_of_a_request_are_kept_while_it_waits_and_removed_at_its_end(w
 
 def test_a_parked_attempt_that_was_stored_before_the_policy_is_decided_like_any_other(world: CloudWorld) -> None:
     parked = world.attempts.scheduled()
-    world.put_policy(paused=True)
+    world.decide_by(paused=True)
 
     placement = world.place(dispatch_message(parked.key))
 

@@ -19,8 +19,10 @@ from outbound_calls.domain.attempts import AttemptKey, Redial
 from outbound_calls.use_cases.place import Defaults, PlaceResult
 from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import (
+    CONFLICT,
     LOSE_ANSWER,
     LOSE_REQUEST,
+    PASS,
     FaultyNetwork,
     SampleAttempts,
     an_outcome,
@@ -41,7 +43,7 @@ def busy(
     world: CloudWorld, redial: object = AFTER_BUSY, policy: dict[str, Any] | None = None, **request: Any
 ) -> AttemptKey:
     """A new attempt that found the line busy, so that another one follows by the policy's rules."""
-    world.put_policy(redial=redial, **policy or {})
+    world.decide_by(redial=redial, **policy or {})
     key = world.placed(**request)
     assert world.webhook(key, "busy").result is RecordResult.STORED
     return key
@@ -126,7 +128,7 @@ def test_the_labels_of_a_request_go_with_each_attempt(world: CloudWorld) -> None
 def test_the_delays_follow_each_other_until_there_are_enough_attempts(
     world: CloudWorld, policy: dict[str, Any], own: object, waits: list[int]
 ) -> None:
-    world.put_policy(**policy)
+    world.decide_by(**policy)
     key = world.placed(redial=own)
 
     waited = []
@@ -149,7 +151,7 @@ def test_the_delays_follow_each_other_until_there_are_enough_attempts(
 def test_a_completed_call_is_followed_by_its_ended_reason(
     world: CloudWorld, status: str, reason: str, wait: int | None
 ) -> None:
-    world.put_policy(redial={"onEndedReasons": {"voicemail": [60]}, "maxAttempts": 2})
+    world.decide_by(redial={"onEndedReasons": {"voicemail": [60]}, "maxAttempts": 2})
     key = world.placed()
 
     world.webhook(key, status, callDetails={"endedReason": reason})
@@ -172,7 +174,7 @@ def test_an_outcome_is_final_where_the_next_attempt_would_come_after_not_after(
 
 
 def test_an_unknown_attempt_and_what_replaces_it_is_never_followed(world: CloudWorld) -> None:
-    world.put_policy(redial=AFTER_BUSY)
+    world.decide_by(redial=AFTER_BUSY)
     key = world.placed()
     world.pass_seconds(DEADLINE_SECONDS)
     world.allomia.status = returns(200, world.allomia.state(world.callback_url(key), "calling"))
@@ -188,7 +190,7 @@ def test_an_unknown_attempt_and_what_replaces_it_is_never_followed(world: CloudW
 
 @pytest.mark.parametrize("fields", [{"notAfter": "2026-04-01T14:30:01Z"}, {"purpose": "unheard-of"}])
 def test_a_rejected_request_is_never_followed(world: CloudWorld, fields: dict[str, Any]) -> None:
-    world.put_policy(redial=AFTER_BUSY)
+    world.decide_by(redial=AFTER_BUSY)
 
     key = world.placed(**fields)
 
@@ -196,7 +198,7 @@ def test_a_rejected_request_is_never_followed(world: CloudWorld, fields: dict[st
 
 
 def test_an_outcome_in_allomias_answer_is_followed_like_any(world: CloudWorld) -> None:
-    world.put_policy(redial=AFTER_BUSY)
+    world.decide_by(redial=AFTER_BUSY)
     world.allomia.post = returns(201, {"outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234", "status": "busy"})
 
     key = world.placed()
@@ -478,7 +480,7 @@ class TestOverANetwork:
     def test_a_provisional_outcome_is_stored_at_the_latest_by_the_next_webhook(
         self, world: CloudWorld, network: FaultyNetwork, fault: str, skip: int
     ) -> None:
-        world.put_policy(redial=AFTER_BUSY)
+        world.decide_by(redial=AFTER_BUSY)
         key = world.placed()
         network.fail_once("UpdateItem", fault, skip)
         with suppress(WriteUnanswered):
@@ -535,3 +537,48 @@ class TestOverANetwork:
         world.webhook(key, "completed")
 
         assert (world.attempts.status(key), world.attempts.read(key).final) == ("completed", True)
+
+    @pytest.mark.parametrize("times", [1, 4])
+    def test_an_outcome_is_stored_although_a_transaction_is_in_its_way(
+        self, world: CloudWorld, network: FaultyNetwork, times: int
+    ) -> None:
+        key = busy(world)
+        network.plan = in_the_way(network, "UpdateItem", times)
+
+        assert world.webhook(key, "completed").result is RecordResult.REPLACED
+
+    def test_a_claim_is_made_although_a_transaction_is_in_its_way(
+        self, world: CloudWorld, network: FaultyNetwork
+    ) -> None:
+        network.plan = in_the_way(network, "PutItem", 2)
+
+        assert world.attempts.status(world.placed()) == "calling"
+
+    def test_a_write_that_transactions_are_always_in_the_way_of_is_not_answered(
+        self, world: CloudWorld, network: FaultyNetwork
+    ) -> None:
+        key = world.placed()
+        network.plan = in_the_way(network, "UpdateItem", 5)
+        with pytest.raises(WriteUnanswered):
+            world.webhook(key, "completed")
+
+        assert world.webhook(key, "completed").result is RecordResult.STORED
+
+    def test_a_redial_that_allomia_refuses_is_dropped_although_another_write_is_in_the_way(
+        self, world: CloudWorld, network: FaultyNetwork
+    ) -> None:
+        key = busy(world)
+        following = world.redialled(key)
+        attempt = world.attempts.read(following)
+        network.plan = in_the_way(network, "TransactWriteItems", 1)
+        with pytest.raises(WriteUnanswered):
+            world.place_calls.table.drop(attempt, an_outcome(Status.REJECTED), world.clock.now)
+
+        assert world.place_calls.table.drop(attempt, an_outcome(Status.REJECTED), world.clock.now)
+        assert world.attempts.read(key).final is True
+
+
+def in_the_way(network: FaultyNetwork, operation: str, times: int) -> Callable[[str, int], str]:
+    """Let the next requests of an operation meet a conflict, so many times."""
+    first = network.operations.count(operation)
+    return lambda asked, before: CONFLICT if asked == operation and first <= before < first + times else PASS

@@ -84,7 +84,7 @@ class CloudWorld:
         self.policy_table_name = create_policy_table(self.resources.cloud.client("dynamodb"))
         self.configure()
 
-    def put_policy(self, **says: Any) -> None:
+    def decide_by(self, **says: Any) -> None:
         """Put a policy in force, which is then read."""
         if self.policy_table_name == self.resources.policy_table_name:
             self.own_policy_table()

@@ -12,6 +12,7 @@ from tests.proof.explorer.operators import (
     add_element,
     allow_transition,
     always,
+    always_returns,
     default_result,
     drop_argument,
     drop_call,
@@ -61,7 +62,7 @@ _CLAIM = (
         "the claim is written after the POST",
         "one request",
         Guarantee.CLAIMED_BEFORE_DIALLED,
-        (f"{_PLACE}._dial", replace_call("_post", "self._post(attempt.request, callback_url)")),
+        (f"{_PLACE}._dial", replace_call("_post", "self._post(attempt, callback_url)")),
         (f"{_PLACE}._dial", move_call_before("_post", "_claim")),
     ),
     _mutation(
@@ -110,7 +111,7 @@ _CLAIM = (
         "a claim that comes too late for a POST is not given back",
         "short of time",
         Guarantee.CLAIM_GIVEN_BACK,
-        (f"{_PLACE}._dial", replace_call("_insist", "_duplicate(claimed)", with_="_park")),
+        (f"{_PLACE}._dial", replace_call("_insist", "_duplicate(claimed)", with_="SHORT_OF_TIME")),
     ),
     _mutation(
         "an old decision is posted",
@@ -286,13 +287,13 @@ _POLICY = (
         "a request never expires",
         "a day passes",
         Guarantee.EXPIRY,
-        ("policy.decision.decide", drop_if("expires_at")),
+        ("policy.evaluation._expiry", always_returns("RuleResult('expiry', '')")),
     ),
     _mutation(
         "a request expires at once",
         "one request",
         Guarantee.EXPIRY,
-        ("policy.decision.decide", negate_test("expires_at")),
+        ("policy.evaluation._expiry", negate_test("expires_at")),
     ),
     _mutation(
         "a request's age counts from its delivery",
@@ -423,14 +424,17 @@ _POLLS = (
         "the lease has no condition",
         "one request",
         Guarantee.ONE_LEASE,
-        (f"{_TABLE}.lease", replace_constant("#dueAt = :seen", "")),
+        (f"{_TABLE}.lease", replace_constant("#dueAt = :seen AND attribute_not_exists(#redialAt)", "")),
         (f"{_TABLE}.lease", drop_key("seen")),
     ),
     _mutation(
         "the lease takes any open attempt",
         "one request",
         Guarantee.ONE_LEASE,
-        (f"{_TABLE}.lease", replace_constant("#dueAt = :seen", "attribute_exists(#dueAt)")),
+        (
+            f"{_TABLE}.lease",
+            replace_constant("#dueAt = :seen AND attribute_not_exists(#redialAt)", "attribute_exists(#dueAt)"),
+        ),
         (f"{_TABLE}.lease", drop_key("seen")),
     ),
     _mutation(
@@ -449,7 +453,7 @@ _POLLS = (
     _mutation(
         "bringing a poll forward has no condition",
         "one request",
-        Guarantee.OUTCOME_STAYS,
+        Guarantee.NOTHING_KEPT,
         (f"{_TABLE}.set_due", replace_constant("#dueAt = :seen", "")),
         (f"{_TABLE}.set_due", drop_key("seen")),
     ),
@@ -552,7 +556,6 @@ _BY_HAND = (
         "an attempt that was made is reported as refused",
         "an attempt sent twice",
         Guarantee.TRUE_REPORT,
-        (f"{_TABLE}._put", replace_call("_was_sent_again", "False")),
         (f"{_RESOLVING}.dial_again", drop_condition("_is_there")),
     ),
 )

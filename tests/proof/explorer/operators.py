@@ -237,14 +237,15 @@ def drop_element(text: str) -> Operator:
 
 
 def add_element(expression: str, beside: str) -> Operator:
-    """Add an element to the tuple that mentions `beside`."""
+    """Add an element to the tuple or list that mentions `beside`."""
 
     def with_it(node: ast.expr) -> ast.expr:
-        assert isinstance(node, ast.Tuple)
-        return ast.Tuple([*node.elts, _expression(expression)], ast.Load())
+        assert isinstance(node, ast.Tuple | ast.List)
+        node.elts.append(_expression(expression))
+        return node
 
     def has_beside(node: ast.AST) -> bool:
-        return isinstance(node, ast.Tuple) and any(_mentions(each, beside) for each in node.elts)
+        return isinstance(node, ast.Tuple | ast.List) and any(_mentions(each, beside) for each in node.elts)
 
     return _replace(f"a tuple with {beside}", has_beside, with_it)
 
@@ -313,6 +314,17 @@ def always(name: str) -> Operator:
         return node.body
 
     return _replace(f"a conditional expression on {name}", is_it, first)
+
+
+def always_returns(expression: str) -> Operator:
+    """Return this, whatever the function does."""
+
+    def change(_module: ast.Module, definition: ast.stmt) -> None:
+        if not isinstance(definition, ast.FunctionDef):
+            raise DoesNotApply("not a function")
+        definition.body = [ast.Return(_expression(expression))]
+
+    return change
 
 
 def drop_placeholder(name: str) -> Operator:

@@ -44,11 +44,16 @@ from tests.proof.explorer.state import (
     due,
     dump,
     instants,
+    is_on_policy,
     item_read,
     item_written,
     items_queried,
+    items_transacted,
     last_moments,
+    policy_answer,
+    policy_words,
     target,
+    transacted,
     with_,
     with_workers,
 )
@@ -140,6 +145,7 @@ class Schedules:
         return ExplorerState(
             now=START,
             items=items,
+            policy=(),
             facts=tuple(
                 Facts(
                     dials=int(key in scenario.unknown),
@@ -190,7 +196,17 @@ class Schedules:
                 raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
             healthy = state.mishaps == self.scenario.mishaps
             in_time = self.scenario.worker_seconds < DEADLINE_SECONDS
-            check_end(key, item, facts, faultless=state.faultless, healthy=healthy, in_time=in_time)
+            called_off = self._called_off(state, key)
+            check_end(
+                key, item, facts, faultless=state.faultless, healthy=healthy, in_time=in_time, called_off=called_off
+            )
+
+    def _called_off(self, state: ExplorerState, key: Key) -> bool:
+        """Whether there is a reason to dial an attempt no more."""
+        return any(
+            each[0] == key[0] and each[1] < key[1] and "completed" in facts.reported
+            for each, facts in zip(self.keys, state.facts, strict=True)
+        )
 
     def check(self, before: ExplorerState, after: ExplorerState) -> None:
         """Check a step."""
@@ -236,7 +252,7 @@ class Schedules:
         if worker.result:
             yield self._step(state, (worker.task, "is acknowledged"), self._ended(state, place, ACKNOWLEDGED))
         else:
-            for history, upcoming in _after_the_clock(worker, state.now):
+            for history, upcoming in self._after_the_clock(state, worker):
                 if isinstance(upcoming, Done):
                     yield self._step(state, (worker.task, "ends"), self._done(state, place, worker, history, upcoming))
                 else:
@@ -246,11 +262,16 @@ class Schedules:
             yield self._step(state, (worker.task, "is killed"), killed, needed=False)
 
     def _effects(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        if is_on_policy(effect):
+            yield from self._on_policy(state, place, worker, effect)
+            return
         match effect.kind:
             case "read" | "query" | "batch read" | "receive":
                 yield from self._read(state, place, worker, effect)
             case "put" | "update":
                 yield from self._write(state, place, worker, effect)
+            case "transact":
+                yield from self._transact(state, place, worker, effect)
             case "send" | "send batch" | "delete batch" | "release":
                 yield from self._move_messages(state, place, worker, effect)
             case "person":
@@ -290,23 +311,68 @@ class Schedules:
     def _write(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
         key, words = target(effect)
         at = self._place_of(worker, key)
-        old = state.items[at]
-        new, answer = item_written(old, effect)
+        new, answer = item_written(state.items[at], effect)
         if worker.resent:
             answer = answer.replace(f"{CONDITION}\n", f"{CONDITION_AGAIN}\n")
-        self._check_write(state, worker, key, old, new)
+        written = self._written(state, worker, with_(state.items, at, new))
+        label = (worker.task, words, answer.partition("\n")[0])
+        yield self._answered(state, written, place, worker, answer, label)
+        yield from self._unheard(state, written, place, worker, label[:2])
+
+    def _transact(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        """Several writes at once. The SDK sends them again under a token, so whatever it hears then is true."""
+        keys, words = transacted(effect)
+        for key in keys:
+            self._place_of(worker, key)
+        items, answer = items_transacted(self.keys, state.items, effect)
+        written = self._written(state, worker, items)
+        label = (worker.task, words, answer)
+        yield self._answered(state, written, place, worker, answer, label)
+        yield from self._unheard(state, written, place, worker, label[:2])
+
+    def _written(self, state: ExplorerState, worker: Worker, items: tuple[str, ...]) -> ExplorerState:
+        """The state after a write, which is checked."""
         written = state
-        if new != old:
-            written = state._replace(items=with_(state.items, at, new))
+        for at, (key, old, new) in enumerate(zip(self.keys, state.items, items, strict=True)):
+            self._check_write(state, worker, key, old, new)
+            if new == old:
+                continue
             facts = state.facts[at]
             told = facts._replace(parked_until=parked_until(old, new, facts.parked_until))
             if isinstance(worker.task, ResolveTask):
                 told = told._replace(found=tuple(sorted({*told.found, worker.task.finding})))
+            written = written._replace(items=with_(written.items, at, new))
             if told != facts:
-                written = written._replace(facts=with_(state.facts, at, told))
-        label = (worker.task, words, answer.partition("\n")[0])
+                written = written._replace(facts=with_(written.facts, at, told))
+        return written
+
+    def _on_policy(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        """Read or write an item of the policy table."""
+        answer, items = policy_answer(state.policy, effect)
+        written = state if items == state.policy else state._replace(policy=items)
+        label = (worker.task, effect.kind, policy_words(effect))
         yield self._answered(state, written, place, worker, answer, label)
-        yield from self._unheard(state, written, place, worker, label[:2])
+
+    def _next(self, state: ExplorerState, task: Task, history: History) -> tuple[History, Effect | Done]:
+        """What a worker does next. It has at once what it reads that never changes: no order depends on that."""
+        upcoming = next_of(task, history)
+        while isinstance(upcoming, Effect) and is_on_policy(upcoming) and self._never_changes(upcoming):
+            history = (*history, policy_answer(state.policy, upcoming)[0])
+            upcoming = next_of(task, history)
+        return history, upcoming
+
+    def _never_changes(self, effect: Effect) -> bool:
+        """Whether this part of the policy table is always as it was at the start."""
+        return bool(effect)
+
+    def _after_the_clock(self, state: ExplorerState, worker: Worker) -> Iterator[tuple[History, Effect | Done]]:
+        """The worker's next effect apart from the clock. It may have read the clock long ago, or only now."""
+        history, upcoming = self._next(state, worker.task, worker.history)
+        if not (isinstance(upcoming, Effect) and upcoming.kind == "clock"):
+            yield history, upcoming
+            return
+        for seen in sorted({worker.since, state.now}):
+            yield from self._after_the_clock(state, worker._replace(history=(*history, seen), since=seen))
 
     def _check_write(self, state: ExplorerState, worker: Worker, key: Key, old: str, new: str) -> None:
         task = worker.task
@@ -504,8 +570,7 @@ class Schedules:
         needed: bool = True,
     ) -> Step:
         """The worker receives its answer and goes on to its next effect."""
-        history = (*worker.history, answer)
-        upcoming = next_of(worker.task, history)
+        history, upcoming = self._next(state, worker.task, (*worker.history, answer))
         if isinstance(upcoming, Done):
             after = self._done(state, place, worker, history, upcoming)
         else:
@@ -559,7 +624,8 @@ class Schedules:
         key = (task.request_id, int(number)) if number else self._last(state, task)[0]
         item = state.items[self.keys.index(key)] if key else ""
         as_reported = status_of(item) == task.finding if isinstance(task, ResolveTask) else bool(item)
-        own = CONDITION_AGAIN in _kinds(history) and self.scenario.redials + self.scenario.resolves == 1
+        own = CONDITION_AGAIN in _kinds(history) or (isinstance(task, RedialTask) and key in self._by_hand)
+        own = own and self.scenario.redials + self.scenario.resolves == 1
         if (report == MADE and not as_reported) or (report == REFUSED and own):
             detail = f"{task} reports {done.result}, and the last attempt is {status_of(item)}"
             raise GuaranteeBroken(Guarantee.TRUE_REPORT, detail)
@@ -697,11 +763,11 @@ class Schedules:
 
     def _spawned(self, before: ExplorerState, state: ExplorerState, task: Task, label: Label, *, needed: bool) -> Step:
         seconds = self.scenario.poll_seconds if isinstance(task, PollTask) else self.scenario.worker_seconds
-        worker = Worker(task, (), 0, state.now + seconds)
+        history, upcoming = self._next(state, task, ())
+        worker = Worker(task, history, 0, state.now + seconds)
         workers = (*state.workers, worker)
-        upcoming = next_of(task, ())
         if isinstance(upcoming, Done):
-            after = self._done(state._replace(workers=workers), len(workers) - 1, worker, (), upcoming)
+            after = self._done(state._replace(workers=workers), len(workers) - 1, worker, history, upcoming)
             return self._step(before, label, after, needed=needed)
         since = state.now if upcoming.kind == "clock" else 0
         after = state._replace(workers=with_workers(workers, len(workers) - 1, worker._replace(since=since)))
@@ -741,17 +807,7 @@ def _others() -> dict[Key, str]:
         assert claimed
         outcome = Outcome(Status.COMPLETED, OutcomeSource.WEBHOOK, call_id(f"other{number}", 1, 1))
         assert calls_table(table).record(claimed.key, outcome, START).stored
-    return {key: dump(item) for key, item in table.items.items()}
-
-
-def _after_the_clock(worker: Worker, now: int) -> Iterator[tuple[History, Effect | Done]]:
-    """The worker's next effect apart from the clock. It may have read the clock long ago, or only now."""
-    upcoming = next_of(worker.task, worker.history)
-    if not (isinstance(upcoming, Effect) and upcoming.kind == "clock"):
-        yield worker.history, upcoming
-        return
-    for seen in sorted({worker.since, now}):
-        yield from _after_the_clock(worker._replace(history=(*worker.history, seen), since=seen), now)
+    return {(request, int(number)): dump(item) for (request, number), item in table.items.items()}
 
 
 def _without(effect: Effect, entry: object) -> str:

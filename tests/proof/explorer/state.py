@@ -9,12 +9,27 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, EXPIRE_AFTER_SECONDS, TERMINAL, Facts, Key, plain
-from tests.proof.explorer.table import ConditionalCheckFailed, Item, TableInMemory
-from tests.proof.explorer.workers import CONDITION, DUE_SHARDS, INVALID, OK, TABLE_NAME, Effect, History, Task
+from tests.proof.explorer.table import ConditionalCheckFailed, Item, TableInMemory, TransactionCancelled, key_of
+from tests.proof.explorer.workers import (
+    CANCELLED,
+    CONDITION,
+    DUE_SHARDS,
+    INVALID,
+    OK,
+    POLICY_TABLE_NAME,
+    TABLE_NAME,
+    Effect,
+    History,
+    Task,
+)
 
 WAITING, IN_FLIGHT, ACKNOWLEDGED = "waiting", "in flight", "acknowledged"
 DEAD, KEPT = "dead", "kept"
 """Where a message is: three places on the call queue, and the two queues of messages that wait for a person."""
+
+
+type PolicyItems = tuple[tuple[str, str, str], ...]
+"""The items of the policy table: subject, entry and content."""
 
 
 class QueuedMessage(NamedTuple):
@@ -62,6 +77,8 @@ class ExplorerState(NamedTuple):
 
     now: int
     items: tuple[str, ...]
+    policy: PolicyItems
+
     facts: tuple[Facts, ...]
     messages: tuple[QueuedMessage, ...]
     workers: tuple[Worker, ...]
@@ -106,17 +123,87 @@ def dump(item: Item | None) -> str:
 
 @functools.cache
 def target(effect: Effect) -> tuple[Key, str]:
-    """The attempt that an effect on the table is for, and what it does to it, for the reader."""
+    """The attempt that an effect on the calls table is for, and what it does to it, for the reader."""
     arguments = json.loads(effect.arguments)
-    key = arguments.get("Key") or arguments["Item"]
+    key: Any = key_of(arguments.get("Key") or arguments["Item"])
     status = arguments.get("ExpressionAttributeValues", {}).get(":status") or arguments.get("Item", {}).get("status")
     words = effect.kind if effect.kind == "read" else f"{effect.kind} {status['S'] if status else _changed(arguments)}"
-    return (key["requestId"]["S"], int(key["attempt"]["N"])), words
+    return key, words
 
 
 def _changed(arguments: dict[str, Any]) -> str:
-    values = arguments["ExpressionAttributeValues"]
-    return "lost answer" if ":detail" in values else "end of its record" if ":until" in values else "due time"
+    names = arguments["ExpressionAttributeValues"]
+    return next(words for name, words in _CHANGES.items() if name in names)
+
+
+_CHANGES = {
+    ":detail": "lost answer",
+    ":until": "end of its record",
+    ":expiresAt": "no redial",
+    ":step": "due time",
+    ":due": "due time",
+    ":outboundCallId": "call",
+    ":allomiaStatus": "word",
+    ":dispatching": "cancel requested",
+}
+"""What an update without a status changes, by a value that it has."""
+
+
+@functools.cache
+def is_on_policy(effect: Effect) -> bool:
+    """Whether an effect is on the policy table."""
+    return effect.kind in {"read", "query", "put"} and json.loads(effect.arguments)["TableName"] == POLICY_TABLE_NAME
+
+
+@functools.cache
+def policy_words(effect: Effect) -> str:
+    """What an effect on the policy table is about: policy, a number, a batch, or an entry of a number."""
+    arguments = json.loads(effect.arguments)
+    if effect.kind == "query":
+        return "number"
+    subject, entry = key_of(arguments.get("Key") or arguments["Item"])
+    return str(entry if subject.startswith("number#") else subject.partition("#")[0])
+
+
+@functools.lru_cache(100_000)
+def policy_answer(items: PolicyItems, effect: Effect) -> tuple[str, PolicyItems]:
+    """The answer to an effect on the policy table, and its items then."""
+    table = TableInMemory({(subject, entry): json.loads(item) for subject, entry, item in items})
+    arguments = json.loads(effect.arguments)
+    match effect.kind:
+        case "read":
+            return f"{OK}\n{dump(table.get_item(**arguments).get('Item')) or '{}'}", items
+        case "query":
+            return f"{OK}\n{json.dumps(table.query(**arguments)['Items'], sort_keys=True)}", items
+    try:
+        table.put_item(**arguments)
+    except ConditionalCheckFailed:
+        return f"{CONDITION}\n", items
+    return f"{OK}\n{{}}", policy_items(table)
+
+
+def policy_items(table: TableInMemory) -> PolicyItems:
+    """The items of a policy table, as a state has them."""
+    return tuple(sorted((key[0], str(key[1]), dump(item)) for key, item in table.items.items()))
+
+
+@functools.cache
+def transacted(effect: Effect) -> tuple[tuple[Key, ...], str]:
+    """The attempts that a transaction is for, and what it does, for the reader."""
+    writes = [next(iter(each.values())) for each in json.loads(effect.arguments)["TransactItems"]]
+    keys: Any = tuple(key_of(each.get("Key") or each["Item"]) for each in writes)
+    return keys, "transaction: next attempt" if "Item" in writes[0] else "transaction: drop"
+
+
+@functools.lru_cache(100_000)
+def items_transacted(keys: tuple[Key, ...], items: tuple[str, ...], effect: Effect) -> tuple[tuple[str, ...], str]:
+    """The items after a transaction, and the answer to it."""
+    table = TableInMemory({key: json.loads(item) for key, item in zip(keys, items, strict=True) if item})
+    try:
+        table.transact_write_items(**json.loads(effect.arguments))
+    except TransactionCancelled:
+        return items, CANCELLED
+    return tuple(dump(table.items.get(key)) for key in keys), OK
 
 
 @functools.cache
@@ -160,13 +247,14 @@ def item_written(item: str, effect: Effect) -> tuple[str, str]:
 def instants(item: str, expiry: bool) -> tuple[int, ...]:
     """The times at which something changes for an attempt by the clock alone."""
     values = plain(item)
-    if not values or values["status"] in TERMINAL:
-        return ()
     found = {int(values["dueAt"])} if "dueAt" in values else set()
+    if not values or values["status"] in TERMINAL:
+        return tuple(found)
     if "dispatchedAt" in values:
         found.add(values["dispatchedAt"] + DEADLINE_SECONDS)
     if expiry and values["status"] == "scheduled":
-        found |= set(last_moments(values["createdAt"]))
+        expires_at = values.get("expiry", values["createdAt"] + EXPIRE_AFTER_SECONDS)
+        found |= {expires_at, expires_at + 1}
     return tuple(found)
 
 

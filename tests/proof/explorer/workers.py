@@ -29,7 +29,7 @@ from outbound_calls.use_cases.receive import Webhook
 from tests.proof.explorer.allomia import ANSWERS, status_response
 from tests.proof.explorer.by_hand import RedialTask, RedriveTask, ResolveTask, Surroundings, TaskByHand, perform
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, GRACE_SECONDS
-from tests.proof.explorer.table import ConditionalCheckFailed
+from tests.proof.explorer.table import ConditionalCheckFailed, TransactionCancelled
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -127,8 +127,8 @@ type Task = PlaceTask | WebhookTask | PollTask | TaskByHand
 
 
 class Effect(NamedTuple):
-    """What a worker asks for: `kind` is one of clock, read, query, put, update, send, post, get; of an operator's also
-    receive, send batch, delete batch, release, person."""
+    """What a worker asks for: `kind` is one of clock, read, query, batch read, put, update, transact, send, post, get;
+    of an operator's also receive, send batch, delete batch, release, person."""
 
     kind: str
     arguments: str
@@ -147,6 +147,10 @@ type History = tuple[Answer, ...]
 OK, ERROR, CONDITION, INVALID = "ok", "error", "condition failed", "invalid"
 CONDITION_AGAIN = "condition failed when sent again"
 """The SDK had sent the write before, without an answer."""
+
+CANCELLED, CONFLICT = "cancelled", "conflict"
+"""A transaction is not made: a condition failed. A write, or a transaction, is not made: another transaction was being
+made on the same item."""
 
 
 class _Pause(BaseException):
@@ -187,6 +191,7 @@ class _ServiceFailed(ClientError):
 class _DynamoDB:
     class exceptions:  # noqa: N801 - boto3's name
         ConditionalCheckFailedException: ClassVar = ConditionalCheckFailed
+        TransactionCanceledException: ClassVar = TransactionCancelled
 
     def __init__(self, replay: _Replay) -> None:
         self._replay = replay
@@ -216,11 +221,20 @@ class _DynamoDB:
     def update_item(self, **arguments: Any) -> Any:
         return {"Attributes": self._ask("update", "UpdateItem", arguments)}
 
+    def transact_write_items(self, **arguments: Any) -> Any:
+        self._ask("transact", "TransactWriteItems", arguments)
+        return {}
+
     def _ask(self, kind: str, operation: str, arguments: Any) -> Any:
         """The item in the answer, or the items."""
         answer, _, item = str(self._replay.ask(kind, arguments)).partition("\n")
         if answer == OK:
-            return json.loads(item)
+            return json.loads(item or "{}")
+        if answer == CANCELLED or (answer == CONFLICT and kind == "transact"):
+            raise TransactionCancelled({"Error": {"Code": "TransactionCanceledException"}}, operation)
+        if answer == CONFLICT:
+            refused: Any = {"Error": {"Code": "TransactionConflictException"}}
+            raise ClientError(refused | {"ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
         if answer in {CONDITION, CONDITION_AGAIN}:
             found: Any = {"Item": json.loads(item)} if item else {}
             found |= {"ResponseMetadata": {"RetryAttempts": int(answer == CONDITION_AGAIN)}}

@@ -36,7 +36,7 @@ from tests.proof.explorer.operators import (
     replace_name,
     swap_elements,
 )
-from tests.tooling.mutation.run import LAYER, Recorder, run_tests
+from tests.tooling.mutation.run import LAYER, Recorder, run_tests, warm_up
 
 AT_ONCE = 2
 
@@ -49,7 +49,11 @@ class Mistake(NamedTuple):
     @property
     def tests(self) -> str:
         """The tests that must notice it."""
-        return f"tests/unit/policy/test_{self.target.split('.')[1]}.py"
+        module = self.target.split(".")[1]
+        return f"tests/unit/policy/test_{_TESTED_WITH.get(module, module)}.py"
+
+
+_TESTED_WITH = {"recipients": "evaluation"}
 
 
 class Notice(NamedTuple):
@@ -77,7 +81,7 @@ def _counted(target: str, name: str, what: str) -> tuple[Mistake, Mistake]:
 
 
 _EVALUATION, _CALENDARS, _CAPS, _RULES = "policy.evaluation", "policy.calendars", "policy.caps", "policy.rules"
-_RESULTS, _CASE, _OBJECTION = f"{_EVALUATION}._results", f"{_EVALUATION}.Case", f"{_EVALUATION}.Objection.holds"
+_RESULTS, _CASE, _OBJECTION = f"{_EVALUATION}._results", f"{_EVALUATION}.Case", "domain.recipients.Objection.holds"
 _HOURS, _ALLOWED, _RESOLVE = f"{_CALENDARS}.Calendar.hours", f"{_CAPS}.allowed_from", f"{_RULES}.resolve"
 _REDIAL = "policy.redial.redial_delay"
 _ZONES, _OF_NUMBER = "policy.number_zones.recipient_zones", "policy.number_zones._of_number"
@@ -105,6 +109,8 @@ _DROPPED = (
     Mistake("a wait ends while a cap holds", f"{_CASE}.earliest_dial", replace_call("capped_until", "opening")),
     Mistake("a redial comes after notAfter", f"{_EVALUATION}.next_attempt_at", drop_condition("expires_at")),
     Mistake("one cap is enough", f"{_CASE}.capped_until", replace_call("max", "min((0,), default=at)")),
+    Mistake("an objection of one organization holds for all", _OBJECTION, drop_condition("organization_name")),
+    Mistake("an objection for some purposes holds for all", _OBJECTION, drop_condition("purpose")),
     Mistake("no rule: exceptions", _HOURS, replace_name("exceptional", "None")),
     Mistake("no rule: holidays", _HOURS, replace_name("CLOSED", "self.week[weekday]")),
     Mistake("no rule: narrowed windows", _HOURS, replace_call("reduce", "(exceptional or [usual])[0]")),
@@ -218,6 +224,7 @@ def _in_a_fork(mistake: Mistake) -> int:
 
 
 def main(names: list[str]) -> None:
+    warm_up(None)
     running = set[int]()
     for mistake in MISTAKES:
         if names and mistake.name not in names:

@@ -16,6 +16,7 @@ from outbound_calls.policy.evaluation import (
     Dial,
     Evaluation,
     Reject,
+    RuleResult,
     Wait,
     evaluate,
     expires_at,
@@ -59,6 +60,15 @@ def waiting(decision: Decision) -> Wait:
 def rejected(decision: Decision) -> ReasonCode:
     assert isinstance(decision, Reject)
     return decision.code
+
+
+def test_an_attempt_says_nothing_unless_it_is_given() -> None:
+    asked = Candidate("visit-2031/1", "+14165550123", 0)
+
+    assert asked == replace(asked, organization=None, purpose=None, not_before=None, not_after=None, time_zone=None)
+    assert asked == replace(asked, calling_windows=None, is_urgent=False, is_cancelled=False, waits_for=None)
+    assert (asked.earliest, replace(asked, not_before=7).earliest) == (0, 7)
+    assert RuleResult("expiry", "expires at noon").decision is None
 
 
 # Open and closed.
@@ -246,6 +256,10 @@ def test_an_objection_holds_for_its_time_its_organization_and_its_purposes(objec
 
     reason = Reject(ReasonCode.DO_NOT_CALL, "the number is on the do-not-call list")
     assert decision == (reason if objection in FORBIDDING else Dial())
+
+
+def test_an_objection_holds_for_all_and_for_good_unless_it_says_otherwise() -> None:
+    assert Objection() == Objection(None, None, ())
 
 
 def test_an_objection_for_the_default_organization_holds_for_requests_that_name_none() -> None:

@@ -289,8 +289,8 @@ class PlaceCalls:
                 if seconds_left() < _SECONDS_TO_GIVE_BACK:
                     break
         maybe_claimed = replace(attempt, status=Status.DISPATCHING, claim_id=claim_id)
-        given_back = self._insist(lambda: self.table.park(maybe_claimed, self.clock(), ParkReason.SHORT_OF_TIME))
-        if not given_back:
+        given_back = self._insist(lambda: self._park(maybe_claimed, self.clock(), ParkReason.SHORT_OF_TIME))
+        if given_back.result is PlaceResult.DUPLICATE:
             # DynamoDB may still make the claim. A parked attempt lets it fail.
             self._insist(lambda: self.table.park(attempt, self.clock(), ParkReason.SHORT_OF_TIME))
         raise WriteUnanswered("claim")
