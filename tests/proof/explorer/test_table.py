@@ -30,9 +30,8 @@ from outbound_calls.domain.attempts import (
     Refusal,
     Terms,
 )
+from outbound_calls.domain.recipients import Objection, PastDial
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TERMINAL, TRANSITIONS
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.evaluation import Objection
 from tests.proof.explorer.table import (
     ConditionalCheckFailed,
     TableInMemory,
