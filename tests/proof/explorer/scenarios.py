@@ -362,10 +362,30 @@ QUICK = {
         ),
         replace(
             _BRIEF,
+            name="a cap that rejects",
+            prompt=True,
+            policies=(_CAP._replace(when_capped="reject"),),
+            attempts=1,
+            mishaps=2,
+            kinds=frozenset({"answered", POLICY_FAILS}),
+            answers=(HEALTHY, "429 with Retry-After"),
+        ),
+        replace(
+            _BRIEF,
             name="paused and resumed",
             prompt=True,
             policies=tuple(each._replace(expire_after_seconds=400) for each in (_OPEN, _PAUSED, _OPEN)),
             attempts=1,
+            expiry=True,
+        ),
+        replace(_BRIEF, name="paused at the start", prompt=True, policies=(_PAUSED, _OPEN), attempts=1, expiry=True),
+        replace(
+            _BRIEF,
+            name="unreadable at the start",
+            prompt=True,
+            policies=(_UNREADABLE, _OPEN),
+            attempts=1,
+            fields={"notAfter": "1970-01-01T00:26:40Z"},
             expiry=True,
         ),
         replace(
@@ -377,7 +397,9 @@ QUICK = {
             attempts=1,
             expiry=True,
         ),
-        replace(_BRIEF, name="a window that shuts", workers=1, policies=(_UNTIL_20,), attempts=1, moments=(199, 200)),
+        replace(
+            _BRIEF, name="a window that shuts", workers=1, policies=(_UNTIL_20,), attempts=1, moments=(199, 200, 210)
+        ),
     )
 }
 """Every schedule of these in less than half a minute."""

@@ -297,6 +297,10 @@ class Schedules:
             raise GuaranteeBroken(Guarantee.ONE_END, detail)
         for item, facts in attempts:
             name = f"{request_id}/{item['attempt']}"
+            if "isRedial" in item and item["status"] == "rejected":
+                raise GuaranteeBroken(Guarantee.REDIAL, f"{name} is rejected, and the person was rung before")
+            if item.get("reasonCode") == "recipient-cap" and not self._others_dialled(state, request_id):
+                raise GuaranteeBroken(Guarantee.CAP, f"{name} is rejected, and no other was dialled")
             if any(facts.events.count(each) > 1 for each in facts.events if each in REDIALLED):
                 raise GuaranteeBroken(Guarantee.ONE_END, f"{name} published {'; '.join(facts.events)}")
             if "redialAt" in item or ("nextAttempt" in item) != (item is not last[0]) != ("isDropped" in item):
@@ -304,6 +308,11 @@ class Schedules:
             if "isDropped" in item:
                 self._check_dropped(state, name, item)
         self._check_no_redial_lost(state, last[0], last[1], is_dropped=last[0] is not attempts[-1][0])
+
+    def _others_dialled(self, state: ExplorerState, request_id: str) -> bool:
+        """Whether another attempt was dialled that a cap may count."""
+        answers = {key: facts.answer for key, facts in zip(self.keys, state.facts, strict=True)}
+        return any(answer and (key[0] != request_id or key[1] > 1) for key, answer in answers.items())
 
     def _check_no_redial_lost(
         self, state: ExplorerState, item: dict[str, Any], facts: Facts, *, is_dropped: bool
@@ -578,6 +587,11 @@ class Schedules:
         if isinstance(task, RedialTask) and new and not old and f"{OK}\n{CHANGED}" in worker.history:
             detail = f"{task} makes {key[0]}/{key[1]}, and the outcome had changed when the person said yes"
             raise GuaranteeBroken(Guarantee.ONE_DIAL, detail)
+        if isinstance(task, RedialTask) and new and not old:
+            shown = json.loads(str(worker.history[0]).partition("\n")[2])[-1]["status"]["S"]
+            if shown != (now := status_of(self._before(state, key))):
+                detail = f"{task} makes {key[0]}/{key[1]}, and {shown} was shown, which is {now} now"
+                raise GuaranteeBroken(Guarantee.ONE_DIAL, detail)
         if isinstance(task, RedialTask) and new and not old and status_of(self._before(state, key)) not in TERMINAL:
             detail = f"{task} makes {key[0]}/{key[1]}, and the attempt before has not ended"
             raise GuaranteeBroken(Guarantee.ONE_DIAL, detail)

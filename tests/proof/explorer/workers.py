@@ -247,7 +247,9 @@ class _DynamoDB:
         if answer == OK:
             return json.loads(item or "{}")
         if answer == CANCELLED or (answer == WRITE_CONFLICT and kind == "transact"):
-            raise TransactionCancelled({"Error": {"Code": "TransactionCanceledException"}}, operation)
+            code = "ConditionalCheckFailed" if answer == CANCELLED else "TransactionConflict"
+            cancelled: Any = {"Error": {"Code": "TransactionCanceledException"}}
+            raise TransactionCancelled(cancelled | {"CancellationReasons": [{"Code": code}]}, operation)
         if answer == WRITE_CONFLICT:
             refused: Any = {"Error": {"Code": "TransactionConflictException"}}
             raise ClientError(refused | {"ResponseMetadata": {"HTTPStatusCode": 400}}, operation)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, cast
@@ -686,12 +686,12 @@ class CallsTable:
         }
 
     def _transact(self, writes: list[Item]) -> bool:
-        """Make all of these writes or none; False when a condition fails, or another write is in the way.
+        """Make all of these writes or none; False when a condition fails, or other writes stay in the way.
 
         The SDK repeats a transaction under one token, so its answer is its own.
         """
         try:
-            self.client.transact_write_items(TransactItems=cast("Any", writes))
+            _past_transactions(lambda: self.client.transact_write_items(TransactItems=cast("Any", writes)))
         except self.client.exceptions.TransactionCanceledException:
             return False
         except (BotoCoreError, ClientError) as error:
@@ -980,17 +980,18 @@ class CallsTable:
 
         An item that has all of `own` when the condition fails was written by an earlier sending of this update.
         """
+        update: Any = {
+            "TableName": self.name,
+            "Key": to_dynamodb(key),
+            "UpdateExpression": change,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
+            "ExpressionAttributeValues": {f":{name}": value for name, value in to_dynamodb(values).items()},
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
         try:
-            answer = self.client.update_item(
-                TableName=self.name,
-                Key=to_dynamodb(key),
-                UpdateExpression=change,
-                ConditionExpression=condition,
-                ExpressionAttributeNames={f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
-                ExpressionAttributeValues={f":{name}": value for name, value in to_dynamodb(values).items()},
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
+            answer = _past_transactions(lambda: self.client.update_item(**update))
         except self.client.exceptions.ConditionalCheckFailedException as error:
             found = _item_found(error) or None
             written = bool(found and own and _was_sent_again(error))
@@ -1040,6 +1041,29 @@ def _is_claim(item: Mapping[str, Any], claim_id: str) -> bool:
 
 
 _THROTTLED = {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
+
+
+_TRIES_PAST_TRANSACTIONS = 5
+
+
+def _past_transactions[T](write: Callable[[], T]) -> T:
+    """Make a write, again where DynamoDB declines it because it makes a transaction on the item, in milliseconds.
+
+    The SDK doesn't repeat these. A webhook may come at that moment, and only once.
+    """
+    for _ in range(_TRIES_PAST_TRANSACTIONS - 1):
+        try:
+            return write()
+        except ClientError as error:
+            if not _is_conflict(error):
+                raise
+    return write()
+
+
+def _is_conflict(error: ClientError) -> bool:
+    reasons: Any = error.response.get("CancellationReasons", [])
+    codes = {reason.get("Code") for reason in reasons} - {"None"}
+    return error.response["Error"].get("Code") == "TransactionConflictException" or codes == {"TransactionConflict"}
 
 
 def _was_sent_again(error: ClientError) -> bool:
