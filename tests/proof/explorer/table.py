@@ -1,7 +1,7 @@
 # ruff: noqa: N803 - the arguments have boto3's names
 """DynamoDB in memory. It has what `CallsTable` and `PolicyTable` use of it, and raises `Unsupported` for the rest.
 
-The two tables with their indexes, which don't lag. An item's key tells its table. `test_table.py` compares it with the
+The two tables with their indexes, which don't lag. An item's key knows its table. `test_table.py` compares it with the
 local cloud's DynamoDB, operation by operation.
 """
 

@@ -79,7 +79,7 @@ def test_three_times_as_many_must_be_accepted_as_stand_refused(
         ([*THREE, ended(5, 25), ended(6, 25), in_progress(60), in_progress(70)], True),
         ([*THREE, unknown(60), in_progress(70)], True),
         # Without a time it counts as begun at the start.
-        ([*THREE, ended(None, 5), in_progress(60)], True),
+        ([*THREE, ended(None, 1), in_progress(60)], True),
         ([*THREE, ended(None, 0), in_progress(60)], False),
     ],
 )
