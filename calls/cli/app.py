@@ -11,6 +11,7 @@ from typing import Annotated
 import boto3
 import typer
 
+from calls.cli.call_records import record, recording, transcript
 from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
 from calls.cli.do_not_call import do_not_call
@@ -66,7 +67,7 @@ app = typer.Typer(
 )
 app.add_typer(policy, name="policy")
 app.add_typer(do_not_call, name="do-not-call")
-for each in (pause, resume, cancel, forget, explain, audit):
+for each in (pause, resume, cancel, forget, explain, audit, record, recording, transcript):
     command(app)(each)
 
 

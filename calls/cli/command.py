@@ -11,6 +11,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from calls.cli.output import Exit, NotConfirmed, Output, escape_what_the_terminal_lacks
+from calls.operations.call_records import AllomiaUnavailable
 from calls.operations.masking import mask_text
 from calls.operations.requests_file import UnreadableFile
 from calls.operations.resolving import NotAllowed
@@ -93,7 +94,7 @@ def run(app: typer.Typer, arguments: Sequence[str], session: boto3.Session | Non
         return out.refuse(str(error), Exit.REFUSED)
     except OSError as error:
         return out.refuse(f"{error.filename}: {error.strerror}", Exit.REFUSED)
-    except NoSuchStack as error:
+    except (NoSuchStack, AllomiaUnavailable) as error:
         return out.refuse(str(error), Exit.UNREACHABLE)
     except SecretUnusable as error:
         return out.refuse(f"NumberHashSecret: {error}", Exit.UNREACHABLE)

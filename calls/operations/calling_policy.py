@@ -19,9 +19,7 @@ from outbound_calls.contracts.policy import CallingPolicy, StoredPolicy, read_po
 from outbound_calls.contracts.wire import InvalidInput, WireModel
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.rules import read_stored
-
-IN_FORCE_AFTER_SECONDS = 10
-"""Functions keep the document for 5 s, and post at most 5 s after a decision."""
+from outbound_calls.use_cases.sweep import IN_FORCE_SECONDS
 
 _MAX_REPEATS = 10
 _NO_DOCUMENT = "{}"
@@ -181,7 +179,7 @@ class Policies:
             version=version.number,
             set_at=utc_text(version.set_at),
             set_by=version.set_by,
-            in_force_everywhere_at=utc_text(version.set_at + IN_FORCE_AFTER_SECONDS),
+            in_force_everywhere_at=utc_text(version.set_at + IN_FORCE_SECONDS),
             changes=changes,
         )
 

@@ -21,7 +21,7 @@ from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
 from outbound_calls.adapters.allomia import KEY_UNUSABLE, NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
-from outbound_calls.adapters.secrets import Secret, SecretUnreadable, SecretUnusable, api_key
+from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable, api_key
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import WireModel
@@ -155,8 +155,7 @@ class Doctor:
 
     def key(self) -> Iterator[Check]:
         """The AlloMia key, read as the functions read it, and tried without placing a call."""
-        client = self.stack.client("secretsmanager")
-        secret = Secret(client, self.stack.parameters["AllomiaApiKeySecretArn"], time.monotonic)
+        secret = self.stack.allomia_key
         try:
             api_key(secret.current())
         except SecretUnreadable as error:

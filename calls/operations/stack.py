@@ -197,6 +197,12 @@ class DeployedStack:
         return NumberHashes(Secret(self.client("secretsmanager"), arn, time.monotonic))
 
     @cached_property
+    def allomia_key(self) -> Secret:
+        """AlloMia's key. Reading it takes a right of its own."""
+        arn = self._of_this_version(self.parameters, "AllomiaApiKeySecretArn")
+        return Secret(self.client("secretsmanager"), arn, time.monotonic)
+
+    @cached_property
     def judge(self) -> JudgeAttempts:
         """What policy says for an attempt, as place_call judges it."""
         policy = CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)

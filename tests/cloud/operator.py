@@ -26,9 +26,9 @@ PARAMETERS = {
 
 
 class OperatedStack:
-    """A stack of tables and a secret, and the command on it."""
+    """A stack of tables and a secret, and the command on it. `parameters` are more of the stack's parameters."""
 
-    def __init__(self, cloud: LocalCloud) -> None:
+    def __init__(self, cloud: LocalCloud, **parameters: str) -> None:
         dynamodb = cloud.client("dynamodb")
         self.session: Any = boto3.session.Session(cloud.account, "local", region_name=cloud.region)
         self.endpoint_url = cloud.endpoint_url
@@ -37,8 +37,9 @@ class OperatedStack:
             "CallsTableName": create_calls_table(dynamodb),
             "PolicyTableName": create_policy_table(dynamodb),
         }
+        values = PARAMETERS | parameters
         template = {
-            "Parameters": {name: {"Type": "String"} for name in PARAMETERS},
+            "Parameters": {name: {"Type": "String"} for name in values},
             "Resources": {
                 "NumberHashSecret": {
                     "Type": "AWS::SecretsManager::Secret",
@@ -47,12 +48,11 @@ class OperatedStack:
             },
             "Outputs": {name: {"Value": value} for name, value in outputs.items()},
         }
-        parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in PARAMETERS.items()]
         cloudformation = cloud.client("cloudformation")
         cloudformation.create_stack(
             StackName=self.name,
             TemplateBody=json.dumps(template),
-            Parameters=parameters,  # type: ignore[arg-type]
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
         )
         cloudformation.get_waiter("stack_create_complete").wait(
             StackName=self.name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, override
+from typing import TYPE_CHECKING, Any, cast, override
 from uuid import uuid4
 
 import boto3
@@ -229,6 +229,18 @@ def at_once[T](count: int, work: Callable[[int], T]) -> list[T]:
 PASS, LOSE_ANSWER, LOSE_REQUEST = "pass", "lose answer", "lose request"
 """What the network does with a request. When it loses the answer, the cloud has done what was asked."""
 
+CONFLICT = "conflict"
+"""It answers as DynamoDB does where a transaction, or another write, is in the way of this one."""
+
+
+def _conflict(operation: str) -> httpx.Response:
+    error = {"__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException", "message": "in the way"}
+    if operation == "TransactWriteItems":
+        reasons = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "in the way"}]
+        name = "TransactionCanceledException"
+        error |= {"__type": f"com.amazonaws.dynamodb.v20120810#{name}", "CancellationReasons": cast("Any", reasons)}
+    return httpx.Response(400, json=error, headers={"Content-Type": "application/x-amz-json-1.0"})
+
 
 class FaultyNetwork(Proxy):
     """The network between a client and the cloud. `plan` decides on each request, by the name of its operation and how
@@ -282,6 +294,9 @@ class FaultyNetwork(Proxy):
 
     @override
     def forward(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
-        fault = self.fault_of(headers.get("X-Amz-Target", "").rpartition(".")[2])
+        operation = headers.get("X-Amz-Target", "").rpartition(".")[2]
+        fault = self.fault_of(operation)
+        if fault == CONFLICT:
+            return _conflict(operation)
         answer = None if fault == LOSE_REQUEST else super().forward(path, headers, body)
         return None if fault == LOSE_ANSWER else answer

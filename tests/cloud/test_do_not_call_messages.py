@@ -104,7 +104,7 @@ def test_an_entry_holds_for_its_organization_and_its_purposes(
 
 
 @pytest.mark.parametrize(
-    ("untils", "kept"),
+    ("ends", "kept"),
     [
         ([NEXT_WEEK, NEXT_DAY], NOW + 7 * DAY),
         ([NEXT_DAY, NEXT_WEEK], NOW + 7 * DAY),
@@ -115,9 +115,9 @@ def test_an_entry_holds_for_its_organization_and_its_purposes(
     ],
 )
 def test_an_older_message_never_weakens_a_later_one(
-    world: CloudWorld, untils: list[str | None], kept: int | None
+    world: CloudWorld, ends: list[str | None], kept: int | None
 ) -> None:
-    for until in untils:
+    for until in ends:
         ask(world, **({"until": until} if until else {}))
 
     (entry,) = listed(world)

@@ -19,8 +19,10 @@ from outbound_calls.domain.attempts import AttemptKey, Redial
 from outbound_calls.use_cases.place import Defaults, PlaceResult
 from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import (
+    CONFLICT,
     LOSE_ANSWER,
     LOSE_REQUEST,
+    PASS,
     FaultyNetwork,
     SampleAttempts,
     an_outcome,
@@ -211,7 +213,7 @@ def test_an_outcome_in_allomias_answer_is_followed_like_any(world: CloudWorld) -
     ("status", "reason", "result"),
     [
         ("completed", "customer-ended-call", RecordResult.REPLACED),
-        ("completed", "voicemail", RecordResult.CONTRADICTS),
+        ("completed", "voicemail", RecordResult.REPLACED),
         ("busy", None, RecordResult.ALREADY_RECORDED),
         ("no-answer", None, RecordResult.CONTRADICTS),
     ],
@@ -535,3 +537,48 @@ class TestOverANetwork:
         world.webhook(key, "completed")
 
         assert (world.attempts.status(key), world.attempts.read(key).final) == ("completed", True)
+
+    @pytest.mark.parametrize("times", [1, 4])
+    def test_an_outcome_is_stored_although_a_transaction_is_in_its_way(
+        self, world: CloudWorld, network: FaultyNetwork, times: int
+    ) -> None:
+        key = busy(world)
+        network.plan = in_the_way(network, "UpdateItem", times)
+
+        assert world.webhook(key, "completed").result is RecordResult.REPLACED
+
+    def test_a_claim_is_made_although_a_transaction_is_in_its_way(
+        self, world: CloudWorld, network: FaultyNetwork
+    ) -> None:
+        network.plan = in_the_way(network, "PutItem", 2)
+
+        assert world.attempts.status(world.placed()) == "calling"
+
+    def test_a_write_that_transactions_are_always_in_the_way_of_is_not_answered(
+        self, world: CloudWorld, network: FaultyNetwork
+    ) -> None:
+        key = world.placed()
+        network.plan = in_the_way(network, "UpdateItem", 5)
+        with pytest.raises(WriteUnanswered):
+            world.webhook(key, "completed")
+
+        assert world.webhook(key, "completed").result is RecordResult.STORED
+
+    def test_a_redial_that_allomia_refuses_is_dropped_although_another_write_is_in_the_way(
+        self, world: CloudWorld, network: FaultyNetwork
+    ) -> None:
+        key = busy(world)
+        following = world.redialled(key)
+        attempt = world.attempts.read(following)
+        network.plan = in_the_way(network, "TransactWriteItems", 1)
+        with pytest.raises(WriteUnanswered):
+            world.place_calls.table.drop(attempt, an_outcome(Status.REJECTED), world.clock.now)
+
+        assert world.place_calls.table.drop(attempt, an_outcome(Status.REJECTED), world.clock.now)
+        assert world.attempts.read(key).final is True
+
+
+def in_the_way(network: FaultyNetwork, operation: str, times: int) -> Callable[[str, int], str]:
+    """Let the next requests of an operation meet a conflict, so many times."""
+    first = network.operations.count(operation)
+    return lambda asked, before: CONFLICT if asked == operation and first <= before < first + times else PASS

@@ -34,7 +34,7 @@ EMULATED = {
 """Permissions that the emulator checks under another name than AWS."""
 
 WITHIN = {"TransactWriteItems": "dynamodb:PutItem", "GetCallerIdentity": ""}
-"""Operations without a permission of their own: a transaction needs those of its writes."""
+"""Operations without a permission of their own. A transaction needs those of its writes; anyone may ask its name."""
 
 type Calls = Callable[..., tuple[int, dict[str, Any]]]
 

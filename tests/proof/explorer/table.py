@@ -100,6 +100,21 @@ class TableInMemory:
         self.items[key_of(Key)] = new
         return {"Attributes": dict(new)} if ReturnValues == "ALL_NEW" else {}
 
+    def delete_item(
+        self,
+        *,
+        TableName: str,
+        Key: Item,
+        ConditionExpression: str = "",
+        ExpressionAttributeValues: Mapping[str, Value] | None = None,
+    ) -> dict[str, Any]:
+        del TableName
+        names = _placeholders_of("DeleteItem", [ConditionExpression], None, ExpressionAttributeValues)
+        if not _condition(ConditionExpression)(self.items.get(key_of(Key), {}), names):
+            raise _condition_failed(None, "NONE", "DeleteItem")
+        self.items.pop(key_of(Key), None)
+        return {}
+
     def transact_write_items(self, *, TransactItems: list[Any], ClientRequestToken: str = "") -> dict[str, Any]:
         """All of the writes or none. Sent again under its token, a transaction changes nothing and succeeds.
 
@@ -160,6 +175,12 @@ class TableInMemory:
                 found.sort(key=lambda item: Decimal(item["recordedAt"]["N"]), reverse=not ScanIndexForward)
             case "waiting", "waitsFor = :setting":
                 found = self._in_index("waitsFor", values[":setting"])
+            case "waiting", "waitsFor = :policy":
+                found = [
+                    {name: item[name] for name in _PROJECTED if name in item}
+                    for item in self._in_index("waitsFor", values[":policy"])
+                ]
+                found.sort(key=lambda item: Decimal(item["waitsSince"]["N"]))
             case "due", "dueShard = :shard AND dueAt <= :sweptAt":
                 found = self._due(*(Decimal(values[name]["N"]) for name in (":shard", ":sweptAt")))
             case "", "requestId = :requestId" if ConsistentRead:
@@ -237,10 +258,13 @@ def _placeholders_of(
     return found
 
 
+_PROJECTED = ("requestId", "attempt", "waitsFor", "waitsSince", "policyVersion")
+
+
 type _Condition = Callable[[Item, _Placeholders], bool]
 type _Change = Callable[[Item, _Placeholders], Item]
 
-_TOKEN = re.compile(r"\s*([#:]?\w+|[(),=<+-])")
+_TOKEN = re.compile(r"\s*([#:]?\w+|[(),=<>+-])")
 
 
 class _Tokens:
@@ -315,7 +339,7 @@ def _single(tokens: _Tokens) -> _Condition:
         tokens.take(")")
         return lambda item, names: (names.path(path) in item) is exists
     left = tokens.operand()
-    if (comparison := tokens.take("=", "<", "IN")) != "IN":
+    if (comparison := tokens.take("=", "<", ">", "IN")) != "IN":
         right = [tokens.operand()]
     else:
         tokens.take("(")
@@ -323,7 +347,7 @@ def _single(tokens: _Tokens) -> _Condition:
         while tokens.accept(","):
             right.append(tokens.operand())
         tokens.take(")")
-    holds = _less if comparison == "<" else _equal
+    holds = {"<": _less, ">": _more}.get(comparison, _equal)
     return lambda item, names: any(holds(names.value(left, item), names.value(token, item)) for token in right)
 
 
@@ -396,6 +420,10 @@ def _equal(left: Value | None, right: Value | None) -> bool:
 
 def _less(left: Value | None, right: Value | None) -> bool:
     return left is not None and right is not None and Decimal(left["N"]) < Decimal(right["N"])
+
+
+def _more(left: Value | None, right: Value | None) -> bool:
+    return _less(right, left)
 
 
 def _canonical(item: Item) -> Item:

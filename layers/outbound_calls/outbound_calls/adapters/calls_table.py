@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, cast
@@ -471,23 +472,22 @@ class CallsTable:
             return recording
         if attempt.redial_at is not None and attempt.redial is not None and not recording.stored:
             reason = outcome.call_details.ended_reason if outcome.call_details else None
-            if redial_delay(attempt.redial, outcome.status, reason, attempt.key.number) is not None:
+            repeats = redial_delay(attempt.redial, outcome.status, reason, attempt.key.number) is not None
+            if attempt.status is Status.COMPLETED and repeats:
                 return recording
-            where = _Where(ALLOMIA_OUTCOMES, outbound_call_id=outcome.outbound_call_id)
-            replaced = self._replace_provisional(attempt, outcome, now, where)
-            return replaced or self.record(attempt.key, outcome, now)
+            return self._replace_provisional(attempt, outcome, now) or self.record(attempt.key, outcome, now)
         if attempt.next_attempt is not None and self._answered_meanwhile(attempt, now) and not recording.stored:
             return replace(recording, result=RecordResult.NEXT_CANCELLED)
         return recording
 
-    def _replace_provisional(self, attempt: Attempt, outcome: Outcome, now: float, where: _Where) -> Recording | None:
+    def _replace_provisional(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording | None:
         """Replace an outcome whose redial is pending by a final one; None when it changed meanwhile."""
         values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
         change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
         change += " REMOVE " + ", ".join(f"#{name}" for name in _REMOVED_AT_THE_END)
         condition = "#redialAt = :seenRedialAt"
         expected: Item = {"seenRedialAt": attempt.redial_at}
-        if where.outbound_call_id:
+        if outcome.outbound_call_id:
             condition += " AND (attribute_not_exists(#outboundCallId) OR #outboundCallId = :outboundCallId)"
         own = values | dict.fromkeys(_REMOVED_AT_THE_END)
         written, item = self._update(attempt.key, change, condition, values | expected, own)
@@ -686,14 +686,18 @@ class CallsTable:
         }
 
     def _transact(self, writes: list[Item]) -> bool:
-        """Make all of these writes or none; False when a condition fails, or another write is in the way.
+        """Make all of these writes or none; False when a condition fails.
 
-        The SDK repeats a transaction under one token, so its answer is its own.
+        The SDK repeats a transaction under one token, so its answer is its own. One that another write is in the way
+        of counts as not answered: it can be repeated.
         """
         try:
             self.client.transact_write_items(TransactItems=cast("Any", writes))
-        except self.client.exceptions.TransactionCanceledException:
-            return False
+        except self.client.exceptions.TransactionCanceledException as error:
+            reasons = cast("Mapping[str, Any]", error.response).get("CancellationReasons", ())
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+                return False
+            raise WriteUnanswered(type(error).__name__) from error
         except (BotoCoreError, ClientError) as error:
             raise _unanswered(error) from error
         return True
@@ -894,11 +898,13 @@ class CallsTable:
     def _put(self, item: Item, claim_id: str | None = None) -> bool:
         """Create an item; False when there is one already that isn't this worker's own."""
         try:
-            self.client.put_item(
-                TableName=self.name,
-                Item=to_dynamodb(item),
-                ConditionExpression="attribute_not_exists(requestId)",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            self._past_transactions(
+                lambda: self.client.put_item(
+                    TableName=self.name,
+                    Item=to_dynamodb(item),
+                    ConditionExpression="attribute_not_exists(requestId)",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
             found = _item_found(error)
@@ -958,6 +964,13 @@ class CallsTable:
         own = values | dict.fromkeys(removes)
         return self._update(key, change, " AND ".join(condition), values | expected | one, own)
 
+    def _past_transactions[T](self, write: Callable[[], T]) -> T:
+        """Make a write. One that a transaction on the same item is in the way of is made again at once: it is short."""
+        for _ in range(_TRIES_PAST_TRANSACTIONS - 1):
+            with suppress(self.client.exceptions.TransactionConflictException):
+                return write()
+        return write()
+
     def _update(
         self,
         key: AttemptKey,
@@ -982,15 +995,17 @@ class CallsTable:
         An item that has all of `own` when the condition fails was written by an earlier sending of this update.
         """
         try:
-            answer = self.client.update_item(
-                TableName=self.name,
-                Key=to_dynamodb(key),
-                UpdateExpression=change,
-                ConditionExpression=condition,
-                ExpressionAttributeNames={f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
-                ExpressionAttributeValues={f":{name}": value for name, value in to_dynamodb(values).items()},
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            answer = self._past_transactions(
+                lambda: self.client.update_item(
+                    TableName=self.name,
+                    Key=to_dynamodb(key),
+                    UpdateExpression=change,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames={f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
+                    ExpressionAttributeValues={f":{name}": value for name, value in to_dynamodb(values).items()},
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
             found = _item_found(error) or None
@@ -1040,7 +1055,15 @@ def _is_claim(item: Mapping[str, Any], claim_id: str) -> bool:
     return item.get("claimId") == claim_id and item.get("status") == Status.DISPATCHING.value
 
 
-_THROTTLED = {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
+_TRIES_PAST_TRANSACTIONS = 5
+_NOT_NOW = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
+"""What DynamoDB answers where the same write may be made a moment later."""
 
 
 def _was_sent_again(error: ClientError) -> bool:
@@ -1051,7 +1074,7 @@ def _unanswered(error: BotoCoreError | ClientError) -> Exception:
     """The exception for a failed write: DynamoDB's own word that it won't make it, or WriteUnanswered."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status < 500 and error.response["Error"].get("Code") not in _THROTTLED:
+        if status < 500 and error.response["Error"].get("Code") not in _NOT_NOW:
             return error
     return WriteUnanswered(type(error).__name__)
 
