@@ -708,7 +708,7 @@ _CAPS = (
         ("adapters.policy_table.PolicyTable._put_dials", replace_constant("revision = :seen", ":seen = :seen")),
     ),
     _mutation(
-        "a dial is given back after the claim, whoever made it",
+        "a dial is given back after the claim, even of another claim",
         "two requests for one number",
         Guarantee.CAP,
         (f"{_PLACE}._dial", replace_call("_settle", "(self._settle(claimed, answer), dial.give_back())[0]")),

@@ -103,7 +103,7 @@ class Scenario:
     """Whether all requests are for one number."""
 
     fields: Mapping[str, Any] = field(default_factory=lambda: {"timeZone": "UTC"})
-    """What each request says beside whom to call."""
+    """What each request says beside the number to call."""
 
     statuses: tuple[str, ...] = ("calling", "no-answer")
     """Healthy answers when AlloMia is asked for a call's status."""
