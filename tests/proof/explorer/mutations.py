@@ -634,6 +634,18 @@ _REDIALS = (
         (f"{_TABLE}._answered_meanwhile", always_returns("False")),
     ),
     _mutation(
+        "a completed that comes late doesn't mark an attempt in progress",
+        "answered before a redial that is refused",
+        Guarantee.NOT_AFTER_A_STOP,
+        (f"{_TABLE}._answered_meanwhile", replace_call("request_cancel", "True")),
+    ),
+    _mutation(
+        "a completed that comes late overlooks an attempt made meanwhile",
+        "answered before the third attempt",
+        Guarantee.NOT_AFTER_A_STOP,
+        (f"{_TABLE}._answered_meanwhile", replace_call("drop_redial", "(self.drop_redial(found, now), True)[1]")),
+    ),
+    _mutation(
         "a completed that comes late cancels an attempt in progress",
         "redialled or answered",
         Guarantee.TRUE_OUTCOME,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -69,3 +70,25 @@ def test_a_completed_that_comes_while_the_next_attempt_is_made_is_not_lost() -> 
     assert recording.result is RecordResult.REPLACED
     assert recording.attempt
     assert recording.attempt.final
+
+
+def test_a_completed_that_comes_while_the_next_attempt_is_in_progress_is_followed_by_no_other_dial() -> None:
+    # Given an outcome that was redialled, and the redial claimed
+    table = calls_table(TableInMemory())
+    redial = Redial(3, {"busy": (60,)})
+    first = Attempt(attempt_key("a", 1), 1000, request=REQUEST, redial=redial)
+    assert table.claim(first, "claim", 1000, GRACE_SECONDS)
+    busy = table.record(first.key, Outcome(Status.BUSY, OutcomeSource.WEBHOOK), 1010).attempt
+    assert busy
+    following = Attempt(attempt_key("a", 2), 1070, request=REQUEST)
+    assert table.make_next(busy, following, ParkReason.REDIAL, 1070)
+    parked = table.read(following.key)
+    assert parked
+    claimed = table.claim(replace(parked, redial=redial), "next claim", 1070, GRACE_SECONDS)
+    assert claimed
+    # When the webhook comes that says that the person answered
+    recording = table.record(first.key, Outcome(Status.COMPLETED, OutcomeSource.WEBHOOK), 1071)
+    # Then it contradicts, and the redial isn't parked again if AlloMia doesn't accept it, nor dialled again after it
+    assert recording.result is RecordResult.CONTRADICTS
+    assert not table.park(claimed, 1100, ParkReason.RATE_LIMITED)
+    assert table.cancel_marked(claimed, 1072)

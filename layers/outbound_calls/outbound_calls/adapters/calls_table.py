@@ -493,7 +493,10 @@ class CallsTable:
         return Recording(RecordResult.REPLACED, attempt_from_item(item)) if written and item else None
 
     def _answered_meanwhile(self, attempt: Attempt, now: float) -> bool:
-        """Cancel the attempt that was made after this one, unless it was claimed; False where it's too late."""
+        """Cancel the attempt that was made after this one, unless it was claimed; False where it's too late.
+
+        What is in progress then is followed by no other dial: it is marked like one whose cancellation was requested.
+        """
         number = attempt.next_attempt
         while number is not None:
             key = AttemptKey(attempt.key.request, number)
@@ -509,9 +512,15 @@ class CallsTable:
                 return ending.stored
             if found.reason_code is ReasonCode.ANSWERED_MEANWHILE:  # the same webhook came before
                 return True
+            # A write that fails finds it changed: it is looked at again.
             if found.redial_at is not None:
-                return self.drop_redial(found, now)
-            number = found.next_attempt
+                if self.drop_redial(found, now):
+                    return True
+            elif found.status in {Status.DISPATCHING, Status.CALLING}:
+                if self.request_cancel(found, now):
+                    return False
+            else:
+                number = found.next_attempt
         return False
 
     def reject(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
