@@ -14,12 +14,12 @@ from calls.operations.explaining import Forecast, Verdict, check_access, forecas
 from calls.operations.preflight import CheckedRow
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.contracts.wire import RequestId, WireModel
-from outbound_calls.domain.attempts import Attempt, Labels
+from outbound_calls.domain.attempts import Attempt
 from outbound_calls.domain.recipients import PastDial
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.evaluation import Dial
 from outbound_calls.use_cases.decide import JudgeAttempts, Judgement, attempt_name
-from outbound_calls.use_cases.place import Defaults, terms_of, with_defaults
+from outbound_calls.use_cases.place import Defaults, new_attempt
 
 _WORKERS = 8
 
@@ -39,18 +39,6 @@ class Forecasts(WireModel):
     rows: list[RowForecast]
 
 
-def attempt_of(row: CheckedRow, defaults: Defaults, now: float) -> Attempt:
-    """The attempt that a row would be, if the call queue got it now."""
-    asked = row.request
-    return Attempt(
-        row.key,
-        int(now),
-        request=with_defaults(asked, defaults),
-        labels=Labels(asked.metadata or {}, asked.batch, asked.purpose),
-        terms=terms_of(asked, int(now)),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Forecasting:
     """Judges rows. `clock` is epoch seconds."""
@@ -67,7 +55,7 @@ class Forecasting:
         """
         check_access(self.judge)
         now = self.clock()
-        attempts = [attempt_of(row, self.defaults, now) for row in rows]
+        attempts = [new_attempt(row.request, row.request_id, self.defaults, now) for row in rows]
         with ThreadPoolExecutor(_WORKERS) as pool:
             judgements = list(pool.map(lambda attempt: self.judge.judge(attempt, now), attempts))
         dials: dict[str, tuple[TakenDial, ...]] = defaultdict(tuple)

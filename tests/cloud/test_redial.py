@@ -213,7 +213,7 @@ def test_an_outcome_in_allomias_answer_is_followed_like_any(world: CloudWorld) -
     ("status", "reason", "result"),
     [
         ("completed", "customer-ended-call", RecordResult.REPLACED),
-        ("completed", "voicemail", RecordResult.CONTRADICTS),
+        ("completed", "voicemail", RecordResult.REPLACED),
         ("busy", None, RecordResult.ALREADY_RECORDED),
         ("no-answer", None, RecordResult.CONTRADICTS),
     ],

@@ -207,15 +207,9 @@ class PlaceCalls:
 
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
         """The first attempt for a request. Defaults are filled in now, since a later deployment may change them."""
-        created_at = int(self.clock() if message.sent_at is None else message.sent_at)
-        return Attempt(
-            AttemptKey(RequestKey(asked.request_id or message.message_id), 1),
-            created_at,
-            request=with_defaults(asked, self.defaults),
-            labels=Labels(asked.metadata or {}, asked.batch, asked.purpose),
-            terms=terms_of(asked, created_at),
-            fingerprint=self._fingerprint(asked),
-        )
+        sent_at = self.clock() if message.sent_at is None else message.sent_at
+        attempt = new_attempt(asked, asked.request_id or message.message_id, self.defaults, sent_at)
+        return replace(attempt, fingerprint=self._fingerprint(asked))
 
     def _fingerprint(self, asked: CallRequestMessage) -> str | None:
         """A request's fingerprint. While the signing secret can't be read, a request is parked without one."""
@@ -451,6 +445,22 @@ def configured_organization(name: str | None) -> str | None:
     if name not in {None, DEFAULT_ORGANIZATION}:
         raise invalid_field("organization")
     return None
+
+
+def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults, sent_at: float) -> Attempt:
+    """The first attempt for a request, with the stack's defaults. `sent_at` is when the queue got it (epoch seconds).
+
+    Raises:
+        InvalidInput: As `with_defaults` and `terms_of` do.
+    """
+    created_at = int(sent_at)
+    return Attempt(
+        AttemptKey(RequestKey(request_id), 1),
+        created_at,
+        request=with_defaults(asked, defaults),
+        labels=Labels(asked.metadata or {}, asked.batch, asked.purpose),
+        terms=terms_of(asked, created_at),
+    )
 
 
 def with_defaults(asked: CallRequestMessage, defaults: Defaults) -> CallRequest:
