@@ -92,6 +92,7 @@ def test_the_simulated_stack_is_the_deployed_one() -> None:
     assert defaults["MaxWorkers"] == stack.MAX_WORKERS
     assert defaults["DueShards"] == stack.DUE_SHARDS
     assert defaults["WebhookGraceSeconds"] == stack.GRACE_SECONDS
+    assert defaults["MaxPollsPerSecond"] == stack.MAX_POLLS_PER_SECOND
     assert defaults["CallDeadlineSeconds"] == stack.DEADLINE_SECONDS
     assert source["BatchSize"] == stack.BATCH_SIZE
     assert resources["PlaceCallFunction"]["Timeout"] == stack.PLACE_CALL_TIMEOUT
