@@ -17,31 +17,20 @@ pool = workers.new_pool()
 place_calls = Assembly().place_calls(settings)
 
 EVENTS = {
-    PlaceResult.CALLING: "call placed",
-    PlaceResult.ENDED: "call placed",
-    PlaceResult.PARKED: "attempt parked",
-    PlaceResult.AMBIGUOUS: "answer lost",
-    PlaceResult.REJECTED: "request rejected",
-    PlaceResult.CANCELLED: "request cancelled",
-    PlaceResult.REDIAL_DROPPED: "redial dropped",
-    PlaceResult.CANCELLATION: "cancellation",
-    PlaceResult.DO_NOT_CALL: "do-not-call entry",
-    PlaceResult.DUPLICATE: "duplicate message",
-    PlaceResult.INVALID: "invalid message",
+    PlaceResult.CALLING: ("call placed", Metric.CALLS_PLACED),
+    PlaceResult.ENDED: ("call placed", Metric.CALLS_PLACED),
+    PlaceResult.PARKED: ("attempt parked", Metric.CALLS_PARKED),
+    PlaceResult.AMBIGUOUS: ("answer lost", Metric.AMBIGUOUS_ANSWERS),
+    PlaceResult.REJECTED: ("request rejected", Metric.CALLS_REJECTED),
+    PlaceResult.CANCELLED: ("request cancelled", Metric.CALLS_CANCELLED),
+    PlaceResult.REDIAL_DROPPED: ("redial dropped", Metric.REDIALS_DROPPED),
+    PlaceResult.CANCELLATION: ("cancellation", Metric.CANCELLATIONS),
+    PlaceResult.DO_NOT_CALL: ("do-not-call entry", Metric.DO_NOT_CALL_ENTRIES),
+    PlaceResult.DUPLICATE: ("duplicate message", Metric.DUPLICATE_MESSAGES),
+    PlaceResult.INVALID: ("invalid message", Metric.INVALID_MESSAGES),
 }
-COUNTERS = {
-    PlaceResult.CALLING: Metric.CALLS_PLACED,
-    PlaceResult.ENDED: Metric.CALLS_PLACED,
-    PlaceResult.PARKED: Metric.CALLS_PARKED,
-    PlaceResult.AMBIGUOUS: Metric.AMBIGUOUS_ANSWERS,
-    PlaceResult.REJECTED: Metric.CALLS_REJECTED,
-    PlaceResult.CANCELLED: Metric.CALLS_CANCELLED,
-    PlaceResult.REDIAL_DROPPED: Metric.REDIALS_DROPPED,
-    PlaceResult.CANCELLATION: Metric.CANCELLATIONS,
-    PlaceResult.DO_NOT_CALL: Metric.DO_NOT_CALL_ENTRIES,
-    PlaceResult.DUPLICATE: Metric.DUPLICATE_MESSAGES,
-    PlaceResult.INVALID: Metric.INVALID_MESSAGES,
-}
+"""What each result is logged and counted as."""
+
 CODE_COUNTERS = {
     ParkReason.CIRCUIT_OPEN: Metric.CIRCUIT_OPEN,
     ParkReason.KEY_DECLINED: Metric.KEY_DECLINED,
@@ -79,7 +68,7 @@ def sent_at(record: dict[str, Any]) -> float | None:
 def log(placement: Placement, message_id: str) -> None:
     """Log and count what happened to a message."""
     telemetry.log(
-        EVENTS[placement.result],
+        EVENTS[placement.result][0],
         *counters(placement),
         key=placement.key,
         outcome=placement.outcome,
@@ -93,7 +82,7 @@ def log(placement: Placement, message_id: str) -> None:
 
 def counters(placement: Placement) -> list[str]:
     """What a message counts as, beside the outcome that it brought."""
-    counted: list[str] = [COUNTERS[placement.result]]
+    counted: list[str] = [EVENTS[placement.result][1]]
     if placement.result is PlaceResult.PARKED:
         # Only what AlloMia or this stack fails to do counts as parked. A policy that can't be read has its own alarm.
         if placement.code in DEFERRALS:
