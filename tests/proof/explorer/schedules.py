@@ -257,7 +257,9 @@ class Schedules:
             check_end(
                 key, item, facts, faultless=state.faultless, healthy=healthy, in_time=in_time, called_off=called_off
             )
-        for request_id in sorted({request for request, _ in self.keys}):
+        # An attempt that is there at the start has none before it that it follows.
+        unlinked = {request for request, number in self.scenario.asked_for if number > 1}
+        for request_id in sorted({request for request, _ in self.keys} - unlinked):
             self._check_request(state, request_id)
 
     def _check_expired(self, state: ExplorerState, key: Key, record: dict[str, Any]) -> None:
