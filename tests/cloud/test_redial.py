@@ -570,7 +570,7 @@ class TestOverANetwork:
         key = busy(world)
         following = world.redialled(key)
         attempt = world.attempts.read(following)
-        network.plan = in_the_way(network, "TransactWriteItems", 1)
+        network.plan = in_the_way(network, "TransactWriteItems", 5)
         with pytest.raises(WriteUnanswered):
             world.place_calls.table.drop(attempt, an_outcome(Status.REJECTED), world.clock.now)
 

@@ -139,6 +139,18 @@ def test_an_invalid_row_stops_the_whole_file(calls: Calls, tmp_path: Path) -> No
     assert "sent" not in report
 
 
+def test_what_a_call_achieved_is_asked_of_allomia(calls: Calls, tmp_path: Path) -> None:
+    name, file = f"achieved-{uuid4().hex[:8]}", tmp_path / "call.txt"
+    code, _ = calls("place", "--request-id", name, "--phone-number", COMPLETED, "--yes", "--wait", "--timeout", "60")
+    assert code == Exit.DONE
+
+    code, record = calls("record", name)
+    saved, _ = calls("transcript", name, str(file))
+
+    assert (code, record["outcome"]) == (Exit.DONE, "appointment_confirmed")
+    assert (saved, file.read_text(encoding="utf-8").partition(":")[0]) == (Exit.DONE, "assistant")
+
+
 def test_each_row_of_a_file_is_one_call_however_often_it_is_run(
     calls: Calls, world: LocalEnvironment, tmp_path: Path
 ) -> None:

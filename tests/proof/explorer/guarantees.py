@@ -8,9 +8,12 @@ from __future__ import annotations
 import functools
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.proof.explorer.allomia import call_id
+
+ROOT = Path(__file__).resolve().parents[3]
 
 GRACE_SECONDS, DEADLINE_SECONDS = 10, 15
 """Short, so that a call needs few polls. They change nothing but the number of steps."""
@@ -39,6 +42,8 @@ NOT_IN_FINISHED_RECORDS = (
 )
 _FOR_A_REDIAL = ("request", "dueShard", "dueAt", "pollDelay", "terms", "redial", "redialAt")
 _AROUND_AN_OUTCOME = {*_FOR_A_REDIAL, "expiresAt", "nextAttempt", "cancelRequestedAt"}
+_WAITS_FOR_POLICY = {"paused", "outside-calling-window", "recipient-cap", "policy-unreadable"}
+"""No backoff: another policy lets these go on at once."""
 
 type Key = tuple[str, int]
 """A request's id and an attempt number."""
@@ -51,6 +56,11 @@ class Guarantee(StrEnum):
     CLAIMED_BEFORE_DIALLED = "claimed before dialled"
     CLAIM_GIVEN_BACK = "claim given back"
     FRESH_DECISION = "fresh decision"
+    ALLOWED = "allowed"
+    NOT_AFTER_A_STOP = "not after a stop"
+    CAP = "cap"
+    REDIAL = "redial"
+    ONE_END = "one end"
     BACKOFF = "backoff"
     EXPIRY = "expiry"
     OUTCOME_STAYS = "outcome stays"
@@ -99,6 +109,13 @@ class Facts(NamedTuple):
     webhooks_left: int = 0
     """How many webhooks AlloMia may still send."""
 
+    expires_after: int = EXPIRE_AFTER_SECONDS
+    rung_at: int = 0
+    """When AlloMia accepted its last POST; 0 where no cap counts it."""
+
+    events: tuple[str, ...] = ()
+    """What was published: each status, and whether it was final."""
+
     parked_until: int = 0
     """Before this time it must not be dialled: it was parked, or AlloMia sent `Retry-After`."""
 
@@ -131,6 +148,8 @@ def parked_until(old_item: str, item: str, old_until: int) -> int:
     before, after = plain(old_item), plain(item)
     if not before and after.get("parkReason") == "redial":
         return int(after["createdAt"])
+    if after.get("parkReason") in _WAITS_FOR_POLICY:
+        return 0
     if after.get("status") != "scheduled":
         return old_until if before.get("status") == after.get("status") == "dispatching" else 0
     return int(after["dueAt"]) if before.get("timesParked", 0) != after["timesParked"] else old_until
@@ -213,7 +232,7 @@ def _check_parking(name: str, old_status: str, status: str, old: Facts, facts: F
     if old_status == "scheduled" and status == "dispatching" and now < old.parked_until:
         early = old.parked_until - now
         raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} is to be dialled {early} s before its backoff has passed")
-    if status == "scheduled" and facts.parked_until < old.parked_until:
+    if status == "scheduled" and 0 < facts.parked_until < old.parked_until:
         raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} is parked for less time than it had to wait")
 
 
@@ -230,6 +249,8 @@ def _check_truth(name: str, status: str, item: dict[str, Any], facts: Facts, its
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is calling, and AlloMia has no such call")
     if status == "rejected":
         _check_rejection(name, item, facts)
+    if status == "cancelled" and facts.dials:
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is cancelled, and AlloMia called")
     if status == "scheduled" and facts.dials:
         raise GuaranteeBroken(Guarantee.ONE_DIAL, f"{name} waits to be dialled, and AlloMia has called already")
     if ("parkReason" in item) != (status == "scheduled"):
@@ -244,8 +265,41 @@ def _check_rejection(name: str, item: dict[str, Any], facts: Facts) -> None:
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected, and AlloMia called")
     if code == "refused-by-allomia" and not facts.refused:
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected as {code}, and AlloMia did not decline it")
-    if code == "expired" and item["recordedAt"] <= item.get("notAfter", item["createdAt"] + EXPIRE_AFTER_SECONDS):
+    if code == "expired" and item["recordedAt"] <= item.get("notAfter", item["createdAt"] + facts.expires_after):
         raise GuaranteeBroken(Guarantee.EXPIRY, f"{name} is rejected as {code} within its time")
+
+
+@functools.cache
+def _stream_filter() -> dict[str, Any]:
+    """What the template lets through of the table's stream."""
+    text = next(each for each in (ROOT / "template.yaml").read_text().splitlines() if '"NewImage"' in each)
+    image: dict[str, Any] = json.loads(text)["dynamodb"]["NewImage"]
+    return image
+
+
+def _passes(value: dict[str, Any] | None, pattern: dict[str, Any]) -> bool:
+    ((kind, allowed),) = pattern.items()
+    if allowed == [{"exists": False}]:
+        return value is None or kind not in value
+    return value is not None and value.get(kind) in allowed
+
+
+@functools.lru_cache(200_000)
+def event(item: str) -> str:
+    """What is published when a record has become this; empty: nothing is."""
+    # The mutants are imported after this module.
+    from outbound_calls.adapters.attempt_items import attempt_from_item
+    from outbound_calls.adapters.dynamodb import from_dynamodb
+    from outbound_calls.use_cases.publish import is_published, outcome_event
+
+    content = json.loads(item)
+    if not all(_passes(content.get(name), pattern) for name, pattern in _stream_filter().items()):
+        return ""
+    attempt = attempt_from_item(from_dynamodb(content))
+    if not is_published(attempt):
+        return ""
+    published = outcome_event(attempt)
+    return f"{published.status}{', final' if published.final else ''}"
 
 
 def check_end(

@@ -255,6 +255,15 @@ def replace_constant(old: object, new: object) -> Operator:
     return _replace(f"the constant {old!r}", lambda node: _is_constant(node, old), lambda _: ast.Constant(new))  # type: ignore[arg-type]
 
 
+def replace_test(name: str, expression: str) -> Operator:
+    """Replace the one comparison that mentions `name`."""
+
+    def is_it(node: ast.AST) -> bool:
+        return isinstance(node, ast.Compare) and _mentions(node, name)
+
+    return _replace(f"a comparison of {name}", is_it, lambda _: _expression(expression))
+
+
 def replace_name(name: str, expression: str) -> Operator:
     """Use something else where a name is used."""
 

@@ -28,8 +28,25 @@ DEAD, KEPT = "dead", "kept"
 """Where a message is: three places on the call queue, and the two queues of messages that wait for a person."""
 
 
-type PolicyItems = tuple[tuple[str, str, str], ...]
-"""The items of the policy table: subject, entry and content."""
+type OtherItems = tuple[tuple[str, str | int, str], ...]
+"""The items that are no attempts: those of the policy table, and the keeper. Each with its key."""
+
+KEEPER = ("~~keeper", 0)
+
+
+class Stop(NamedTuple):
+    """From now on, a request must not be dialled."""
+
+    request_id: str
+    why: str
+    claims: tuple[str, ...]
+    """The claims that were made before, and may still be dialled."""
+
+    attempts: int
+    """How many attempts there were. A person may have it dialled again all the same."""
+
+    at: int = 0
+    """Where it is known to all after some seconds: since when it holds. 0: it holds at once."""
 
 
 class QueuedMessage(NamedTuple):
@@ -77,7 +94,7 @@ class ExplorerState(NamedTuple):
 
     now: int
     items: tuple[str, ...]
-    policy: PolicyItems
+    others: OtherItems
 
     facts: tuple[Facts, ...]
     messages: tuple[QueuedMessage, ...]
@@ -94,6 +111,18 @@ class ExplorerState(NamedTuple):
     """How often an operator may still send messages again, resolve a call, or have a request dialled again."""
 
     forgeries: int
+    policy: int = 0
+    """Which of the scenario's policies is in force."""
+
+    policy_since: int = 0
+    """Since when, where another was in force before."""
+
+    replaced: tuple[tuple[int, int], ...] = ()
+    """The policies that were in force a moment ago, and until when."""
+
+    stops: tuple[Stop, ...] = ()
+    looked: str = ""
+    """What the keeper found at its last look, if that was all the same at its end: the next one would do nothing."""
 
 
 class Step(NamedTuple):
@@ -150,41 +179,47 @@ _CHANGES = {
 
 
 @functools.cache
-def is_on_policy(effect: Effect) -> bool:
-    """Whether an effect is on the policy table."""
-    return effect.kind in {"read", "query", "put"} and json.loads(effect.arguments)["TableName"] == POLICY_TABLE_NAME
-
-
-@functools.cache
-def policy_words(effect: Effect) -> str:
-    """What an effect on the policy table is about: policy, a number, a batch, or an entry of a number."""
+def other_key(effect: Effect) -> tuple[str, str | int] | None:
+    """The key, where an effect is on an item that is no attempt; of a number, its entry is empty where all are read."""
     arguments = json.loads(effect.arguments)
     if effect.kind == "query":
-        return "number"
-    subject, entry = key_of(arguments.get("Key") or arguments["Item"])
-    return str(entry if subject.startswith("number#") else subject.partition("#")[0])
+        values = arguments["ExpressionAttributeValues"]
+        return (values[":subject"]["S"], "") if arguments["TableName"] == POLICY_TABLE_NAME else None
+    if effect.kind not in {"read", "put", "update", "delete"}:
+        return None
+    key = key_of(arguments.get("Key") or arguments["Item"])
+    return key if arguments["TableName"] == POLICY_TABLE_NAME or key == KEEPER else None
+
+
+def other_words(key: tuple[str, str | int]) -> str:
+    """Names an item that is no attempt, for the reader."""
+    kind, _, name = key[0].partition("#")
+    return "keeper" if key == KEEPER else f"{key[1] or 'number'}" if kind == "number" else f"{kind} {name}".strip()
 
 
 @functools.lru_cache(100_000)
-def policy_answer(items: PolicyItems, effect: Effect) -> tuple[str, PolicyItems]:
-    """The answer to an effect on the policy table, and its items then."""
+def other_answer(items: OtherItems, effect: Effect) -> tuple[str, OtherItems]:
+    """The answer to an effect on items that are no attempts, and these items then."""
     table = TableInMemory({(subject, entry): json.loads(item) for subject, entry, item in items})
     arguments = json.loads(effect.arguments)
-    match effect.kind:
-        case "read":
-            return f"{OK}\n{dump(table.get_item(**arguments).get('Item')) or '{}'}", items
-        case "query":
-            return f"{OK}\n{json.dumps(table.query(**arguments)['Items'], sort_keys=True)}", items
+    answer: Any
     try:
-        table.put_item(**arguments)
-    except ConditionalCheckFailed:
-        return f"{CONDITION}\n", items
-    return f"{OK}\n{{}}", policy_items(table)
-
-
-def policy_items(table: TableInMemory) -> PolicyItems:
-    """The items of a policy table, as a state has them."""
-    return tuple(sorted((key[0], str(key[1]), dump(item)) for key, item in table.items.items()))
+        match effect.kind:
+            case "read":
+                return f"{OK}\n{dump(table.get_item(**arguments).get('Item')) or '{}'}", items
+            case "query":
+                return f"{OK}\n{json.dumps(table.query(**arguments)['Items'], sort_keys=True)}", items
+            case "put":
+                answer = table.put_item(**arguments)
+            case "delete":
+                answer = table.delete_item(**arguments)
+            case _:
+                answer = table.update_item(**arguments)
+    except ConditionalCheckFailed as error:
+        found: Any = error.response
+        return f"{CONDITION}\n{dump(found.get('Item'))}", items
+    after = tuple(sorted((*key, dump(item)) for key, item in table.items.items()))
+    return f"{OK}\n{dump(answer.get('Attributes')) or '{}'}", after
 
 
 @functools.cache
@@ -258,14 +293,9 @@ def instants(item: str, expiry: bool) -> tuple[int, ...]:
     return tuple(found)
 
 
-def last_moments(created_at: int) -> tuple[int, int]:
-    """The last second in which a request may be dialled, and the one after."""
-    return created_at + EXPIRE_AFTER_SECONDS, created_at + EXPIRE_AFTER_SECONDS + 1
-
-
 @functools.lru_cache(100_000)
 def due(keys: tuple[Key, ...], items: tuple[str, ...], now: int) -> tuple[tuple[str, int, int], ...]:
-    """What a sweep finds in the index of due attempts."""
+    """What a sweep finds in the index of due attempts, and of the keeper."""
     table = TableInMemory({key: json.loads(item) for key, item in zip(keys, items, strict=True) if item})
     found = []
     for shard in range(DUE_SHARDS):

@@ -19,7 +19,7 @@ import httpx
 from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.callback_urls import sign
-from outbound_calls.adapters.calls_table import CallsTable, DueEntry
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper
 from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
@@ -123,12 +123,24 @@ class PollTask(NamedTuple):
         return f"poll {self.request_id}/{self.attempt} due {self.due_at}{"'" * self.copy}"
 
 
-type Task = PlaceTask | WebhookTask | PollTask | TaskByHand
+class KeepTask(NamedTuple):
+    """A look of the keeper, which was due at `due_at` when the index was read."""
+
+    due_at: int
+    copy: int
+    seen: str
+    """What decides what it does, as it was when it began."""
+
+    def __str__(self) -> str:
+        return f"keeper due {self.due_at}{"'" * self.copy}"
+
+
+type Task = PlaceTask | WebhookTask | PollTask | KeepTask | TaskByHand
 
 
 class Effect(NamedTuple):
-    """What a worker asks for: `kind` is one of clock, read, query, batch read, put, update, transact, send, post, get;
-    of an operator's also receive, send batch, delete batch, release, person."""
+    """What a worker asks for: `kind` is one of clock, read, query, batch read, put, update, delete, transact, send,
+    post, get; of an operator's also receive, send batch, delete batch, release, person."""
 
     kind: str
     arguments: str
@@ -148,7 +160,7 @@ OK, ERROR, CONDITION, INVALID = "ok", "error", "condition failed", "invalid"
 CONDITION_AGAIN = "condition failed when sent again"
 """The SDK had sent the write before, without an answer."""
 
-CANCELLED, CONFLICT = "cancelled", "conflict"
+CANCELLED, WRITE_CONFLICT = "cancelled", "conflict"
 """A transaction is not made: a condition failed. A write, or a transaction, is not made: another transaction was being
 made on the same item."""
 
@@ -221,6 +233,10 @@ class _DynamoDB:
     def update_item(self, **arguments: Any) -> Any:
         return {"Attributes": self._ask("update", "UpdateItem", arguments)}
 
+    def delete_item(self, **arguments: Any) -> Any:
+        self._ask("delete", "DeleteItem", arguments)
+        return {}
+
     def transact_write_items(self, **arguments: Any) -> Any:
         self._ask("transact", "TransactWriteItems", arguments)
         return {}
@@ -230,9 +246,11 @@ class _DynamoDB:
         answer, _, item = str(self._replay.ask(kind, arguments)).partition("\n")
         if answer == OK:
             return json.loads(item or "{}")
-        if answer == CANCELLED or (answer == CONFLICT and kind == "transact"):
-            raise TransactionCancelled({"Error": {"Code": "TransactionCanceledException"}}, operation)
-        if answer == CONFLICT:
+        if answer == CANCELLED or (answer == WRITE_CONFLICT and kind == "transact"):
+            code = "ConditionalCheckFailed" if answer == CANCELLED else "TransactionConflict"
+            cancelled: Any = {"Error": {"Code": "TransactionCanceledException"}}
+            raise TransactionCancelled(cancelled | {"CancellationReasons": [{"Code": code}]}, operation)
+        if answer == WRITE_CONFLICT:
             refused: Any = {"Error": {"Code": "TransactionConflictException"}}
             raise ClientError(refused | {"ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
         if answer in {CONDITION, CONDITION_AGAIN}:
@@ -345,6 +363,9 @@ def _perform(task: Task, replay: _Replay) -> Done:
             number, due_at = {"N": str(task.attempt)}, {"N": str(task.due_at)}
             due = DueEntry.from_index({"requestId": {"S": task.request_id}, "attempt": number, "dueAt": due_at})
             return Done(assembly.poll_calls(_POLL_CALLS).poll(due, lambda: PLENTY_OF_SECONDS).result.value)
+        case KeepTask(due_at):
+            keeper = DueKeeper(None, due_at)
+            return Done(assembly.poll_calls(_POLL_CALLS).keep(keeper, lambda: PLENTY_OF_SECONDS).result.value)
         case ResolveTask() | RedialTask() | RedriveTask():
             table = calls_table(services["dynamodb"])
             ask_person = functools.partial(replay.ask, "person")

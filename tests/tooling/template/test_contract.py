@@ -167,7 +167,7 @@ def test_the_template_contains_no_secret(stack: Stack) -> None:
 
 DEPLOYED: Final = (
     *("template.yaml", "samconfig.toml", "statemachines/poller.asl.json", ".github/aws/deploy-role.yaml"),
-    *("examples/upstream.yaml", "docs/operate/operator-policy.json"),
+    *("examples/upstream.yaml", "examples/outcomes-over-https.yaml", "docs/operate/operator-policy.json"),
 )
 
 

@@ -304,6 +304,10 @@ def test_a_capped_number_waits_until_every_cap_and_window_allow_it() -> None:
     twice = waiting(decide(asked, rules, WEDNESDAY_NOON, dialled("2026-11-23 18:00", "2026-11-25 10:00")))
 
     assert (today.until, today.park_reason) == (at("2026-11-26 09:00"), ParkReason.RECIPIENT_CAP)
+    words = "the number was dialled as often as a cap allows"
+    explained = evaluate(asked, rules, dialled("2026-11-25 10:00"), WEDNESDAY_NOON).results[-1]
+    assert explained == RuleResult("recipient-cap", words, today)
+    assert today.reason.endswith(f": {words}")
     # The week is over on Monday evening, when the window has closed.
     assert twice.until == at("2026-12-01 09:00")
 
@@ -416,9 +420,10 @@ def test_an_evaluation_explains_what_has_passed_and_what_never_comes() -> None:
     known = evaluate(replace(asked, time_zone=TORONTO), rules, STRANGER, WEDNESDAY_NOON).results
     unknown = evaluate(asked, rules, STRANGER, WEDNESDAY_NOON).results
 
-    assert [(each.rule, each.detail) for each in known[3:5]] == [
+    assert [(each.rule, each.detail) for each in (known[3], known[4], known[-1])] == [
         ("purpose", "defined in the policy"),
         ("not-before", "has passed"),
+        ("recipient-cap", "none"),
     ]
     assert (unknown[4].rule, unknown[4].detail) == (
         "calling-window",

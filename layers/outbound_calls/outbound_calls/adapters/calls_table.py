@@ -11,7 +11,6 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, cast
@@ -494,7 +493,10 @@ class CallsTable:
         return Recording(RecordResult.REPLACED, attempt_from_item(item)) if written and item else None
 
     def _answered_meanwhile(self, attempt: Attempt, now: float) -> bool:
-        """Cancel the attempt that was made after this one, unless it was claimed; False where it's too late."""
+        """Cancel the attempt that was made after this one, unless it was claimed; False where it's too late.
+
+        What is in progress then is followed by no other dial: it is marked like one whose cancellation was requested.
+        """
         number = attempt.next_attempt
         while number is not None:
             key = AttemptKey(attempt.key.request, number)
@@ -510,9 +512,15 @@ class CallsTable:
                 return ending.stored
             if found.reason_code is ReasonCode.ANSWERED_MEANWHILE:  # the same webhook came before
                 return True
+            # A write that fails finds it changed: it is looked at again.
             if found.redial_at is not None:
-                return self.drop_redial(found, now)
-            number = found.next_attempt
+                if self.drop_redial(found, now):
+                    return True
+            elif found.status in {Status.DISPATCHING, Status.CALLING}:
+                if self.request_cancel(found, now):
+                    return False
+            else:
+                number = found.next_attempt
         return False
 
     def reject(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
@@ -692,7 +700,7 @@ class CallsTable:
         of counts as not answered: it can be repeated.
         """
         try:
-            self.client.transact_write_items(TransactItems=cast("Any", writes))
+            _past_transactions(lambda: self.client.transact_write_items(TransactItems=cast("Any", writes)))
         except self.client.exceptions.TransactionCanceledException as error:
             reasons = cast("Mapping[str, Any]", error.response).get("CancellationReasons", ())
             if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
@@ -898,7 +906,7 @@ class CallsTable:
     def _put(self, item: Item, claim_id: str | None = None) -> bool:
         """Create an item; False when there is one already that isn't this worker's own."""
         try:
-            self._past_transactions(
+            _past_transactions(
                 lambda: self.client.put_item(
                     TableName=self.name,
                     Item=to_dynamodb(item),
@@ -964,13 +972,6 @@ class CallsTable:
         own = values | dict.fromkeys(removes)
         return self._update(key, change, " AND ".join(condition), values | expected | one, own)
 
-    def _past_transactions[T](self, write: Callable[[], T]) -> T:
-        """Make a write. One that a transaction on the same item is in the way of is made again at once: it is short."""
-        for _ in range(_TRIES_PAST_TRANSACTIONS - 1):
-            with suppress(self.client.exceptions.TransactionConflictException):
-                return write()
-        return write()
-
     def _update(
         self,
         key: AttemptKey,
@@ -994,19 +995,18 @@ class CallsTable:
 
         An item that has all of `own` when the condition fails was written by an earlier sending of this update.
         """
+        update: Any = {
+            "TableName": self.name,
+            "Key": to_dynamodb(key),
+            "UpdateExpression": change,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
+            "ExpressionAttributeValues": {f":{name}": value for name, value in to_dynamodb(values).items()},
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
         try:
-            answer = self._past_transactions(
-                lambda: self.client.update_item(
-                    TableName=self.name,
-                    Key=to_dynamodb(key),
-                    UpdateExpression=change,
-                    ConditionExpression=condition,
-                    ExpressionAttributeNames={f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
-                    ExpressionAttributeValues={f":{name}": value for name, value in to_dynamodb(values).items()},
-                    ReturnValues="ALL_NEW",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            )
+            answer = _past_transactions(lambda: self.client.update_item(**update))
         except self.client.exceptions.ConditionalCheckFailedException as error:
             found = _item_found(error) or None
             written = bool(found and own and _was_sent_again(error))
@@ -1055,7 +1055,6 @@ def _is_claim(item: Mapping[str, Any], claim_id: str) -> bool:
     return item.get("claimId") == claim_id and item.get("status") == Status.DISPATCHING.value
 
 
-_TRIES_PAST_TRANSACTIONS = 5
 _NOT_NOW = {
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
@@ -1064,6 +1063,29 @@ _NOT_NOW = {
     "TransactionInProgressException",
 }
 """What DynamoDB answers where the same write may be made a moment later."""
+
+
+_TRIES_PAST_TRANSACTIONS = 5
+
+
+def _past_transactions[T](write: Callable[[], T]) -> T:
+    """Make a write, again where DynamoDB declines it because it makes a transaction on the item, in milliseconds.
+
+    The SDK doesn't repeat these. A webhook may come at that moment, and only once.
+    """
+    for _ in range(_TRIES_PAST_TRANSACTIONS - 1):
+        try:
+            return write()
+        except ClientError as error:
+            if not _is_conflict(error):
+                raise
+    return write()
+
+
+def _is_conflict(error: ClientError) -> bool:
+    reasons: Any = error.response.get("CancellationReasons", [])
+    codes = {reason.get("Code") for reason in reasons} - {"None"}
+    return error.response["Error"].get("Code") == "TransactionConflictException" or codes == {"TransactionConflict"}
 
 
 def _was_sent_again(error: ClientError) -> bool:
