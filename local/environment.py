@@ -61,13 +61,17 @@ class LocalEnvironment:
 
     def calls(self) -> dict[str, dict[str, Any]]:
         """The last attempt of every request in the calls table, as plain values, by request id."""
+        return {item["requestId"]: item for item in self.attempts()}
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """Every attempt in the calls table, as plain values, in the order of their numbers."""
         pages = (
             self.cloud.client("dynamodb")
             .get_paginator("scan")
             .paginate(TableName=self.stack.calls_table_name, ConsistentRead=True)
         )
         items = [_plain(item) for page in pages for item in page["Items"] if "status" in item]
-        return {item["requestId"]: item for item in sorted(items, key=lambda item: int(item["attempt"]))}
+        return sorted(items, key=lambda item: int(item["attempt"]))
 
     def sweep(self) -> None:
         """Start the poller now. Its own schedule starts it every minute."""
