@@ -46,7 +46,11 @@ _FAULT_LOOK_SECONDS = 60
 
 
 class PolicyUnreadable(Exception):
-    """The policy, or what it must know of a recipient, can't be read. Names the fault, and nothing of the content."""
+    """The policy can't be read. Names the fault, and nothing of the content. `wait_seconds`: when to look again."""
+
+    def __init__(self, fault: str, wait_seconds: int) -> None:
+        super().__init__(fault)
+        self.wait_seconds = wait_seconds
 
 
 @dataclass(slots=True)
@@ -63,7 +67,7 @@ class CurrentPolicy:
     _text: str | None = None
     _policy: Policy = field(default_factory=Policy)
     _rules: dict[tuple[str | None, str | None], Rules] = field(default_factory=dict)
-    _fault: str = ""
+    _fault: tuple[str, int] | None = None
     _read_at: float = -inf
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -79,13 +83,13 @@ class CurrentPolicy:
                 self._read_at = now
                 self._read()
             if self._fault:
-                raise PolicyUnreadable(self._fault)
+                raise PolicyUnreadable(*self._fault)
             key = (organization, purpose)
             if key not in self._rules:
                 try:
                     self._rules[key] = resolve(self._policy, self.preset, organization, purpose)
                 except UnusablePolicy as error:
-                    raise PolicyUnreadable(str(error)) from None
+                    raise PolicyUnreadable(str(error), UNREADABLE_LOOK_SECONDS) from None
             return self._rules[key], self._version
 
     def _read(self) -> None:
@@ -96,11 +100,11 @@ class CurrentPolicy:
                 self._policy = read_stored(text) if text is not None else Policy()
                 self._rules.clear()
                 self._text = text
-            self._version, self._fault = stored.number if stored else 0, ""
+            self._version, self._fault = stored.number if stored else 0, None
         except UnusablePolicy as error:
-            self._fault = str(error)
+            self._fault = str(error), UNREADABLE_LOOK_SECONDS
         except (BotoCoreError, ClientError, LookupError, ValueError, TypeError) as error:
-            self._fault = f"the policy table can't be read: {type(error).__name__}"
+            self._fault = f"the policy table can't be read: {type(error).__name__}", _FAULT_LOOK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ class JudgeAttempts:
             remembered = self.table.remembered(number_hash)
             cancelled = self.table.cancelled_batch(organization, batch) if batch else None
         except PolicyUnreadable as error:
-            return _unreadable(attempt, now, str(error), UNREADABLE_LOOK_SECONDS)
+            return _unreadable(attempt, now, str(error), error.wait_seconds)
         except (BotoCoreError, ClientError, SecretUnusable, LookupError, ValueError, TypeError) as error:
             fault = f"what policy remembers can't be read: {type(error).__name__}"
             return _unreadable(attempt, now, fault, _FAULT_LOOK_SECONDS)
