@@ -462,7 +462,7 @@ _POLLS = (
         "bringing a poll forward has no condition",
         "one request",
         Guarantee.NOTHING_KEPT,
-        (f"{_TABLE}.set_due", replace_constant("#dueAt = :seen", "")),
+        (f"{_TABLE}.set_due", replace_constant(_LEASED, "")),
         (f"{_TABLE}.set_due", drop_key("seen")),
     ),
     _mutation(
