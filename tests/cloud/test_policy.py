@@ -256,7 +256,7 @@ class TestOverANetwork:
 UNREADABLE = {
     "document": ("the policy can't be read", 300),
     "unknown field": ("the policy can't be read: it has an unknown field", 300),
-    "table": ("the policy table can't be read: ResourceNotFoundException", 300),
+    "table": ("the policy table can't be read: ResourceNotFoundException", 60),
     "secret": ("what policy remembers can't be read: SecretUnreadable", 60),
 }
 
