@@ -416,6 +416,25 @@ def open_again(calls: Calls) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("open_again")
+# Before the pause: for some seconds after it, calls are still held back.
+def test_a_number_on_the_list_is_not_called_until_it_is_removed(
+    calls: Calls, world: LocalEnvironment, tmp_path: Path
+) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text(f"phoneNumber\n{BUSY}\n")
+    assert calls("do-not-call", "import", str(file))[1]["added"] == 1
+    assert calls("do-not-call", "count")[1]["entries"] >= 1
+
+    place = ("place", "--request-id", "cli-listed", "--phone-number", BUSY, "--yes", "--wait")
+    code, report = calls(*place)
+
+    assert (code, report["following"]["calls"][0]["reasonCode"]) == (Exit.NEEDS_A_PERSON, "do-not-call")
+    assert "dispatchedAt" not in world.calls()["cli-listed"]
+    assert calls("forget", BUSY)[1]["doNotCallEntries"] == 1
+    assert calls("do-not-call", "remove", BUSY)[1]["listed"] is False
+    assert calls("audit", "--from", "1h")[0] == Exit.DONE
+
+
 def test_a_paused_call_waits_is_explained_and_is_cancelled(calls: Calls, world: LocalEnvironment) -> None:
     # Given a pause that is in force
     code, paused = calls("pause")
@@ -439,24 +458,6 @@ def test_a_paused_call_waits_is_explained_and_is_cancelled(calls: Calls, world: 
     assert (code, resumed["version"]) == (Exit.DONE, paused["version"] + 1)
     assert calls("policy", "history")[1]["versions"][0]["version"] == resumed["version"]
     assert "dispatchedAt" not in world.calls()["cli-paused"]
-
-
-def test_a_number_on_the_list_is_not_called_until_it_is_removed(
-    calls: Calls, world: LocalEnvironment, tmp_path: Path
-) -> None:
-    file = tmp_path / "list.csv"
-    file.write_text(f"phoneNumber\n{BUSY}\n")
-    assert calls("do-not-call", "import", str(file))[1]["added"] == 1
-    assert calls("do-not-call", "count")[1]["entries"] >= 1
-
-    place = ("place", "--request-id", "cli-listed", "--phone-number", BUSY, "--yes", "--wait")
-    code, report = calls(*place)
-
-    assert (code, report["following"]["calls"][0]["reasonCode"]) == (Exit.NEEDS_A_PERSON, "do-not-call")
-    assert "dispatchedAt" not in world.calls()["cli-listed"]
-    assert calls("forget", BUSY)[1]["doNotCallEntries"] == 1
-    assert calls("do-not-call", "remove", BUSY)[1]["listed"] is False
-    assert calls("audit", "--from", "1h")[0] == Exit.DONE
 
 
 # Last, after all commands have run.

@@ -65,7 +65,8 @@ def test_an_hour_of_outage_stays_within_its_budget(kind: Kind, queued: int) -> N
     assert figures.longest_batch < stack.PLACE_CALL_TIMEOUT - 10
 
 
-@pytest.mark.parametrize(("queued", "more"), [(FEW, MANY), pytest.param(FULL, THRICE, marks=pytest.mark.proof)])
+@pytest.mark.proof
+@pytest.mark.parametrize(("queued", "more"), [(FEW, MANY), (FULL, THRICE)])
 @pytest.mark.parametrize("kind", sorted(AMBIGUOUS))
 def test_three_times_as_many_calls_do_not_leave_more_unknown(kind: Kind, queued: int, more: int) -> None:
     # A probe needs a call to be placed: with few in the queue there may be fewer probes

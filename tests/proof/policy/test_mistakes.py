@@ -14,6 +14,7 @@ from tests.proof.policy.mistakes import MISTAKES, Notice
 from tests.tooling.mutation.run import ROOT
 
 
+@pytest.mark.proof
 # One test for all of them: they share a process that has imported the layer's dependencies.
 def test_the_tests_of_policy_notice_every_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     # When the tests run on each copy of the layer with a mistake in it

@@ -35,7 +35,8 @@ PACKAGES = {
 
 EVERY = {"contracts.vocabulary", "contracts.wire", "domain.timing", "runtime.clients", "runtime.settings"}
 ASSEMBLED = EVERY | {"domain.attempts", "domain.transitions", "runtime.assembly", "runtime.workers"}
-ITEMS = {"adapters.attempt_items", "adapters.call_states", "adapters.dynamodb", "contracts.allomia"}
+WIRE = {"contracts.allomia", "contracts.partial_json"}
+ITEMS = {"adapters.attempt_items", "adapters.call_states", "adapters.dynamodb"} | WIRE
 TABLE = ITEMS | {"adapters.calls_table", "policy.redial"}
 POLICY = {"adapters.policy_table", "domain.recipients"}
 ALLOMIA = TABLE | {

@@ -222,7 +222,7 @@ class AllomiaClient:
 
     def call_status(self, outbound_call_id: str) -> StatusAnswer:
         """GET /api/outbound/{id}/status."""
-        content = self.get(f"/api/outbound/{outbound_call_id}/status")
+        content = self.fetch(f"/api/outbound/{outbound_call_id}/status")
         if isinstance(content, StatusUnavailable):
             return content
         try:
@@ -233,7 +233,7 @@ class AllomiaClient:
             return StatusUnavailable(UNREADABLE)
         return Found(outcome_from_state(state, OutcomeSource.POLL), unfamiliar_status(state))
 
-    def get(self, path: str, parameters: dict[str, str] | None = None) -> bytes | StatusUnavailable:
+    def fetch(self, path: str, parameters: dict[str, str] | None = None) -> bytes | StatusUnavailable:
         """GET a path with the key: the content of a successful answer."""
         try:
             authorization = _authorization(self.key.current())

@@ -33,7 +33,7 @@ class CallLog:
             page: From 1.
             limit: How many calls a page has at most.
         """
-        content = self.allomia.get(
+        content = self.allomia.fetch(
             "/api/calls",
             {
                 "organizationId": organization_id,
@@ -54,7 +54,7 @@ class CallLog:
 
     def call_record(self, log_id: str) -> CallRecord | StatusUnavailable:
         """GET /api/calls/{id}: what AlloMia knows of a call, by its id in the call log."""
-        content = self.allomia.get(f"/api/calls/{log_id}")
+        content = self.allomia.fetch(f"/api/calls/{log_id}")
         if isinstance(content, StatusUnavailable):
             return content
         try:
