@@ -27,7 +27,7 @@ endif
 # prints its summary and stops what it started. -I keeps PYTHON* variables out.
 TEST_SECONDS := 1800
 PYTEST = timeout --foreground --signal=INT --kill-after=60 $(TEST_SECONDS) $(PYTHON) -I -m pytest
-THREE_WORKERS := -n 3 --no-loadscope-reorder
+FOUR_WORKERS := -n 4 --no-loadscope-reorder
 
 LINTERS := lint-code lint-types lint-template lint-sam lint-workflows lint-prose
 # One target's output stays together, and the slowest target starts first.
@@ -85,7 +85,7 @@ lint-types:
 	@$(PYTHON) -m mypy
 
 lint-template:
-	@$(BIN)/cfn-lint template.yaml .github/aws/deploy-role.yaml examples/upstream.yaml
+	@$(BIN)/cfn-lint template.yaml .github/aws/deploy-role.yaml examples/upstream.yaml examples/outcomes-over-https.yaml
 
 lint-sam:
 	@$(OFFLINE) $(SAM) validate --lint
@@ -106,17 +106,17 @@ format: setup ## Let ruff format the code and fix what it can
 	$(BIN)/ruff format
 
 test: lint build ## Everything: `make lint`, then every test (PYTEST_FLAGS="-k name" for some)
-	@$(PYTEST) $(THREE_WORKERS) $(PYTEST_FLAGS)
+	@$(PYTEST) $(FOUR_WORKERS) $(PYTEST_FLAGS)
 
 proof: TEST_SECONDS := 7200
 proof: build ## The long proofs of the guarantees, with their figures (PROOF_SEED=7 for other random schedules)
-	@$(PYTEST) $(THREE_WORKERS) -o test_seconds=3600 -rP -m proof $(PYTEST_FLAGS)
+	@$(PYTEST) $(FOUR_WORKERS) -o test_seconds=3600 -rP -m proof $(PYTEST_FLAGS)
 
 mutation: setup ## Check that a test fails for each small mistake in what the guarantees rest on (MUTATION_ONLY=domain)
 	@nice -n 19 $(PYTHON) -m tests.tooling.mutation.run $(MUTATION_ONLY)
 
 coverage: build ## Branch coverage of the layer and the functions; all branches of the functions and of what guarantees rest on
-	@$(PYTEST) $(THREE_WORKERS) -q tests/unit tests/cloud --cov --cov-report=
+	@$(PYTEST) $(FOUR_WORKERS) -q tests/unit tests/cloud --cov --cov-report=
 	@$(PYTHON) -m coverage report
 	@$(PYTHON) -m coverage report --fail-under=100 --include='*/domain/*,*/policy/*,*/adapters/calls_table.py,*/adapters/allomia.py,*/adapters/callback_urls.py,functions/*'
 

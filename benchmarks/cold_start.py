@@ -205,6 +205,7 @@ def _environment(function: BuiltFunction, url: str) -> dict[str, str]:
         "ALLOMIA_API_KEY_SECRET_ARN": f"{ARN}:key-AbCdEf",
         "ALLOMIA_BASE_URL": url,
         "AWS_ENDPOINT_URL": url,
+        "CALLING_POLICY": "open",
         "CALLS_TABLE_NAME": "calls",
         "CALL_QUEUE_URL": f"{url}/123456789012/calls",
         "DEFAULT_ASSISTANT_ID": UUID,
@@ -212,6 +213,8 @@ def _environment(function: BuiltFunction, url: str) -> dict[str, str]:
         "OUTCOME_BUS_NAME": "outcomes",
         "FAILED_OUTCOMES_QUEUE_URL": f"{url}/123456789012/failed-outcomes",
         "INVALID_MESSAGES_QUEUE_URL": f"{url}/123456789012/rejected",
+        "NUMBER_HASH_SECRET_ARN": f"{ARN}:hash-AbCdEf",
+        "POLICY_TABLE_NAME": "policy",
         "SIGNING_SECRET_ARN": f"{ARN}:signing-AbCdEf",
         "WEBHOOK_URL": "https://hooks.example/webhooks/allomia",
     }

@@ -43,7 +43,7 @@ MESSAGE: dict[str, Any] = {
     "dynamicVariables": {"appointmentDate": "2026-12-01", "appointmentTime": "09:30"},
     "metadata": {"appointmentId": "A-1001"},
 }
-MESSAGE_BYTES = 780
+MESSAGE_BYTES = 740
 """As large as a message may be for its record to stay within one write unit until the call has ended."""
 
 _OF_LAMBDA = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")

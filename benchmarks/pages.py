@@ -141,7 +141,7 @@ def summary(figures: Figures) -> Table:
                 f"{full.write_units / full.calls:g}",
                 "at most 5",
             ),
-            ("reads of a call", f"{reads(full)}", "0"),
+            ("reads of a call", f"{reads(full) / full.calls:g}", "at most 1"),
             (
                 f"CPU of a call, up to the {stages[-1].calls:,}th over the first {stages[0].calls}",
                 f"{growth:.2f}",

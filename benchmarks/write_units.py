@@ -15,10 +15,11 @@ TABLE_KEY = ("requestId", "attempt")
 INDEXES: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("dueShard", "dueAt"): (),
     ("endedOn", "recordedAt"): (
-        *("status", "createdAt", "dispatchedAt", "timesParked", "metadata", "batch", "setting", "outboundCallId"),
-        *("contactId", "callDetails", "outcomeSource", "reasonCode", "reason"),
+        *("status", "createdAt", "dispatchedAt", "timesParked", "metadata", "batch", "purpose", "setting"),
+        *("outboundCallId", "contactId", "callDetails", "allowedBy", "redialAt", "nextAttempt", "cancelRequestedAt"),
+        *("outcomeSource", "reasonCode", "reason"),
     ),
-    ("waitsFor", "waitsSince"): (),
+    ("waitsFor", "waitsSince"): ("policyVersion",),
 }
 """The key of each index, and what it projects beside the keys."""
 

@@ -1,16 +1,18 @@
 """`make demo`: the whole system on localhost, shown live and checked against its guarantees.
 
 Starts the local cloud and the AlloMia simulator, builds and deploys the real template, sends the requests of
-events/requests, and waits for the outcome of each. Exits with 1 if a guarantee does not hold.
+events/requests and some that the calling policy decides about, and waits for the outcome of each. Exits with 1 if a
+guarantee does not hold.
 """
 
 import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from local.environment import LocalEnvironment, running
-from local.simulator.magic_numbers import MAGIC_NUMBERS, MagicNumber
+from local.simulator.magic_numbers import MAGIC_NUMBERS
+from outbound_calls.contracts.vocabulary import DAYS
 
 REQUESTS = Path(__file__).resolve().parent.parent / "events/requests"
 INVALID = "invalid-message"
@@ -29,17 +32,27 @@ GIVE_UP_SECONDS = 90.0
 SWEEP_SECONDS = 3.0
 """The poller's schedule starts it every minute; the demo does not wait for that."""
 
-TERMINAL = frozenset({"completed", "failed", "busy", "no-answer", "rejected", "unknown"})
+FIRST_SECONDS = 3.0
+"""Time for a message to be handled before the next one: the queue keeps no order."""
+
+TERMINAL = frozenset({"completed", "failed", "busy", "no-answer", "rejected", "cancelled", "unknown"})
 _STYLES = {"completed": "green", "unknown": "red", "rejected": "red", "scheduled": "yellow", "calling": "cyan"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A request of the demo, and what AlloMia does with it."""
+    """A request of the demo, what is special about it, and how it must end: `dials` counts the calls to the person.
 
-    name: str
+    `first` is sent before the request, and `then` once it waits.
+    """
+
     body: str
-    allomia: MagicNumber
+    what: str
+    status: str
+    source: str
+    dials: int = 1
+    first: str | None = None
+    then: str | None = None
 
     @property
     def request_id(self) -> str:
@@ -47,9 +60,9 @@ class Case:
         return str(json.loads(self.body)["requestId"])
 
     @property
-    def what(self) -> str:
-        """What is special about this request."""
-        return "the same message is sent twice" if self.name == DUPLICATE else self.allomia.what
+    def has_outcome(self) -> bool:
+        """Whether it is to end while the demo runs."""
+        return self.status in TERMINAL
 
 
 @dataclass(frozen=True)
@@ -66,11 +79,7 @@ def main() -> int:
     console = Console()
     if not console.is_terminal:
         console.width = 110
-    cases = [
-        Case(path.stem, path.read_text(), MAGIC_NUMBERS[json.loads(path.read_text())["phoneNumber"]])
-        for path in sorted(REQUESTS.glob("*.json"))
-        if path.stem != INVALID
-    ]
+    cases = [*request_cases(), *policy_cases(datetime.now(UTC))]
     with ExitStack() as everything:
         with console.status("Starting the local cloud and the AlloMia simulator, and deploying template.yaml"):
             started = time.monotonic()
@@ -83,11 +92,67 @@ def main() -> int:
     return 0 if all(check.holds for check in checks) else 1
 
 
+def request_cases() -> Iterator[Case]:
+    """The requests of events/requests. The number tells what AlloMia does."""
+    for path in sorted(REQUESTS.glob("*.json")):
+        if path.stem != INVALID:
+            allomia = MAGIC_NUMBERS[json.loads(path.read_text())["phoneNumber"]]
+            what = "the same message is sent twice" if path.stem == DUPLICATE else allomia.what
+            yield Case(path.read_text(), what, allomia.status, allomia.source, allomia.dials)
+
+
+def policy_cases(now: datetime) -> Iterator[Case]:
+    """Requests that the calling policy decides about."""
+    answers, busy, objects = "+15005550100", "+15005550101", "+15005550199"
+    in_three_days = DAYS[(now.weekday() + 3) % len(DAYS)]
+    yield Case(
+        _request("outside-window", answers, timeZone="Etc/UTC", callingWindows=[_window(in_three_days)]),
+        "outside its calling window, so it waits",
+        "scheduled",
+        "",
+        dials=0,
+    )
+    yield Case(
+        _request("cancelled", answers, notBefore=(now + timedelta(hours=1)).isoformat()),
+        "cancelled while it waits for its notBefore",
+        "cancelled",
+        "upstream",
+        dials=0,
+        then=json.dumps({"cancel": {"requestId": "cancelled"}}),
+    )
+    yield Case(
+        _request("redial", busy, redial={"on": {"busy": [5]}, "maxAttempts": 2}),
+        "busy, dialled again after 5 s, and busy again",
+        "busy",
+        "webhook",
+        dials=2,
+    )
+    yield Case(
+        _request("do-not-call", objects),
+        "the number is put on the do-not-call list first",
+        "rejected",
+        "policy",
+        dials=0,
+        first=json.dumps({"doNotCall": {"phoneNumber": objects}}),
+    )
+
+
+def _request(request_id: str, phone_number: str, **fields: Any) -> str:
+    return json.dumps({"requestId": request_id, "phoneNumber": phone_number} | fields)
+
+
+def _window(day: str) -> dict[str, Any]:
+    return {"days": [day], "from": "09:00", "to": "17:00"}
+
+
 def send(environment: LocalEnvironment, cases: Iterable[Case]) -> None:
     """Send every request, one of them twice, and an invalid message."""
     for case in cases:
+        if case.first:
+            environment.send(case.first)
+            time.sleep(FIRST_SECONDS)
         environment.send(case.body)
-        if case.name == DUPLICATE:
+        if case.request_id == DUPLICATE:
             environment.send(case.body)
     environment.send((REQUESTS / f"{INVALID}.json").read_text())
 
@@ -95,7 +160,9 @@ def send(environment: LocalEnvironment, cases: Iterable[Case]) -> None:
 def watch(environment: LocalEnvironment, cases: list[Case], console: Console) -> Mapping[str, Mapping[str, Any]]:
     """Show the calls until each has its outcome, for GIVE_UP_SECONDS at most; returns the calls."""
     progress = Progress(TextColumn("outcomes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    task = progress.add_task("outcomes", total=len(cases))
+    with_outcome = [case for case in cases if case.has_outcome]
+    then = {case.request_id: case.then for case in cases if case.then}
+    task = progress.add_task("outcomes", total=len(with_outcome))
     deadline = time.monotonic() + GIVE_UP_SECONDS
     next_sweep = 0.0
     with Live(console=console, refresh_per_second=4) as live:
@@ -104,12 +171,18 @@ def watch(environment: LocalEnvironment, cases: list[Case], console: Console) ->
                 environment.sweep()
                 next_sweep = time.monotonic() + SWEEP_SECONDS
             calls, dials = environment.calls(), environment.dials()
-            ended = sum(calls.get(case.request_id, {}).get("status") in TERMINAL for case in cases)
+            for request_id in [name for name in then if calls.get(name, {}).get("status") == "scheduled"]:
+                environment.send(then.pop(request_id))
+            ended = sum(_has_ended(calls.get(case.request_id, {})) for case in with_outcome)
             progress.update(task, completed=ended)
             live.update(Group(table(cases, calls, dials), progress))
-            if ended == len(cases) or time.monotonic() > deadline:
+            if ended == len(with_outcome) or time.monotonic() > deadline:
                 return calls
             time.sleep(0.5)
+
+
+def _has_ended(call: Mapping[str, Any]) -> bool:
+    return call.get("status") in TERMINAL and "redialAt" not in call
 
 
 def table(cases: Iterable[Case], calls: Mapping[str, Mapping[str, Any]], dials: Mapping[str, tuple[int, int]]) -> Table:
@@ -137,26 +210,27 @@ def check(environment: LocalEnvironment, cases: list[Case], calls: Mapping[str, 
         case
         for case in cases
         if (call := calls.get(case.request_id))
-        and (call["status"], call.get("outcomeSource")) == (case.allomia.status, case.allomia.source)
+        and (call["status"], call.get("outcomeSource", "")) == (case.status, case.source)
     ]
     yield Check(
-        "every request has the outcome and the source that AlloMia's behaviour leads to",
+        "every request has the outcome and the source that AlloMia's behaviour and the policy lead to",
         f"{len(as_expected)} of {len(cases)}",
         len(as_expected) == len(cases),
     )
     dials = environment.dials()
     most = max((attempted for attempted, _ in dials.values()), default=0)
-    right = sum(dials.get(case.request_id, (0, 0))[1] == case.allomia.dials for case in cases)
+    right = sum(dials.get(case.request_id, (0, 0))[1] == case.dials for case in cases)
     yield Check(
-        "no one was called twice",
-        f"{right} of {len(cases)} called exactly once, none more often",
-        right == len(cases) and most <= 2 and set(dials) == {case.request_id for case in cases},
+        "no one was called twice for one attempt, and no one who must not be called",
+        f"{right} of {len(cases)} called exactly as often as they must be",
+        right == len(cases) and most <= 2 and set(dials) == {case.request_id for case in cases if case.dials},
     )
-    events = _events(environment, len(cases))
+    expected = {case.request_id for case in cases if case.has_outcome}
+    events = _events(environment, len(expected))
     yield Check(
         "every outcome was published as an event",
-        f"events for {len(events)} of {len(cases)} requests",
-        events.keys() == {case.request_id for case in cases},
+        f"events for {len(events)} of {len(expected)} requests",
+        events.keys() == expected,
     )
     invalid = environment.invalid_messages()
     yield Check(
@@ -164,10 +238,11 @@ def check(environment: LocalEnvironment, cases: list[Case], calls: Mapping[str, 
         "; ".join(message.attributes.get("reason", "no reason") for message in invalid) or "not found",
         [message.attributes.get("field") for message in invalid] == ["phoneNumber"],
     )
-    with_request = [call for call in calls.values() if {"request", "dueAt", "dueShard"} & call.keys()]
+    ended = [call for call in calls.values() if _has_ended(call)]
+    with_request = [call for call in ended if {"request", "dueAt", "dueShard"} & call.keys()]
     yield Check(
-        "no name, number or variable remains in the table",
-        f"{len(with_request)} of {len(calls)} records hold a request",
+        "no name, number or variable remains in the table once a call has ended",
+        f"{len(with_request)} of {len(ended)} records hold a request",
         not with_request,
     )
     letters = environment.dead_letters()

@@ -6,6 +6,7 @@ the table and the queues, listen to the outcome bus and start the poller.
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -60,13 +61,17 @@ class LocalEnvironment:
 
     def calls(self) -> dict[str, dict[str, Any]]:
         """The last attempt of every request in the calls table, as plain values, by request id."""
+        return {item["requestId"]: item for item in self.attempts()}
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """Every attempt in the calls table, as plain values, in the order of their numbers."""
         pages = (
             self.cloud.client("dynamodb")
             .get_paginator("scan")
             .paginate(TableName=self.stack.calls_table_name, ConsistentRead=True)
         )
-        items = [_plain(item) for page in pages for item in page["Items"]]
-        return {item["requestId"]: item for item in sorted(items, key=lambda item: int(item["attempt"]))}
+        items = [_plain(item) for page in pages for item in page["Items"] if "status" in item]
+        return sorted(items, key=lambda item: int(item["attempt"]))
 
     def sweep(self) -> None:
         """Start the poller now. Its own schedule starts it every minute."""
@@ -75,8 +80,12 @@ class LocalEnvironment:
     def dials(self) -> dict[str, tuple[int, int]]:
         """How many POSTs AlloMia received, and how many it accepted, by request id."""
         dials = self.allomia.dials()
-        urls = dials.attempted.keys() | dials.accepted.keys()
-        return {url.split("/")[-3]: (dials.attempted.get(url, 0), dials.accepted.get(url, 0)) for url in urls}
+        attempted, accepted = Counter[str](), Counter[str]()
+        for url, count in dials.attempted.items():
+            attempted[url.split("/")[-3]] += count
+        for url, count in dials.accepted.items():
+            accepted[url.split("/")[-3]] += count
+        return {name: (attempted[name], accepted[name]) for name in attempted | accepted}
 
     def invalid_messages(self) -> list[KeptMessage]:
         """Remove and return the messages of the invalid-message queue."""

@@ -13,10 +13,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from outbound_calls.adapters.calls_table import attempt_from_item, from_dynamodb
+from outbound_calls.adapters.attempt_items import attempt_from_item
+from outbound_calls.adapters.dynamodb import from_dynamodb
 from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, STATUS_RULE, CallState
 from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE, OutcomeEvent
-from outbound_calls.contracts.messages import MAX_DAYS_AHEAD, MAX_MESSAGE_BYTES, CallRequestMessage, read_message
+from outbound_calls.contracts.messages import (
+    MAX_DAYS_AHEAD,
+    MAX_MESSAGE_BYTES,
+    CallRequestMessage,
+    CancelMessage,
+    DoNotCallMessage,
+    read_message,
+)
 from outbound_calls.contracts.status_api import RequestReport
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import InvalidInput
@@ -45,11 +53,14 @@ _RENAMED = {"ge": "minimum", "le": "maximum"}  # pydantic leaves a union's bound
 _NOISE = {"title", "default"}
 _ORDER = ["description", "type", "properties", "required"]
 # This stack's times. AlloMia's are passed on as they came.
-_TIMES = ("createdAt", "dispatchedAt", "dueAt", "recordedAt", "nextAttemptAt", "notAfter", "cancelRequestedAt")
+_TIMES = (
+    *("createdAt", "dispatchedAt", "dueAt", "recordedAt", "nextAttemptAt", "notAfter", "cancelRequestedAt"),
+    "localTime",
+)
 
 _NAMES = {
     "requestId": "the request's id, or the id of its SQS message if it has none",
-    "attempt": "the number of the dial for this request, from 1; an operator can ask for another dial",
+    "attempt": "the number of the dial for this request, from 1; a redial or an operator makes another one",
     "outboundCallId": "AlloMia's id of the call",
     "contactId": "AlloMia's id of the person called",
     "callDetails": "how the call went, as AlloMia reports it",
@@ -94,10 +105,37 @@ def contracts() -> Iterator[Contract]:
         f"The body of a message on the call queue. Rules that JSON Schema can't express: UTF-8, at most "
         f"{MAX_MESSAGE_BYTES} bytes, no unpaired surrogates; assistantId and phoneNumberId are required if the stack "
         "has no default; an organization must be configured in the stack; a time must exist, notBefore be at most "
-        f"{MAX_DAYS_AHEAD} days ahead of the message, and notAfter later. Without a requestId, the id of the SQS "
-        "message is used.",
+        f"{MAX_DAYS_AHEAD} days ahead of the message, and notAfter later; a timeZone must exist in the IANA's data; a "
+        "calling window must end later than it starts; numbers have no fraction, not even .0. Without a requestId, the "
+        "id of the SQS message is used.",
         _request(),
         [_event("requests/completed.json")],
+    )
+    yield Contract(
+        "cancel",
+        "Cancellation",
+        "The body of a message on the call queue: a request, or every request of a batch, is not dialled any more. It "
+        "may arrive before the request itself.",
+        _cancel(),
+        [{"cancel": {"requestId": "reminder-A-1001"}}, {"cancel": {"batch": "reminders-2026-11-30"}}],
+    )
+    yield Contract(
+        "do-not-call",
+        "Entry for the do-not-call list",
+        "The body of a message on the call queue: a number that is not to be dialled any more. Without an organization "
+        "it holds for every organization. Only an operator can remove an entry.",
+        _do_not_call(),
+        [
+            {"doNotCall": {"phoneNumber": "+15005550100"}},
+            {
+                "doNotCall": {
+                    "phoneNumber": "+15005550100",
+                    "until": "2027-04-01T00:00:00-04:00",
+                    "purposes": ["marketing"],
+                },
+                "organization": "north",
+            },
+        ],
     )
     yield Contract(
         "call-outcome",
@@ -154,6 +192,20 @@ def _request() -> Schema:
     return schema
 
 
+def _cancel() -> Schema:
+    schema = _schema_of(CancelMessage)
+    # These two are the rule "exactly one", where null means absent.
+    one = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("requestId", "batch")]
+    schema["properties"]["cancel"] |= {"oneOf": one}
+    return schema
+
+
+def _do_not_call() -> Schema:
+    schema = _schema_of(DoNotCallMessage)
+    schema["properties"]["doNotCall"]["properties"]["phoneNumber"]["x-personal-data"] = True
+    return schema
+
+
 def _outcome() -> Schema:
     schema = _described(
         _all_required(_schema_of(OutcomeEvent)),
@@ -192,9 +244,12 @@ def _report() -> Schema:
     schema = _absent_if_none(_schema_of(RequestReport))
     attempts = schema["properties"]["attempts"]
     attempts["items"] = _described(
-        _absent_if_none(attempts["items"]), _NAMES, status="the attempt's status", createdAt="when the request was sent"
+        attempts["items"],
+        _NAMES,
+        status="the attempt's status",
+        createdAt="when the request was sent, or its redial was due",
     )
-    return _described(schema, _NAMES, status="the status of the last attempt")
+    return _described(schema, _NAMES, status="the status of the last attempt that isn't dropped")
 
 
 def _webhook() -> Schema:
@@ -293,6 +348,8 @@ def _absent_if_none(schema: Schema) -> Schema:
                 required.append(name)
         if "properties" in each:
             properties[name] = _absent_if_none(properties[name])
+        if "properties" in each.get("items", {}):
+            properties[name] = each | {"items": _absent_if_none(each["items"])}
     return schema | {"properties": properties} | ({"required": required} if required else {})
 
 

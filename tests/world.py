@@ -27,6 +27,7 @@ DEADLINE_SECONDS = 7200
 RETENTION_DAYS = 90
 DUE_SHARDS = 4
 SIGNING_KEY = "first-signing-key"
+NUMBER_HASH_KEY = "number-hash-key"
 WEBHOOK_URL = "https://hooks.example/webhooks/allomia"
 
 _QUEUES = "https://sqs.ca-central-1.amazonaws.com/123456789012"
@@ -39,6 +40,9 @@ def environment(**changes: str) -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": "calls-test",
         "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls",
         "CALLS_TABLE_NAME": "calls",
+        "POLICY_TABLE_NAME": "policy",
+        "NUMBER_HASH_SECRET_ARN": f"{_SECRETS}:hash-AbCdEf",
+        "CALLING_POLICY": "open",
         "CALL_QUEUE_URL": f"{_QUEUES}/calls",
         "INVALID_MESSAGES_QUEUE_URL": f"{_QUEUES}/invalid",
         "ALLOMIA_API_KEY_SECRET_ARN": f"{_SECRETS}:key-AbCdEf",
@@ -71,27 +75,40 @@ _Template.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
 
 
 def create_calls_table(dynamodb: DynamoDBClient) -> str:
-    """Create a calls table as the template defines it, so that the two can't drift apart. Returns its name."""
+    """Create a calls table as the template defines it. Returns its name."""
+    return _create_table(dynamodb, "CallsTable")
+
+
+def create_policy_table(dynamodb: DynamoDBClient) -> str:
+    """Create a policy table as the template defines it. Returns its name."""
+    return _create_table(dynamodb, "PolicyTable")
+
+
+def _create_table(dynamodb: DynamoDBClient, logical_id: str) -> str:
+    """Create a table from the template itself, so that the two can't drift apart."""
     template = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 - a SafeLoader
-    properties = template["Resources"]["CallsTable"]["Properties"]
+    properties = template["Resources"][logical_id]["Properties"]
     kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "StreamSpecification")
-    definition: dict[str, Any] = {name: properties[name] for name in kept}
-    definition["StreamSpecification"] = {"StreamEnabled": True} | definition["StreamSpecification"]
-    name = f"calls-{uuid4().hex}"
+    definition: dict[str, Any] = {name: properties[name] for name in kept if name in properties}
+    if "StreamSpecification" in definition:
+        definition["StreamSpecification"] = {"StreamEnabled": True} | definition["StreamSpecification"]
+    name = f"{logical_id}-{uuid4().hex}"
     dynamodb.create_table(TableName=name, **definition)
     return name
 
 
 class CloudResources:
-    """A table, two queues and two secrets on the local cloud."""
+    """Two tables, two queues and three secrets on the local cloud."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud = cloud
         self.sqs = cloud.client("sqs")
         self.secrets = cloud.client("secretsmanager")
         self.table_name = create_calls_table(cloud.client("dynamodb"))
+        self.policy_table_name = create_policy_table(cloud.client("dynamodb"))
         self.key_arn = self.new_secret(API_KEY)
         self.signing_arn = self.new_secret(SIGNING_KEY)
+        self.number_hash_arn = self.new_secret(NUMBER_HASH_KEY)
         self.call_queue_url = self.new_queue()
         self.invalid_messages_queue_url = self.new_queue()
 
@@ -99,6 +116,8 @@ class CloudResources:
         """The environment variables of functions that work on these resources."""
         names = {
             "CALLS_TABLE_NAME": self.table_name,
+            "POLICY_TABLE_NAME": self.policy_table_name,
+            "NUMBER_HASH_SECRET_ARN": self.number_hash_arn,
             "CALL_QUEUE_URL": self.call_queue_url,
             "INVALID_MESSAGES_QUEUE_URL": self.invalid_messages_queue_url,
             "ALLOMIA_API_KEY_SECRET_ARN": self.key_arn,

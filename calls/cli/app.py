@@ -11,7 +11,11 @@ from typing import Annotated
 import boto3
 import typer
 
+from calls.cli.call_records import record, recording, transcript
+from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
+from calls.cli.do_not_call import do_not_call
+from calls.cli.explaining import audit, explain
 from calls.cli.options import (
     AssistantId,
     Batch,
@@ -31,9 +35,11 @@ from calls.cli.options import (
     read_since,
 )
 from calls.cli.output import Exit
-from calls.cli.policy import policy
+from calls.cli.policy import pause, policy, resume
 from calls.operations.doctor import Doctor
+from calls.operations.explaining import Explaining
 from calls.operations.following import Follower, Following
+from calls.operations.forecasting import Forecasting, Forecasts
 from calls.operations.masking import Mask, mask_text, masked, unmasked
 from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows
 from calls.operations.placing_again import AgainPreflight, check_again
@@ -46,7 +52,7 @@ from calls.operations.resolving import Finding, RedialReport, Resolving, request
 from calls.operations.sending import Sender
 from calls.operations.waiting_messages import QueueListing, export, held_messages
 from calls.operations.watching import Watch
-from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 
@@ -60,6 +66,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(policy, name="policy")
+app.add_typer(do_not_call, name="do-not-call")
+for each in (pause, resume, cancel, forget, explain, audit, record, recording, transcript):
+    command(app)(each)
+
+
+OPEN_ALWAYS = "On a dev stack: `calls policy set --preset open`."
+"""For a developer whose first call meets a closed window."""
 
 
 class Again(StrEnum):
@@ -86,7 +99,7 @@ def place(
     variable: Variables = None,
     metadata: Metadata = None,
     batch: Batch = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, and send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, ask policy, and send nothing.")] = False,
     skip_refused: Annotated[bool, typer.Option("--skip-refused", help="Send the valid rows if others aren't.")] = False,
     again: Annotated[
         Again | None, typer.Option(help="Send again the rows of the file that were rejected, under new ids.")
@@ -117,7 +130,7 @@ def place(
         preflight, to_send = check_rows(rows, ids, stack.defaults, stack.records.statuses, _mask(show_numbers))
     known = preflight.known if isinstance(preflight, Preflight) else []
     if dry_run or (preflight.invalid and not skip_refused):
-        out.show(PlaceReport(preflight=preflight))
+        out.show(PlaceReport(preflight=preflight, policy=_forecasts(context, to_send) if dry_run else None))
         return Exit.REFUSED if preflight.invalid else Exit.DONE
     out.note(preflight)
     if to_send:
@@ -133,10 +146,13 @@ def place(
 
 @command(app)
 def show(context: Context, request_id: Annotated[str, typer.Argument(help="The request's id.")]) -> Exit:
-    """Show all attempts of a request."""
-    report = context.stack.requests.look_up(request_id)
+    """Show all attempts of a request, and why it waits."""
+    stack = context.stack
+    report = Explaining(stack.table, stack.judge).show(RequestKey.from_text(request_id))
     if report is None:
         return context.out.refuse(f"there is no record of {mask_text(request_id)}", Exit.REFUSED)
+    if report.park_reason is ParkReason.OUTSIDE_CALLING_WINDOW and report.waiting and stack.is_for_development:
+        report = report.model_copy(update={"waiting": f"{report.waiting}. {OPEN_ALWAYS}"})
     context.out.show(report)
     return Exit.DONE
 
@@ -359,6 +375,10 @@ def doctor(context: Context) -> Exit:
         diagnosis = Doctor(context.stack).examine(display)
     context.out.show(diagnosis)
     return Exit.DONE if diagnosis.healthy else Exit.REFUSED
+
+
+def _forecasts(context: Context, rows: Sequence[CheckedRow]) -> Forecasts:
+    return Forecasting(context.stack.judge, context.stack.defaults).forecast(rows)
 
 
 def _mask(show_numbers: bool) -> Mask:

@@ -11,11 +11,13 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from calls.cli.output import Exit, NotConfirmed, Output, escape_what_the_terminal_lacks
+from calls.operations.call_records import AllomiaUnavailable
 from calls.operations.masking import mask_text
 from calls.operations.requests_file import UnreadableFile
 from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack, aws_clients
 from outbound_calls.adapters.calls_table import WriteUnanswered
+from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.runtime.telemetry import describe
 
@@ -28,16 +30,29 @@ class Context:
     out: Output
 
 
+EndpointUrl = Annotated[str | None, typer.Option(help="The endpoint of the local cloud, instead of AWS.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def find_stack(context: typer.Context, name: str, endpoint_url: str | None) -> DeployedStack:
+    """The stack with this name, by the session that the command runs with.
+
+    Raises:
+        NoSuchStack: When there is none.
+    """
+    return DeployedStack.find(name, aws_clients(context.obj, endpoint_url))
+
+
 def _shared(
     context: typer.Context,
     stack: Annotated[
         str, typer.Option(envvar="CALLS_STACK", help="The stack's name, such as allomia-outbound-calls-prod.")
     ],
-    endpoint_url: Annotated[str | None, typer.Option(help="The endpoint of the local cloud, instead of AWS.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    endpoint_url: EndpointUrl = None,
+    json: Json = False,
 ) -> Context:
     """The options of every command."""
-    return Context(DeployedStack.find(stack, aws_clients(context.obj, endpoint_url)), Output(json))
+    return Context(find_stack(context, stack, endpoint_url), Output(json))
 
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., Exit]], Callable[..., Exit]]:
@@ -79,8 +94,10 @@ def run(app: typer.Typer, arguments: Sequence[str], session: boto3.Session | Non
         return out.refuse(str(error), Exit.REFUSED)
     except OSError as error:
         return out.refuse(f"{error.filename}: {error.strerror}", Exit.REFUSED)
-    except NoSuchStack as error:
+    except (NoSuchStack, AllomiaUnavailable) as error:
         return out.refuse(str(error), Exit.UNREACHABLE)
+    except SecretUnusable as error:
+        return out.refuse(f"NumberHashSecret: {error}", Exit.UNREACHABLE)
     except ClientError as error:
         answer = error.response["Error"]
         return out.refuse(

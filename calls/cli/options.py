@@ -29,6 +29,7 @@ Batch = Annotated[
     str,
     typer.Option(help="Part of the id derived for a row without a requestId: the same row can be called again."),
 ]
+OrganizationOption = Annotated[str | None, typer.Option("--organization", help="Only this organization.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 ShowNumbers = Annotated[bool, typer.Option("--show-numbers", help="Show phone numbers unmasked.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the calls until each has its outcome.")]

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calls.operations.doctor import Check, Diagnosis, Verdict
+from calls.operations.explaining import ShownRequest
 from calls.operations.following import QUEUED, FollowedAttempt, Following
 from calls.operations.placing import PlaceReport
 from calls.operations.placing_again import AgainPreflight
@@ -51,8 +52,8 @@ def render(result: WireModel) -> RenderableType:
 @render.register
 def _(report: RequestReport) -> RenderableType:
     shown: list[RenderableType] = [
-        Text.assemble(_name(report), "  ", _status(report.status)),
-        _facts(
+        Text.assemble(_name(report), "  ", render_status(report.status)),
+        facts_table(
             [
                 ("final", "yes" if report.final else "no: another status may follow"),
                 ("next attempt", report.next_attempt_at),
@@ -65,10 +66,16 @@ def _(report: RequestReport) -> RenderableType:
     return Group(*shown, *(_attempt(attempt) for attempt in report.attempts))
 
 
+@render.register
+def _(request: ShownRequest) -> RenderableType:
+    shown = render.dispatch(RequestReport)(request)
+    return Group(Text(f"{request.waiting}", "magenta"), shown) if request.waiting else shown
+
+
 def _attempt(attempt: AttemptReport) -> RenderableType:
     details = attempt.call_details
     facts: dict[str, str | Text | None] = {
-        "status": _status(attempt.status),
+        "status": render_status(attempt.status),
         "dialled": attempt.dialled,
         "created": attempt.created_at,
         "dispatched": attempt.dispatched_at,
@@ -87,7 +94,7 @@ def _attempt(attempt: AttemptReport) -> RenderableType:
         "reason code": attempt.reason_code,
         "reason": attempt.reason,
     }
-    return Group(Text(f"attempt {attempt.attempt}", "bold"), _facts(facts.items()))
+    return Group(Text(f"attempt {attempt.attempt}", "bold"), facts_table(facts.items()))
 
 
 @render.register
@@ -103,7 +110,7 @@ def _found(attempts: Iterable[FoundAttempt]) -> Table:
         table.add_row(
             _name(attempt),
             str(attempt.attempt),
-            _status(attempt.status),
+            render_status(attempt.status),
             attempt.created_at,
             attempt.recorded_at or "",
             attempt.outcome_source or "",
@@ -114,7 +121,7 @@ def _found(attempts: Iterable[FoundAttempt]) -> Table:
 
 @render.register
 def _(state: StackState) -> RenderableType:
-    open_calls = _facts((status, str(count)) for status, count in state.open.items())
+    open_calls = facts_table((status, str(count)) for status, count in state.open.items())
     queues = _table("queue", "waiting", "held")
     for queue in state.queues:
         queues.add_row(queue.queue, str(queue.waiting), str(queue.held))
@@ -133,7 +140,7 @@ def _(preflight: Preflight) -> RenderableType:
         "duplicate": len(preflight.duplicate),
         "already known": len(preflight.known),
     }
-    shown: list[RenderableType] = [_facts((name, str(count)) for name, count in counts.items())]
+    shown: list[RenderableType] = [facts_table((name, str(count)) for name, count in counts.items())]
     if preflight.invalid:
         shown.append(_invalid(preflight.invalid))
     if preflight.duplicate:
@@ -144,7 +151,7 @@ def _(preflight: Preflight) -> RenderableType:
     if preflight.known:
         table = _table("row", "request", "status")
         for known in preflight.known:
-            table.add_row(str(known.row), known.request_id, _status(known.status))
+            table.add_row(str(known.row), known.request_id, render_status(known.status))
         shown += [Text("Rows that the stack already knows, not sent:"), table]
     if preflight.similar:
         table = _table("rows", "number")
@@ -170,7 +177,7 @@ def _(preflight: AgainPreflight) -> RenderableType:
         "invalid": len(preflight.invalid),
         "duplicate": len(preflight.duplicate),
     }
-    shown: list[RenderableType] = [_facts((name, str(count)) for name, count in counts.items())]
+    shown: list[RenderableType] = [facts_table((name, str(count)) for name, count in counts.items())]
     if preflight.invalid:
         shown.append(_invalid(preflight.invalid))
     if preflight.again:
@@ -179,7 +186,7 @@ def _(preflight: AgainPreflight) -> RenderableType:
             table.add_row(str(row.row), row.request_id, row.rejected_id, row.reason or row.reason_code)
         shown += [Text(f"Rejected, and sent again{_more(preflight.again)}:"), table]
     if preflight.others:
-        others = _facts((status, str(count)) for status, count in preflight.others.items())
+        others = facts_table((status, str(count)) for status, count in preflight.others.items())
         shown += [Text("Not sent again, by status:"), others]
     return Group(*shown)
 
@@ -202,6 +209,8 @@ def _(report: PlaceReport) -> RenderableType:
     if report.sent is None:
         # The checks are the result. Otherwise they were shown before the question.
         shown.append(render(report.preflight))
+        if report.policy:
+            shown.append(render(report.policy))
     else:
         shown.append(Text(f"{report.sent} of {report.preflight.to_send} sent"))
     if report.unsent:
@@ -220,7 +229,7 @@ def _(following: Following) -> RenderableType:
     for call in sorted(following.calls, key=_priority)[:_MAX_FOLLOWED]:
         row = "" if call.row is None else str(call.row)
         table.add_row(
-            _name(call), row, str(call.attempt), _status(call.status), call.outcome_source or "", _reason(call)
+            _name(call), row, str(call.attempt), render_status(call.status), call.outcome_source or "", _reason(call)
         )
     return Group(table, Text(f"{following.ended} of {len(following.calls)} have their outcome{_more(following.calls)}"))
 
@@ -235,16 +244,16 @@ def _priority(call: FollowedAttempt) -> int:
 
 @render.register
 def _(resolved: Resolved) -> RenderableType:
-    return Text.assemble(f"{_name(resolved)}, attempt {resolved.attempt}: recorded as ", _status(resolved.status))
+    return Text.assemble(f"{_name(resolved)}, attempt {resolved.attempt}: recorded as ", render_status(resolved.status))
 
 
 @render.register
 def _(redial: Redial) -> RenderableType:
-    return _facts(
+    return facts_table(
         [
             ("request", _name(redial)),
             ("number", redial.phone_number),
-            (f"attempt {redial.attempt - 1}", _status(redial.last_status)),
+            (f"attempt {redial.attempt - 1}", render_status(redial.last_status)),
             ("reason code", redial.last_reason_code),
             ("reason", redial.last_reason),
             ("metadata", "kept from the record" if redial.metadata_kept else None),
@@ -281,7 +290,7 @@ def _(listing: QueueListing) -> RenderableType:
 
 @render.register
 def _(report: RedriveReport) -> RenderableType:
-    facts = _facts(
+    facts = facts_table(
         [
             ("sent", str(report.sent)),
             ("not sent", str(len(report.unsent)) if report.unsent else None),
@@ -309,7 +318,7 @@ def _(report: RedriveReport) -> RenderableType:
 
 @render.register
 def _(found: OutcomesFound) -> RenderableType:
-    facts = _facts(
+    facts = facts_table(
         [
             ("recorded since", found.since),
             ("until", found.until),
@@ -318,7 +327,7 @@ def _(found: OutcomesFound) -> RenderableType:
             ("last", found.last_recorded_at),
         ]
     )
-    return Group(facts, _facts((_status(status), str(count)) for status, count in found.by_status.items()))
+    return Group(facts, facts_table((render_status(status), str(count)) for status, count in found.by_status.items()))
 
 
 @render.register
@@ -359,7 +368,8 @@ def _reason(attempt: FoundAttempt | FollowedAttempt) -> str:
     return attempt.reason or attempt.reason_code or attempt.park_reason or ""
 
 
-def _status(status: str) -> Text:
+def render_status(status: str) -> Text:
+    """A status in its colour."""
     return Text(status, _STYLES.get(status, ""))
 
 
@@ -369,9 +379,10 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _facts(facts: Iterable[tuple[str | Text, str | Text | None]]) -> Table:
+def facts_table(rows: Iterable[tuple[str | Text, str | Text | None]]) -> Table:
+    """Names and values, without those that hold nothing."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in facts:
+    for name, value in rows:
         if value is not None:
             table.add_row(name, value)
     return table

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
@@ -17,10 +17,12 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
+from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
 from outbound_calls.adapters.allomia import KEY_UNUSABLE, NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
-from outbound_calls.adapters.secrets import Secret, SecretUnreadable, SecretUnusable, api_key
+from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable, api_key
+from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import WireModel
 
@@ -31,6 +33,11 @@ REFUSED_READ = 100
 """A sweep runs every minute, so an attempt that has been due for longer than this was missed by several."""
 
 UNKNOWN_DAYS = 7
+HOLIDAYS_DAYS = 60
+"""How long before a policy's holidays run out the doctor says so."""
+
+TIME_ZONE_DATA_DAYS = 180
+"""How old the time-zone data may be."""
 
 
 class Verdict(StrEnum):
@@ -95,6 +102,8 @@ class Doctor:
             self.sweeps,
             self.overdue,
             self.refused,
+            self.policy,
+            self.time_zones,
             self.unknown_outcomes,
             self.queues,
             self.oldest_request,
@@ -146,8 +155,7 @@ class Doctor:
 
     def key(self) -> Iterator[Check]:
         """The AlloMia key, read as the functions read it, and tried without placing a call."""
-        client = self.stack.client("secretsmanager")
-        secret = Secret(client, self.stack.parameters["AllomiaApiKeySecretArn"], time.monotonic)
+        secret = self.stack.allomia_key
         try:
             api_key(secret.current())
         except SecretUnreadable as error:
@@ -248,6 +256,48 @@ class Doctor:
             yield _failed(name, found, "Fix the request or the setting: docs/operate/runbook.md#calls-refused")
         if not anything:
             yield _ok(name, "none")
+
+    def policy(self) -> Iterator[Check]:
+        """The calling policy: whether it can be read, pauses calls, and knows its holidays for a while."""
+        name, show = "calling policy", "See: calls policy show"
+        policies = replace(self.stack.policies, clock=self.clock)
+        try:
+            in_force = policies.in_force()
+        except NotAllowed as error:
+            yield _failed(name, str(error), "No one is dialled. Set another one: calls policy set")
+            return
+        version = f"version {in_force.version}" if in_force.version else "no document"
+        yield _ok(name, f"{version}, on the preset {in_force.preset}")
+        if in_force.paused:
+            yield _warning("paused", ", ".join(in_force.paused), f"{show}, and: calls resume")
+        if in_force.holidays_until:
+            days = (date.fromisoformat(in_force.holidays_until) - self._today()).days
+            found = f"known until {in_force.holidays_until}"
+            if days < HOLIDAYS_DAYS:
+                advice = "After that no one is dialled. Set the same policy again, which computes them: docs/operate/"
+                yield _failed("holidays", f"{found}, {days} days from now", f"{advice}calling-policy.md#holidays")
+            else:
+                yield _ok("holidays", found)
+        try:
+            self.stack.number_hashes.of("")
+        except SecretUnusable as error:
+            yield _failed("number hashes", str(error), "Do-not-call entries and caps need NumberHashSecret.")
+
+    def time_zones(self) -> Iterator[Check]:
+        """The age of the time-zone data, by which people's clocks are read."""
+        name, version = "time zones", TIME_ZONE_DATA_VERSION
+        if TIME_ZONE_DATA_BUILT is None:
+            yield _failed(name, f"tzdata {version}, of unknown age", "Name its day in contracts/time_zones.py.")
+            return
+        days = (self._today() - date.fromisoformat(TIME_ZONE_DATA_BUILT)).days
+        found = f"tzdata {version}, {days} days old"
+        if days > TIME_ZONE_DATA_DAYS:
+            yield _failed(name, found, "Rules change several times a year: upgrade tzdata, and deploy.")
+        else:
+            yield _ok(name, found)
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self.clock(), UTC).date()
 
     def unknown_outcomes(self) -> Iterator[Check]:
         """Outcomes of the last days that could not be learned, and that a person has to find out."""

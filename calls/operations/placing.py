@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import Field
 
 from calls.operations.following import Following
+from calls.operations.forecasting import Forecasts
 from calls.operations.placing_again import AgainPreflight
 from calls.operations.preflight import CheckedRow, KnownRow, Preflight
 from calls.operations.sending import OnSent, Sender
@@ -24,6 +25,7 @@ class PlaceReport(WireModel):
     """The result of placing calls."""
 
     preflight: Preflight | AgainPreflight
+    policy: Forecasts | None = Field(None, description="with --dry-run: what policy would do now with the valid rows")
     sent: int | None = Field(None, description="absent when nothing was to be sent: --dry-run, or invalid rows")
     unsent: list[UnsentRow] = Field(default_factory=list)
     following: Following | None = Field(None, description="with --wait: the state of the calls")

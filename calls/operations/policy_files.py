@@ -33,8 +33,8 @@ def check_policy(
 ) -> PolicyCheck:
     """Check a document that a person wrote, holidays included.
 
-    `seen_ended_reasons` are those that calls are known to have ended with. `default_preset` is the one that the stack
-    uses where the document names none.
+    `seen_ended_reasons` are those that calls are known to have ended with, looked at only if the document names any.
+    `default_preset` is the one that the stack uses where the document names none.
     """
     errors = policy_errors(text)
     if not errors:
@@ -42,7 +42,7 @@ def check_policy(
     if errors:
         return PolicyCheck(valid=False, errors=list(map(_field_error, errors)), warnings=[])
     policy = read_policy(text)
-    warnings = [*_ended_reasons(policy, set(seen_ended_reasons)), *_limits(policy, today, default_preset)]
+    warnings = [*_ended_reasons(policy, seen_ended_reasons), *_limits(policy, today, default_preset)]
     return PolicyCheck(valid=True, errors=[], warnings=warnings)
 
 
@@ -50,9 +50,10 @@ def _field_error(error: InvalidInput) -> FieldError:
     return FieldError(field=error.field, rule=error.rule)
 
 
-def _ended_reasons(policy: CallingPolicy, seen: set[str]) -> Iterator[str]:
+def _ended_reasons(policy: CallingPolicy, seen: Iterable[str]) -> Iterator[str]:
     named = {reason for part in parts(policy) if part.redial for reason in part.redial.on_ended_reasons or {}}
-    for reason in sorted(named - seen):
+    # Where none is named, those that were seen aren't looked up.
+    for reason in sorted(named.difference(seen) if named else ()):
         yield (
             f"no call has ended with {reason!r} yet, so its redial may never happen: "
             f"AlloMia documents only {', '.join(sorted(DOCUMENTED_ENDED_REASONS))}"

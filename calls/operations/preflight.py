@@ -18,8 +18,7 @@ from pydantic import Field
 
 from calls.operations.masking import Mask
 from calls.operations.requests_file import Row
-from outbound_calls.contracts.dispatch import DispatchMessage
-from outbound_calls.contracts.messages import CallRequestMessage, read_message
+from outbound_calls.contracts.messages import CallRequestMessage, read_call_request
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput, WireModel
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
@@ -137,9 +136,7 @@ def read_request(message: str, defaults: Defaults) -> CallRequestMessage:
     Raises:
         InvalidInput: With the field and the rule.
     """
-    request = read_message(message)
-    if isinstance(request, DispatchMessage):
-        raise InvalidInput("dispatch", str(DispatchMessage.model_fields["dispatch"].description))
+    request = read_call_request(message)
     with_defaults(request, defaults)
     return request
 

@@ -12,27 +12,22 @@ from typing import Any
 
 from pydantic import Field
 
-from outbound_calls.adapters.calls_table import (
-    REPORTED_FIELDS,
-    CallsTable,
-    DueEntry,
-    Item,
-    attempt_from_item,
-    from_dynamodb,
-    to_dynamodb,
-)
+from outbound_calls.adapters.attempt_items import REPORTED_FIELDS, attempt_from_item
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry, due_entry
+from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.status_api import AttemptReport
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, OrganizationName, RequestId, WireModel
-from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.attempts import Attempt, AttemptKey, RequestKey
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.use_cases.look_up import attempt_report
 
 OPEN = frozenset(Status) - TERMINAL
 """The statuses of attempts in the index `due`."""
 
+ENDED_REASONS_DAYS = 7
 _MAX_KEYS = 100  # of one BatchGetItem
-_PROJECTION = {
+_PROJECTION: Any = {
     "ProjectionExpression": ", ".join(f"#{name}" for name in REPORTED_FIELDS),
     "ExpressionAttributeNames": {f"#{name}": name for name in REPORTED_FIELDS},
 }
@@ -43,6 +38,7 @@ class FoundAttempt(AttemptReport):
 
     organization: OrganizationName | None = Field(None, description="absent for the default organization")
     request_id: RequestId
+    redial_pending: bool = Field(default=False, exclude=True, description="whether another attempt is to be made")
 
     @property
     def key(self) -> AttemptKey:
@@ -101,12 +97,13 @@ class Records:
                 KeyConditionExpression="dueShard = :shard",
                 ExpressionAttributeValues=to_dynamodb({":shard": shard}),
             ):
-                yield from map(DueEntry.from_index, page["Items"])
+                due = map(due_entry, page["Items"])
+                yield from (each for each in due if isinstance(each, DueEntry))
 
     def seconds_overdue(self, now: float) -> int | None:
         """How long the attempt that waits longest has been due; None when none is due."""
         waits = [
-            int(now) - DueEntry.from_index(entry).due_at
+            int(now) - due_entry(entry).due_at
             for shard in range(self.table.due_shards)
             for entry in self.table.client.query(
                 TableName=self.table.name,
@@ -126,24 +123,63 @@ class Records:
         found: dict[tuple[str | None, str], list[tuple[int, AttemptKey]]] = {}
         pages = self.table.client.get_paginator("scan").paginate(TableName=self.table.name, IndexName="waiting")
         for item in (from_dynamodb(item) for page in pages for item in page["Items"]):
-            organization, condition, setting = item["waitsFor"].split(ORGANIZATION_SEPARATOR, 2)
-            if condition == "refused":
+            organization, condition, *settings = item["waitsFor"].split(ORGANIZATION_SEPARATOR, 2)
+            for setting in settings if condition == "refused" else ():
                 key = AttemptKey(RequestKey.from_text(item["requestId"]), int(item["attempt"]))
                 found.setdefault((organization or None, setting), []).append((int(item["waitsSince"]), key))
         return {
             setting: [key for _, key in sorted(waiting, key=lambda each: each[0])] for setting, waiting in found.items()
         }
 
+    def ended_reasons(self, organization: str | None, now: float) -> set[str]:
+        """With which reasons of AlloMia's calls of an organization ended in the last days."""
+        ended = self.table.ended(organization, now - ENDED_REASONS_DAYS * 86_400, now)
+        details = (attempt.call_details for attempt in ended)
+        return {each.ended_reason for each in details if each and each.ended_reason}
+
     def open_attempts(self, limit: int, statuses: Collection[Status] = OPEN) -> SearchResult:
         """Open attempts with one of these statuses. Costs what is open, however many records the table has."""
-        attempts = self.find(due.key for due in self.due())
+        attempts = self.every_open_attempt()
         # An attempt that ended between the two reads is not open any more.
-        still_open = _newest_first(attempt for attempt in attempts.values() if attempt.status in statuses)
+        still_open = _newest_first(attempt for attempt in attempts if attempt.status in statuses)
         # A consistent read of up to 4 KB costs one unit, and a page of the index half of one.
         units = len(attempts) + 0.5 * self.table.due_shards
         return SearchResult(
             calls=still_open[:limit], more=len(still_open) > limit, records_read=len(attempts), read_units=units
         )
+
+    def every_open_attempt(self) -> list[FoundAttempt]:
+        """The attempts in the index `due`. One that ended meanwhile may be among them."""
+        return list(self.find(due.key for due in self.due()).values())
+
+    def ended(self, organization: str | None, since: float, until: float) -> Iterator[FoundAttempt]:
+        """The attempts of an organization that ended in that time (epoch seconds), oldest first, from an index."""
+        return map(_report, self.table.ended(organization, since, until))
+
+    def of_batch(self, organization: str | None, batch: str) -> Iterator[FoundAttempt]:
+        """Every attempt of a batch, as of every acknowledged write. Reads the whole table."""
+        pages = self.table.client.get_paginator("scan").paginate(
+            TableName=self.table.name,
+            FilterExpression="#batch = :batch",
+            ExpressionAttributeValues=to_dynamodb({":batch": batch}),
+            ConsistentRead=True,
+            **_PROJECTION,
+        )
+        found = (_found(item) for page in pages for item in page["Items"])
+        return (attempt for attempt in found if attempt.organization == organization)
+
+    def for_number(self, phone_number: str) -> Iterator[AttemptKey]:
+        """The attempts that still have their request, and are for this number. Reads the whole table."""
+        pages = self.table.client.get_paginator("scan").paginate(
+            TableName=self.table.name,
+            FilterExpression="#request.#phoneNumber = :number",
+            ProjectionExpression="#requestId, #attempt",
+            ExpressionAttributeNames={f"#{name}": name for name in ("request", "phoneNumber", "requestId", "attempt")},
+            ExpressionAttributeValues=to_dynamodb({":number": phone_number}),
+            ConsistentRead=True,
+        )
+        for item in (from_dynamodb(item) for page in pages for item in page["Items"]):
+            yield AttemptKey(RequestKey.from_text(item["requestId"]), int(item["attempt"]))
 
     def search(self, statuses: Collection[Status], since: float | None, limit: int) -> SearchResult:
         """All attempts with one of these statuses (any, when there are none), created since then (epoch seconds).
@@ -165,16 +201,16 @@ class Records:
 
 
 def _filter(statuses: Collection[Status], since: float | None) -> Any:
-    conditions: list[str] = []
-    values: Item = {}
+    # A keeper, which is no attempt, has number 0.
+    conditions = ["#attempt > :none"]
+    values: Item = {":none": 0}
     if statuses:
-        values = {f":status{number}": status.value for number, status in enumerate(sorted(statuses))}
-        conditions.append(f"#status IN ({', '.join(values)})")
+        named = {f":status{number}": status.value for number, status in enumerate(sorted(statuses))}
+        conditions.append(f"#status IN ({', '.join(named)})")
+        values |= named
     if since is not None:
         conditions.append("#createdAt >= :since")
         values[":since"] = int(since)
-    if not conditions:
-        return _PROJECTION
     return _PROJECTION | {
         "FilterExpression": " AND ".join(conditions),
         "ExpressionAttributeValues": to_dynamodb(values),
@@ -186,8 +222,14 @@ def _newest_first(attempts: Iterable[FoundAttempt]) -> list[FoundAttempt]:
 
 
 def _found(item: Mapping[str, Any]) -> FoundAttempt:
-    attempt = attempt_from_item(from_dynamodb(item))
+    return _report(attempt_from_item(from_dynamodb(item)))
+
+
+def _report(attempt: Attempt) -> FoundAttempt:
     request = attempt.key.request
     return FoundAttempt(
-        organization=request.organization, request_id=request.request_id, **dict(attempt_report(attempt))
+        organization=request.organization,
+        request_id=request.request_id,
+        redial_pending=attempt.redial_at is not None,
+        **dict(attempt_report(attempt)),
     )

@@ -19,7 +19,7 @@ from outbound_calls.adapters.outcome_bus import MAX_ENTRIES, NotPublished
 from outbound_calls.contracts.events import OutcomeEvent
 from outbound_calls.contracts.wire import WireModel
 from outbound_calls.domain.timing import utc_text
-from outbound_calls.use_cases.publish import outcome_event
+from outbound_calls.use_cases.publish import is_published, outcome_event
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.outcome_bus import OutcomeBus
@@ -57,7 +57,7 @@ class RepublishReport(WireModel):
 
 def find_outcomes(attempts: Iterable[Attempt], since: float, until: float) -> tuple[OutcomesFound, list[OutcomeEvent]]:
     """What there is to publish of these attempts, and their events in the order in which they were recorded."""
-    events = sorted(map(outcome_event, attempts), key=lambda event: event.recorded_at)
+    events = sorted(map(outcome_event, filter(is_published, attempts)), key=lambda event: event.recorded_at)
     found = OutcomesFound(
         since=utc_text(int(since)),
         until=utc_text(int(until)),

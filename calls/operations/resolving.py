@@ -27,7 +27,6 @@ from outbound_calls.contracts.wire import (
 )
 from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey
 from outbound_calls.domain.transitions import TERMINAL
-from outbound_calls.policy.decision import expires_at
 from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.place import Defaults, terms_of, with_defaults
 
@@ -135,7 +134,8 @@ class Resolving:
         if last.attempt >= MAX_ATTEMPT_NUMBER:
             raise NotAllowed(f"the request has {last.attempt} attempts, and more are not possible")
         kept = message.metadata is None and bool(report.metadata)
-        labels = Labels(report.metadata if kept else message.metadata or {}, message.batch or report.batch)
+        metadata = report.metadata if kept else message.metadata or {}
+        labels = Labels(metadata, message.batch or report.batch, message.purpose)
         key = AttemptKey(request, last.attempt + 1)
         now = int(self.clock())
         terms = terms_of(message, now)
@@ -160,21 +160,15 @@ class Resolving:
         Raises:
             NotAllowed: When another person made it meanwhile, or the last attempt has another outcome now.
         """
-        if self._report(attempt.key.request).status is not redial.last_status:
-            raise NotAllowed("its status has changed meanwhile: check it again")
         now = self.clock()
         made = replace(attempt, created_at=int(now))
-        # The first attempt's record tells duplicates of the request, so it must outlive the new one's.
-        first = AttemptKey(attempt.key.request, 1)
-        _answered(lambda: self.table.keep_until(first, self._ends_by(made) + self.table.retention_days * 86_400))
-        written = _answered(lambda: self.table.park(made, now, ParkReason.DIAL_AGAIN))
+        last = self.table.read(AttemptKey(made.key.request, made.key.number - 1))
+        if last is None or last.status is not redial.last_status:
+            raise NotAllowed("its status has changed meanwhile: check it again")
+        written = _answered(lambda: self.table.make_next(last, made, ParkReason.DIAL_AGAIN, now))
         if not written and not self._is_there(made):
-            raise NotAllowed(f"attempt {attempt.key.number} was made meanwhile")
+            raise NotAllowed(f"attempt {attempt.key.number} was made meanwhile, or the last one has changed")
         return attempt.key
-
-    def _ends_by(self, attempt: Attempt) -> int:
-        """When an attempt has ended at the latest."""
-        return expires_at(attempt) + MAX_SECONDS_TO_END
 
     def _is_there(self, made: Attempt) -> bool:
         """Whether the table has this attempt."""

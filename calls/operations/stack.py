@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +12,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from calls.operations.calling_policy import Policies
 from calls.operations.records import Records
 from outbound_calls.adapters.calls_table import CallsTable
 from outbound_calls.adapters.outcome_bus import OutcomeBus
+from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
+from outbound_calls.adapters.secrets import Secret
+from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
 from outbound_calls.use_cases.look_up import LookUpRequests
 from outbound_calls.use_cases.place import Defaults
 
@@ -101,10 +106,7 @@ class DeployedStack:
         Raises:
             NoSuchStack: When there is none: the stack has another version than this command.
         """
-        found = next((each.id for each in self.resources if each.name == name), None)
-        if found is None:
-            raise NoSuchStack(f"the stack {self.name} has no {name}: does it have the version of this command?")
-        return found
+        return self._of_this_version({each.name: each.id for each in self.resources}, name)
 
     def of_type(self, type_: str) -> list[Resource]:
         """The parts of one type, such as ``AWS::CloudWatch::Alarm``."""
@@ -114,6 +116,11 @@ class DeployedStack:
     def environment(self) -> str:
         """The parameter `Environment`: local, dev, staging or prod."""
         return self.parameters["Environment"]
+
+    @property
+    def is_for_development(self) -> bool:
+        """Whether it is for developers."""
+        return self.environment in {"local", "dev"}
 
     @property
     def call_queue_url(self) -> str:
@@ -167,6 +174,50 @@ class DeployedStack:
             int(self.parameters["RetentionDays"]),
             int(self.parameters["DueShards"]),
         )
+
+    @cached_property
+    def policy_table(self) -> PolicyTable:
+        """The policy table, as the functions use it."""
+        return PolicyTable(self.client("dynamodb"), self._of_this_version(self.outputs, "PolicyTableName"))
+
+    @property
+    def default_preset(self) -> str:
+        """The preset of the calling policy where the document names none: the parameter `CallingPolicy`."""
+        return self._of_this_version(self.parameters, "CallingPolicy")
+
+    @cached_property
+    def policies(self) -> Policies:
+        """The calling policy."""
+        return Policies(self.policy_table, self.default_preset, ended_reasons=self.records.ended_reasons)
+
+    @cached_property
+    def number_hashes(self) -> NumberHashes:
+        """The hashes of numbers, by the stack's own key."""
+        arn = self.resource("NumberHashSecret")
+        return NumberHashes(Secret(self.client("secretsmanager"), arn, time.monotonic))
+
+    @cached_property
+    def allomia_key(self) -> Secret:
+        """AlloMia's key. Reading it takes a right of its own."""
+        arn = self._of_this_version(self.parameters, "AllomiaApiKeySecretArn")
+        return Secret(self.client("secretsmanager"), arn, time.monotonic)
+
+    @cached_property
+    def judge(self) -> JudgeAttempts:
+        """What policy says for an attempt, as place_call judges it."""
+        policy = CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)
+        return JudgeAttempts(policy, self.policy_table, self.number_hashes)
+
+    @cached_property
+    def operator(self) -> str:
+        """Who runs the command: the name in the AWS credentials, such as `user/alice`."""
+        arn: str = self.client("sts").get_caller_identity()["Arn"]
+        return arn.rpartition(":")[2]
+
+    def _of_this_version(self, named: Mapping[str, str], name: str) -> str:
+        if name not in named:
+            raise NoSuchStack(f"the stack {self.name} has no {name}: does it have the version of this command?")
+        return named[name]
 
     @property
     def outcome_bus(self) -> OutcomeBus:

@@ -8,7 +8,7 @@ from outbound_calls.domain.timing import DEFERRALS
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings
-from outbound_calls.runtime.telemetry import Metric, Telemetry
+from outbound_calls.runtime.telemetry import Metric, Telemetry, deferral_metric
 from outbound_calls.use_cases.place import OTHER_CALL, Message, Placement, PlaceResult
 
 settings = PlaceCallSettings.from_environment(os.environ)
@@ -17,23 +17,20 @@ pool = workers.new_pool()
 place_calls = Assembly().place_calls(settings)
 
 EVENTS = {
-    PlaceResult.CALLING: "call placed",
-    PlaceResult.ENDED: "call placed",
-    PlaceResult.PARKED: "attempt parked",
-    PlaceResult.AMBIGUOUS: "answer lost",
-    PlaceResult.REJECTED: "request rejected",
-    PlaceResult.DUPLICATE: "duplicate message",
-    PlaceResult.INVALID: "invalid message",
+    PlaceResult.CALLING: ("call placed", Metric.CALLS_PLACED),
+    PlaceResult.ENDED: ("call placed", Metric.CALLS_PLACED),
+    PlaceResult.PARKED: ("attempt parked", Metric.CALLS_PARKED),
+    PlaceResult.AMBIGUOUS: ("answer lost", Metric.AMBIGUOUS_ANSWERS),
+    PlaceResult.REJECTED: ("request rejected", Metric.CALLS_REJECTED),
+    PlaceResult.CANCELLED: ("request cancelled", Metric.CALLS_CANCELLED),
+    PlaceResult.REDIAL_DROPPED: ("redial dropped", Metric.REDIALS_DROPPED),
+    PlaceResult.CANCELLATION: ("cancellation", Metric.CANCELLATIONS),
+    PlaceResult.DO_NOT_CALL: ("do-not-call entry", Metric.DO_NOT_CALL_ENTRIES),
+    PlaceResult.DUPLICATE: ("duplicate message", Metric.DUPLICATE_MESSAGES),
+    PlaceResult.INVALID: ("invalid message", Metric.INVALID_MESSAGES),
 }
-COUNTERS = {
-    PlaceResult.CALLING: Metric.CALLS_PLACED,
-    PlaceResult.ENDED: Metric.CALLS_PLACED,
-    PlaceResult.PARKED: Metric.CALLS_PARKED,
-    PlaceResult.AMBIGUOUS: Metric.AMBIGUOUS_ANSWERS,
-    PlaceResult.REJECTED: Metric.CALLS_REJECTED,
-    PlaceResult.DUPLICATE: Metric.DUPLICATE_MESSAGES,
-    PlaceResult.INVALID: Metric.INVALID_MESSAGES,
-}
+"""What each result is logged and counted as."""
+
 CODE_COUNTERS = {
     ParkReason.CIRCUIT_OPEN: Metric.CIRCUIT_OPEN,
     ParkReason.KEY_DECLINED: Metric.KEY_DECLINED,
@@ -70,14 +67,9 @@ def sent_at(record: dict[str, Any]) -> float | None:
 
 def log(placement: Placement, message_id: str) -> None:
     """Log and count what happened to a message."""
-    counted = [Metric.CALLS_DEFERRED if placement.code in DEFERRALS else COUNTERS[placement.result]]
-    if placement.code in CODE_COUNTERS:
-        counted.append(CODE_COUNTERS[placement.code])
-    if placement.allomia_status is not None:
-        counted.append(Metric.STATUSES_UNFAMILIAR)
     telemetry.log(
-        EVENTS[placement.result],
-        *counted,
+        EVENTS[placement.result][0],
+        *counters(placement),
         key=placement.key,
         outcome=placement.outcome,
         messageId=message_id,
@@ -86,3 +78,19 @@ def log(placement: Placement, message_id: str) -> None:
         outboundCallId=placement.outbound_call_id,
         allomiaStatus=placement.allomia_status,
     )
+
+
+def counters(placement: Placement) -> list[str]:
+    """What a message counts as, beside the outcome that it brought."""
+    counted: list[str] = [EVENTS[placement.result][1]]
+    if placement.result is PlaceResult.PARKED:
+        # Only what AlloMia or this stack fails to do counts as parked. A policy that can't be read has its own alarm.
+        if placement.code in DEFERRALS:
+            counted = [Metric.CALLS_DEFERRED, deferral_metric(ParkReason(placement.code))]
+        elif placement.code == ParkReason.POLICY_UNREADABLE:
+            counted = [Metric.POLICY_UNREADABLE]
+    if placement.code in CODE_COUNTERS:
+        counted.append(CODE_COUNTERS[placement.code])
+    if placement.allomia_status is not None:
+        counted.append(Metric.STATUSES_UNFAMILIAR)
+    return counted

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from outbound_calls.adapters.allomia import KEY_UNUSABLE
-from outbound_calls.adapters.calls_table import DueEntry
+from outbound_calls.adapters.calls_table import DueKeeper, due_entry
 from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
@@ -23,11 +23,17 @@ poll_calls = Assembly().poll_calls(settings)
 EVENTS = {
     PollResult.RECORDED: "outcome recorded",
     PollResult.DISPATCHED: "dispatch sent",
+    PollResult.REDIALLED: "next attempt made",
+    PollResult.KEPT: "waiting attempts kept",
     PollResult.WAITING: "call in progress",
     PollResult.UNAVAILABLE: "status unavailable",
     PollResult.SKIPPED: "poll skipped",
 }
-COUNTERS = {PollResult.UNAVAILABLE: Metric.POLLS_UNAVAILABLE, PollResult.DISPATCHED: Metric.DISPATCHES_SENT}
+COUNTERS = {
+    PollResult.UNAVAILABLE: Metric.POLLS_UNAVAILABLE,
+    PollResult.DISPATCHED: Metric.DISPATCHES_SENT,
+    PollResult.REDIALLED: Metric.REDIALS_MADE,
+}
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
@@ -41,7 +47,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
         return float(context.get_remaining_time_in_millis()) / 1000
 
     def poll(entry: dict[str, Any]) -> Poll:
-        due = DueEntry.from_index(entry)
+        due = due_entry(entry)
+        if isinstance(due, DueKeeper):
+            return poll_calls.keep(due, seconds_left)
         if not limiter.acquire(timeout_seconds=min(seconds_left() - SECONDS_TO_POLL, until - time.time())):
             return Poll(PollResult.SKIPPED, due.key, SHORT_OF_TIME)
         return poll_calls.poll(due, seconds_left)
@@ -76,6 +84,7 @@ def log(poll: Poll) -> None:
         outcome=poll.outcome,
         attempt=poll.attempt,
         detail=poll.detail,
+        released=poll.released,
         status=poll.outcome.status if poll.outcome else None,
         allomiaStatus=poll.allomia_status,
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PublishOutcomeSettings
-from outbound_calls.runtime.telemetry import NEEDS_A_PERSON, Telemetry, status_metric
+from outbound_calls.runtime.telemetry import Telemetry, ending_metrics, needs_a_person
 
 settings = PublishOutcomeSettings.from_environment(os.environ)
 telemetry = Telemetry.of(settings)
@@ -19,10 +19,10 @@ def handler(event: dict[str, Any], _context: object) -> None:
     """
     published = publish_outcomes.publish(record["dynamodb"]["NewImage"] for record in event["Records"])
     for attempt in published.attempts:
-        if attempt.status in NEEDS_A_PERSON:
+        if attempt.status and needs_a_person(attempt.status, attempt.reason_code):
             telemetry.log(
                 "outcome published",
-                status_metric(attempt.status),
+                *ending_metrics(attempt.status, attempt.reason_code),
                 key=attempt.key,
                 status=attempt.status,
                 code=attempt.reason_code,

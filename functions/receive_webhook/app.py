@@ -19,6 +19,7 @@ COUNTERS: dict[RecordResult | None, Metric] = {
     RecordResult.ALREADY_RECORDED: Metric.WEBHOOKS_DUPLICATED,
     RecordResult.CONTRADICTS: Metric.WEBHOOKS_CONTRADICTING,
     RecordResult.REPLACED: Metric.WEBHOOKS_CONTRADICTING,
+    RecordResult.NEXT_CANCELLED: Metric.WEBHOOKS_CONTRADICTING,
     RecordResult.OTHER_CALL: Metric.CALL_IDS_CONTRADICTING,
 }
 

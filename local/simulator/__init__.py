@@ -2,6 +2,7 @@
 
 from local.simulator.app import Settings, create_app
 from local.simulator.behaviours import ANSWERS, STATUS_ANSWERS, Answer, Means, PostAnswer, fails, returns
+from local.simulator.call_log import organization_id
 from local.simulator.calls import CallReport, Dials, SentWebhook, call_id
 from local.simulator.faults import Faults
 from local.simulator.handle import Simulator, SimulatorError
@@ -28,6 +29,7 @@ __all__ = [
     "call_id",
     "create_app",
     "fails",
+    "organization_id",
     "play",
     "returns",
 ]

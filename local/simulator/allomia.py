@@ -11,20 +11,26 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from random import Random
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
 from local.simulator.behaviours import (
     ANSWERS,
+    CALL_NOT_FOUND,
+    LOG_ANSWERS,
+    MEDIA_ANSWERS,
     NOT_FOUND,
     NOTHING_SENT,
+    ORGANIZATION_NOT_FOUND,
     STATUS_ANSWERS,
     WEBHOOKS,
     Answer,
     Body,
     PostAnswer,
 )
-from local.simulator.calls import Call, CallReport, Dials, Organization, call_id, contact_id
+from local.simulator.call_log import LogEntry, LogQuery, media, organization_id, page_of, planned_entries, signed_until
+from local.simulator.calls import Call, CallReport, Dials, call_id, contact_id
 from local.simulator.faults import Faults
 from local.simulator.magic_numbers import behaviour_of
 from local.simulator.orders import Order, explain
@@ -58,6 +64,7 @@ class Memory(BaseModel):
 
     faults: Faults
     calls: dict[str, Call] = {}
+    log: list[LogEntry] = []
     attempted: Counter[str] = Counter()
     accepted: Counter[str] = Counter()
     answered_once: set[str] = set()
@@ -105,6 +112,8 @@ class Allomia:
         authorization: str,
         body: bytes,
         *,
+        query: str = "",
+        base_url: str = "https://allomia.example",
         post: PostAnswer | None = None,
         status: Answer | None = None,
     ) -> Reply:
@@ -115,6 +124,8 @@ class Allomia:
             path: The path of the URL.
             authorization: The header's value; empty where it is missing.
             body: The content.
+            query: The query of the URL.
+            base_url: Where this is served: pre-signed URLs begin with it.
             post: Answers a valid POST instead of the faults and the magic numbers.
             status: The same for a status request.
         """
@@ -123,7 +134,13 @@ class Allomia:
                 return self._post(authorization, body, post)
             case "GET", ["api", "outbound", outbound_call_id, "status"]:
                 return self._status(authorization, outbound_call_id.lower(), status)
-            case _, ["api", "outbound"] | ["api", "outbound", _, "status"]:
+            case "GET", ["api", "calls"]:
+                return self._call_log(authorization, query)
+            case "GET", ["api", "calls", call]:
+                return self._record(authorization, call.lower(), base_url)
+            case "GET", ["media", call, file]:
+                return self._media(authorization, call, file, query)
+            case _, ["api", "outbound" | "calls"] | ["api", "outbound", _, "status"] | ["api", "calls", _]:
                 return error(HTTPStatus.METHOD_NOT_ALLOWED)
             case _:
                 return error(HTTPStatus.NOT_FOUND)
@@ -141,8 +158,8 @@ class Allomia:
             return reply(answer, {}, self.faults)
         # An order that is invalid otherwise is an attempt all the same.
         self.memory.attempted[str(read_order(body).get("callbackUrl", ""))] += 1
-        organization = self._organization(authorization)
-        if organization is None:
+        organizations = self._organizations(authorization)
+        if not organizations:
             return error(HTTPStatus.UNAUTHORIZED)
         try:
             order = Order.model_validate_json(body)
@@ -161,7 +178,7 @@ class Allomia:
             outbound_call_id=call_id(order.callback_url, self.memory.accepted[order.callback_url]),
             contact_id=contact_id(order.phone_number),
             callback_url=order.callback_url,
-            organization=organization,
+            organization=organizations[0],
             accepted_at=now,
             ends_at=now if answer.call_fails else rung_at,
             outcome="failed" if answer.call_fails else behaviour.outcome,
@@ -170,21 +187,69 @@ class Allomia:
         if order.callback_url:
             call.plan_webhooks(behaviour, self.faults, rung_at)
         self.memory.calls[call.outbound_call_id] = call
+        self.memory.log += planned_entries(call, order, behaviour.log_entries, self.faults)
         calling = call.body("calling") | {"message": "Outbound call initiated"}
         return replace(reply(answer, calling, self.faults), accepted=call, webhooks_first=early)
 
     def _status(self, authorization: str, outbound_call_id: str, answer: Answer | None) -> Reply:
-        organization = self._organization(authorization)
-        if organization is None:
+        organizations = self._organizations(authorization)
+        if not organizations:
             return error(HTTPStatus.UNAUTHORIZED)
         call = self.memory.calls.get(outbound_call_id)
-        if call is None or call.organization != organization:
+        if call is None or call.organization not in organizations:
             return reply(answer or NOT_FOUND, {}, self.faults)
         call.status_reads += 1
         if answer is None:
             name = self.faults.status_for(call.status_answer, self._random)
             answer = self._unless_answered(STATUS_ANSWERS[name], STATUS_ANSWERS["normal"], outbound_call_id)
         return reply(answer, call.body(call.status_at(self._now())), self.faults)
+
+    def _call_log(self, authorization: str, query: str) -> Reply:
+        organizations = self._organizations(authorization)
+        if not organizations:
+            return error(HTTPStatus.UNAUTHORIZED)
+        try:
+            asked = LogQuery.model_validate(dict(parse_qsl(query)))
+        except ValidationError as invalid:
+            return error(HTTPStatus.BAD_REQUEST, explain(invalid))
+        named = [name for name in organizations if organization_id(name) == asked.organization_id.lower()]
+        if not named:
+            return reply(ORGANIZATION_NOT_FOUND, {}, self.faults)
+        now = self._now()
+        entries = [each for each in self.memory.log if each.organization in named and each.visible_at <= now]
+        return reply(self._log_answer("log"), page_of(entries, asked, now), self.faults)
+
+    def _record(self, authorization: str, id_: str, base_url: str) -> Reply:
+        organizations = self._organizations(authorization)
+        if not organizations:
+            return error(HTTPStatus.UNAUTHORIZED)
+        entry = self._entry(id_)
+        if entry is None or entry.organization not in organizations:
+            return reply(CALL_NOT_FOUND, {}, self.faults)
+        return reply(self._log_answer(id_), entry.record(self._now(), base_url), self.faults)
+
+    def _media(self, authorization: str, id_: str, file: str, query: str) -> Reply:
+        """A file by its pre-signed URL. As with S3, such a request carries no other authorization."""
+        if authorization:
+            return error(HTTPStatus.BAD_REQUEST, "Only one authentication mechanism is allowed")
+        entry, now = self._entry(id_), self._now()
+        until = signed_until(f"/media/{id_}/{file}", dict(parse_qsl(query)))
+        if entry is None or until is None or until < now.timestamp():
+            return reply(MEDIA_ANSWERS["expired"], {}, self.faults)
+        name = self.faults.media_answer(self._random)
+        given = reply(MEDIA_ANSWERS[name], {}, self.faults)
+        if name not in {"normal", "trickle"}:
+            return given
+        content, kind = media(entry, file)
+        return replace(given, content=content, headers={"Content-Type": kind})
+
+    def _entry(self, id_: str) -> LogEntry | None:
+        now = self._now()
+        return next((each for each in self.memory.log if each.id == id_ and each.visible_at <= now), None)
+
+    def _log_answer(self, subject: str) -> Answer:
+        answer = LOG_ANSWERS[self.faults.log_answer(self._random)]
+        return self._unless_answered(answer, LOG_ANSWERS["normal"], f"log {subject}")
 
     def _unless_answered[Kind: Answer](self, answer: Kind, healthy: Kind, subject: str) -> Kind:
         """`answer`, unless it is for one request only and `subject` had it already."""
@@ -195,13 +260,9 @@ class Allomia:
         self.memory.answered_once.add(subject)
         return answer
 
-    def _organization(self, authorization: str) -> Organization | None:
+    def _organizations(self, authorization: str) -> tuple[str, ...]:
         scheme, _, key = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        if key in self.faults.accepted_keys:
-            return "own"
-        return "other" if key in self.faults.other_organization_keys else None
+        return self.faults.organizations_of(key) if scheme.lower() == "bearer" else ()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

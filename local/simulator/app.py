@@ -62,7 +62,14 @@ def create_app(settings: Settings | None = None, transport: httpx.AsyncBaseTrans
 
     async def answer(request: Request) -> Response:
         authorization = request.headers.get("Authorization", "")
-        reply = allomia.handle(request.method, request.url.path, authorization, await request.body())
+        reply = allomia.handle(
+            request.method,
+            request.url.path,
+            authorization,
+            await request.body(),
+            query=request.url.query,
+            base_url=str(request.base_url).rstrip("/"),
+        )
         if reply.accepted and reply.webhooks_first:
             await webhooks.send(reply.accepted)
         elif reply.accepted:

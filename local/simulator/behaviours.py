@@ -1,4 +1,4 @@
-"""What AlloMia can do with a POST, a status request and a webhook: three tables, by name.
+"""What AlloMia can do with a POST, a status request, a webhook and its call log: tables, by name.
 
 `ANSWERS` also says what each answer to a POST means. Its names are used by the control endpoint, by the explorer and by
 tests that script `ScriptedAllomia`.
@@ -310,6 +310,76 @@ STATUS_ANSWERS: Mapping[str, Answer] = MappingProxyType(
 """The answers to `GET /api/outbound/{id}/status` for a call that exists."""
 
 
+ORGANIZATION_NOT_FOUND = Answer(code=404, content=_error("Organization not found"))
+CALL_NOT_FOUND = Answer(code=404, content=_error("Call not found"))
+
+LOG_ANSWERS: Mapping[str, Answer] = MappingProxyType(
+    {
+        "normal": Answer(),
+        **{
+            name: STATUS_ANSWERS[name]
+            for name in (
+                *("decline-401", "decline-429", "fail-500", "fail-500-once", "fail-503"),
+                *("drop", "hang", "garbage", "odd", "redirect-307"),
+            )
+        },
+        "huge": Answer(content=_huge),
+    }
+)
+"""The answers to a valid `GET /api/calls`, and to `GET /api/calls/{id}` for a call that exists."""
+
+MEDIA_ANSWERS: Mapping[str, Answer] = MappingProxyType(
+    {
+        "normal": Answer(),
+        "expired": Answer(code=403, content=_error("Request has expired")),
+        "not-found": Answer(code=404, content=_error("The file does not exist")),
+        "fail-500": STATUS_ANSWERS["fail-500"],
+        "redirect-302": Answer(code=302, headers={"Location": "/elsewhere"}),
+        "drop": STATUS_ANSWERS["drop"],
+        "hang": STATUS_ANSWERS["hang"],
+        "huge": Answer(content=_huge),
+        "trickle": Answer(trickles=True),
+    }
+)
+"""The answers to a request for a transcript or a recording by its pre-signed URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntries:
+    """Which entries of the call log a call gets.
+
+    Attributes:
+        copies: How often its entry is there.
+        late: It appears late: after the call's end, and only then.
+        own_id: Its `id` is the call's `outboundCallId`.
+        ends: It gets an end and a duration.
+        shift_seconds: How far its times are from the client's clock.
+        by_hand: Someone also called the same number by hand, seconds later; that call is in the log as well.
+    """
+
+    copies: int = 1
+    late: bool = False
+    own_id: bool = True
+    ends: bool = True
+    shift_seconds: int = 0
+    by_hand: bool = False
+
+
+LOG_ENTRIES: Mapping[str, LogEntries] = MappingProxyType(
+    {
+        "normal": LogEntries(),
+        "late": LogEntries(late=True),
+        "never": LogEntries(copies=0),
+        "twice": LogEntries(copies=2),
+        "other-id": LogEntries(own_id=False),
+        "open": LogEntries(own_id=False, ends=False),
+        "clock-apart": LogEntries(shift_seconds=600),
+        "by-hand": LogEntries(by_hand=True),
+    }
+)
+"""The entries of the call log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Webhooks:
     """Which statuses are sent to the callback URL, given the outcome, and when the first is sent."""
@@ -346,3 +416,4 @@ class Behaviour:
     post: str = "ok"
     webhooks: str = "normal"
     status: str = "normal"
+    log_entries: str = "normal"

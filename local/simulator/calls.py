@@ -1,7 +1,6 @@
 """A call from AlloMia's point of view, as data that can be kept in a file through an outage."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import BaseModel, ConfigDict
@@ -10,9 +9,7 @@ from pydantic.alias_generators import to_camel
 from local.simulator.behaviours import WEBHOOKS, Behaviour
 from local.simulator.faults import Faults
 
-type Organization = Literal["own", "other"]
-
-_ENDED_REASONS = {
+ENDED_REASONS = {
     "completed": "customer-ended-call",
     "busy": "customer-busy",
     "no-answer": "customer-did-not-answer",
@@ -20,13 +17,15 @@ _ENDED_REASONS = {
 }
 
 
-class _Data(BaseModel):
+class Data(BaseModel):
+    """What is kept, in AlloMia's spelling."""
+
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_alias=True, validate_by_name=True, serialize_by_alias=True
     )
 
 
-class PlannedWebhook(_Data):
+class PlannedWebhook(Data):
     """A webhook that is still to be sent, with the status it reports."""
 
     at: datetime
@@ -34,7 +33,7 @@ class PlannedWebhook(_Data):
     odd: bool = False
 
 
-class SentWebhook(_Data):
+class SentWebhook(Data):
     """A webhook that was sent, with the HTTP status of its answer or the name of the error."""
 
     at: datetime
@@ -43,7 +42,7 @@ class SentWebhook(_Data):
     error: str | None = None
 
 
-class CallReport(_Data):
+class CallReport(Data):
     """A call as `GET /_control/calls` shows it."""
 
     outbound_call_id: str
@@ -55,7 +54,7 @@ class CallReport(_Data):
     status_reads: int
 
 
-class Dials(_Data):
+class Dials(Data):
     """POSTs per callback URL (empty where the order had none).
 
     Attributes:
@@ -67,13 +66,13 @@ class Dials(_Data):
     accepted: dict[str, int] = {}
 
 
-class Call(_Data):
+class Call(Data):
     """An accepted call: a phone rings."""
 
     outbound_call_id: str
     contact_id: str
     callback_url: str
-    organization: Organization
+    organization: str
     accepted_at: datetime
     ends_at: datetime
     outcome: str
@@ -112,10 +111,10 @@ class Call(_Data):
         ended = self.ends_at.replace(microsecond=0)
         started = self.accepted_at.replace(microsecond=0) if status == "completed" else ended
         return {
-            "startedAt": _iso(started),
-            "endedAt": _iso(ended),
+            "startedAt": iso(started),
+            "endedAt": iso(ended),
             "duration": int((ended - started).total_seconds()),
-            "endedReason": _ENDED_REASONS.get(status, "call-transferred"),
+            "endedReason": ENDED_REASONS.get(status, "call-transferred"),
         }
 
 
@@ -129,5 +128,6 @@ def contact_id(phone_number: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"tel:{phone_number}"))
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """A time as AlloMia writes it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,10 +5,21 @@ from collections.abc import Container
 from random import Random
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from local.simulator.behaviours import OVER_HTTP, STATUS_ANSWERS, WEBHOOKS, Behaviour
+from local.simulator.behaviours import (
+    LOG_ANSWERS,
+    LOG_ENTRIES,
+    MEDIA_ANSWERS,
+    OVER_HTTP,
+    STATUS_ANSWERS,
+    WEBHOOKS,
+    Behaviour,
+)
+
+OWN, OTHER = "own", "other"
+"""Two organizations of one tenant: the stack's, and another one."""
 
 type Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
@@ -25,7 +36,8 @@ def _one_of(names: Container[str]) -> AfterValidator:
 class Faults(BaseModel):
     """What `PATCH /_control` sets; each field is also an option of `python -m local.simulator`.
 
-    `post`, `webhooks` and `status` replace what the dialled number asks for; `ok` and `normal` leave it to the number.
+    `post`, `webhooks`, `status` and `log_entries` replace what the dialled number asks for; `ok` and `normal` leave it
+    to the number.
     """
 
     model_config = ConfigDict(
@@ -46,8 +58,18 @@ class Faults(BaseModel):
     status: Annotated[str, _one_of(STATUS_ANSWERS)] = Field(
         "normal", description="The answer to a status request (`normal` leaves it to the number)"
     )
+    log_entries: Annotated[str, _one_of(LOG_ENTRIES)] = Field(
+        "normal",
+        description="The call log's entries for calls accepted from now on (`normal` leaves them to the number)",
+    )
+    log: Annotated[str, _one_of(LOG_ANSWERS)] = Field(
+        "normal", description="The answer to a request for the call log or for a call's record"
+    )
+    media: Annotated[str, _one_of(MEDIA_ANSWERS)] = Field(
+        "normal", description="The answer to a request for a transcript or a recording"
+    )
     probability: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
-        1.0, description="How likely each of these three takes effect, drawn again for each request"
+        1.0, description="How likely each of these takes effect, drawn again for each request"
     )
     seed: int | None = Field(None, description="Makes those draws repeatable")
     latency_seconds: Seconds = Field(0.0, description="Added before every answer, after AlloMia has acted")
@@ -55,7 +77,10 @@ class Faults(BaseModel):
     webhook_delay_seconds: Seconds = Field(
         0.1, description="From the terminal status to the webhook, and between two webhooks"
     )
-    late_seconds: Seconds = Field(120.0, description="What a late webhook adds to that")
+    late_seconds: Seconds = Field(
+        120.0,
+        description="What a late webhook adds to that, and how long after the call's end a late log entry appears",
+    )
     hang_seconds: Seconds = Field(
         60.0, description="How long a hanging connection stays open, and how long a trickling body takes"
     )
@@ -65,6 +90,12 @@ class Faults(BaseModel):
     accepted_keys: tuple[str, ...] = Field(("test-key",), description="The keys of the stack's organization")
     other_organization_keys: tuple[str, ...] = Field(
         ("other-organization-key",), description="Valid keys of another organization, which cannot see these calls"
+    )
+    organization_keys: tuple[Annotated[str, StringConstraints(pattern="^[^=]+=.+$")], ...] = Field(
+        (), description="Keys of more organizations of the tenant, each as `NAME=KEY`"
+    )
+    tenant_keys: tuple[str, ...] = Field(
+        ("tenant-key",), description="Keys of the tenant, which see all its organizations and dial for the stack's"
     )
 
     def changed_by(self, patch: Self) -> Self:
@@ -78,11 +109,33 @@ class Faults(BaseModel):
             post=self.post if self.post != "ok" and self._takes_effect(random) else own.post,
             webhooks=self.webhooks if self.webhooks != "normal" and self._takes_effect(random) else own.webhooks,
             status=own.status,
+            log_entries=self.log_entries
+            if self.log_entries != "normal" and self._takes_effect(random)
+            else own.log_entries,
         )
 
     def status_for(self, own: str, random: Random) -> str:
         """The same for one status request."""
         return self.status if self.status != "normal" and self._takes_effect(random) else own
+
+    def log_answer(self, random: Random) -> str:
+        """The same for one request for the log or a record."""
+        return self.log if self.log != "normal" and self._takes_effect(random) else "normal"
+
+    def media_answer(self, random: Random) -> str:
+        """The same for one request for a transcript or a recording."""
+        return self.media if self.media != "normal" and self._takes_effect(random) else "normal"
+
+    def organizations_of(self, key: str) -> tuple[str, ...]:
+        """The organizations that a key sees, first the one that it dials for; none for a key that isn't valid."""
+        named = {own: name for name, _, own in (each.partition("=") for each in self.organization_keys)}
+        if key in self.accepted_keys:
+            return (OWN,)
+        if key in self.other_organization_keys:
+            return (OTHER,)
+        if key in named:
+            return (named[key],)
+        return tuple(dict.fromkeys([OWN, OTHER, *named.values()])) if key in self.tenant_keys else ()
 
     def _takes_effect(self, random: Random) -> bool:
         return random.random() < self.probability
@@ -90,7 +143,14 @@ class Faults(BaseModel):
 
 def settings_as_markdown() -> str:
     """The table of the settings, for the documentation."""
-    choices = {"post": OVER_HTTP, "webhooks": tuple(WEBHOOKS), "status": tuple(STATUS_ANSWERS)}
+    choices = {
+        "post": OVER_HTTP,
+        "webhooks": tuple(WEBHOOKS),
+        "status": tuple(STATUS_ANSWERS),
+        "logEntries": tuple(LOG_ENTRIES),
+        "log": tuple(LOG_ANSWERS),
+        "media": tuple(MEDIA_ANSWERS),
+    }
     fields = {to_camel(name): field for name, field in Faults.model_fields.items()}
     rows = [["setting", "default", "meaning"], ["---"] * 3]
     for name, value in Faults().model_dump(mode="json").items():

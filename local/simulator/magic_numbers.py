@@ -2,7 +2,8 @@
 
 `python -m local.simulator --numbers` prints this table for the documentation. The last four digits are grouped: 01xx
 outcomes, 02xx webhooks, 03xx the POST's answer (030x proves that no call was placed; 031x, not accepted, and 032x,
-accepted, look the same to the client), 04xx the status answer. Any other number is answered and completed.
+accepted, look the same to the client), 04xx the status answer, 05xx the call log. Any other number is answered and
+completed.
 """
 
 from collections.abc import Mapping
@@ -50,6 +51,11 @@ def _post(post: str, webhooks: str = "normal") -> Behaviour:
 def _polled(status: str) -> Behaviour:
     """The status answer only matters to a call whose webhook is lost."""
     return Behaviour(webhooks="lost", status=status)
+
+
+def _logged(log_entries: str, outcome: str = "completed") -> Behaviour:
+    """The log only matters to a call whose answer and webhook are lost."""
+    return Behaviour(outcome, post="drop-after-accept", webhooks="lost", log_entries=log_entries)
 
 
 _UNKNOWN = ("unknown", "deadline")
@@ -150,6 +156,30 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
     ("0406", "no webhook; the status request gets no answer for a long time", _polled("hang"), _UNKNOWN),
     ("0407", "no webhook; the status request's connection is dropped", _polled("drop"), _UNKNOWN),
     ("0408", "no webhook; the status answer has everything that trips a parser", _polled("odd"), ("completed", "poll")),
+    #
+    ("0500", "answer and webhook are lost; the call log shows the call late", _logged("late"), _UNKNOWN),
+    ("0501", "answer and webhook are lost; the call log never shows the call", _logged("never"), _UNKNOWN),
+    ("0502", "answer and webhook are lost; the call log shows the call twice", _logged("twice"), _UNKNOWN),
+    (
+        "0503",
+        "answer and webhook are lost; the call log shows the call under another id",
+        _logged("other-id"),
+        _UNKNOWN,
+    ),
+    ("0504", "the same, and no one answers", _logged("other-id", "no-answer"), _UNKNOWN),
+    ("0505", "the same, and the entry never gets an end", _logged("open"), _UNKNOWN),
+    (
+        "0506",
+        "answer and webhook are lost; the call log's clock is ten minutes ahead",
+        _logged("clock-apart"),
+        _UNKNOWN,
+    ),
+    (
+        "0507",
+        "answer and webhook are lost; the call log also shows a call to the same number that was made by hand",
+        _logged("by-hand"),
+        _UNKNOWN,
+    ),
 )
 
 MAGIC_NUMBERS: Mapping[str, MagicNumber] = MappingProxyType(

@@ -131,7 +131,16 @@ class ScriptedAllomia(httpx.BaseTransport):
         status = STATUS_ANSWERS[self.status] if isinstance(self.status, str) else self.status
         with self._lock:
             authorization = request.headers.get("Authorization", "")
-            reply = self.allomia.handle(request.method, request.url.path, authorization, body, post=post, status=status)
+            reply = self.allomia.handle(
+                request.method,
+                request.url.path,
+                authorization,
+                body,
+                query=request.url.query.decode(),
+                base_url=f"{request.url.scheme}://{request.url.netloc.decode()}",
+                post=post,
+                status=status,
+            )
             arrived = reply.answer.error not in NOTHING_SENT
             if arrived:
                 self._note(request, body, reply)
@@ -149,7 +158,8 @@ class ScriptedAllomia(httpx.BaseTransport):
 
     def _note(self, request: httpx.Request, body: bytes, reply: Reply) -> None:
         if request.method == "GET":
-            self.polled.append(request.url.path.split("/")[-2])
+            if request.url.path.endswith("/status"):
+                self.polled.append(request.url.path.split("/")[-2])
             return
         order = read_order(body)
         self.posts.append(order)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, override
+from typing import TYPE_CHECKING, Any, cast, override
 from uuid import uuid4
 
 import boto3
@@ -15,9 +15,19 @@ import httpx
 from botocore.config import Config
 
 from local.proxy import Proxy
-from outbound_calls.adapters.calls_table import CallsTable, DueEntry, RecordResult, from_dynamodb, to_dynamodb
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry, RecordResult
+from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
-from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, Labels, Outcome, Refusal, RequestKey
+from outbound_calls.domain.attempts import (
+    Attempt,
+    AttemptKey,
+    CallDetails,
+    Labels,
+    Outcome,
+    Redial,
+    Refusal,
+    RequestKey,
+)
 from tests.unit.parts import CALL_ID, CONTACT_ID, a_request
 from tests.world import DUE_SHARDS, GRACE_SECONDS, NOW, RETENTION_DAYS
 
@@ -152,6 +162,14 @@ class SampleAttempts:
             assert self.table.record(attempt.key, an_outcome(status), NOW + 200).stored
         return attempt.key
 
+    def redial_pending(self, redial_at: int = NOW + 600) -> AttemptKey:
+        """An attempt that found the line busy, and that another one is to follow then."""
+        redial = Redial(2, {Status.BUSY: (redial_at - NOW,)})
+        attempt = self.claim(replace(new_attempt(), redial=redial))
+        assert attempt is not None
+        assert self.table.record(attempt.key, an_outcome(Status.BUSY), NOW).stored
+        return attempt.key
+
     def in_status(self, status: Status | None) -> AttemptKey:
         match status:
             case None:
@@ -211,6 +229,18 @@ def at_once[T](count: int, work: Callable[[int], T]) -> list[T]:
 PASS, LOSE_ANSWER, LOSE_REQUEST = "pass", "lose answer", "lose request"
 """What the network does with a request. When it loses the answer, the cloud has done what was asked."""
 
+CONFLICT = "conflict"
+"""It answers as DynamoDB does where a transaction, or another write, is in the way of this one."""
+
+
+def _conflict(operation: str) -> httpx.Response:
+    error = {"__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException", "message": "in the way"}
+    if operation == "TransactWriteItems":
+        reasons = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "in the way"}]
+        name = "TransactionCanceledException"
+        error |= {"__type": f"com.amazonaws.dynamodb.v20120810#{name}", "CancellationReasons": cast("Any", reasons)}
+    return httpx.Response(400, json=error, headers={"Content-Type": "application/x-amz-json-1.0"})
+
 
 class FaultyNetwork(Proxy):
     """The network between a client and the cloud. `plan` decides on each request, by the name of its operation and how
@@ -264,6 +294,9 @@ class FaultyNetwork(Proxy):
 
     @override
     def forward(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
-        fault = self.fault_of(headers.get("X-Amz-Target", "").rpartition(".")[2])
+        operation = headers.get("X-Amz-Target", "").rpartition(".")[2]
+        fault = self.fault_of(operation)
+        if fault == CONFLICT:
+            return _conflict(operation)
         answer = None if fault == LOSE_REQUEST else super().forward(path, headers, body)
         return None if fault == LOSE_ANSWER else answer

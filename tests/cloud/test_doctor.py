@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,13 +14,14 @@ import httpx
 import pytest
 
 from calls.operations.doctor import Check, Doctor, Verdict
-from calls.operations.stack import DeployedStack
+from calls.operations.stack import DeployedStack, Resource
 from local.cloud import LocalCloud
+from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import Refusal
 from tests.cloud.parts import SampleAttempts
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
-from tests.world import NOW, CloudResources, create_calls_table
+from tests.world import NOW, CloudResources, create_calls_table, create_policy_table
 
 PARAMETERS = {
     "Environment": "local",
@@ -29,6 +32,7 @@ PARAMETERS = {
     "DefaultAssistantId": "a",
     "DefaultPhoneNumberId": "b",
     "AllomiaBaseUrl": "https://allomia.example",
+    "CallingPolicy": "canada",
 }
 
 
@@ -43,6 +47,7 @@ class DescribedStack:
         self.parameters = PARAMETERS | {"AllomiaApiKeySecretArn": resources.key_arn}
         self.outputs = {
             "CallsTableName": self.attempts.table.name,
+            "PolicyTableName": create_policy_table(dynamodb),
             "CallQueueUrl": resources.new_queue(),
             "InvalidMessagesQueueUrl": resources.new_queue(),
             "DeadLetterQueueUrl": resources.new_queue(),
@@ -50,6 +55,7 @@ class DescribedStack:
             "PollerArn": "arn:aws:states:ca-central-1:123456789012:stateMachine:poller",
         }
         self.name = "described"
+        self.hash_secret_arn = ""
         self.status = "CREATE_COMPLETE"
         self.answers: dict[str, httpx.Response | Exception] = {
             "allomia.example": httpx.Response(404, json={"error": "Outbound call not found"}),
@@ -64,6 +70,10 @@ class DescribedStack:
 
     def doctor(self, now: float) -> Doctor:
         stack = DeployedStack(self.name, "arn:described", self.status, self.outputs, self.parameters, self.cloud.client)
+        if self.hash_secret_arn:
+            # What CloudFormation would say, kept as the stack keeps it.
+            parts = [Resource("NumberHashSecret", "AWS::SecretsManager::Secret", self.hash_secret_arn)]
+            stack.__dict__["resources"] = parts
         return Doctor(stack, lambda: now, httpx.MockTransport(self.answer))
 
     def checks(self, name: str, now: float = NOW) -> dict[str, Check]:
@@ -83,6 +93,69 @@ def verdicts(checks: dict[str, Check]) -> dict[str, Verdict]:
 @pytest.fixture
 def stack(cloud: LocalCloud, resources: CloudResources) -> DescribedStack:
     return DescribedStack(cloud, resources)
+
+
+# The calling policy.
+
+
+def set_policy(stack: DescribedStack, document: dict[str, Any]) -> None:
+    policies = stack.doctor(NOW).stack.policies
+    policies.set(*replace(policies, clock=lambda: NOW).propose(json.dumps(document).encode()), "alice")
+
+
+@pytest.fixture
+def hashing(stack: DescribedStack) -> None:
+    """The stack has a key for the hashes of numbers."""
+    stack.hash_secret_arn = stack.resources.new_secret("a key")
+
+
+@pytest.mark.usefixtures("hashing")
+def test_a_stack_without_a_document_has_the_policy_of_its_preset(stack: DescribedStack) -> None:
+    checks = stack.checks("policy")
+
+    assert verdicts(checks) == {"calling policy": Verdict.OK}
+    assert "canada" in checks["calling policy"].found
+
+
+@pytest.mark.usefixtures("hashing")
+def test_a_pause_is_reported(stack: DescribedStack) -> None:
+    set_policy(stack, {"organizations": {"north": {"paused": True}}})
+
+    checks = stack.checks("policy")
+
+    assert verdicts(checks) == {"calling policy": Verdict.OK, "paused": Verdict.WARNING}
+    assert checks["paused"].found == "organization north"
+
+
+@pytest.mark.usefixtures("hashing")
+@pytest.mark.parametrize(("days", "verdict"), [(60, Verdict.OK), (59, Verdict.FAILED), (-1, Verdict.FAILED)])
+def test_holidays_that_run_out_are_reported_in_time(stack: DescribedStack, days: int, verdict: Verdict) -> None:
+    set_policy(stack, {"holidays": {"country": "CA"}})
+    last = datetime(2031, 12, 31, 12, tzinfo=UTC)
+
+    assert stack.verdicts("policy", (last - timedelta(days=days)).timestamp())["holidays"] is verdict
+
+
+@pytest.mark.usefixtures("hashing")
+def test_a_policy_that_can_not_be_read_is_reported(stack: DescribedStack) -> None:
+    table = stack.doctor(NOW).stack.policy_table
+    table.set_policy('{"newField": 1}', "a later version", NOW, 0)
+
+    assert stack.verdicts("policy") == {"calling policy": Verdict.FAILED}
+
+
+def test_a_key_of_the_hashes_that_can_not_be_read_is_reported(stack: DescribedStack) -> None:
+    stack.hash_secret_arn = "no-such-secret"
+
+    assert stack.verdicts("policy") == {"calling policy": Verdict.OK, "number hashes": Verdict.FAILED}
+
+
+@pytest.mark.parametrize(("days", "verdict"), [(180, Verdict.OK), (181, Verdict.FAILED)])
+def test_old_time_zone_data_is_reported(stack: DescribedStack, days: int, verdict: Verdict) -> None:
+    assert TIME_ZONE_DATA_BUILT
+    built = datetime.fromisoformat(TIME_ZONE_DATA_BUILT).replace(tzinfo=UTC)
+
+    assert stack.verdicts("time_zones", (built + timedelta(days=days)).timestamp()) == {"time zones": verdict}
 
 
 # Deployment, parameters, key and webhook.

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -206,7 +207,7 @@ def test_each_result_of_a_message_is_logged_and_counted(resources: CloudResource
         ("attempt parked", "key-declined", "HTTP 401"),
         ("attempt parked", "refused-by-allomia", "HTTP 400: no known words"),
         ("answer lost", None, "HTTP 500"),
-        ("invalid message", None, "body: a JSON object in UTF-8, nested at most 3 deep"),
+        ("invalid message", None, "body: a JSON object in UTF-8"),
     ]
     assert counted(done, "CallsParked", "AllomiaKeyDeclined", "CallsRefused") == [3, 1, 1]
     assert counted(done, "AmbiguousAnswers", "InvalidMessages") == [1, 1]
@@ -242,8 +243,39 @@ def test_a_request_that_waited_on_the_queue_for_a_day_is_rejected(environment: d
     assert done.answers == [failures(event)]
     assert server.requests == []
     (line,) = done.lines(message="request rejected")
-    assert (line["code"], line["detail"]) == ("expired", "not dialled within 24 hours")
+    assert line["code"] == "expired"
     assert counted(done, "CallsRejected", "OutcomeRejected", "OutcomeByPolicy") == [1, 0, 1]
+
+
+def test_what_policy_lets_wait_is_counted_by_its_reason_and_not_as_parked(environment: dict[str, str]) -> None:
+    tomorrow = datetime.fromtimestamp(time.time() + 86_400, UTC).isoformat()
+    event = batch(a_message(notBefore=tomorrow))
+
+    with allomia_server(environment) as server:
+        done = run("place_call", environment, event)
+
+    assert server.requests == []
+    assert counted(done, "CallsDeferred", "DeferredNotBefore", "CallsParked") == [1, 1, 0]
+
+
+def test_a_policy_that_cannot_be_read_is_counted_and_not_as_parked(environment: dict[str, str]) -> None:
+    with allomia_server(environment) as server:
+        done = run("place_call", environment | {"POLICY_TABLE_NAME": "no-such-table"}, batch(a_message()))
+
+    assert server.requests == []
+    assert done.lines(message="attempt parked")[0]["code"] == "policy-unreadable"
+    assert counted(done, "PolicyUnreadable", "CallsParked", "CallsDeferred") == [1, 0, 0]
+
+
+def test_what_policy_rejects_on_purpose_is_counted_where_it_is_recorded(environment: dict[str, str]) -> None:
+    number = "+15145550177"
+    objection = json.dumps({"doNotCall": {"phoneNumber": number}})
+
+    with allomia_server(environment) as server:
+        done = run("place_call", environment, batch(objection), batch(a_message(phoneNumber=number)))
+
+    assert server.requests == []
+    assert counted(done, "RejectedDoNotCall", "OutcomeRejected", "RequestsToCorrect") == [1, 1, 0]
 
 
 def test_a_circuit_that_is_open_is_counted(environment: dict[str, str]) -> None:
@@ -394,7 +426,9 @@ def test_a_page_is_polled_to_its_end_whatever_is_in_it(world: CloudWorld, enviro
     with allomia_server(environment) as server:
         done = run("poll_calls", environment, {"items": page}, {"items": []})
 
-    none = dict.fromkeys(("polled", "recorded", "dispatched", "waiting", "unavailable", "skipped", "failed"), 0)
+    none = dict.fromkeys(
+        ("polled", "recorded", "dispatched", "redialled", "kept", "waiting", "unavailable", "skipped", "failed"), 0
+    )
     results = {"polled": 5, "recorded": 1, "dispatched": 1, "skipped": 1, "failed": 2}
     assert done.answers == [none | results, none]
     assert attempts.status(calling) == "completed"
@@ -498,6 +532,7 @@ def test_outcomes_arrive_on_the_bus(
         (key.request.request_id, status) for key, status in keys.items() if status is not Status.COMPLETED
     }
     assert counted(done, "OutcomeUnknown", "OutcomeRejected", "OutcomeCompleted") == [1, 1, 0]
+    assert counted(done, "RequestsToCorrect", "RejectedExpired") == [1, 0]
     arrived: list[dict[str, Any]] = []
     while len(arrived) < 3:
         messages = resources.take(url, wait_seconds=5)

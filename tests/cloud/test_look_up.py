@@ -9,7 +9,7 @@ import pytest
 from outbound_calls.contracts.status_api import RequestReport
 from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import InvalidInput
-from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey
+from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey, Terms
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import GetCallSettings
@@ -143,7 +143,8 @@ def test_the_report_of_a_finished_call_is_complete(attempts: SampleAttempts, loo
 def test_the_report_of_a_parked_request_says_why_and_until_when_it_waits(
     attempts: SampleAttempts, look_up: LookUpRequests
 ) -> None:
-    new = Attempt(new_key(), NOW, request=a_request(), labels=Labels(METADATA, "monday"))
+    terms = Terms(not_after=NOW + 86_400)
+    new = Attempt(new_key(), NOW, request=a_request(), labels=Labels(METADATA, "monday", "reminder"), terms=terms)
     assert attempts.table.park(new, NOW + 60, ParkReason.RATE_LIMITED)
 
     assert report_of(look_up, new.key).wire() == {
@@ -154,6 +155,7 @@ def test_the_report_of_a_parked_request_says_why_and_until_when_it_waits(
         "nextAttemptAt": "2026-04-01T14:31:00Z",
         "notAfter": "2026-04-02T14:30:00Z",
         "batch": "monday",
+        "purpose": "reminder",
         "metadata": METADATA,
         "attempts": [
             {

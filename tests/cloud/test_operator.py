@@ -245,10 +245,10 @@ def test_a_redial_whose_answer_was_lost_is_no_failure(
     table = replace(attempts.table, client=network.client("dynamodb", tries))
     resolve = Resolving(table, DEFAULTS, lambda: NOW + 9000)
     prepared = resolve.prepare(key.request, a_message(dynamic_variables={"time": "09:30"}), False, masked)
-    network.fail_once("PutItem", LOSE_ANSWER)
+    network.fail_once("TransactWriteItems", LOSE_ANSWER)
 
     assert resolve.dial_again(*prepared).number == 2
-    assert network.operations.count("PutItem") == 2
+    assert network.operations.count("TransactWriteItems") == 2
     assert attempts.status(second_attempt(key)) == "scheduled"
 
 

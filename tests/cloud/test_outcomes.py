@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from outbound_calls.adapters.attempt_items import attempt_from_item
 from outbound_calls.adapters.call_states import outcome_from_state
-from outbound_calls.adapters.calls_table import RecordResult, attempt_from_item
+from outbound_calls.adapters.calls_table import RecordResult
 from outbound_calls.contracts.allomia import read_call_state
 from outbound_calls.contracts.events import OutcomeEvent
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status

@@ -238,15 +238,15 @@ def test_the_default_organization_need_not_be_named(world: CloudWorld, organizat
 
 
 FIELDS = (
-    "assistantId, batch, customerName, dynamicVariables, metadata, notAfter, notBefore, organization, phoneNumber, "
-    "phoneNumberId, requestId"
+    "assistantId, batch, callingWindows, customerName, dynamicVariables, metadata, notAfter, notBefore, organization, "
+    "phoneNumber, phoneNumberId, purpose, redial, requestId, timeZone"
 )
 
 
 @pytest.mark.parametrize(
     ("body", "field", "rule"),
     [
-        ("not JSON", "body", "a JSON object in UTF-8, nested at most 3 deep"),
+        ("not JSON", "body", "a JSON object in UTF-8"),
         ('{"requestId": "a"}', "phoneNumber", "required, E.164: a plus sign, then 9 to 15 digits, the first not 0"),
         (
             '{"phoneNumber": "+14155550123", "callbackUrl": "https://elsewhere.example"}',
@@ -376,7 +376,7 @@ def test_a_request_is_rejected_after_its_not_after(world: CloudWorld) -> None:
     placement = world.place(dispatch_message(key_of(request)))
 
     assert (placement.result, placement.code) == (REJECTED, "expired")
-    assert placement.detail == "not dialled by its notAfter; it waited last because of short-of-time"
+    assert placement.detail == "not dialled by 2026-04-01T14:30:05Z; it waited for short-of-time"
     assert world.allomia.posts == []
 
 
@@ -558,8 +558,8 @@ def test_a_request_that_was_not_dialled_within_a_day_is_rejected_without_a_claim
     assert placement.outcome
     item = world.attempts.existing_item(key)
     assert (item["status"], item["outcomeSource"], item["reasonCode"]) == ("rejected", "policy", "expired")
-    waited = "; it waited last because of rate-limited" if kind == "parked" else ""
-    assert item["reason"] == placement.detail == f"not dialled within 24 hours{waited}"
+    waited = "; it waited for rate-limited" if kind == "parked" else ""
+    assert item["reason"] == placement.detail == f"not dialled by 2026-04-02T14:30:00Z{waited}"
     assert item.keys().isdisjoint({"dispatchedAt", "request", "dueAt", "parkReason"})
     assert world.allomia.posts == []
     # And a redelivery changes nothing

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from local.simulator import PostAnswer, returns
-from outbound_calls.adapters.calls_table import attempt_from_item, from_dynamodb
+from outbound_calls.adapters.attempt_items import attempt_from_item
+from outbound_calls.adapters.dynamodb import from_dynamodb
 from outbound_calls.domain.attempts import Attempt, AttemptKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.look_up import request_report

@@ -71,12 +71,12 @@ def test_a_batch_is_parked_without_claims_and_without_waiting_in_turn(
     placements = at_once(WORKERS, lambda number: world.place(batch[number][1]))
     took = time.monotonic() - began
 
-    assert {(each.result, each.code) for each in placements} == {(PlaceResult.PARKED, ParkReason.KEY_UNREADABLE)}
+    assert {(each.result, each.code) for each in placements} == {(PlaceResult.PARKED, ParkReason.POLICY_UNREADABLE)}
     assert {world.attempts.status(key) for key, _ in batch} == {"scheduled"}
     assert all(world.attempts.read(key).dispatched_at is None for key, _ in batch)
     assert world.allomia.posts == []
-    # By one thread for all: of the AlloMia key, and for new requests of the signing key
-    assert len(secrets.reads) == (2 if kind == "requests" else 1)
+    # By one thread for all: of the AlloMia key, of the key of number hashes, and for new requests of the signing key
+    assert len(secrets.reads) == (3 if kind == "requests" else 2)
     assert took < WORKERS * GIVES_UP_AFTER_SECONDS
 
     # Once it answers again, each of them is dialled
@@ -101,8 +101,9 @@ def test_a_batch_is_placed_with_the_secrets_that_were_read_before(world: CloudWo
     placements = at_once(WORKERS, lambda number: world.place(batch[number][1]))
 
     assert {each.result for each in placements} == {PlaceResult.CALLING}
-    # The AlloMia key and the signing key, each once
-    assert sorted(secrets.reads) == sorted([world.resources.key_arn, world.resources.signing_arn])
+    # Each once
+    resources = world.resources
+    assert sorted(secrets.reads) == sorted([resources.key_arn, resources.signing_arn, resources.number_hash_arn])
 
 
 def test_a_genuine_webhook_is_recorded_after_a_forged_one(world: CloudWorld, secrets: HangingSecrets) -> None:

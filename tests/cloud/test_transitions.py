@@ -21,6 +21,7 @@ NO_CALL = frozenset({UNKNOWN, Status.REJECTED, Status.CANCELLED})
 """What gives way to an outcome that a webhook brings: it proves a call."""
 
 LATER = NOW + 300
+PENDING_UNTIL = NOW + 600
 
 
 def seen(attempts: SampleAttempts, key: AttemptKey, status: Status) -> Attempt:
@@ -101,6 +102,39 @@ def set_due(attempts: SampleAttempts, key: AttemptKey) -> bool:
     return attempts.table.set_due(seen(attempts, key, SCHEDULED), LATER + 1)
 
 
+def cancel_unseen(attempts: SampleAttempts, key: AttemptKey) -> bool:
+    return attempts.table.cancel_unseen(key.request, OutcomeSource.UPSTREAM, LATER)
+
+
+def cancel_scheduled(attempts: SampleAttempts, key: AttemptKey) -> bool:
+    return attempts.table.cancel_scheduled(seen(attempts, key, SCHEDULED), OutcomeSource.UPSTREAM, LATER)
+
+
+def request_cancel(attempts: SampleAttempts, key: AttemptKey) -> bool:
+    return attempts.table.request_cancel(seen(attempts, key, CALLING), LATER)
+
+
+def cancel_marked(attempts: SampleAttempts, key: AttemptKey) -> bool:
+    attempt = seen(attempts, key, DISPATCHING)
+    return request_cancel(attempts, key) and attempts.table.cancel_marked(attempt, LATER)
+
+
+def drop_redial(attempts: SampleAttempts, key: AttemptKey) -> bool:
+    return attempts.table.drop_redial(replace(seen(attempts, key, Status.BUSY), redial_at=PENDING_UNTIL), LATER)
+
+
+def make_next(attempts: SampleAttempts, key: AttemptKey) -> bool:
+    before = replace(seen(attempts, key, Status.BUSY), redial_at=PENDING_UNTIL)
+    following = new_attempt(replace(key, number=2))
+    return attempts.table.make_next(before, following, ParkReason.REDIAL, LATER)
+
+
+def dial_again(status: Status) -> Write:
+    return lambda attempts, key: attempts.table.make_next(
+        seen(attempts, key, status), new_attempt(replace(key, number=2)), ParkReason.DIAL_AGAIN, LATER
+    )
+
+
 def operation(write: Write, *allowed: Status | None, to: Status | None = None) -> Operation:
     return Operation(write, frozenset(allowed), to)
 
@@ -126,7 +160,15 @@ OPERATIONS = {
     "resolve": operation(resolve, UNKNOWN, to=Status.BUSY),
     "lease": operation(lease, *NOT_ENDED),
     "set due": operation(set_due, *NOT_ENDED),
+    "cancel unseen": operation(cancel_unseen, None, to=Status.CANCELLED),
+    "cancel scheduled": operation(cancel_scheduled, SCHEDULED, to=Status.CANCELLED),
+    "request cancel": operation(request_cancel, DISPATCHING, CALLING),
+    "drop redial": operation(drop_redial),
+    "make next": operation(make_next),
+    "dial again": operation(dial_again(UNKNOWN), UNKNOWN),
 }
+WHILE_A_REDIAL_IS_PENDING = {"completed", "drop redial", "make next"}
+"""What may then be written. A webhook that says that the person answered replaces the outcome."""
 
 
 @pytest.mark.parametrize("before", STATUSES)
@@ -151,11 +193,35 @@ def test_a_write_happens_exactly_where_the_state_machine_allows_it(
     assert bool(attempts.due_entries(key)) is (attempts.status(key) in NOT_ENDED)
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_while_a_redial_is_pending_only_an_answer_its_end_and_the_next_attempt_are_written(
+    attempts: SampleAttempts, name: str
+) -> None:
+    key = attempts.redial_pending(PENDING_UNTIL)
+    item = attempts.existing_item(key)
+    assert (item["status"], item["redialAt"], item["dueAt"]) == ("busy", PENDING_UNTIL, PENDING_UNTIL)
+
+    written = OPERATIONS[name].write(attempts, key)
+
+    # A poller that looks at it gets it, and leaves it as it is.
+    assert written is (name in WHILE_A_REDIAL_IS_PENDING | {"lease"})
+    assert (attempts.item(key) != item) is (name in WHILE_A_REDIAL_IS_PENDING)
+    assert bool(attempts.due_entries(key)) is (name not in WHILE_A_REDIAL_IS_PENDING)
+
+
+def test_a_cancelled_claim_ends_where_allomia_has_no_call(attempts: SampleAttempts) -> None:
+    for status, ends in [(DISPATCHING, True), (CALLING, False)]:
+        key = attempts.in_status(status)
+
+        assert cancel_marked(attempts, key) is ends
+        assert attempts.status(key) == (Status.CANCELLED if ends else status)
+
+
 # DynamoDB declines an expression with a reserved word, or with a name or a value that it doesn't use. The local cloud
 # may be more lenient, so the test looks at what is sent.
 _WORDS = re.compile(r"(?<![#:\w])[A-Za-z_]\w*")
 _PLACEHOLDERS = re.compile(r"[#:]\w+")
-_ALLOWED_WORDS = {"SET", "REMOVE", "ADD", "AND", "OR", "IN", "attribute_not_exists"}
+_ALLOWED_WORDS = {"SET", "REMOVE", "ADD", "AND", "OR", "IN", "attribute_not_exists", "if_not_exists"}
 
 
 def check_expressions(params: dict[str, Any]) -> None:
@@ -179,9 +245,8 @@ def test_dynamodb_accepts_every_expression(attempts: SampleAttempts, name: str) 
         sent.append(params)
 
     operation = OPERATIONS[name]
-    key = attempts.in_status(
-        min((status for status in operation.allowed - {Status.REJECTED, Status.CANCELLED} if status), default=None)
-    )
+    may_be = min((each for each in operation.allowed - {Status.REJECTED, Status.CANCELLED} if each), default=None)
+    key = attempts.in_status(may_be) if operation.allowed else attempts.redial_pending(PENDING_UNTIL)
     events = attempts.table.client.meta.events
     events.register("provide-client-params.dynamodb.*", collect)
     try:
@@ -189,11 +254,20 @@ def test_dynamodb_accepts_every_expression(attempts: SampleAttempts, name: str) 
     finally:
         events.unregister("provide-client-params.dynamodb.*", collect)
 
-    (write,) = [params for params in sent if "ConditionExpression" in params]
-    if "UpdateExpression" in write:
-        check_expressions(write)
-    else:
-        assert write["ConditionExpression"] == "attribute_not_exists(requestId)"
+    writes = [write for params in sent for write in writes_in(params)]
+    assert writes
+    for write in writes:
+        if "UpdateExpression" in write:
+            check_expressions(write)
+        else:
+            assert write["ConditionExpression"] == "attribute_not_exists(requestId)"
+
+
+def writes_in(params: dict[str, Any]) -> list[dict[str, Any]]:
+    """The conditional writes of a request: one, or those of a transaction."""
+    if "TransactItems" in params:
+        return [write for part in params["TransactItems"] for write in part.values()]
+    return [params] if "ConditionExpression" in params else []
 
 
 def test_a_rejected_new_attempt_keeps_nothing_of_its_request(attempts: SampleAttempts) -> None:

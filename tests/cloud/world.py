@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from local.simulator import ScriptedAllomia, returns
+from outbound_calls.adapters.calls_table import DueEntry
+from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
+from outbound_calls.use_cases.decide import CACHE_SECONDS
 from outbound_calls.use_cases.place import Message, Placement
 from outbound_calls.use_cases.receive import Receipt, Webhook
-from outbound_calls.use_cases.sweep import Poll
+from outbound_calls.use_cases.sweep import Poll, PollResult
 from tests.unit.parts import API_KEY, PHONE_NUMBER, Clock, no_jitter
-from tests.world import NOW, WEBHOOK_URL
+from tests.world import NOW, WEBHOOK_URL, create_policy_table
 
 if TYPE_CHECKING:
     from tests.cloud.parts import SampleAttempts
@@ -42,6 +45,7 @@ class CloudWorld:
         self.allomia = ScriptedAllomia(self.clock, accepted_keys=(API_KEY,), ring_seconds=86_400)
         self.monotonic = Clock()
         self._sent_messages = False
+        self.policy_table_name = resources.policy_table_name
         self.assembly = Assembly(
             client=client or (lambda service, *_: resources.cloud.client(service)),
             transport=self.allomia,
@@ -53,7 +57,7 @@ class CloudWorld:
 
     def configure(self, **variables: str) -> None:
         """Start the functions with these environment variables changed."""
-        environment = self.resources.environment(**variables)
+        environment = self.resources.environment(**{"POLICY_TABLE_NAME": self.policy_table_name} | variables)
         self.place_calls = self.assembly.place_calls(PlaceCallSettings.from_environment(environment))
         self.poll_calls = self.assembly.poll_calls(PollCallsSettings.from_environment(environment))
         self.receive_webhooks = self.assembly.receive_webhooks(ReceiveWebhookSettings.from_environment(environment))
@@ -68,6 +72,25 @@ class CloudWorld:
     def pass_seconds(self, seconds: float) -> None:
         self.clock.pass_seconds(seconds)
         self.monotonic.pass_seconds(seconds)
+
+    # The policy.
+
+    @property
+    def policy_table(self) -> PolicyTable:
+        return PolicyTable(self.resources.cloud.client("dynamodb"), self.policy_table_name)
+
+    def own_policy_table(self) -> None:
+        """Start the functions with a policy table of this test's own, in which nothing stands."""
+        self.policy_table_name = create_policy_table(self.resources.cloud.client("dynamodb"))
+        self.configure()
+
+    def decide_by(self, **says: Any) -> None:
+        """Put a policy in force, which is then read."""
+        if self.policy_table_name == self.resources.policy_table_name:
+            self.own_policy_table()
+        seen = self.policy_table.policy()
+        self.policy_table.set_policy(json.dumps(says), "test", self.clock.now, seen.number if seen else 0)
+        self.pass_seconds(CACHE_SECONDS)
 
     # Upstream.
 
@@ -99,9 +122,13 @@ class CloudWorld:
 
     def sweep(self, key: AttemptKey, seconds_left: float = 60.0) -> list[Poll]:
         """Sweep this attempt: nothing happens when it isn't due."""
-        self._sent_messages = True
         due = [entry for entry in self.attempts.due_entries(key) if entry.due_at <= self.clock.now]
-        return [self.poll_calls.poll(entry, lambda: seconds_left) for entry in due]
+        return [self.poll_entry(entry, seconds_left) for entry in due]
+
+    def poll_entry(self, entry: DueEntry, seconds_left: float = 60.0) -> Poll:
+        """Poll what the index had when it was read."""
+        self._sent_messages = True
+        return self.poll_calls.poll(entry, lambda: seconds_left)
 
     def poll(self, key: AttemptKey) -> Poll:
         """Sweep this attempt, which is due."""
@@ -111,6 +138,25 @@ class CloudWorld:
     def due_in(self, key: AttemptKey) -> int:
         """In how many seconds this attempt comes due."""
         return int(self.attempts.existing_item(key)["dueAt"]) - int(self.clock.now)
+
+    def come_up(self, key: AttemptKey) -> Placement:
+        """Let a parked attempt come due, be swept and be dispatched."""
+        self.pass_seconds(max(0, self.due_in(key)))
+        assert self.poll(key).result is PollResult.DISPATCHED
+        return self.place_queued()
+
+    def redialled(self, key: AttemptKey) -> AttemptKey:
+        """Let the redial of an attempt come due. Returns the next attempt, which isn't dispatched yet."""
+        self.pass_seconds(max(0, self.due_in(key)))
+        poll = self.poll(key)
+        assert poll.result is PollResult.REDIALLED
+        assert poll.key
+        return poll.key
+
+    def place_queued(self) -> Placement:
+        """Place the one message that waits for place_call."""
+        (message,) = self.queued()
+        return self.place(message)
 
     def queued(self) -> list[str]:
         """The messages that wait for place_call."""

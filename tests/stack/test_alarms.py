@@ -182,9 +182,38 @@ def test_a_call_that_ends_as_unknown(watch: Watch) -> None:
 
 
 def test_a_request_that_is_rejected(watch: Watch) -> None:
-    watch.world.send({"requestId": "rejected", "phoneNumber": STUCK, "notAfter": "2026-01-01T00:00:00Z"})
+    watch.world.send({"requestId": "rejected", "phoneNumber": STUCK, "purpose": "no-one-defined-it"})
 
-    watch.fire("RejectedRequestsAlarm", watch.soon_printed("publish-outcome", "OutcomeRejected"))
+    watch.fire("RejectedRequestsAlarm", watch.soon_printed("publish-outcome", "RequestsToCorrect"))
+
+
+def test_a_request_that_expires(watch: Watch) -> None:
+    watch.world.send({"requestId": "expired", "phoneNumber": STUCK, "notAfter": "2026-01-01T00:00:00Z"})
+
+    watch.fire("ExpiredRequestsAlarm", watch.soon_printed("publish-outcome", "RejectedExpired"))
+
+
+def test_a_policy_that_cannot_be_read(watch: Watch) -> None:
+    dynamodb = watch.world.cloud.client("dynamodb")
+    key = {"subject": {"S": "policy"}, "entry": {"S": "current"}}
+    broken = {"version": {"N": "1"}, "document": {"S": "{"}, "setAt": {"N": "0"}, "setBy": {"S": "a test"}}
+    dynamodb.put_item(TableName=watch.world.stack.policy_table_name, Item=key | broken)
+    try:
+        # The functions may still have the policy that they read before
+        def send_another() -> None:
+            watch.world.send({"phoneNumber": STUCK})
+
+        counted = wait_until(lambda: watch.printed("place-call", "PolicyUnreadable"), 60, every(3, send_another))
+        watch.fire("PolicyUnreadableAlarm", counted[-1])
+    finally:
+        dynamodb.delete_item(TableName=watch.world.stack.policy_table_name, Key=key)
+
+        def is_forgotten() -> bool:
+            request_id = watch.world.send({"phoneNumber": STUCK})
+            wait_until(lambda: status_of(watch.world, request_id), 30)
+            return watch.world.calls()[request_id].get("parkReason") != "policy-unreadable"
+
+        wait_until(is_forgotten, 60)
 
 
 def test_two_calls_for_one_attempt(watch: Watch) -> None:

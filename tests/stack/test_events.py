@@ -68,6 +68,9 @@ def test_place_call(world: LocalEnvironment, functions: Functions) -> None:
     assert call(world, "sample-answer-lost")["status"] == "dispatching"
     assert call(world, "sample-declined")["parkReason"] == "refused-by-allomia"
     assert call(world, "sample-throttled")["status"] == "scheduled"
+    assert call(world, "sample-cancelled")["reasonCode"] == "cancelled-unseen"
+    policy = world.cloud.client("dynamodb").scan(TableName=world.stack.policy_table_name)["Items"]
+    assert [item for item in policy if item["entry"]["S"].startswith("do-not-call#")]
     fields = [message.attributes["field"] for message in world.invalid_messages()]
     assert sorted(fields) == ["body", "phoneNumber"]
 

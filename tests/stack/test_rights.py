@@ -11,6 +11,7 @@ from local.environment import LocalEnvironment
 
 FUNCTIONS = ("PlaceCall", "ReceiveWebhook", "PollCalls", "PublishOutcome", "GetCall")
 KEY = {"requestId": {"S": "no-one"}, "attempt": {"N": "1"}}
+POLICY = {"subject": {"S": "policy"}, "entry": {"S": "current"}}
 
 type Attempt = Callable[[Callable[[str], Any], LocalEnvironment], object]
 
@@ -26,6 +27,35 @@ def read_signing_key(client: Callable[[str], Any], world: LocalEnvironment) -> o
 def change_signing_key(client: Callable[[str], Any], world: LocalEnvironment) -> object:
     secret = world.stack.resources["SigningSecret"]
     return client("secretsmanager").put_secret_value(SecretId=secret, SecretString="mine")
+
+
+def read_number_hash_key(client: Callable[[str], Any], world: LocalEnvironment) -> object:
+    return client("secretsmanager").get_secret_value(SecretId=world.stack.resources["NumberHashSecret"])
+
+
+def read_policy(client: Callable[[str], Any], world: LocalEnvironment) -> object:
+    return client("dynamodb").get_item(TableName=world.stack.policy_table_name, Key=POLICY)
+
+
+def read_what_is_remembered(client: Callable[[str], Any], world: LocalEnvironment) -> object:
+    return client("dynamodb").query(
+        TableName=world.stack.policy_table_name,
+        KeyConditionExpression="subject = :number",
+        ExpressionAttributeValues={":number": {"S": "number#no-one"}},
+    )
+
+
+def remember(client: Callable[[str], Any], world: LocalEnvironment) -> object:
+    return client("dynamodb").put_item(
+        TableName=world.stack.policy_table_name,
+        Item={"subject": {"S": "number#no-one"}, "entry": {"S": "dials"}},
+    )
+
+
+def forget(client: Callable[[str], Any], world: LocalEnvironment) -> object:
+    return client("dynamodb").delete_item(
+        TableName=world.stack.policy_table_name, Key={"subject": {"S": "number#no-one"}, "entry": {"S": "dials"}}
+    )
 
 
 def read_table(client: Callable[[str], Any], world: LocalEnvironment) -> object:
@@ -94,11 +124,15 @@ def change_rights(client: Callable[[str], Any], world: LocalEnvironment) -> obje
     return client("iam").list_roles()
 
 
-NO_FUNCTION = (read_table, delete_record, change_signing_key, read_rejected, change_code, change_rights)
+NO_FUNCTION = (read_table, forget, change_signing_key, read_rejected, change_code, change_rights)
+NO_POLICY = (read_policy, read_what_is_remembered, remember, read_number_hash_key)
 DENIED: dict[str, tuple[Attempt, ...]] = {
-    "PlaceCall": (*NO_FUNCTION, look_up, ask_for_a_call, publish),
+    # The local cloud doesn't look at the partitions to which some rights are limited.
+    "PlaceCall": (*NO_FUNCTION, delete_record, ask_for_a_call, publish),
     "ReceiveWebhook": (
         *NO_FUNCTION,
+        *NO_POLICY,
+        delete_record,
         read_record,
         look_up,
         read_allomia_key,
@@ -107,9 +141,21 @@ DENIED: dict[str, tuple[Attempt, ...]] = {
         read_requests,
         publish,
     ),
-    "PollCalls": (*NO_FUNCTION, read_record, look_up, read_signing_key, make_record, read_requests, publish),
+    "PollCalls": (
+        *NO_FUNCTION,
+        read_what_is_remembered,
+        remember,
+        read_number_hash_key,
+        read_record,
+        look_up,
+        read_signing_key,
+        read_requests,
+        publish,
+    ),
     "PublishOutcome": (
         *NO_FUNCTION,
+        *NO_POLICY,
+        delete_record,
         read_record,
         look_up,
         read_allomia_key,
@@ -120,6 +166,8 @@ DENIED: dict[str, tuple[Attempt, ...]] = {
     ),
     "GetCall": (
         *NO_FUNCTION,
+        *NO_POLICY,
+        delete_record,
         read_record,
         read_what_is_due,
         make_record,
@@ -131,12 +179,12 @@ DENIED: dict[str, tuple[Attempt, ...]] = {
         publish,
     ),
 }
-ALLOWED: dict[str, Attempt] = {
-    "PlaceCall": read_allomia_key,
-    "ReceiveWebhook": read_signing_key,
-    "PollCalls": read_allomia_key,
-    "PublishOutcome": publish,
-    "GetCall": look_up,
+ALLOWED: dict[str, tuple[Attempt, ...]] = {
+    "PlaceCall": (read_allomia_key, read_number_hash_key, read_policy, read_what_is_remembered, remember),
+    "ReceiveWebhook": (read_signing_key,),
+    "PollCalls": (read_allomia_key, read_policy),
+    "PublishOutcome": (publish,),
+    "GetCall": (look_up,),
 }
 
 
@@ -171,7 +219,8 @@ def test_a_role_is_denied_what_its_function_must_not_do(
     client = acting(function)
 
     # Its credentials are good
-    ALLOWED[function](client, world)
+    for attempt in ALLOWED[function]:
+        attempt(client, world)
     # And good for nothing else
     for attempt in DENIED[function]:
         with pytest.raises(ClientError) as caught:

@@ -30,6 +30,7 @@ SETTING = "11111111-66666666"
 CIRCUIT = f"~{SETTING}"
 """The name of the circuit breaker for these two."""
 
+SECRET_ARN = "arn:of:the:secret"
 KEY = AttemptKey(RequestKey("visit-2031"), 1)
 
 MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
@@ -68,11 +69,13 @@ class SecretsInMemory:
 
     versions: dict[str, str | None] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)
+    arns: set[str] = field(default_factory=set)
     fault: BaseException | None = None
     gate: threading.Event | None = None
     """What a read waits for, as for a service that hangs."""
 
     def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, str]:  # noqa: N803 - AWS's names
+        self.arns.add(SecretId)
         self.reads.append(VersionStage)
         if self.gate:
             assert self.gate.wait(30)
@@ -95,7 +98,7 @@ class SecretsInMemory:
 def a_secret(
     secrets: SecretsInMemory, clock: Callable[[], float] | None = None, wait_seconds: float = WAIT_SECONDS
 ) -> Secret:
-    return Secret(cast("SecretsManagerClient", secrets), "arn:of:the:secret", clock or Clock(), wait_seconds)
+    return Secret(cast("SecretsManagerClient", secrets), SECRET_ARN, clock or Clock(), wait_seconds)
 
 
 def api_key_secret(text: str | None = API_KEY) -> Secret:

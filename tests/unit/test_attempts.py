@@ -7,8 +7,19 @@ import pytest
 
 from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, Status
 from outbound_calls.contracts.wire import InvalidInput
-from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, CallRequest, Labels, Outcome, RequestKey
-from tests.unit.parts import CALL_ID, KEY
+from outbound_calls.domain.attempts import (
+    Allowance,
+    Attempt,
+    AttemptKey,
+    CallDetails,
+    CallRequest,
+    Labels,
+    Outcome,
+    Redial,
+    RequestKey,
+    Terms,
+)
+from tests.unit.parts import ASSISTANT_ID, CALL_ID, KEY, PHONE_NUMBER_ID, SETTING
 
 
 def an_attempt(status: Status | None = None, outbound_call_id: str | None = None) -> Attempt:
@@ -36,11 +47,13 @@ def test_a_text_that_no_request_can_have_is_invalid(text: str) -> None:
         (RequestKey("visit-2031"), {"request_id"}),
         (CallRequest("+14155550123", "a", "b"), {"phone_number", "assistant_id", "phone_number_id"}),
         (Labels(), {"metadata"}),
+        (Terms(), set()),
+        (Allowance(1, "open"), {"policy_version", "preset", "zones"}),
         (CallDetails(), set()),
         (Outcome(Status.FAILED, OutcomeSource.POLL), {"status", "source"}),
         (
             Attempt(AttemptKey(RequestKey("a"), 1), 1000),
-            {"key", "created_at", "labels", "terms", "times_parked", "failed_tries"},
+            {"key", "created_at", "labels", "terms", "times_parked", "failed_tries", "is_dropped", "is_redial"},
         ),
     ],
     ids=lambda each: type(each).__name__,
@@ -49,11 +62,21 @@ def test_a_field_that_was_not_given_is_none(value: Any, given: set[str]) -> None
     assert {getattr(value, field.name) for field in fields(value) if field.name not in given} <= {None}
 
 
-def test_a_new_attempt_has_no_labels_and_was_never_parked() -> None:
+def test_a_new_attempt_has_no_labels_and_was_never_parked_or_dropped() -> None:
     attempt = an_attempt()
 
-    assert attempt.labels == Labels({}, None)
-    assert attempt.times_parked == 0
+    assert (attempt.labels, attempt.terms) == (Labels({}, None), Terms())
+    assert (attempt.is_dropped, attempt.is_redial) == (False, False)
+    assert (attempt.times_parked, attempt.failed_tries) == (0, 0)
+
+
+def test_without_rules_no_attempt_follows_and_without_zones_none_is_named() -> None:
+    assert Redial() == Redial(1, {}, {})
+    assert Allowance(1, "open").zones == ()
+
+
+def test_a_setting_is_named_by_the_first_8_characters_of_its_two_ids() -> None:
+    assert CallRequest("+14155550123", ASSISTANT_ID, PHONE_NUMBER_ID).setting == SETTING
 
 
 @pytest.mark.parametrize("status", [None, *Status])

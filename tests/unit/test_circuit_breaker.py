@@ -182,6 +182,18 @@ def test_a_permit_is_released_when_the_work_fails_before_the_call(breaker: Circu
     assert permit_of(breaker).probe
 
 
+def test_a_reported_permit_does_not_end_the_probe_of_another_call(breaker: CircuitBreaker, clock: Clock) -> None:
+    opened(breaker)
+    clock.pass_seconds(30)
+
+    with permit_of(breaker) as permit:
+        permit.report(healthy=False)
+        clock.pass_seconds(60)
+        permit_of(breaker)
+
+    assert breaker.acquire() is None
+
+
 def test_an_unused_permit_counts_neither_way(breaker: CircuitBreaker) -> None:
     calls(breaker, [False] * 4)
     with permit_of(breaker):
@@ -282,3 +294,15 @@ def test_breakers_that_remember_something_are_kept(clock: Clock) -> None:
 
     assert [breakers.of("open"), breakers.of("failed once")] == kept
     assert len(breakers._breakers) <= 4
+
+
+def test_breakers_that_remember_nothing_are_forgotten_where_there_is_no_room_for_another_one(clock: Clock) -> None:
+    breakers = CircuitBreakers(clock, most=3)
+    first, *_ = [breakers.of(name) for name in ("a", "b", "c")]
+
+    assert len(breakers._breakers) == 3
+    assert breakers.of("a") is first
+    breakers.of("d")
+
+    assert list(breakers._breakers) == ["d"]
+    assert CircuitBreakers(clock).most == 1000

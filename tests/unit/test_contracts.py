@@ -12,16 +12,24 @@ from outbound_calls.contracts.dispatch import AttemptName, DispatchMessage
 from outbound_calls.contracts.messages import (
     MAX_MESSAGE_BYTES,
     CallRequestMessage,
+    Cancellation,
+    CancelMessage,
+    DoNotCall,
+    DoNotCallMessage,
+    read_call_request,
     read_message,
 )
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, InvalidInput
+from outbound_calls.policy.calendars import week_of
+from outbound_calls.policy.rules import redial_of
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 
 CANARY = "Zqx-canary-7f3a"
 UNKNOWN_FIELD = (
-    "unknown field: no field but assistantId, batch, customerName, dynamicVariables, metadata, notAfter, notBefore, "
-    "organization"
+    "unknown field: no field but assistantId, batch, callingWindows, customerName, dynamicVariables, metadata, "
+    "notAfter, notBefore, organization, phoneNumber, phoneNumberId, purpose, redial, requestId, timeZone"
 )
+WEEKDAYS: dict[str, Any] = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "21:30"}
 
 
 def message(**fields: Any) -> str:
@@ -57,6 +65,10 @@ def test_a_request_with_every_field_is_read() -> None:
         "batch": "monday",
         "notBefore": "2026-12-01T09:00:00-05:00",
         "notAfter": "2026-12-01T18:00:00-05:00",
+        "purpose": "reminder",
+        "timeZone": "America/Toronto",
+        "callingWindows": [WEEKDAYS],
+        "redial": {"on": {"busy": [600, 1800]}, "onEndedReasons": {"voicemail": [86400]}, "maxAttempts": 3},
     }
 
     request = read_request(json.dumps(body))
@@ -73,6 +85,10 @@ def test_a_request_with_every_field_is_read() -> None:
         batch="monday",
         not_before="2026-12-01T09:00:00-05:00",
         not_after="2026-12-01T18:00:00-05:00",
+        purpose="reminder",
+        time_zone="America/Toronto",
+        calling_windows=[WEEKDAYS],
+        redial={"on": {"busy": [600, 1800]}, "onEndedReasons": {"voicemail": [86400]}, "maxAttempts": 3},
     )
     assert request.wire() == body
 
@@ -90,6 +106,16 @@ NOT_A_TIME: list[Any] = [
     *("", "2026-12-01", "2026-12-01T09:00:00", "2026-12-01T09:00-05:00", "2026-12-01 09:00:00-05:00", "tomorrow"),
     *("2026-02-29T09:00:00Z", "2026-12-01T24:00:01Z", "2026-12-01T09:00:00+25:00", "20261201T090000Z", 1_796_120_000),
 ]
+NAMES_OF_A_POLICY = ["reminder", "0", "-", "n" * 32]
+NO_NAMES_OF_A_POLICY: list[Any] = ["", "n" * 33, "North", "a_b", "a~b", "a\n", "é", 7]
+DELAYS = [[1], [2_592_000], [600] * 20]
+NO_DELAYS = [[], [0], [2_592_001], [1] * 21, ["600"], [600.0], [True], [None], 600, None]
+
+
+def window(**changes: Any) -> dict[str, Any]:
+    return WEEKDAYS | changes
+
+
 VALID: dict[str, list[Any]] = {
     "requestId": ["a", "A-z.0_9" + "x" * 121, "...", ".a", None],
     "organization": ["default", "0", "n" * 32, "-", None],
@@ -102,11 +128,27 @@ VALID: dict[str, list[Any]] = {
     "batch": ["monday", "b" * 128, None],
     "notBefore": TIMES,
     "notAfter": TIMES,
+    "purpose": [*NAMES_OF_A_POLICY, None],
+    "timeZone": ["America/Toronto", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+5", None],
+    "callingWindows": [
+        *("always", [WEEKDAYS], [WEEKDAYS] * 50, None),
+        *([window(**{"from": first, "to": last})] for first, last in [("00:00", "24:00"), ("23:58", "23:59")]),
+        *([window(days=days)] for days in (["sun"], ["mon", "tue", "wed", "thu", "fri", "sat", "sun"])),
+    ],
+    "redial": [
+        *({"maxAttempts": attempts} for attempts in (1, 99)),
+        *({"maxAttempts": 2, "on": {name: delays}} for name in ("busy", "no-answer", "failed") for delays in DELAYS),
+        *({"maxAttempts": 2, "onEndedReasons": {name: [1]}} for name in ("r", "r" * 64, "a b/é")),
+        {"maxAttempts": 2, "onEndedReasons": {f"reason {number}": [1] for number in range(20)}},
+        {"maxAttempts": 2, "on": {}, "onEndedReasons": {}},
+        {"maxAttempts": 2, "on": None, "onEndedReasons": None},
+        None,
+    ],
 }
 NOT_AN_ID = ["", "x" * 129, ".", "..", "a/b", "a b", "a\n", "a~b", "é", 7, ["a"]]
 INVALID: dict[str, list[Any]] = {
     "requestId": NOT_AN_ID,
-    "organization": ["", "n" * 33, "North", "a_b", "a~b", "a\n", "é", 7],
+    "organization": NO_NAMES_OF_A_POLICY,
     "phoneNumber": [
         *(None, "", "+12345678", "+1234567890123456", "+0123456789", "14155550123", "+1 415 555 0123"),
         *("+14155550123\n", " +14155550123", "+1415555012٣", 14155550123),
@@ -125,7 +167,41 @@ INVALID: dict[str, list[Any]] = {
     "batch": NOT_AN_ID,
     "notBefore": NOT_A_TIME,
     "notAfter": NOT_A_TIME,
+    "purpose": NO_NAMES_OF_A_POLICY,
+    "timeZone": [
+        *("", "Toronto", "america/toronto", "America/Toronto ", "Factory", "EST5EDT4", "-05:00", 5, ["UTC"]),
+        *("../zones", "America/../Toronto", "/etc/localtime", "a" * 200),
+    ],
+    "callingWindows": [*([], [WEEKDAYS] * 51, "", "never", "Always", {}, WEEKDAYS, True, 0), ["always"], [None]],
+    "redial": [*(True, 0, "", [], "none"), {"maxAttempts": 2, "on": {"completed": [600]}}],
 }
+INVALID_IN_A_WINDOW: dict[str, list[Any]] = {
+    "days": [[], ["mon"] * 8, "mon", None],
+    "from": ["9:00", "24:00", "09:60", "09:00:00", "09:00\n", 9, None],
+    "to": ["24:01", "25:00", "9:30", "21:30Z", 21, None],
+}
+NOT_AN_OBJECT: list[Any] = [None, True, "a", [], ["a"]]
+INSIDE: list[tuple[str, str, Any]] = [
+    *(
+        (f"callingWindows[1].{name}", "callingWindows", [WEEKDAYS, window(**{name: value})])
+        for name, values in INVALID_IN_A_WINDOW.items()
+        for value in values
+    ),
+    ("callingWindows[0].days[1]", "callingWindows", [window(days=["mon", "monday"])]),
+    ("callingWindows[0]", "callingWindows", [window(to="09:00")]),
+    ("callingWindows[0]", "callingWindows", [window(**{"from": "22:00", "to": "06:00"})]),
+    ("callingWindows[0]", "callingWindows", [window(zone="UTC")]),
+    ("callingWindows[0].to", "callingWindows", [{"days": ["mon"], "from": "09:00"}]),
+    *(("redial.maxAttempts", "redial", {"maxAttempts": each}) for each in (0, 100, "3", 3.0, True, None)),
+    ("redial.maxAttempts", "redial", {}),
+    ("redial", "redial", {"maxAttempts": 2, "max_attempts": 2}),
+    ("redial", "redial", {"max_attempts": 2, "maxAttempts": 2}),
+    *(("redial.on", "redial", {"maxAttempts": 2, "on": {"busy": delays}}) for delays in NO_DELAYS),
+    *(("redial.on", "redial", {"maxAttempts": 2, "on": {name: [600]}}) for name in ("completed", "unknown", "")),
+    *(("redial.onEndedReasons", "redial", {"maxAttempts": 2, "onEndedReasons": {"a": each}}) for each in NO_DELAYS),
+    *(("redial.onEndedReasons", "redial", {"maxAttempts": 2, "onEndedReasons": {r: [1]}}) for r in ("", "r" * 65)),
+    ("redial.onEndedReasons", "redial", {"maxAttempts": 2, "onEndedReasons": {f"r{i}": [1] for i in range(21)}}),
+]
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field in VALID for value in VALID[field]])
@@ -137,13 +213,25 @@ def test_a_valid_field_is_read(field: str, value: object) -> None:
 def test_an_invalid_field_is_named_with_its_rule(field: str, value: object) -> None:
     error = error_of(message(**{field: value}))
 
-    assert error.field == field
+    assert error.field in {field, f"{field}.on", f"{field}.maxAttempts", f"{field}[0]"}
     assert error.rule
-    assert str(error) == f"{field}: {error.rule}"
+    assert str(error) == f"{error.field}: {error.rule}"
+
+
+@pytest.mark.parametrize(("path", "field", "value"), INSIDE)
+def test_a_rule_broken_inside_a_field_is_named_by_its_path(path: str, field: str, value: object) -> None:
+    assert error_of(message(**{field: value})).field == path
 
 
 def test_every_field_is_tested_at_its_limits() -> None:
     assert VALID.keys() == INVALID.keys() == {field.alias for field in CallRequestMessage.model_fields.values()}
+
+
+def test_policy_understands_every_redial_and_window_that_a_request_may_have() -> None:
+    for value in filter(None, VALID["redial"]):
+        assert redial_of(value, MAX_ATTEMPT_NUMBER).max_attempts == value["maxAttempts"]
+    for value in filter(None, VALID["callingWindows"]):
+        assert week_of(value)
 
 
 def test_a_uuid_is_kept_in_lower_case() -> None:
@@ -160,9 +248,15 @@ def test_an_unknown_field_is_invalid(field: str) -> None:
     assert str(error).startswith(UNKNOWN_FIELD)
 
 
-@pytest.mark.parametrize("field", ["purpose", "timeZone", "callingWindows", "redial", "priority", "cancel"])
-def test_a_policy_field_that_is_not_honoured_yet_is_invalid(field: str) -> None:
-    assert error_of(message(**{field: "2026-12-01T09:00:00-05:00"})).field == field
+def test_a_field_that_is_not_honoured_yet_is_invalid() -> None:
+    assert error_of(message(priority="urgent")).field == "priority"
+
+
+def test_what_a_request_is_about_is_its_content_and_when_to_call_is_not() -> None:
+    times = {"notBefore": TIMES[0], "timeZone": "UTC", "callingWindows": "always", "redial": {"maxAttempts": 1}}
+
+    assert read_request(message(**times)).content() == read_request(message()).content()
+    assert read_request(message(purpose="results")).content() != read_request(message()).content()
 
 
 def test_a_snake_case_name_does_not_stand_for_the_field() -> None:
@@ -201,7 +295,7 @@ def test_the_last_of_two_equal_names_counts() -> None:
 def test_a_body_that_is_not_a_json_object_is_invalid_as_a_whole(body: str) -> None:
     error = error_of(body)
 
-    assert (error.field, error.rule) == ("body", "a JSON object in UTF-8, nested at most 3 deep")
+    assert (error.field, error.rule) == ("body", "a JSON object in UTF-8")
 
 
 def test_the_size_limit_is_in_bytes() -> None:
@@ -247,6 +341,114 @@ def test_a_wrong_dispatch_message_is_invalid_by_one_rule(changes: dict[str, Any]
     assert error_of(json.dumps(body | changes)).field == "dispatch"
 
 
+# Cancellations and do-not-call entries.
+
+CANCELS: list[tuple[dict[str, Any], CancelMessage]] = [
+    ({"cancel": {"requestId": "visit-2031"}}, CancelMessage(cancel=Cancellation(request_id="visit-2031"))),
+    ({"cancel": {"batch": "b" * 128}}, CancelMessage(cancel=Cancellation(batch="b" * 128))),
+    (
+        {"cancel": {"requestId": "a", "batch": None}, "organization": "north"},
+        CancelMessage(cancel=Cancellation(request_id="a"), organization="north"),
+    ),
+    ({"cancel": {"batch": "a"}, "organization": None}, CancelMessage(cancel=Cancellation(batch="a"))),
+]
+DO_NOT_CALLS: list[tuple[dict[str, Any], DoNotCallMessage]] = [
+    (
+        {"doNotCall": {"phoneNumber": PHONE_NUMBER}},
+        DoNotCallMessage(do_not_call=DoNotCall(phone_number=PHONE_NUMBER)),
+    ),
+    (
+        {"doNotCall": {"phoneNumber": PHONE_NUMBER, "until": None, "purposes": None}, "organization": None},
+        DoNotCallMessage(do_not_call=DoNotCall(phone_number=PHONE_NUMBER)),
+    ),
+    (
+        {
+            "doNotCall": {"phoneNumber": PHONE_NUMBER, "until": TIMES[0], "purposes": NAMES_OF_A_POLICY},
+            "organization": "default",
+        },
+        DoNotCallMessage(
+            do_not_call=DoNotCall(phone_number=PHONE_NUMBER, until=TIMES[0], purposes=NAMES_OF_A_POLICY),
+            organization="default",
+        ),
+    ),
+    (
+        {"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": ["marketing"] * 50}},
+        DoNotCallMessage(do_not_call=DoNotCall(phone_number=PHONE_NUMBER, purposes=["marketing"] * 50)),
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "read"), [*CANCELS, *DO_NOT_CALLS])
+def test_a_message_of_another_kind_is_read(body: dict[str, Any], read: CancelMessage | DoNotCallMessage) -> None:
+    assert read_message(json.dumps(body)) == read
+    assert read_message(json.dumps(read.wire())) == read
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        *(("cancel", {"cancel": value}) for value in [*NOT_AN_OBJECT, {}, {"requestId": None}]),
+        *(("cancel", {"cancel": more | {"requestId": "a"}}) for more in ({"batch": "b"}, {"requestID": "b"})),
+        ("cancel", {"cancel": {"request_id": "a"}}),
+        *(("cancel.requestId", {"cancel": {"requestId": value}}) for value in NOT_AN_ID),
+        *(("cancel.batch", {"cancel": {"batch": value}}) for value in NOT_AN_ID),
+        *(("doNotCall", {"doNotCall": value}) for value in [*NOT_AN_OBJECT, PHONE_NUMBER]),
+        ("doNotCall", {"doNotCall": {"phoneNumber": PHONE_NUMBER, "reason": "asked us to"}}),
+        ("doNotCall.phoneNumber", {"doNotCall": {}}),
+        *(("doNotCall.phoneNumber", {"doNotCall": {"phoneNumber": value}}) for value in INVALID["phoneNumber"]),
+        *(("doNotCall.until", {"doNotCall": {"phoneNumber": PHONE_NUMBER, "until": at}}) for at in NOT_A_TIME),
+        *(
+            ("doNotCall.purposes", {"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": value}})
+            for value in [*NOT_AN_OBJECT[1:4], ["marketing"] * 51, {}]
+        ),
+        *(
+            ("doNotCall.purposes[1]", {"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": ["reminder", value]}})
+            for value in NO_NAMES_OF_A_POLICY
+        ),
+        *(
+            ("organization", {**each, "organization": value})
+            for each in (CANCELS[0][0], DO_NOT_CALLS[0][0])
+            for value in NO_NAMES_OF_A_POLICY
+        ),
+    ],
+)
+def test_a_wrong_message_of_another_kind_is_named_by_path_and_rule(path: str, body: dict[str, Any]) -> None:
+    error = error_of(json.dumps(body))
+
+    assert error.field == path
+    assert str(error) == f"{path}: {error.rule}"
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "known"),
+    [
+        (CANCELS[0][0] | DO_NOT_CALLS[0][0], "doNotCall", "cancel, organization"),
+        (CANCELS[0][0] | {"doNotCall": None}, "doNotCall", "cancel, organization"),
+        (CANCELS[0][0] | {"phoneNumber": PHONE_NUMBER}, "phoneNumber", "cancel, organization"),
+        (CANCELS[0][0] | {"requestId": "a"}, "requestId", "cancel, organization"),
+        (CANCELS[0][0] | {"Ada Lovelace": 1}, "body", "cancel, organization"),
+        (DO_NOT_CALLS[0][0] | {"phoneNumber": PHONE_NUMBER}, "phoneNumber", "doNotCall, organization"),
+        (DO_NOT_CALLS[0][0] | {"until": TIMES[0]}, "until", "doNotCall, organization"),
+    ],
+)
+def test_a_message_is_of_one_kind(body: dict[str, Any], field: str, known: str) -> None:
+    for fields in (body, dict(reversed(body.items()))):
+        error = error_of(json.dumps(fields))
+
+        assert (error.field, str(error)) == (field, f"unknown field: no field but {known}")
+
+
+@pytest.mark.parametrize("name", ["cancel", "doNotCall"])
+def test_a_request_has_no_key_of_another_kind_not_even_null(name: str) -> None:
+    assert error_of(message(**{name: None})).field in {name, "phoneNumber"}
+
+
+@pytest.mark.parametrize("body", [CANCELS[0][0], DO_NOT_CALLS[0][0]])
+def test_where_a_request_is_expected_another_kind_is_named(body: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=f"{next(iter(body))}: a message of its own"):
+        read_call_request(json.dumps(body))
+
+
 # Errors repeat nothing of the content. The canary is planted wherever content can be.
 
 PLANTED: list[dict[str, Any]] = [
@@ -266,6 +468,29 @@ PLANTED: list[dict[str, Any]] = [
     {"dispatch": {"requestId": f"{CANARY}/", "attempt": 1}},
     {"dispatch": {"requestId": "a", "attempt": CANARY}},
     {"dispatch": {CANARY: CANARY}},
+    *(
+        {field: value}
+        for field in ("purpose", "timeZone", "callingWindows", "redial")
+        for value in (CANARY, {CANARY: 1})
+    ),
+    {"callingWindows": [{"days": [CANARY], "from": CANARY, "to": CANARY}]},
+    {"callingWindows": [WEEKDAYS | {CANARY: 1}]},
+    {"callingWindows": [WEEKDAYS | {"Zqx_canary": 1}]},
+    {"redial": {"maxAttempts": 2, "on": {CANARY: [1]}}},
+    {"redial": {"maxAttempts": 2, "onEndedReasons": {CANARY: [0]}}},
+    {"redial": {"maxAttempts": 2, "onEndedReasons": {"Zqx_canary": CANARY}}},
+    {"redial": {"maxAttempts": CANARY}},
+    {"cancel": CANARY},
+    {"cancel": {CANARY: CANARY}},
+    {"cancel": {"Zqx_canary": CANARY}},
+    {"cancel": {"requestId": f"{CANARY}/"}},
+    {"cancel": {"batch": "a"}, CANARY: 1},
+    {"doNotCall": {CANARY: CANARY}},
+    {"doNotCall": {"phoneNumber": CANARY}},
+    {"doNotCall": {"phoneNumber": PHONE_NUMBER, "until": CANARY}},
+    {"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": [CANARY]}},
+    {"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": {CANARY: CANARY}}},
+    {"doNotCall": {"phoneNumber": PHONE_NUMBER}, "Zqx_canary": 1},
 ]
 
 
@@ -285,7 +510,8 @@ def test_an_error_of_the_model_itself_repeats_nothing_either() -> None:
     assert "Zqx" not in str(caught.value)
 
 
-NAMES = [*VALID, "callbackUrl", "dispatch", "timesParked", "attempt", "request_id", CANARY]
+NAMES = [*VALID, "cancel", "doNotCall", "on", "onEndedReasons", "maxAttempts", "until", "purposes", "days", "from"]
+NAMES += ["callbackUrl", "dispatch", "timesParked", "attempt", "request_id", CANARY]
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 anything = st.recursive(
     scalars | st.sampled_from([CANARY, PHONE_NUMBER, ASSISTANT_ID, ".."]),

@@ -145,6 +145,42 @@ def test_only_unknown_is_not_final(status: str, final: bool) -> None:
     assert [(detail["status"], detail["final"]) for detail in details(bus)] == [(status, final)]
 
 
+def test_an_outcome_that_a_redial_follows_is_provisional() -> None:
+    bus = Bus()
+
+    publisher(bus).publish([image(status="busy", callDetails=None, redialAt=1_775_057_400, purpose="reminder")])
+
+    (detail,) = details(bus)
+    assert (detail["status"], detail["final"], detail["nextAttemptAt"]) == ("busy", False, "2026-04-01T15:30:00Z")
+    assert detail["purpose"] == "reminder"
+
+
+def test_a_cancellation_that_came_too_late_is_published_with_the_outcome() -> None:
+    bus = Bus()
+
+    publisher(bus).publish([image(cancelRequestedAt=1_775_053_800)])
+
+    assert [(detail["final"], detail["cancelRequestedAt"]) for detail in details(bus)] == [
+        (True, "2026-04-01T14:30:00Z")
+    ]
+
+
+@pytest.mark.parametrize(
+    "not_published",
+    [{"status": "busy", "nextAttempt": 2}, {"status": "cancelled", "reasonCode": "expired", "isDropped": True}],
+)
+def test_what_is_no_outcome_of_a_request_is_not_published_and_not_kept(not_published: dict[str, Any]) -> None:
+    # Given a record that the stream's filter should have held back
+    bus, failed = Bus(), FailedOutcomes()
+
+    published = publisher(bus, failed).publish([image(requestId="before"), image(**not_published), image()])
+
+    assert [detail["requestId"] for detail in details(bus)] == ["before", "visit-2031"]
+    assert len(published.attempts) == 2
+    assert not published.unreadable
+    assert not failed.bodies
+
+
 def test_a_rejected_request_has_a_reason_code_and_was_not_dialled() -> None:
     bus = Bus()
 
@@ -230,6 +266,7 @@ def test_unknown_says_whether_allomia_accepted_the_call(call_id: str | None, dia
     [
         image() | {"status": {"S": CANARY}},
         image(status="calling", recordedAt=None),
+        image(status="scheduled"),
         image() | {"requestId": {"N": "7"}},
         {name: value for name, value in image().items() if name != "requestId"},
         {},

@@ -12,11 +12,12 @@ from outbound_calls.adapters.secrets import (
     CACHE_SECONDS,
     FAILURE_SECONDS,
     REREAD_SECONDS,
+    WAIT_SECONDS,
     SecretUnreadable,
     SecretUnusable,
     api_key,
 )
-from tests.unit.parts import Clock, SecretsInMemory, a_secret
+from tests.unit.parts import SECRET_ARN, Clock, SecretsInMemory, a_secret
 
 UNREACHABLE = ConnectTimeoutError(endpoint_url="https://zqx.example")
 
@@ -36,12 +37,16 @@ def test_a_secret_is_read_once_and_cached_for_five_minutes() -> None:
     assert secret.previous() == "one"
 
 
+def test_the_times_that_the_documentation_gives() -> None:
+    assert (CACHE_SECONDS, REREAD_SECONDS, FAILURE_SECONDS, WAIT_SECONDS) == (300, 30, 5, 8)
+
+
 def test_a_previous_version_is_read_only_when_asked_for() -> None:
     secrets = SecretsInMemory({"AWSCURRENT": "two", "AWSPREVIOUS": "one"})
     secret = a_secret(secrets)
 
     assert (secret.previous(), secret.previous()) == ("one", "one")
-    assert secrets.reads == ["AWSPREVIOUS"]
+    assert (secrets.reads, secrets.arns) == (["AWSPREVIOUS"], {SECRET_ARN})
 
 
 def test_a_missing_previous_version_is_cached_too() -> None:

@@ -21,6 +21,9 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
     PlaceCallSettings: EVERY
     | {
         "CALLS_TABLE_NAME": "calls",
+        "POLICY_TABLE_NAME": "policy",
+        "NUMBER_HASH_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:hash-AbCdEf",
+        "CALLING_POLICY": "united-states-health-care",
         "INVALID_MESSAGES_QUEUE_URL": "https://sqs.ca-central-1.amazonaws.com/123456789012/invalid",
         "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-AbCdEf",
         "ALLOMIA_BASE_URL": "https://allomia.com",
@@ -39,6 +42,7 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
     PollCallsSettings: EVERY
     | {
         "CALLS_TABLE_NAME": "calls",
+        "POLICY_TABLE_NAME": "policy",
         "CALL_QUEUE_URL": "http://localhost:4566/123456789012/calls",
         "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-AbCdEf",
         "ALLOMIA_BASE_URL": "http://127.0.0.1:8080",
@@ -64,6 +68,7 @@ WRONG = {
         "https://host/a b",
         "https://host/?a=zqx",
     ],
+    "CALLING_POLICY": ["Canada", "ontario-zqx"],
     "CALL_QUEUE_URL": ["zqx"],
     "ALLOMIA_BASE_URL": ["allomia.com", "https://allomia.com/#zqx"],
     "WEBHOOK_URL": ["hooks.example"],

@@ -7,10 +7,19 @@ import pytest
 from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.secrets import SecretUnreadable
-from outbound_calls.contracts.vocabulary import OutcomeSource, Status
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import Attempt, Outcome
 from outbound_calls.runtime.settings import PublishOutcomeSettings
-from outbound_calls.runtime.telemetry import Metric, Telemetry, describe, outcome_metrics, seconds_to_outcome
+from outbound_calls.runtime.telemetry import (
+    Metric,
+    Telemetry,
+    deferral_metric,
+    describe,
+    ending_metrics,
+    needs_a_person,
+    outcome_metrics,
+    seconds_to_outcome,
+)
 from tests.unit.parts import KEY, PHONE_NUMBER
 
 CANARY = "Zqx canary"
@@ -98,6 +107,34 @@ def test_an_outcome_that_is_recorded_is_counted_by_status_and_by_source(
     status: Status, source: OutcomeSource, names: tuple[str, ...]
 ) -> None:
     assert outcome_metrics(Outcome(status=status, source=source)) == names
+
+
+@pytest.mark.parametrize(
+    ("code", "names", "for_a_person"),
+    [
+        (ReasonCode.REFUSED_BY_ALLOMIA, ("RejectedRefusedByAllomia", "RequestsToCorrect"), True),
+        (ReasonCode.NO_CALLING_WINDOW, ("RejectedNoCallingWindow", "RequestsToCorrect"), True),
+        (ReasonCode.UNKNOWN_PURPOSE, ("RejectedUnknownPurpose", "RequestsToCorrect"), True),
+        (ReasonCode.EXPIRED, ("RejectedExpired",), True),
+        (ReasonCode.DO_NOT_CALL, ("RejectedDoNotCall",), False),
+        (ReasonCode.RECIPIENT_CAP, ("RejectedRecipientCap",), False),
+        # A record of a version that had no code, or has others
+        (None, ("RequestsToCorrect",), True),
+    ],
+)
+def test_a_rejected_request_counts_by_its_reason_and_only_once(
+    code: ReasonCode | None, names: tuple[str, ...], for_a_person: bool
+) -> None:
+    assert needs_a_person(Status.REJECTED, code) is for_a_person
+    assert ending_metrics(Status.REJECTED, code) == ("OutcomeRejected", *names)
+    # What needs a person is counted when it is published, the rest when it is recorded
+    outcome = Outcome(Status.REJECTED, OutcomeSource.POLICY, reason_code=code)
+    recorded = () if for_a_person else ("OutcomeRejected", *names)
+    assert outcome_metrics(outcome) == (*recorded, "OutcomeByPolicy")
+
+
+def test_an_attempt_that_waits_by_policy_counts_by_its_reason() -> None:
+    assert deferral_metric(ParkReason.OUTSIDE_CALLING_WINDOW) == "DeferredOutsideCallingWindow"
 
 
 def test_a_line_has_the_attempt_its_fields_and_its_metrics(

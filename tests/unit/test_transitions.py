@@ -20,7 +20,17 @@ from tests.unit.parts import no_jitter
 DESIGN: dict[str | None, set[str]] = {
     None: {"scheduled", "dispatching", "rejected", "cancelled"},
     "scheduled": {"scheduled", "dispatching", "rejected", "cancelled", "completed", "failed", "busy", "no-answer"},
-    "dispatching": {"calling", "scheduled", "completed", "failed", "busy", "no-answer", "rejected", "unknown"},
+    "dispatching": {
+        "calling",
+        "scheduled",
+        "completed",
+        "failed",
+        "busy",
+        "no-answer",
+        "rejected",
+        "cancelled",
+        "unknown",
+    },
     "calling": {"completed", "failed", "busy", "no-answer", "unknown"},
     "completed": set(),
     "failed": set(),

@@ -1,4 +1,4 @@
-"""What AlloMia may send tomorrow: generated variations of its documented answers, through each of the three doors.
+"""What AlloMia may send tomorrow: generated variations of its documented answers, through each of its doors.
 
 A variation changes anything but the call's id and its status. It may cost a detail, and never one of these two.
 """
@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from outbound_calls.adapters.allomia import Accepted, AllomiaClient, Found, StatusUnavailable, http_client
+from outbound_calls.adapters.call_log import CallLog
 from outbound_calls.adapters.call_states import outcome_from_state, unfamiliar_status
 from outbound_calls.contracts.allomia import read_call_state
+from outbound_calls.contracts.call_log import CallRecord, LogPage
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.domain.attempts import CallDetails, Outcome
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES
@@ -198,3 +200,79 @@ def test_an_error_in_json_is_allomias_own_whatever_its_shape(name: str, value: A
         answer = client.place_call(a_request(), "https://hooks.example/a/1/s")
 
     assert getattr(answer, "from_allomia", None) is True
+
+
+ENTRY = {
+    "id": CALL_ID,
+    "organizationId": "f6a7b8c9-d0e1-2345-fabc-678901234567",
+    "callType": "Outbound",
+    "agentId": "e5f6a7b8-c9d0-1234-efab-567890123456",
+    "userPhoneNumber": "+15145550100",
+    "callStartedAt": "2026-04-01T14:30:00Z",
+    "callEndedAt": "2026-04-01T14:32:30Z",
+    "createdAt": "2026-04-01T14:29:55Z",
+}
+RECORD = ENTRY | {
+    "callEndedReason": "customer-ended-call",
+    "callSummary": "Confirmed.",
+    "transcriptUrl": "https://files.example/t?s",
+    "recordingUrl": "https://files.example/r?s",
+}
+
+
+@st.composite
+def partial(draw: st.DrawFn, documented: Mapping[str, str]) -> tuple[frozenset[str], str]:
+    """An object with some of these fields as documented, others in any shape, and others missing."""
+    kept = draw(st.frozensets(st.sampled_from(sorted(documented)), min_size=1))
+    members = {name: json.dumps(documented[name]) for name in kept}
+    for name in draw(st.frozensets(st.sampled_from(sorted(documented)))) - kept:
+        members[name] = draw(written_values)
+    return kept, draw(objects(members))
+
+
+@st.composite
+def log_pages(draw: st.DrawFn) -> tuple[list[frozenset[str]], int, bytes]:
+    """A page: what its entries keep, how many other values are among them, and its body."""
+    kept = draw(st.lists(partial(ENTRY), max_size=4))
+    others = draw(st.lists(written_values.filter(lambda value: not value.startswith("{")), max_size=2))
+    values = draw(st.permutations([*((each, text) for each, text in kept), *((None, text) for text in others)]))
+    written = f"[{','.join(text for _, text in values)}]"
+    members = {"calls": written, "pagination": draw(objects({"hasNextPage": "true"}))}
+    body = draw(objects(members)).encode(draw(st.sampled_from(ENCODINGS)), "replace")
+    return [each for each, _ in values if each is not None], len(others), body
+
+
+@generated
+@given(log_pages())
+def test_no_change_of_the_log_costs_an_entry_or_its_documented_fields(
+    page: tuple[list[frozenset[str]], int, bytes],
+) -> None:
+    kept, others, body = page
+    answer = ask(Sent(body, "", False, None), lambda allomia: CallLog(allomia).calls_page("an-organization", 0, 1))
+
+    assert isinstance(answer, LogPage)
+    assert (len(answer.entries), answer.unreadable, answer.more) == (len(kept), others, True)
+    for names, entry in zip(kept, answer.entries, strict=True):
+        assert {name: entry.wire()[name] for name in names} == {name: ENTRY[name] for name in names}
+
+
+@generated
+@given(partial(RECORD))
+def test_no_change_of_a_record_costs_its_documented_fields(record: tuple[frozenset[str], str]) -> None:
+    kept, text = record
+    body = text.encode(errors="replace")
+    answer = ask(Sent(body, "", False, None), lambda allomia: CallLog(allomia).call_record(CALL_ID))
+
+    if "id" not in kept and isinstance(answer, StatusUnavailable):
+        return
+    assert isinstance(answer, CallRecord)
+    assert {name: answer.wire()[name] for name in kept} == {name: RECORD[name] for name in kept}
+
+
+@generated
+@given(st.binary(max_size=200) | written_values.map(lambda text: text.encode(errors="replace")))
+def test_no_answer_of_the_log_raises(body: bytes) -> None:
+    sent = Sent(body, "", False, None)
+
+    assert isinstance(ask(sent, lambda allomia: CallLog(allomia).calls_page("o", 0, 1)), LogPage | StatusUnavailable)
+    assert isinstance(ask(sent, lambda allomia: CallLog(allomia).call_record(CALL_ID)), CallRecord | StatusUnavailable)

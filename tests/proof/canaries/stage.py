@@ -7,7 +7,8 @@ from typing import Any
 
 from local.emulator import Emulator, Invocation
 from outbound_calls.adapters.callback_urls import sign
-from outbound_calls.adapters.calls_table import from_dynamodb
+from outbound_calls.adapters.dynamodb import from_dynamodb
+from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.proof.canaries.search import hits, texts
 from tests.tooling.template.rendering import read_template
@@ -67,9 +68,9 @@ class Stage:
         return [item for page in pages.paginate(TableName=self.resources.table_name) for item in page["Items"]]
 
     def records(self) -> dict[str, dict[str, Any]]:
-        """The records by request id, as plain values."""
+        """The records by request id, as plain values, without the keeper of those that wait."""
         items = [from_dynamodb(item) for item in self.items()]
-        return {item["requestId"]: item for item in items}
+        return {item["requestId"]: item for item in items if "status" in item}
 
     def make_due(self, name: str) -> dict[str, Any]:
         """Make an attempt due; its entry in the index."""
@@ -108,10 +109,21 @@ class Stage:
             "AWS_SESSION_TOKEN": credentials["SessionToken"],
         }
 
+    @property
+    def policy_table(self) -> PolicyTable:
+        """The policy table."""
+        return PolicyTable(self.resources.cloud.client("dynamodb"), self.resources.policy_table_name)
+
+    def remembered(self) -> list[dict[str, Any]]:
+        """All items of the policy table."""
+        pages = self.policy_table.client.get_paginator("scan").paginate(TableName=self.policy_table.name)
+        return [dict(item) for page in pages for item in page["Items"]]
+
     def places(self) -> dict[str, str]:
         """Every text that must hold no canary. Only the request of an unfinished attempt may."""
         records = [(f"record {name}", item | {"request": None}) for name, item in self.records().items()]
-        return texts([*self.output, *records])
+        remembered = [("item of the policy table", item) for item in self.remembered()]
+        return texts([*self.output, *records, *remembered])
 
     def secrets(self) -> dict[str, str]:
         """The canaries, and the callback signatures of all attempts."""

@@ -105,8 +105,45 @@ def test_invalid_messages(stage: Stage) -> None:
     assert stage.leaks() == []
 
 
+def test_what_policy_remembers(stage: Stage) -> None:
+    # Given a cap, for which each dial is remembered
+    capped = json.dumps({"basedOn": "open", "recipientCaps": [{"calls": 99, "perSeconds": 60}]})
+    stage.policy_table.set_policy(capped, "test", time.time(), seen=0)
+    stage.place(requests("capped"))
+
+    # When messages say who is not to be called, and what is cancelled; good ones, broken ones, and without their parts
+    entry = {"phoneNumber": NUMBER, "purposes": ["canaries"]}
+    good: dict[str, object] = {
+        "do-not-call": {"doNotCall": entry},
+        "cancel": {"cancel": {"requestId": "capped"}},
+        "cancel-batch": {"cancel": {"batch": "canaries"}},
+    }
+    broken: dict[str, object] = {
+        "do-not-call-number": {"doNotCall": entry | {"phoneNumber": f"{NUMBER}x"}},
+        "do-not-call-purpose": {"doNotCall": entry | {"purposes": [NAME]}},
+        "do-not-call-field": {"doNotCall": entry | {NUMBER: NAME}},
+        "do-not-call-organization": {"doNotCall": entry, "organization": "none"},
+        "cancel-number": {"cancel": {"requestId": NUMBER}},
+        "cancel-both": {"cancel": {"requestId": NAME, "batch": VARIABLE}},
+    }
+    assert stage.place(good | broken) == set()
+    assert stage.place({"do-not-call": good["do-not-call"]}, POLICY_TABLE_NAME=MISSING) == {"do-not-call"}
+    assert stage.place({"do-not-call": good["do-not-call"]}, NUMBER_HASH_SECRET_ARN=MISSING) == {"do-not-call"}
+    assert stage.place(requests("policy-missing"), POLICY_TABLE_NAME=MISSING) == set()
+
+    # Then the number stands in the policy table as its hash alone
+    entries = {item["entry"]["S"].split("#")[0] for item in stage.remembered()}
+    assert entries >= {"dials", "do-not-call", "cancelled", "current"}
+    assert stage.records()["policy-missing"]["parkReason"] == "policy-unreadable"
+    kept = [message["MessageAttributes"] for message in stage.take_all(stage.environment["INVALID_MESSAGES_QUEUE_URL"])]
+    assert {attributes["messageId"]["StringValue"] for attributes in kept} == broken.keys()
+    stage.output += [("attributes of an invalid message", attributes) for attributes in kept]
+    assert stage.leaks() == []
+
+
 def test_missing_and_denied_parts(stage: Stage) -> None:
     # Given one request for each fault of the stack's own parts
+    before = len(stage.output)
     secrets, tables = "secretsmanager:GetSecretValue", ("dynamodb:PutItem", "dynamodb:UpdateItem")
     key = "ALLOMIA_API_KEY_SECRET_ARN"
     with closed_port() as closed:
@@ -133,7 +170,7 @@ def test_missing_and_denied_parts(stage: Stage) -> None:
     records = stage.records()
     assert {records[name]["status"] for name in faults.keys() - failed} == {"scheduled"}
     # And the faults are logged, without the content of the messages
-    assert sum('"message failed"' in str(line) for _, line in stage.output) == len(failed)
+    assert sum('"message failed"' in str(line) for _, line in stage.output[before:]) == len(failed)
     assert stage.leaks() == []
 
 

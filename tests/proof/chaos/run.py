@@ -14,6 +14,7 @@ from typing import Any
 
 from local.environment import LocalEnvironment
 from local.simulator.behaviours import OVER_HTTP, STATUS_ANSWERS, WEBHOOKS
+from outbound_calls.adapters.policy_table import PolicyTable
 from tests.proof.chaos.saboteurs import (
     Forger,
     Killer,
@@ -22,10 +23,37 @@ from tests.proof.chaos.saboteurs import (
     table_denies_writes,
 )
 
-TERMINAL = {"completed", "failed", "busy", "no-answer", "rejected", "unknown"}
+TERMINAL = {"completed", "failed", "busy", "no-answer", "rejected", "cancelled", "unknown"}
 
 NUMBERS = ("+15005550100", "+15005550101", "+15005550102", "+15005550103", "+14155550199")
 """Answered, busy, not answered, failed, and a number without a meaning, which is answered."""
+
+CAPPED, LISTED, BUSY = "+14155550144", "+14155550155", "+15005550101"
+"""Called no more often than a cap allows; on the do-not-call list in the end; and busy, so that a redial follows."""
+
+CALLS_ALLOWED, MOST_ATTEMPTS = 2, 2
+BATCH = "chaos-batch"
+ROLES: Mapping[int, tuple[str, Mapping[str, Any]]] = {
+    1: ("redialled", {"phoneNumber": BUSY, "redial": {"on": {"busy": [1]}, "maxAttempts": MOST_ATTEMPTS}}),
+    2: ("capped", {"phoneNumber": CAPPED, "purpose": "capped"}),
+    3: ("listed", {"phoneNumber": LISTED}),
+    4: ("batch", {"batch": BATCH}),
+}
+"""Every eighth request is of one of these kinds: its name, and what its message says."""
+
+KINDS = 8
+PURPOSES = {"capped": {"recipientCaps": [{"calls": CALLS_ALLOWED, "perSeconds": 86_400}]}}
+OPEN: dict[str, Any] = {"basedOn": "open", "purposes": PURPOSES}
+CAUTIOUS: dict[str, Any] = OPEN | {"basedOn": "united-states-health-care", "callingWindows": "always"}
+PAUSED: dict[str, Any] = OPEN | {"paused": True}
+IN_FORCE_SECONDS = 10
+"""How long after it was set a policy is in force everywhere."""
+
+HELD_BACK = {"paused", "outside-calling-window", "recipient-cap"}
+"""What the keeper must let go on, once another policy allows it."""
+
+CANCELLED_SHARE = 0.15
+"""Of the requests, those that are cancelled one by one, at a random moment: before their own message, or after."""
 
 FAULTS = {
     "post": [name for name in OVER_HTTP if name not in {"ok", "huge-after-accept"}],
@@ -50,6 +78,8 @@ class Size:
     workers_die_seconds: float
     kills: int
     """While AlloMia has a POST that it did not answer yet, if there are that many."""
+    paused_seconds: float
+    """From when a pause is in force, with workers killed meanwhile."""
     table_denies_seconds: float
     quiet_seconds: float
 
@@ -61,9 +91,19 @@ class ChaosResult:
     requests: frozenset[str]
     messages: int
     calls: Mapping[str, Mapping[str, Any]]
+    """The last attempt of each request that is an outcome of its own."""
+    attempts: Mapping[str, Mapping[str, Any]]
+    """By request and number, such as `chaos-1/1`."""
     dials: Mapping[str, tuple[int, int]]
-    accepted_calls: Mapping[str, frozenset[str]]
-    """The ids of the calls that AlloMia accepted, by request."""
+    """POSTs that arrived, and those accepted, by request and number."""
+    accepted_calls: Mapping[str, Mapping[str, float]]
+    """When AlloMia accepted which calls (by id), by request and number."""
+    cancel_messages: int
+    batch_cancelled_at: float
+    listed_at: float
+    paused: tuple[float, float]
+    """From when and until when no one may be called."""
+    policy_versions: int
     invalid_messages: int
     dead_by_allomia: int
     """Dead letters at the end of the phase in which only AlloMia failed."""
@@ -82,13 +122,15 @@ class ChaosResult:
     def figures(self) -> str:
         """The figures of the run, in one line."""
         statuses = Counter(call["status"] for call in self.calls.values())
-        sources = Counter(call["outcomeSource"] for call in self.calls.values())
+        sources = Counter(call.get("outcomeSource", "none") for call in self.calls.values())
         return (
             f"{len(self.requests)} requests in {self.messages} messages; "
             f"{sum(self.kills.values())} workers killed at {self.in_mid_post} "
             f"POSTs, faults set {sum(self.faults.values())} times in "
             f"{len(self.faults)} kinds, {sum(self.forged.values())} forged webhooks, "
-            f"{self.denied_writes} writes denied; {_list(statuses)}; by {_list(sources)}; "
+            f"{self.denied_writes} writes denied, {self.policy_versions} versions of the policy, "
+            f"{self.cancel_messages} cancel messages; {_list(statuses)}; by {_list(sources)}; "
+            f"{sum(number.endswith('/2') for number in self.attempts)} redials; "
             f"{sum(tried for tried, _ in self.dials.values())} POSTs, "
             f"{sum(taken for _, taken in self.dials.values())} accepted, "
             f"double dials {sum(taken > 1 for _, taken in self.dials.values())}; "
@@ -108,6 +150,9 @@ class _Run:
         self._dice = Random(seed)  # noqa: S311
         self._requests = [f"chaos-{number}" for number in range(size.requests)]
         self._messages = 0
+        self._cancel_messages = 0
+        self._policy = PolicyTable(environment.cloud.client("dynamodb"), environment.stack.policy_table_name)
+        self._version = 0
         self._faults: Counter[str] = Counter()
         self._seconds: dict[str, float] = {}
         self._phase_now, self._phase_began = "", time.monotonic()
@@ -115,6 +160,7 @@ class _Run:
         self._forger = Forger(environment, self._requests, seed)
 
     def play(self) -> ChaosResult:
+        self._set_policy(OPEN)
         self._phase("AlloMia fails")
         environment, size = self._environment, self._size
         half = size.requests // 3
@@ -127,7 +173,7 @@ class _Run:
         self._wait_for(self._queue_is_empty, size.quiet_seconds)
         dead_by_allomia = len(environment.dead_letters())
 
-        # This stack fails as well: first its workers, then its table
+        # This stack fails as well: first its workers, also while policy changes, then its table
         self._visibility(HASTY_VISIBILITY_SECONDS)
         rest = self._requests[half:]
         with (
@@ -135,8 +181,13 @@ class _Run:
             Meanwhile(self._misbehave, 0.5, 1.5, self._seed + 1),
             Meanwhile(environment.sweep, 4.0, 8.0, self._seed),
         ):
+            self._phase("policy changes")
+            place_call = environment.stack.place_call_function_name
+            # No POST tells when to kill while calls are paused
+            with Meanwhile(lambda: self._killer.kill_all(place_call), 3.0, 6.0, self._seed):
+                paused = self._change_policy(rest[: len(rest) // 4])
+            rest = rest[len(rest) // 4 :]
             self._phase("workers are killed")
-            self._killer.kill_all(environment.stack.place_call_function_name)
             with Meanwhile(self._killer.strike, 0.2, 1.0, self._seed):
                 self._send(rest[: len(rest) // 2], size.workers_die_seconds)
                 # On a busy machine it takes longer until there were enough.
@@ -157,11 +208,11 @@ class _Run:
         # An operator redrives the dead letters
         self._phase("redrive")
         self._visibility(60)
-        before = environment.dials()
+        before = self._dials()
         for body in dead:
             environment.send(body)
         self._wait_for(self._all_ended, size.quiet_seconds, self._bring_forward_and_sweep)
-        after = environment.dials()
+        after = self._dials()
         events: list[dict[str, Any]] = []
         self._phase("events")
         with contextlib.suppress(TimeoutError):
@@ -170,15 +221,21 @@ class _Run:
         return ChaosResult(
             requests=frozenset(self._requests),
             messages=self._messages,
-            calls=environment.calls(),
+            calls=self._calls(),
+            attempts={_name(each): each for each in environment.attempts()},
             dials=after,
             accepted_calls=self._accepted_calls(),
+            cancel_messages=self._cancel_messages,
+            batch_cancelled_at=self._remembered_at("cancelled", "cancelledAt"),
+            listed_at=self._remembered_at("do-not-call#", "addedAt"),
+            paused=paused,
+            policy_versions=self._version,
             invalid_messages=len(environment.invalid_messages()),
             dead_by_allomia=dead_by_allomia,
             dead=dead,
             dialled_by_redrive={
                 name: (before[name][0], after[name][0])
-                for name in {json.loads(body).get("requestId") for body in dead} & before.keys()
+                for name in {f"{json.loads(body).get('requestId')}/1" for body in dead} & before.keys()
                 if before[name][1] and before[name][0] != after[name][0]
             },
             events=events,
@@ -203,12 +260,12 @@ class _Run:
 
     def _send(self, request_ids: list[str], seconds: float) -> None:
         """Send each request one to three times, spread over this time."""
-        numbers = {request_id: self._dice.choice(NUMBERS) for request_id in request_ids}
         copies = [
-            {"requestId": request_id, "phoneNumber": number}
-            for request_id, number in numbers.items()
-            for _ in range(self._dice.choice((1, 1, 2, 3)))
+            message for message in map(self._message, request_ids) for _ in range(self._dice.choice((1, 1, 2, 3)))
         ]
+        cancelled = [name for name in request_ids if self._dice.random() < CANCELLED_SHARE]
+        self._cancel_messages += len(cancelled)
+        copies += [{"cancel": {"requestId": name}} for name in cancelled]
         self._dice.shuffle(copies)
         self._messages += len(copies)
         until = time.monotonic() + seconds
@@ -216,6 +273,31 @@ class _Run:
             for left in range(len(copies), 0, -1):
                 senders.submit(self._environment.send, copies[left - 1])
                 time.sleep(max(0.0, until - time.monotonic()) / left)
+
+    def _message(self, request_id: str) -> dict[str, Any]:
+        _, says = ROLES.get(int(request_id.split("-")[1]) % KINDS, ("", {}))
+        return {"requestId": request_id, "phoneNumber": self._dice.choice(NUMBERS), **says}
+
+    def _set_policy(self, document: Mapping[str, Any]) -> float:
+        """Put another policy in force, as `calls policy set` does. Returns when."""
+        stored = self._policy.set_policy(json.dumps(document), "chaos", time.time(), self._version)
+        self._version = stored.number
+        return time.time()
+
+    def _change_policy(self, request_ids: list[str]) -> tuple[float, float]:
+        """Pause, take another preset, and open again, while requests come. Returns from when until when it is paused.
+
+        Meanwhile a batch is cancelled, and a number is put on the do-not-call list.
+        """
+        from_then = self._set_policy(PAUSED) + IN_FORCE_SECONDS
+        self._environment.send({"cancel": {"batch": BATCH}})
+        self._send(request_ids, IN_FORCE_SECONDS + self._size.paused_seconds)
+        self._environment.send({"doNotCall": {"phoneNumber": LISTED}})
+        until = time.time()
+        self._set_policy(CAUTIOUS)
+        time.sleep(1)
+        self._set_policy(OPEN)
+        return from_then, until
 
     def _misbehave(self) -> None:
         faults = {name: self._dice.choice(names) for name, names in FAULTS.items()}
@@ -232,22 +314,28 @@ class _Run:
 
     def _bring_forward_and_sweep(self) -> None:
         """Make parked attempts due now, instead of in minutes."""
-        dynamodb = self._environment.cloud.client("dynamodb")
-        for request_id, call in self._environment.calls().items():
-            if call["status"] == "scheduled" and call["dueAt"] > time.time() + 1:
-                with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
-                    dynamodb.update_item(
-                        TableName=self._environment.stack.calls_table_name,
-                        Key={"requestId": {"S": request_id}, "attempt": {"N": "1"}},
-                        UpdateExpression="SET dueAt = :now",
-                        ConditionExpression="#status = :scheduled",
-                        ExpressionAttributeNames={"#status": "status"},
-                        ExpressionAttributeValues={
-                            ":now": {"N": str(int(time.time()))},
-                            ":scheduled": {"S": "scheduled"},
-                        },
-                    )
+        for call in self._environment.attempts():
+            if call["status"] == "scheduled" and call.get("parkReason") not in HELD_BACK:
+                self._make_due(call["requestId"], call["attempt"])
+        # What policy holds back is the keeper's to let go on.
+        self._make_due("~~keeper", 0)
         self._environment.sweep()
+
+    def _make_due(self, request_id: str, attempt: int) -> None:
+        dynamodb = self._environment.cloud.client("dynamodb")
+        with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
+            dynamodb.update_item(
+                TableName=self._environment.stack.calls_table_name,
+                Key={"requestId": {"S": request_id}, "attempt": {"N": str(attempt)}},
+                UpdateExpression="SET dueAt = :now",
+                ConditionExpression="dueAt > :soon AND (attribute_not_exists(#status) OR #status = :scheduled)",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues={
+                    ":now": {"N": str(int(time.time()))},
+                    ":soon": {"N": str(int(time.time()) + 1)},
+                    ":scheduled": {"S": "scheduled"},
+                },
+            )
 
     # What is observed.
 
@@ -256,7 +344,10 @@ class _Run:
         swept = 0.0
         while not probe():
             if time.monotonic() > deadline:
-                open_calls = {name: call["status"] for name, call in self._environment.calls().items()}
+                open_calls = {
+                    name: f"{call['status']} {call.get('parkReason', '')}".rstrip()
+                    for name, call in self._environment.calls().items()
+                }
                 left = Counter(open_calls.get(name, "no record") for name in self._requests)
                 raise TimeoutError(f"seed {self._seed}: not within {seconds} s: {left}")
             if meanwhile is not None and time.monotonic() > swept + 3:
@@ -277,23 +368,45 @@ class _Run:
     def _nothing_left(self, dead: list[str]) -> bool:
         """Whether the queue is empty and every attempt has ended. Moves dead letters to `dead`."""
         dead += [letter.body for letter in self._environment.dead_letters()]
-        return self._queue_is_empty() and all(call["status"] in TERMINAL for call in self._environment.calls().values())
+        return self._queue_is_empty() and all(map(self._rests, self._environment.attempts()))
 
     def _all_ended(self) -> bool:
-        calls = self._environment.calls()
-        return self._queue_is_empty() and all(
-            calls.get(request_id, {}).get("status") in TERMINAL for request_id in self._requests
+        return (
+            self._queue_is_empty()
+            and self._calls().keys() >= set(self._requests)
+            and all(map(self._rests, self._environment.attempts()))
         )
+
+    def _rests(self, attempt: Mapping[str, Any]) -> bool:
+        """Whether nothing will happen to an attempt: it has ended for good, or waits for its cap by this policy."""
+        if attempt.get("parkReason") == "recipient-cap" and attempt["policyVersion"] == self._version:
+            return bool(attempt["dueAt"] > time.time() + 3600)
+        return attempt["status"] in TERMINAL and "redialAt" not in attempt
+
+    def _calls(self) -> dict[str, dict[str, Any]]:
+        return {each["requestId"]: each for each in self._environment.attempts() if "isDropped" not in each}
+
+    def _dials(self) -> dict[str, tuple[int, int]]:
+        dials = self._environment.allomia.dials()
+        urls = dials.attempted | dials.accepted
+        return {_of_url(url): (dials.attempted.get(url, 0), dials.accepted.get(url, 0)) for url in urls}
+
+    def _remembered_at(self, entry: str, attribute: str) -> float:
+        """When the policy table learnt of the batch's cancellation, or of the number on the list."""
+        items = self._policy.client.scan(TableName=self._policy.name)["Items"]
+        (found,) = (item for item in items if item["entry"]["S"].startswith(entry))
+        return float(found[attribute]["N"])
 
     def _all_published(self, events: list[dict[str, Any]]) -> bool:
         events += self._environment.outcome_events()
-        return {event["requestId"] for event in events} >= set(self._requests)
+        ended = {name for name, call in self._calls().items() if call["status"] in TERMINAL - {"unknown"}}
+        return {event["requestId"] for event in events if event["final"]} >= ended
 
-    def _accepted_calls(self) -> dict[str, frozenset[str]]:
-        accepted_calls: dict[str, set[str]] = {}
+    def _accepted_calls(self) -> dict[str, dict[str, float]]:
+        accepted: dict[str, dict[str, float]] = {}
         for call in self._environment.allomia.calls():
-            accepted_calls.setdefault(call.callback_url.split("/")[-3], set()).add(call.outbound_call_id)
-        return {name: frozenset(ids) for name, ids in accepted_calls.items()}
+            accepted.setdefault(_of_url(call.callback_url), {})[call.outbound_call_id] = call.accepted_at.timestamp()
+        return accepted
 
     def _denied_writes(self) -> int:
         logs = self._environment.cloud.client("logs")
@@ -311,3 +424,16 @@ class _Run:
 
 def _list(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def kind_of(request_id: str) -> str:
+    """The kind of a request (see `ROLES`); empty for an ordinary one."""
+    return ROLES.get(int(request_id.split("-")[1].split("/")[0]) % KINDS, ("", {}))[0]
+
+
+def _of_url(callback_url: str) -> str:
+    return "/".join(callback_url.split("/")[-3:-1])
+
+
+def _name(attempt: Mapping[str, Any]) -> str:
+    return f"{attempt['requestId']}/{attempt['attempt']}"

@@ -110,9 +110,9 @@ class Killer:
         self.kills[function] += sum(kill(worker) for worker in workers)
 
     def _post_arrives(self) -> bool:
-        """Wait up to 10 s for a POST, since a new worker takes seconds to start. AlloMia answers none at once."""
+        """Wait up to 20 s for a POST, since a new worker takes seconds to start. AlloMia answers none at once."""
         before = self._posts()
-        for _ in range(100):
+        for _ in range(200):
             if self._posts() > before:
                 return True
             time.sleep(0.1)

@@ -8,9 +8,12 @@ from __future__ import annotations
 import functools
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.proof.explorer.allomia import call_id
+
+ROOT = Path(__file__).resolve().parents[3]
 
 GRACE_SECONDS, DEADLINE_SECONDS = 10, 15
 """Short, so that a call needs few polls. They change nothing but the number of steps."""
@@ -31,7 +34,16 @@ NOT_IN_FINISHED_RECORDS = (
     "refusal",
     "waitsFor",
     "waitsSince",
+    "terms",
+    "expiry",
+    "policyVersion",
+    "redial",
+    "redialAt",
 )
+_FOR_A_REDIAL = ("request", "dueShard", "dueAt", "pollDelay", "terms", "redial", "redialAt")
+_AROUND_AN_OUTCOME = {*_FOR_A_REDIAL, "expiresAt", "nextAttempt", "cancelRequestedAt"}
+_WAITS_FOR_POLICY = {"paused", "outside-calling-window", "recipient-cap", "policy-unreadable"}
+"""No backoff: another policy lets these go on at once."""
 
 type Key = tuple[str, int]
 """A request's id and an attempt number."""
@@ -44,6 +56,11 @@ class Guarantee(StrEnum):
     CLAIMED_BEFORE_DIALLED = "claimed before dialled"
     CLAIM_GIVEN_BACK = "claim given back"
     FRESH_DECISION = "fresh decision"
+    ALLOWED = "allowed"
+    NOT_AFTER_A_STOP = "not after a stop"
+    CAP = "cap"
+    REDIAL = "redial"
+    ONE_END = "one end"
     BACKOFF = "backoff"
     EXPIRY = "expiry"
     OUTCOME_STAYS = "outcome stays"
@@ -92,6 +109,13 @@ class Facts(NamedTuple):
     webhooks_left: int = 0
     """How many webhooks AlloMia may still send."""
 
+    expires_after: int = EXPIRE_AFTER_SECONDS
+    rung_at: int = 0
+    """When AlloMia accepted its last POST; 0 where no cap counts it."""
+
+    events: tuple[str, ...] = ()
+    """What was published: each status, and whether it was final."""
+
     parked_until: int = 0
     """Before this time it must not be dialled: it was parked, or AlloMia sent `Retry-After`."""
 
@@ -104,7 +128,15 @@ def plain(item: str) -> dict[str, Any]:
 
 def _plain(value: dict[str, Any]) -> Any:
     ((kind, content),) = value.items()
-    return int(content) if kind == "N" else content
+    match kind:
+        case "N":
+            return int(content)
+        case "L":
+            return [_plain(each) for each in content]
+        case "M":
+            return {name: _plain(each) for name, each in content.items()}
+        case _:
+            return content
 
 
 def status_of(item: str) -> str:
@@ -114,6 +146,10 @@ def status_of(item: str) -> str:
 def parked_until(old_item: str, item: str, old_until: int) -> int:
     """Until when an attempt must not be dialled, after its record changed. A lease moves the due time, and not this."""
     before, after = plain(old_item), plain(item)
+    if not before and after.get("parkReason") == "redial":
+        return int(after["createdAt"])
+    if after.get("parkReason") in _WAITS_FOR_POLICY:
+        return 0
     if after.get("status") != "scheduled":
         return old_until if before.get("status") == after.get("status") == "dispatching" else 0
     return int(after["dueAt"]) if before.get("timesParked", 0) != after["timesParked"] else old_until
@@ -140,13 +176,22 @@ def check_attempt(key: Key, old_item: str, item: str, old: Facts, facts: Facts, 
 
 
 def _may_be_replaced(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether an outcome gives way: `unknown` to a real one, and AlloMia's refusal to its own signed outcome."""
-    # Its record may be kept for longer.
-    if {**new, "expiresAt": 0} == {**old, "expiresAt": 0}:
-        return bool(new["expiresAt"] >= old["expiresAt"])
-    refused = (old["status"], old.get("reasonCode")) == ("rejected", "refused-by-allomia")
+    """Whether what has ended may change like this.
+
+    `unknown` gives way to a real outcome, and what says that no one was called, or that another attempt will follow, to
+    AlloMia's signed word. Beside that, only what follows an outcome changes, and how long it is kept.
+    """
+    if _outcome(new) == _outcome(old):
+        stays_marked = "cancelRequestedAt" in new or "cancelRequestedAt" not in old
+        return bool(stays_marked and new.get("expiresAt", old.get("expiresAt", 0)) >= old.get("expiresAt", 0))
+    not_called = old["status"] in {"rejected", "cancelled"}
     by_webhook = new["outcomeSource"] == "webhook"
-    return new["status"] in ALLOMIA_OUTCOMES and (old["status"] == "unknown" or (refused and by_webhook))
+    is_better = not_called or ("redialAt" in old and new["status"] == "completed")
+    return new["status"] in ALLOMIA_OUTCOMES and (old["status"] == "unknown" or (is_better and by_webhook))
+
+
+def _outcome(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name not in _AROUND_AN_OUTCOME}
 
 
 def check_post(key: Key, item: str, facts: Facts) -> None:
@@ -163,10 +208,20 @@ def check_post(key: Key, item: str, facts: Facts) -> None:
 
 def _check_left(name: str, status: str, item: dict[str, Any]) -> None:
     """Check that a finished record keeps nothing, and that an open one has all it needs to go on."""
+    if "redialAt" in item:
+        if status not in {"busy", "no-answer", "failed", "completed"}:
+            raise GuaranteeBroken(Guarantee.ONE_DIAL, f"{name} is {status}, and is to be dialled again")
+        if "expiresAt" in item or item.get("dueAt") != item["redialAt"] or "dueShard" not in item:
+            raise GuaranteeBroken(Guarantee.ARMED, f"the redial of {name} doesn't come due")
     if status in TERMINAL:
-        if left := [field for field in NOT_IN_FINISHED_RECORDS if field in item]:
+        kept = _FOR_A_REDIAL if "redialAt" in item else ()
+        if left := [field for field in NOT_IN_FINISHED_RECORDS if field in item and field not in kept]:
             raise GuaranteeBroken(Guarantee.NOTHING_KEPT, f"{name} is {status} and keeps {', '.join(left)}")
+        if "redialAt" in item and "request" not in item:
+            raise GuaranteeBroken(Guarantee.ARMED, f"{name} is to be dialled again and its request is gone")
         return
+    if "expiresAt" in item:
+        raise GuaranteeBroken(Guarantee.ARMED, f"{name} is {status}, and its record will be deleted")
     if "dueShard" not in item or "dueAt" not in item:
         raise GuaranteeBroken(Guarantee.ARMED, f"{name} is {status} and not in the index of due attempts")
     if status != "calling" and "request" not in item:
@@ -177,7 +232,7 @@ def _check_parking(name: str, old_status: str, status: str, old: Facts, facts: F
     if old_status == "scheduled" and status == "dispatching" and now < old.parked_until:
         early = old.parked_until - now
         raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} is to be dialled {early} s before its backoff has passed")
-    if status == "scheduled" and facts.parked_until < old.parked_until:
+    if status == "scheduled" and 0 < facts.parked_until < old.parked_until:
         raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} is parked for less time than it had to wait")
 
 
@@ -194,6 +249,8 @@ def _check_truth(name: str, status: str, item: dict[str, Any], facts: Facts, its
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is calling, and AlloMia has no such call")
     if status == "rejected":
         _check_rejection(name, item, facts)
+    if status == "cancelled" and facts.dials:
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is cancelled, and AlloMia called")
     if status == "scheduled" and facts.dials:
         raise GuaranteeBroken(Guarantee.ONE_DIAL, f"{name} waits to be dialled, and AlloMia has called already")
     if ("parkReason" in item) != (status == "scheduled"):
@@ -208,15 +265,51 @@ def _check_rejection(name: str, item: dict[str, Any], facts: Facts) -> None:
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected, and AlloMia called")
     if code == "refused-by-allomia" and not facts.refused:
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is rejected as {code}, and AlloMia did not decline it")
-    if code == "expired" and item["recordedAt"] <= item.get("notAfter", item["createdAt"] + EXPIRE_AFTER_SECONDS):
+    if code == "expired" and item["recordedAt"] <= item.get("notAfter", item["createdAt"] + facts.expires_after):
         raise GuaranteeBroken(Guarantee.EXPIRY, f"{name} is rejected as {code} within its time")
 
 
-def check_end(key: Key, item: str, facts: Facts, *, faultless: bool, healthy: bool, in_time: bool) -> None:
+@functools.cache
+def _stream_filter() -> dict[str, Any]:
+    """What the template lets through of the table's stream."""
+    text = next(each for each in (ROOT / "template.yaml").read_text().splitlines() if '"NewImage"' in each)
+    image: dict[str, Any] = json.loads(text)["dynamodb"]["NewImage"]
+    return image
+
+
+def _passes(value: dict[str, Any] | None, pattern: dict[str, Any]) -> bool:
+    ((kind, allowed),) = pattern.items()
+    if allowed == [{"exists": False}]:
+        return value is None or kind not in value
+    return value is not None and value.get(kind) in allowed
+
+
+@functools.lru_cache(200_000)
+def event(item: str) -> str:
+    """What is published when a record has become this; empty: nothing is."""
+    # The mutants are imported after this module.
+    from outbound_calls.adapters.attempt_items import attempt_from_item
+    from outbound_calls.adapters.dynamodb import from_dynamodb
+    from outbound_calls.use_cases.publish import is_published, outcome_event
+
+    content = json.loads(item)
+    if not all(_passes(content.get(name), pattern) for name, pattern in _stream_filter().items()):
+        return ""
+    attempt = attempt_from_item(from_dynamodb(content))
+    if not is_published(attempt):
+        return ""
+    published = outcome_event(attempt)
+    return f"{published.status}{', final' if published.final else ''}"
+
+
+def check_end(
+    key: Key, item: str, facts: Facts, *, faultless: bool, healthy: bool, in_time: bool, called_off: bool
+) -> None:
     """Check an attempt at the end of a schedule, when nothing is left that would move it on.
 
     `faultless`: no part of this stack was killed or out of reach. `healthy`: nothing went wrong at all. `in_time`: no
-    worker was slower than the deadline.
+    worker was slower than the deadline. `called_off`: someone asked that it isn't dialled, or the person answered
+    meanwhile.
     """
     name, status = f"{key[0]}/{key[1]}", status_of(item)
     expired = status == "rejected" and plain(item).get("reasonCode") == "expired"
@@ -231,5 +324,5 @@ def check_end(key: Key, item: str, facts: Facts, *, faultless: bool, healthy: bo
     if in_time and status == "unknown" and no_one_called:
         detail = f"{name} ended as unknown, though it is certain that no one was called"
         raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
-    if healthy and facts.dials != 1 and not expired:
+    if healthy and facts.dials != 1 and not expired and not called_off:
         raise GuaranteeBroken(Guarantee.RIGHT_END, f"nothing went wrong, and {name} was not dialled")

@@ -12,6 +12,7 @@ from tests.proof.explorer.operators import (
     add_element,
     allow_transition,
     always,
+    always_returns,
     default_result,
     drop_argument,
     drop_call,
@@ -29,6 +30,7 @@ from tests.proof.explorer.operators import (
     replace_argument,
     replace_call,
     replace_constant,
+    replace_test,
     swallow_exceptions,
 )
 
@@ -55,13 +57,20 @@ _POLL = "use_cases.sweep.PollCalls"
 _REDRIVE = "operations.redriving.Redrive"
 _RESOLVING = "operations.resolving.Resolving"
 _TRANSITIONS = "domain.transitions.TRANSITIONS"
+_LEASED = "#dueAt = :seen AND attribute_not_exists(#redialAt)"
+_AS_SHOWN = "#status = :status AND attribute_not_exists(#nextAttempt)"
+_MARK = "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now) REMOVE #redial"
+_TAKING_FIRST = (
+    "(lambda early: (early.take(), (lambda claimed: claimed or early.give_back())(self._claim(allowed, seconds_left))))"
+    "(_RememberedDial(self.judge, judgement, replace(allowed, claim_id='early'), self.clock))[1]"
+)
 
 _CLAIM = (
     _mutation(
         "the claim is written after the POST",
         "one request",
         Guarantee.CLAIMED_BEFORE_DIALLED,
-        (f"{_PLACE}._dial", replace_call("_post", "self._post(attempt.request, callback_url)")),
+        (f"{_PLACE}._dial", replace_call("_post", "self._post(attempt, callback_url)")),
         (f"{_PLACE}._dial", move_call_before("_post", "_claim")),
     ),
     _mutation(
@@ -110,7 +119,7 @@ _CLAIM = (
         "a claim that comes too late for a POST is not given back",
         "short of time",
         Guarantee.CLAIM_GIVEN_BACK,
-        (f"{_PLACE}._dial", replace_call("_insist", "_duplicate(claimed)", with_="_park")),
+        (f"{_PLACE}._dial", replace_call("_insist", "_duplicate(claimed)", with_="SHORT_OF_TIME")),
     ),
     _mutation(
         "an old decision is posted",
@@ -286,13 +295,13 @@ _POLICY = (
         "a request never expires",
         "a day passes",
         Guarantee.EXPIRY,
-        ("policy.decision.decide", drop_if("expires_at")),
+        ("policy.evaluation._expiry", always_returns("RuleResult('expiry', '')")),
     ),
     _mutation(
         "a request expires at once",
         "one request",
         Guarantee.EXPIRY,
-        ("policy.decision.decide", negate_test("expires_at")),
+        ("policy.evaluation._expiry", negate_test("expires_at")),
     ),
     _mutation(
         "a request's age counts from its delivery",
@@ -423,14 +432,17 @@ _POLLS = (
         "the lease has no condition",
         "one request",
         Guarantee.ONE_LEASE,
-        (f"{_TABLE}.lease", replace_constant("#dueAt = :seen", "")),
+        (f"{_TABLE}.lease", replace_constant("#dueAt = :seen AND attribute_not_exists(#redialAt)", "")),
         (f"{_TABLE}.lease", drop_key("seen")),
     ),
     _mutation(
         "the lease takes any open attempt",
         "one request",
         Guarantee.ONE_LEASE,
-        (f"{_TABLE}.lease", replace_constant("#dueAt = :seen", "attribute_exists(#dueAt)")),
+        (
+            f"{_TABLE}.lease",
+            replace_constant("#dueAt = :seen AND attribute_not_exists(#redialAt)", "attribute_exists(#dueAt)"),
+        ),
         (f"{_TABLE}.lease", drop_key("seen")),
     ),
     _mutation(
@@ -449,8 +461,8 @@ _POLLS = (
     _mutation(
         "bringing a poll forward has no condition",
         "one request",
-        Guarantee.OUTCOME_STAYS,
-        (f"{_TABLE}.set_due", replace_constant("#dueAt = :seen", "")),
+        Guarantee.NOTHING_KEPT,
+        (f"{_TABLE}.set_due", replace_constant(_LEASED, "")),
         (f"{_TABLE}.set_due", drop_key("seen")),
     ),
     _mutation(
@@ -552,9 +564,236 @@ _BY_HAND = (
         "an attempt that was made is reported as refused",
         "an attempt sent twice",
         Guarantee.TRUE_REPORT,
-        (f"{_TABLE}._put", replace_call("_was_sent_again", "False")),
         (f"{_RESOLVING}.dial_again", drop_condition("_is_there")),
     ),
 )
 
-MUTATIONS = (*_CLAIM, *_SETTLE, *_ANSWERS, *_PARK, *_POLICY, *_MESSAGES, *_WEBHOOKS, *_OUTCOMES, *_POLLS, *_BY_HAND)
+_RULES = "policy.evaluation._results"
+_REDIALS = (
+    _mutation(
+        "the next attempt is made although the redial is not pending any more",
+        "redialled or cancelled",
+        Guarantee.ONE_LEASE,
+        (f"{_TABLE}.make_next", replace_constant(" AND #redialAt = :seen", " AND :seen = :seen")),
+    ),
+    _mutation(
+        "a lease takes what is to be dialled again",
+        "redialled",
+        Guarantee.ARMED,
+        (f"{_TABLE}.lease", replace_constant(_LEASED, "#dueAt = :seen")),
+    ),
+    _mutation(
+        "the redial rules are kept with unknown",
+        "one request",
+        Guarantee.NOTHING_KEPT,
+        ("adapters.calls_table._REMOVED_AT_THE_END", drop_element("redial")),
+    )._replace(scenario="redialled"),
+    _mutation(
+        "an outcome is final although another attempt follows",
+        "redialled",
+        Guarantee.ONE_END,
+        ("domain.attempts.Attempt.final", drop_condition("redial_at")),
+    ),
+    _mutation(
+        "an outcome is published again when the next attempt is made",
+        "redialled",
+        Guarantee.ONE_END,
+        ("use_cases.publish.is_published", drop_condition("next_attempt")),
+    ),
+    _mutation(
+        "a redial that expired is rejected",
+        "a redial that expires",
+        Guarantee.REDIAL,
+        (f"{_PLACE}._reject", drop_if("is_redial")),
+    ),
+    _mutation(
+        "a redial is dropped, and the outcome before is not final",
+        "a redial that expires",
+        Guarantee.ONE_END,
+        (f"{_TABLE}.drop", replace_constant("REMOVE #nextAttempt", "SET #nextAttempt = :this")),
+    ),
+    _mutation(
+        "a completed that comes late doesn't end a redial that is pending",
+        "redialled or answered",
+        Guarantee.NOT_AFTER_A_STOP,
+        (f"{_TABLE}._answered", replace_call("_replace_provisional", "recording")),
+    ),
+    _mutation(
+        "a completed that comes late replaces what another attempt has followed",
+        "redialled or answered",
+        Guarantee.OUTCOME_STAYS,
+        (
+            f"{_TABLE}._replace_provisional",
+            replace_constant("#redialAt = :seenRedialAt", ":seenRedialAt = :seenRedialAt"),
+        ),
+    ),
+    _mutation(
+        "a completed that comes late doesn't cancel the next attempt",
+        "redialled or answered",
+        Guarantee.NOT_AFTER_A_STOP,
+        (f"{_TABLE}._answered_meanwhile", always_returns("False")),
+    ),
+    _mutation(
+        "a completed that comes late doesn't mark an attempt in progress",
+        "answered before a redial that is refused",
+        Guarantee.NOT_AFTER_A_STOP,
+        (f"{_TABLE}._answered_meanwhile", replace_call("request_cancel", "True")),
+    ),
+    _mutation(
+        "a completed that comes late overlooks an attempt made meanwhile",
+        "answered before the third attempt",
+        Guarantee.NOT_AFTER_A_STOP,
+        (f"{_TABLE}._answered_meanwhile", replace_call("drop_redial", "(self.drop_redial(found, now), True)[1]")),
+    ),
+    _mutation(
+        "a completed that comes late cancels an attempt in progress",
+        "redialled or answered",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_TABLE}._answered_meanwhile", drop_condition("SCHEDULED")),
+    ),
+    _mutation(
+        "the transaction of a person's redial doesn't ask for the outcome that was shown",
+        "dialled again by hand",
+        Guarantee.ONE_DIAL,
+        (
+            f"{_TABLE}.make_next",
+            replace_constant(_AS_SHOWN, ":status = :status AND attribute_not_exists(#nextAttempt)"),
+        ),
+    ),
+)
+
+_CANCEL = (
+    _mutation(
+        "an attempt whose cancellation was requested is parked",
+        "redialled or cancelled",
+        Guarantee.NOT_AFTER_A_STOP,
+        (f"{_TABLE}.park", drop_condition("not_cancelled")),
+    ),
+    _mutation(
+        "a cancellation doesn't remove the redial rules of a call in progress",
+        "redialled or cancelled",
+        Guarantee.NOT_AFTER_A_STOP,
+        (f"{_TABLE}.request_cancel", replace_constant(_MARK, _MARK.removesuffix(" REMOVE #redial"))),
+        ("adapters.calls_table._redial_at", drop_condition("cancelRequestedAt")),
+    ),
+    _mutation(
+        "a cancellation takes a claimed attempt as well",
+        "redialled or cancelled",
+        Guarantee.ONE_DIAL,
+        (f"{_TABLE}.cancel_scheduled", drop_condition("SCHEDULED")),
+    ),
+    _mutation(
+        "a cancellation of a request that was not seen is not recorded",
+        "redialled or cancelled",
+        Guarantee.NOT_AFTER_A_STOP,
+        (f"{_TABLE}.cancel_unseen", always_returns("True")),
+    ),
+    _mutation(
+        "a cancellation is acknowledged although the request changed",
+        "redialled or cancelled",
+        Guarantee.NOT_AFTER_A_STOP,
+        (
+            "use_cases.cancel.CancelRequests.cancel",
+            replace_call("_write", "(self._write(request, last, source), True)[1]"),
+        ),
+    ),
+    _mutation(
+        "a cancelled batch is dialled",
+        "a batch",
+        Guarantee.NOT_AFTER_A_STOP,
+        (_RULES, drop_call("_cancelled")),
+    ),
+)
+
+_CAPS = (
+    _mutation(
+        "a dial is remembered before the claim",
+        "two requests for one number",
+        Guarantee.CAP,
+        (f"{_PLACE}._dial", replace_call("_claim", _TAKING_FIRST)),
+    ),
+    _mutation(
+        "dials are remembered although others were meanwhile",
+        "two requests for one number",
+        Guarantee.CAP,
+        ("adapters.policy_table.PolicyTable._put_dials", replace_constant("attribute_not_exists(subject)", "")),
+        ("adapters.policy_table.PolicyTable._put_dials", replace_constant("revision = :seen", ":seen = :seen")),
+    ),
+    _mutation(
+        "a dial is given back after the claim, even of another claim",
+        "two requests for one number",
+        Guarantee.CAP,
+        (f"{_PLACE}._dial", replace_call("_settle", "(self._settle(claimed, answer), dial.give_back())[0]")),
+        ("adapters.policy_table.PolicyTable.give_back_dial", drop_if("claim_id")),
+    ),
+    _mutation(
+        "caps are not looked at",
+        "two requests for one number",
+        Guarantee.CAP,
+        (_RULES, drop_call("_recipient_caps")),
+    ),
+    _mutation(
+        "an attempt's own dial counts",
+        "a cap that rejects",
+        Guarantee.CAP,
+        ("adapters.policy_table.Remembered.recipient", replace_test("attempt", "True")),
+    ),
+)
+
+_CONFLICTS = (
+    _mutation(
+        "a write that meets a transaction fails",
+        "redialled or answered",
+        Guarantee.OWN_FAULTS_ONLY,
+        ("adapters.calls_table._is_conflict", always_returns("False")),
+    ),
+)
+
+_CHANGES = (
+    _mutation("a pause is not looked at", "paused at the start", Guarantee.ALLOWED, (_RULES, drop_call("_paused"))),
+    _mutation(
+        "a window is not looked at", "a window that shuts", Guarantee.ALLOWED, (_RULES, drop_call("_calling_window"))
+    ),
+    _mutation(
+        "the do-not-call list is not looked at",
+        "do not call",
+        Guarantee.NOT_AFTER_A_STOP,
+        (_RULES, drop_call("_do_not_call")),
+    ),
+    _mutation(
+        "a policy that can't be read allows all",
+        "unreadable at the start",
+        Guarantee.ALLOWED,
+        ("use_cases.decide._unreadable", always_returns("Judgement(Dial())")),
+    ),
+    _mutation(
+        "the keeper releases nothing",
+        "paused and resumed",
+        Guarantee.RIGHT_END,
+        (f"{_POLL}.keep", replace_call("table.release", "False")),
+    ),
+    _mutation(
+        "no keeper looks after what waits",
+        "paused and resumed",
+        Guarantee.RIGHT_END,
+        (f"{_PLACE}._park", drop_call("expect_waiting")),
+    ),
+)
+
+MUTATIONS = (
+    *_CLAIM,
+    *_SETTLE,
+    *_ANSWERS,
+    *_PARK,
+    *_POLICY,
+    *_MESSAGES,
+    *_WEBHOOKS,
+    *_OUTCOMES,
+    *_POLLS,
+    *_BY_HAND,
+    *_REDIALS,
+    *_CANCEL,
+    *_CAPS,
+    *_CONFLICTS,
+    *_CHANGES,
+)

@@ -111,14 +111,14 @@ def negate_test(name: str) -> Operator:
 
 
 def drop_call(name: str) -> Operator:
-    """Drop the statement that consists of a call of `name`."""
+    """Drop the statement that consists of a call of `name`, or yields it."""
 
     def change(_module: ast.Module, definition: ast.stmt) -> None:
         found = [
             (body, each)
             for body in _bodies(definition)
             for each in body
-            if isinstance(each, ast.Expr) and _is_call(each.value, name)
+            if isinstance(each, ast.Expr) and _is_call(_yielded(each.value), name)
         ]
         body, statement = _only(f"a statement {name}(…)", found)
         body[body.index(statement)] = ast.Pass()
@@ -237,14 +237,15 @@ def drop_element(text: str) -> Operator:
 
 
 def add_element(expression: str, beside: str) -> Operator:
-    """Add an element to the tuple that mentions `beside`."""
+    """Add an element to the tuple or list that mentions `beside`."""
 
     def with_it(node: ast.expr) -> ast.expr:
-        assert isinstance(node, ast.Tuple)
-        return ast.Tuple([*node.elts, _expression(expression)], ast.Load())
+        assert isinstance(node, ast.Tuple | ast.List)
+        node.elts.append(_expression(expression))
+        return node
 
     def has_beside(node: ast.AST) -> bool:
-        return isinstance(node, ast.Tuple) and any(_mentions(each, beside) for each in node.elts)
+        return isinstance(node, ast.Tuple | ast.List) and any(_mentions(each, beside) for each in node.elts)
 
     return _replace(f"a tuple with {beside}", has_beside, with_it)
 
@@ -254,6 +255,15 @@ def replace_constant(old: object, new: object) -> Operator:
     return _replace(f"the constant {old!r}", lambda node: _is_constant(node, old), lambda _: ast.Constant(new))  # type: ignore[arg-type]
 
 
+def replace_test(name: str, expression: str) -> Operator:
+    """Replace the one comparison that mentions `name`."""
+
+    def is_it(node: ast.AST) -> bool:
+        return isinstance(node, ast.Compare) and _mentions(node, name)
+
+    return _replace(f"a comparison of {name}", is_it, lambda _: _expression(expression))
+
+
 def replace_name(name: str, expression: str) -> Operator:
     """Use something else where a name is used."""
 
@@ -261,6 +271,45 @@ def replace_name(name: str, expression: str) -> Operator:
         return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
 
     return _replace(f"the name {name}", is_it, lambda _: _expression(expression))
+
+
+def move_boundary(operand: str, by: str) -> Operator:
+    """Compare with an operand a bit earlier or later: `closes`, `"+ 1"`."""
+
+    def change(_module: ast.Module, definition: ast.stmt) -> None:
+        found = [
+            (node, place)
+            for node in ast.walk(definition)
+            if isinstance(node, ast.Compare)
+            for place, each in enumerate([node.left, *node.comparators])
+            if ast.unparse(each) == operand
+        ]
+        comparison, place = _only(f"a comparison with {operand}", found)
+        moved = _expression(f"{operand} {by}")
+        if place:
+            comparison.comparators[place - 1] = moved
+        else:
+            comparison.left = moved
+
+    return change
+
+
+def swap_elements(one: str, other: str) -> Operator:
+    """Swap the two elements of a list or tuple that mention these."""
+
+    def change(_module: ast.Module, definition: ast.stmt) -> None:
+        found = [
+            (node.elts, first, second)
+            for node in ast.walk(definition)
+            if isinstance(node, ast.List | ast.Tuple)
+            for first, each in enumerate(node.elts)
+            for second, beside in enumerate(node.elts)
+            if _mentions(each, one) and _mentions(beside, other) and first != second
+        ]
+        elements, first, second = _only(f"{one} and {other} in a list", found)
+        elements[first], elements[second] = elements[second], elements[first]
+
+    return change
 
 
 def always(name: str) -> Operator:
@@ -274,6 +323,17 @@ def always(name: str) -> Operator:
         return node.body
 
     return _replace(f"a conditional expression on {name}", is_it, first)
+
+
+def always_returns(expression: str) -> Operator:
+    """Return this, whatever the function does."""
+
+    def change(_module: ast.Module, definition: ast.stmt) -> None:
+        if not isinstance(definition, ast.FunctionDef):
+            raise DoesNotApply("not a function")
+        definition.body = [ast.Return(_expression(expression))]
+
+    return change
 
 
 def drop_placeholder(name: str) -> Operator:
@@ -415,6 +475,10 @@ def _is_call(node: ast.AST, name: str) -> bool:
         return False
     called = ast.unparse(node.func)
     return called == name or called.endswith(f".{name}")
+
+
+def _yielded(node: ast.expr) -> ast.expr:
+    return node.value if isinstance(node, ast.Yield) and node.value else node
 
 
 def _is_constant(node: ast.AST, value: object) -> bool:

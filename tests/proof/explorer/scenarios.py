@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tests.proof.explorer.allomia import ANSWERS, BROKEN, HEALTHY, NOT_FOUND, ONE_OF_EACH, OTHER_CALL, TIMEOUT
 from tests.proof.explorer.guarantees import Key
+from tests.proof.explorer.policies import Policy
 
 UNREADABLE, UNNAMED = "?", ""
 """Stand for the request of a message that can't be read, and of one without a `requestId`."""
+
+CANCEL, CANCEL_BATCH, DO_NOT_CALL = "cancel ", "cancel the batch", "do not call "
+"""Begin a message that cancels a request, cancels the batch, or puts a request's number on the do-not-call list."""
+
+BATCH = "batch"
 
 ALL_MISHAPS = frozenset(
     {"killed", "failed", "lost", "resent", "poll resent", "repeated", "blocked", "rushed", "slow", "answered"}
@@ -18,6 +25,9 @@ ALL_MISHAPS = frozenset(
 sends it again (from place_call or receive_webhook; from a poll). A message or a poll is delivered twice. A worker may
 not dial now, its time runs out before it can, or it is slow. AlloMia gives an unhealthy answer.
 """
+
+CONFLICT, POLICY_FAILS = "conflict", "policy fails"
+"""A write meets a transaction on the same item. A read or write of the policy table fails, or its answer is lost."""
 
 
 @dataclass(frozen=True)
@@ -83,25 +93,59 @@ class Scenario:
     expiry: bool = False
     """Whether a day may pass."""
 
+    policies: tuple[Policy, ...] = (Policy("open"),)
+    """The policy at the start, and those that an operator may put in force after it, one after the other."""
+
+    attempts: int = 1
+    """How many attempts the policy may make of a request."""
+
+    one_number: bool = False
+    """Whether all requests are for one number."""
+
+    fields: Mapping[str, Any] = field(default_factory=lambda: {"timeZone": "UTC"})
+    """What each request says beside the number to call."""
+
+    statuses: tuple[str, ...] = ("calling", "no-answer")
+    """Healthy answers when AlloMia is asked for a call's status."""
+
+    prompt: bool = False
+    """Whether the clock stands still while anything is due, waits or runs: all happens in time."""
+
+    moments: tuple[int, ...] = ()
+    """Seconds after the start at which the clock may stop, although no attempt is due then."""
+
+    @property
+    def requests(self) -> dict[str, Key]:
+        """The attempt that each message with a request asks for. A request without an id goes by its message's."""
+        return {
+            name: (name if text in {UNREADABLE, UNNAMED} else text, 1)
+            for name, text in self.messages.items()
+            if not text.startswith((CANCEL, CANCEL_BATCH, DO_NOT_CALL))
+        }
+
     @property
     def asked(self) -> dict[str, Key]:
-        """The attempt that each message asks for. A request without an id goes by its message's."""
-        return {
-            name: (name if request in {UNREADABLE, UNNAMED} else request, 1) for name, request in self.messages.items()
+        """The attempt that each message is about; one about a batch or a number has an attempt 0."""
+        others = {name: text for name, text in self.messages.items() if name not in self.requests}
+        return self.requests | {
+            name: (text.removeprefix(CANCEL), 1) if text.startswith(CANCEL) and text != CANCEL_BATCH else (text, 0)
+            for name, text in others.items()
         }
 
     @property
     def asked_for(self) -> set[Key]:
-        """The attempts that someone has asked for at the start."""
-        return {*self.asked.values(), *self.parked, *self.unknown, *self.refused}
+        """The attempts that someone has asked for at the start, or asked to cancel."""
+        about = {key for key in self.asked.values() if key[1]}
+        return {*about, *self.parked, *self.unknown, *self.refused}
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """The attempts that someone may ask for."""
+        """The attempts that someone may ask for, or that policy may make."""
         asked = self.asked_for
         last = {request: max(number for each, number in asked if each == request) for request, _ in asked}
-        by_hand = {(request, last[request] + more) for request in last for more in range(1, self.redials + 1)}
-        return tuple(sorted(asked | by_hand | {(request, 1) for request in self.mistaken}))
+        more = self.redials + self.attempts - 1
+        following = {(request, last[request] + number) for request in last for number in range(1, more + 1)}
+        return tuple(sorted(asked | following | {(request, 1) for request in self.mistaken}))
 
 
 PROMPT = 4
@@ -115,6 +159,23 @@ _PARKED = frozenset({"answered", "resent", "blocked"})
 _OWN_FAULTS = frozenset({"killed", "failed", "lost", "repeated"})
 _BY_HAND = frozenset({"killed", "failed", "lost"})
 _EACH_MEANING = (HEALTHY, "connect error", "400", "read timeout, call placed")
+
+_YES = ("completed",)
+_OPEN, _PAUSED, _UNREADABLE = Policy("open"), Policy("paused", paused=True), Policy("unreadable", readable=False)
+_CAP, _UNTIL_20 = Policy("cap", cap_seconds=100), Policy("until 0:20", window=(0, 20))
+_REDIAL = Policy("redial", redial_seconds=60, max_attempts=2)
+_BRIEF = Scenario(
+    "",
+    _ONE,
+    mishaps=0,
+    webhooks=0,
+    unhealthy_statuses=(),
+    statuses=("no-answer",),
+    worker_seconds=PROMPT,
+    policies=(_REDIAL,),
+    attempts=2,
+)
+"""A request that is dialled twice, if nothing comes in between."""
 
 QUICK = {
     scenario.name: scenario
@@ -252,6 +313,112 @@ QUICK = {
             worker_seconds=PROMPT,
             redials=2,
         ),
+        replace(_BRIEF, name="redialled", mishaps=1, kinds=frozenset({"killed", "lost", "repeated", CONFLICT})),
+        replace(_BRIEF, name="redialled, with webhooks", webhooks=1),
+        replace(
+            _BRIEF,
+            name="redialled or cancelled",
+            messages={"m": "a", "n": f"{CANCEL}a"},
+            mishaps=1,
+            kinds=frozenset({"answered", "repeated"}),
+            answers=(HEALTHY, "429 with Retry-After"),
+        ),
+        replace(
+            _BRIEF, name="redialled or answered", mishaps=1, kinds=frozenset({CONFLICT}), webhooks=1, outcomes=_YES
+        ),
+        replace(
+            _BRIEF,
+            name="answered before a redial that is refused",
+            prompt=True,
+            mishaps=1,
+            kinds=_ANSWERED,
+            answers=(HEALTHY, "429 with Retry-After"),
+            webhooks=1,
+            outcomes=_YES,
+        ),
+        replace(
+            _BRIEF,
+            name="answered before the third attempt",
+            prompt=True,
+            webhooks=1,
+            outcomes=_YES,
+            attempts=3,
+            policies=(_REDIAL._replace(max_attempts=3),),
+        ),
+        replace(_BRIEF, name="redialled or by hand", prompt=True, webhooks=1, outcomes=_YES, redials=1),
+        replace(_BRIEF, name="a batch", messages={"m": "a", "n": CANCEL_BATCH}, fields={"batch": BATCH}),
+        replace(_BRIEF, name="do not call", messages={"m": "a", "n": f"{DO_NOT_CALL}a"}, webhooks=1, outcomes=_YES),
+        replace(
+            _BRIEF,
+            name="a redial that expires",
+            prompt=True,
+            policies=(_REDIAL._replace(expire_after_seconds=100), _PAUSED._replace(expire_after_seconds=100)),
+            expiry=True,
+            webhooks=1,
+            outcomes=_YES,
+        ),
+        replace(
+            _BRIEF,
+            name="two requests for one number",
+            prompt=True,
+            messages={"m": "a", "n": "b"},
+            policies=(_CAP,),
+            attempts=1,
+            one_number=True,
+            mishaps=2,
+            kinds=frozenset({"answered", "repeated"}),
+            answers=(HEALTHY, "429 with Retry-After"),
+        ),
+        replace(
+            _BRIEF,
+            name="a request for a capped number",
+            prompt=True,
+            policies=(_CAP,),
+            attempts=1,
+            mishaps=1,
+            kinds=frozenset({"answered", "killed", POLICY_FAILS}),
+            answers=(HEALTHY, "429 with Retry-After"),
+        ),
+        replace(
+            _BRIEF,
+            name="a cap that rejects",
+            prompt=True,
+            policies=(_CAP._replace(when_capped="reject"),),
+            attempts=1,
+            mishaps=2,
+            kinds=frozenset({"answered", POLICY_FAILS}),
+            answers=(HEALTHY, "429 with Retry-After"),
+        ),
+        replace(
+            _BRIEF,
+            name="paused and resumed",
+            prompt=True,
+            policies=tuple(each._replace(expire_after_seconds=400) for each in (_OPEN, _PAUSED, _OPEN)),
+            attempts=1,
+            expiry=True,
+        ),
+        replace(_BRIEF, name="paused at the start", prompt=True, policies=(_PAUSED, _OPEN), attempts=1, expiry=True),
+        replace(
+            _BRIEF,
+            name="unreadable at the start",
+            prompt=True,
+            policies=(_UNREADABLE, _OPEN),
+            attempts=1,
+            fields={"notAfter": "1970-01-01T00:26:40Z"},
+            expiry=True,
+        ),
+        replace(
+            _BRIEF,
+            name="an unreadable policy",
+            prompt=True,
+            policies=(_OPEN, _UNREADABLE, _OPEN),
+            fields={"notAfter": "1970-01-01T00:26:40Z"},
+            attempts=1,
+            expiry=True,
+        ),
+        replace(
+            _BRIEF, name="a window that shuts", workers=1, policies=(_UNTIL_20,), attempts=1, moments=(199, 200, 210)
+        ),
     )
 }
 """Every schedule of these in less than half a minute."""
@@ -321,6 +488,29 @@ DEEP = (
         resolves=1,
     ),
     replace(QUICK["a redial"], name="a redial, two workers", workers=2),
+    replace(QUICK["redialled"], name="redialled, any mishap", kinds=ALL_MISHAPS | {CONFLICT}, answers=_PARKING),
+    replace(
+        QUICK["redialled or cancelled"],
+        name="redialled or cancelled, any mishap",
+        kinds=ALL_MISHAPS | {CONFLICT},
+        webhooks=1,
+        prompt=True,
+    ),
+    replace(QUICK["redialled or answered"], name="redialled or answered, any mishap", kinds=ALL_MISHAPS | {CONFLICT}),
+    replace(QUICK["answered before the third attempt"], name="the third attempt, at any speed", prompt=False),
+    replace(QUICK["a batch"], name="a batch, any mishap", mishaps=1, kinds=ALL_MISHAPS | {CONFLICT, POLICY_FAILS}),
+    replace(
+        QUICK["two requests for one number"],
+        name="two requests for one number, any mishap",
+        kinds=_OWN_FAULTS | {"answered", POLICY_FAILS},
+    ),
+    replace(
+        QUICK["paused and resumed"],
+        name="paused and resumed, any mishap",
+        mishaps=1,
+        kinds=ALL_MISHAPS | {POLICY_FAILS},
+        answers=_PARKING,
+    ),
     replace(QUICK["two requests"], name="two requests, with webhooks", webhooks=1, outcomes=("busy",)),
     replace(QUICK["two requests"], name="two requests, one mishap", mishaps=1, answers=_PARKING),
 )

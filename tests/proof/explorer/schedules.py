@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from outbound_calls.adapters.calls_table import CallsTable
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
@@ -26,20 +27,35 @@ from tests.proof.explorer.guarantees import (
     check_attempt,
     check_end,
     check_post,
+    event,
     parked_until,
     plain,
     status_of,
 )
-from tests.proof.explorer.scenarios import PROMPT, UNNAMED, UNREADABLE, Scenario
+from tests.proof.explorer.policies import REDIALLED, Policy
+from tests.proof.explorer.scenarios import (
+    BATCH,
+    CANCEL,
+    CANCEL_BATCH,
+    CONFLICT,
+    DO_NOT_CALL,
+    POLICY_FAILS,
+    PROMPT,
+    UNNAMED,
+    UNREADABLE,
+    Scenario,
+)
 from tests.proof.explorer.state import (
     ACKNOWLEDGED,
     DEAD,
     IN_FLIGHT,
+    KEEPER,
     KEPT,
     WAITING,
     ExplorerState,
     QueuedMessage,
     Step,
+    Stop,
     Worker,
     due,
     dump,
@@ -47,8 +63,12 @@ from tests.proof.explorer.state import (
     item_read,
     item_written,
     items_queried,
-    last_moments,
+    items_transacted,
+    other_answer,
+    other_key,
+    other_words,
     target,
+    transacted,
     with_,
     with_workers,
 )
@@ -61,10 +81,12 @@ from tests.proof.explorer.workers import (
     ERROR,
     OK,
     TIME_RUNS_OUT,
+    WRITE_CONFLICT,
     Answer,
     Done,
     Effect,
     History,
+    KeepTask,
     PlaceTask,
     PollTask,
     Task,
@@ -84,6 +106,15 @@ CHANGED = "changed"
 REFUSED_FOR_SECONDS = 360
 """For how long AlloMia has refused what is refused at the start: once more, and it may be final."""
 
+MOST_SECONDS_TO_RELEASE = 200
+"""Within this time after a change of the policy, what it lets go on is dialled."""
+
+_KEEPER_WAITS = (10, 120)
+"""So many seconds after a change of the policy the keeper begins to release what waits, and ends it."""
+
+CACHE_SECONDS = 5
+"""For how long a policy is used that was read."""
+
 
 REQUEST = CallRequest("+14155550123", "11111111-2222-4333-8444-555555555555", "66666666-7777-4888-9999-aaaaaaaaaaaa")
 UNREADABLE_BODY = '{"phoneNumber": 7}'
@@ -91,14 +122,28 @@ UNREADABLE_BODY = '{"phoneNumber": 7}'
 type Label = tuple[object, ...]
 
 
-def phone_number(request_id: str) -> str:
-    """The number of the person that a request is for: each is for another."""
-    return f"+1415{int.from_bytes(request_id.encode()) % 10**7:07}"
+def phone_number(request_id: str, scenario: Scenario) -> str:
+    """The number of the person that a request is for: each is for another, where the scenario has no other say."""
+    return "+14155550100" if scenario.one_number else f"+1415{int.from_bytes(request_id.encode()) % 10**7:07}"
 
 
-def request_message(request_id: str, *, named: bool) -> str:
+def message_of(text: str, scenario: Scenario) -> str:
+    """A message of a scenario, as it is on the queue."""
+    if text == UNREADABLE:
+        return UNREADABLE_BODY
+    if text == CANCEL_BATCH:
+        return json.dumps({"cancel": {"batch": BATCH}})
+    if text.startswith(CANCEL):
+        return json.dumps({"cancel": {"requestId": text.removeprefix(CANCEL)}})
+    if text.startswith(DO_NOT_CALL):
+        return json.dumps({"doNotCall": {"phoneNumber": phone_number(text.removeprefix(DO_NOT_CALL), scenario)}})
+    return ""
+
+
+def request_message(request_id: str, scenario: Scenario, *, named: bool) -> str:
     content = {
-        "phoneNumber": phone_number(request_id),
+        **scenario.fields,
+        "phoneNumber": phone_number(request_id, scenario),
         "assistantId": REQUEST.assistant_id,
         "phoneNumberId": REQUEST.phone_number_id,
     }
@@ -114,15 +159,30 @@ class Schedules:
 
     def __post_init__(self) -> None:
         self.keys = self.scenario.keys
-        self._requests = {phone_number(request_id): request_id for request_id, _ in self.keys}
+        self._requests = {phone_number(request_id, self.scenario): request_id for request_id, _ in self.keys}
         self._by_hand = tuple(key for key in self.keys if key not in self.scenario.asked_for)
+        texts = self.scenario.messages.values()
+        self._has_stops = self.scenario.attempts > 1 or any(text.startswith((CANCEL, DO_NOT_CALL)) for text in texts)
+        self._has_caps = any(policy.cap_seconds for policy in self.scenario.policies)
+        fails = POLICY_FAILS in self.scenario.kinds
+        self._changing = {
+            "policy": fails or len(self.scenario.policies) > 1,
+            "number": fails or self._has_caps or any(text.startswith(DO_NOT_CALL) for text in texts),
+            "batch": fails or CANCEL_BATCH in texts,
+            "": True,
+        }
+        self._expire_after = max(policy.expire_after_seconds for policy in self.scenario.policies)
+        self._documents = [
+            ("policy", "current", dump(policy.item(version)))
+            for version, policy in enumerate(self.scenario.policies, 1)
+        ]
         self._others = _others() if self.scenario.refused else {}
         self._calls = {call_id(*key, dial): key for key in self.keys for dial in range(1, 9)}
 
     def start(self) -> ExplorerState:
         scenario, table = self.scenario, TableInMemory()
         for request_id, number in (*scenario.parked, *scenario.unknown, *scenario.refused):
-            request = replace(REQUEST, phone_number=phone_number(request_id))
+            request = replace(REQUEST, phone_number=phone_number(request_id, scenario))
             attempt = Attempt(attempt_key(request_id, number), START, request=request)
             if (request_id, number) in scenario.unknown:
                 _lose(calls_table(table), attempt)
@@ -134,18 +194,20 @@ class Schedules:
         messages = []
         for name, text in sorted(scenario.messages.items()):
             about = scenario.asked[name]
-            body = UNREADABLE_BODY if text == UNREADABLE else request_message(about[0], named=text != UNNAMED)
+            body = message_of(text, scenario) or request_message(about[0], scenario, named=text != UNNAMED)
             messages.append(QueuedMessage(name, body, about, START, json.dumps(dict(scenario.attributes))))
         items = tuple(dump(table.items.get(key)) for key in self.keys)
         return ExplorerState(
             now=START,
             items=items,
+            others=(),
             facts=tuple(
                 Facts(
                     dials=int(key in scenario.unknown),
                     answer="ambiguous" if key in scenario.unknown else "",
                     refused=key in scenario.refused,
                     webhooks_left=scenario.webhooks,
+                    expires_after=scenario.policies[0].expire_after_seconds,
                     parked_until=parked_until("", item, 0),
                 )
                 for key, item in zip(self.keys, items, strict=True)
@@ -188,9 +250,114 @@ class Schedules:
             if refused and not self._others and state.now < START + EXPIRE_AFTER_SECONDS:
                 detail = f"{key[0]}/{key[1]} is rejected, and no other call was accepted"
                 raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
+            self._check_expired(state, key, record)
             healthy = state.mishaps == self.scenario.mishaps
             in_time = self.scenario.worker_seconds < DEADLINE_SECONDS
-            check_end(key, item, facts, faultless=state.faultless, healthy=healthy, in_time=in_time)
+            called_off = self._called_off(state, key)
+            check_end(
+                key, item, facts, faultless=state.faultless, healthy=healthy, in_time=in_time, called_off=called_off
+            )
+        # An attempt that is there at the start has none before it that it follows.
+        unlinked = {request for request, number in self.scenario.asked_for if number > 1}
+        for request_id in sorted({request for request, _ in self.keys} - unlinked):
+            self._check_request(state, request_id)
+
+    def _check_expired(self, state: ExplorerState, key: Key, record: dict[str, Any]) -> None:
+        """Check that what expired could not be dialled in time."""
+        if record.get("reasonCode") != "expired" or not state.faultless or not state.policy_since:
+            return
+        policy = self.scenario.policies[state.policy]
+        expires_at = record.get("notAfter", record["createdAt"] + policy.expire_after_seconds)
+        allowed = expires_at - state.policy_since
+        if (
+            self.scenario.prompt
+            and allowed > MOST_SECONDS_TO_RELEASE
+            and policy.allows(state.policy_since, state.policy_since)
+        ):
+            detail = f"{key[0]}/{key[1]} expired, and policy had allowed it for {allowed} s"
+            raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
+
+    def _check_request(self, state: ExplorerState, request_id: str) -> None:
+        """Check how a request ended, as those learn who follow its events."""
+        attempts = [
+            (plain(item), facts)
+            for key, item, facts in zip(self.keys, state.items, state.facts, strict=True)
+            if key[0] == request_id and item
+        ]
+        if not attempts:
+            return
+        events = [each for _, facts in attempts for each in facts.events]
+        finals = sum(each.endswith("final") for each in events)
+        by_hand = sum("isRedial" not in item for item, _ in attempts) - 1
+        corrected = sum(facts.called_all_the_same for _, facts in attempts)
+        last = [(item, facts) for item, facts in attempts if "isDropped" not in item][-1]
+        expected = int(last[0]["status"] != "unknown")
+        if not expected <= finals <= expected + by_hand * 2 + corrected or (
+            expected and last[1].events[-1] != f"{last[0]['status']}, final"
+        ):
+            detail = f"{request_id} ends as {last[0]['status']}, and published {'; '.join(events)}"
+            raise GuaranteeBroken(Guarantee.ONE_END, detail)
+        for item, facts in attempts:
+            name = f"{request_id}/{item['attempt']}"
+            if "isRedial" in item and item["status"] == "rejected":
+                raise GuaranteeBroken(Guarantee.REDIAL, f"{name} is rejected, and the person was rung before")
+            if item.get("reasonCode") == "recipient-cap" and not self._others_dialled(state, request_id):
+                raise GuaranteeBroken(Guarantee.CAP, f"{name} is rejected, and no other was dialled")
+            if any(facts.events.count(each) > 1 for each in facts.events if each in REDIALLED):
+                raise GuaranteeBroken(Guarantee.ONE_END, f"{name} published {'; '.join(facts.events)}")
+            if "redialAt" in item or ("nextAttempt" in item) != (item is not last[0]) != ("isDropped" in item):
+                raise GuaranteeBroken(Guarantee.AN_END, f"{name} stays {item['status']}, and another is to follow")
+            if "isDropped" in item:
+                self._check_dropped(state, name, item)
+        self._check_no_redial_lost(state, last[0], last[1], is_dropped=last[0] is not attempts[-1][0])
+
+    def _others_dialled(self, state: ExplorerState, request_id: str) -> bool:
+        """Whether another attempt was dialled that a cap may count."""
+        answers = {key: facts.answer for key, facts in zip(self.keys, state.facts, strict=True)}
+        return any(answer and (key[0] != request_id or key[1] > 1) for key, answer in answers.items())
+
+    def _check_no_redial_lost(
+        self, state: ExplorerState, item: dict[str, Any], facts: Facts, *, is_dropped: bool
+    ) -> None:
+        """Check that nothing was to follow the last attempt that was dialled."""
+        policy = self.scenario.policies[0]
+        never = {"unknown", "rejected, final", "cancelled, final"} & {*facts.events}
+        certain = len(self.scenario.policies) == 1 and not never and not facts.called_all_the_same
+        by_hand = item.get("outcomeSource") == "operator"
+        stopped = any(stop.request_id == item["requestId"] for stop in state.stops)
+        follows = policy.follows(item["status"], item["attempt"])
+        if certain and follows and not (by_hand or stopped or is_dropped):
+            name = f"{item['requestId']}/{item['attempt']}"
+            raise GuaranteeBroken(Guarantee.REDIAL, f"{name} is {item['status']}, and no attempt follows it")
+
+    def _check_dropped(self, state: ExplorerState, name: str, item: dict[str, Any]) -> None:
+        """Check that an attempt came to nothing for a reason."""
+        code = item.get("reasonCode")
+        whys = [stop.why for stop in state.stops if stop.request_id == item["requestId"]]
+        reasons = {
+            "expired": item["recordedAt"] > item["createdAt"] + min(p.expire_after_seconds for p in self._policies),
+            "cancelled": CANCEL_BATCH in whys,
+            "do-not-call": any(why.startswith(DO_NOT_CALL) for why in whys),
+            "recipient-cap": any(policy.when_capped == "reject" for policy in self._policies),
+        }
+        if not reasons.get(str(code)):
+            raise GuaranteeBroken(Guarantee.REDIAL, f"{name} was dropped: {code}")
+
+    @property
+    def _policies(self) -> tuple[Policy, ...]:
+        return self.scenario.policies
+
+    def _called_off(self, state: ExplorerState, key: Key) -> bool:
+        """Whether there is a reason to dial an attempt no more."""
+        item = plain(state.items[self.keys.index(key)])
+        if "isDropped" in item or any(stop.request_id == key[0] for stop in state.stops):
+            return True
+        if item.get("reasonCode") == "recipient-cap":
+            return any(policy.when_capped == "reject" for policy in self._policies)
+        return any(
+            each[0] == key[0] and each[1] < key[1] and "completed" in facts.reported
+            for each, facts in zip(self.keys, state.facts, strict=True)
+        )
 
     def check(self, before: ExplorerState, after: ExplorerState) -> None:
         """Check a step."""
@@ -212,6 +379,10 @@ class Schedules:
 
     def _something_left(self, state: ExplorerState, message: QueuedMessage) -> bool:
         """Whether there is a record of what a message asks for, or another message that does."""
+        if not message.about[1]:
+            kind = "batch#" if message.about[0] == CANCEL_BATCH else "number#"
+            if any(each[0].startswith(kind) and each[1] != "dials" for each in state.others):
+                return True
         if any(
             item and (key == message.about or key[0] in self.scenario.mistaken)
             for key, item in zip(self.keys, state.items, strict=True)
@@ -236,7 +407,7 @@ class Schedules:
         if worker.result:
             yield self._step(state, (worker.task, "is acknowledged"), self._ended(state, place, ACKNOWLEDGED))
         else:
-            for history, upcoming in _after_the_clock(worker, state.now):
+            for history, upcoming in self._after_the_clock(state, worker):
                 if isinstance(upcoming, Done):
                     yield self._step(state, (worker.task, "ends"), self._done(state, place, worker, history, upcoming))
                 else:
@@ -246,11 +417,16 @@ class Schedules:
             yield self._step(state, (worker.task, "is killed"), killed, needed=False)
 
     def _effects(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        if key := other_key(effect):
+            yield from self._on_another(state, place, worker, effect, key)
+            return
         match effect.kind:
             case "read" | "query" | "batch read" | "receive":
                 yield from self._read(state, place, worker, effect)
             case "put" | "update":
                 yield from self._write(state, place, worker, effect)
+            case "transact":
+                yield from self._transact(state, place, worker, effect)
             case "send" | "send batch" | "delete batch" | "release":
                 yield from self._move_messages(state, place, worker, effect)
             case "person":
@@ -290,27 +466,122 @@ class Schedules:
     def _write(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
         key, words = target(effect)
         at = self._place_of(worker, key)
-        old = state.items[at]
-        new, answer = item_written(old, effect)
+        new, answer = item_written(state.items[at], effect)
         if worker.resent:
             answer = answer.replace(f"{CONDITION}\n", f"{CONDITION_AGAIN}\n")
-        self._check_write(state, worker, key, old, new)
-        written = state
-        if new != old:
-            written = state._replace(items=with_(state.items, at, new))
-            facts = state.facts[at]
-            told = facts._replace(parked_until=parked_until(old, new, facts.parked_until))
-            if isinstance(worker.task, ResolveTask):
-                told = told._replace(found=tuple(sorted({*told.found, worker.task.finding})))
-            if told != facts:
-                written = written._replace(facts=with_(state.facts, at, told))
+        written = self._written(state, worker, with_(state.items, at, new))
         label = (worker.task, words, answer.partition("\n")[0])
         yield self._answered(state, written, place, worker, answer, label)
         yield from self._unheard(state, written, place, worker, label[:2])
+        yield from self._conflict(state, place, worker, {key}, label[:2])
+
+    def _transact(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        """Several writes at once. The SDK sends them again under a token, so whatever it hears then is true."""
+        keys, words = transacted(effect)
+        for key in keys:
+            self._place_of(worker, key)
+        items, answer = items_transacted(self.keys, state.items, effect)
+        written = self._written(state, worker, items)
+        label = (worker.task, words, answer)
+        yield self._answered(state, written, place, worker, answer, label)
+        yield from self._unheard(state, written, place, worker, label[:2])
+        yield from self._conflict(state, place, worker, set(keys), label[:2])
+
+    def _conflict(
+        self, state: ExplorerState, place: int, worker: Worker, keys: set[Key], label: Label
+    ) -> Iterator[Step]:
+        """A write, while another worker makes a transaction on the same item; or the other way round."""
+        if not self._may(state, CONFLICT):
+            return
+        for other, each in enumerate(state.workers):
+            effect = next_of(each.task, each.history) if other != place and not each.result else None
+            if not isinstance(effect, Effect) or (
+                not str(label[1]).startswith("transaction") and effect.kind != "transact"
+            ):
+                continue
+            if effect.kind == "transact":
+                met = set(transacted(effect)[0])
+            elif effect.kind in {"put", "update"} and not other_key(effect):
+                met = {target(effect)[0]}
+            else:
+                continue
+            if met & keys:
+                label = (*label, "meets a transaction")
+                yield self._answered(state, _mishap(state), place, worker, WRITE_CONFLICT, label, needed=False)
+                return
+
+    def _written(self, state: ExplorerState, worker: Worker, items: tuple[str, ...]) -> ExplorerState:
+        """The state after a write, which is checked."""
+        written = state
+        for at, (key, old, new) in enumerate(zip(self.keys, state.items, items, strict=True)):
+            self._check_write(state, worker, key, old, new)
+            if new == old:
+                continue
+            facts = state.facts[at]
+            told = facts._replace(parked_until=parked_until(old, new, facts.parked_until))
+            if published := event(new):
+                told = told._replace(events=(*told.events, published))
+            if isinstance(worker.task, ResolveTask):
+                told = told._replace(found=tuple(sorted({*told.found, worker.task.finding})))
+            written = written._replace(items=with_(written.items, at, new))
+            if told != facts:
+                written = written._replace(facts=with_(written.facts, at, told))
+        return written
+
+    def _on_another(
+        self, state: ExplorerState, place: int, worker: Worker, effect: Effect, key: tuple[str, str | int]
+    ) -> Iterator[Step]:
+        """Read or write an item that is no attempt. A policy that was read a moment ago may be used still."""
+        label = (worker.task, effect.kind, other_words(key))
+        if key[0] == "policy":
+            versions = [state.policy, *(each for each, until in state.replaced if state.now - until < CACHE_SECONDS)]
+            if isinstance(worker.task, KeepTask):
+                versions = [state.policy]
+            for version in sorted(set(versions)):
+                since = state.policy_since if version == state.policy else 0
+                document = ("policy", "current", dump(self.scenario.policies[version].item(version + 1, since)))
+                answer, _ = other_answer((document,), effect)
+                name = self.scenario.policies[version].name
+                yield self._answered(state, state, place, worker, answer, (*label, name))
+        else:
+            answer, items = other_answer(state.others, effect)
+            if worker.resent:
+                answer = answer.replace(f"{CONDITION}\n", f"{CONDITION_AGAIN}\n")
+            written = state if items == state.others else state._replace(others=items)
+            yield self._answered(state, written, place, worker, answer, (*label, answer.partition("\n")[0]))
+            if key == KEEPER:
+                yield from self._unheard(state, written, place, worker, label)
+            elif written is not state and self._may(state, POLICY_FAILS):
+                lost = (*label, "ok, but its answer is lost")
+                yield self._answered(state, _mishap(written), place, worker, ERROR, lost, needed=False)
+        if key != KEEPER and self._may(state, POLICY_FAILS):
+            yield self._answered(state, _mishap(state), place, worker, ERROR, (*label, "fails"), needed=False)
+
+    def _next(self, task: Task, history: History) -> tuple[History, Effect | Done]:
+        """What a worker does next. It has at once what it reads that never changes: no order depends on that."""
+        upcoming = next_of(task, history)
+        while isinstance(upcoming, Effect) and self._never_changes(upcoming):
+            items = (self._documents[0],) if _kind_of_other(upcoming) == "policy" else ()
+            history = (*history, other_answer(items, upcoming)[0])
+            upcoming = next_of(task, history)
+        return history, upcoming
+
+    def _never_changes(self, effect: Effect) -> bool:
+        """Whether this reads a part of the policy table that is always as it was at the start."""
+        return effect.kind in {"read", "query"} and not self._changing[_kind_of_other(effect)]
+
+    def _after_the_clock(self, state: ExplorerState, worker: Worker) -> Iterator[tuple[History, Effect | Done]]:
+        """The worker's next effect apart from the clock. It may have read the clock long ago, or only now."""
+        history, upcoming = self._next(worker.task, worker.history)
+        if not (isinstance(upcoming, Effect) and upcoming.kind == "clock"):
+            yield history, upcoming
+            return
+        for seen in sorted({worker.since, state.now}):
+            yield from self._after_the_clock(state, worker._replace(history=(*history, seen), since=seen))
 
     def _check_write(self, state: ExplorerState, worker: Worker, key: Key, old: str, new: str) -> None:
         task = worker.task
-        if isinstance(task, PollTask) and new != old and OK not in _kinds(worker.history):
+        if isinstance(task, PollTask) and new != old and key == task[:2] and OK not in _kinds(worker.history):
             found = plain(old).get("dueAt")
             if found != task.due_at:
                 detail = f"{task} takes {key[0]}/{key[1]}, which is due at {found}"
@@ -318,14 +589,31 @@ class Schedules:
         if isinstance(task, RedialTask) and new and not old and f"{OK}\n{CHANGED}" in worker.history:
             detail = f"{task} makes {key[0]}/{key[1]}, and the outcome had changed when the person said yes"
             raise GuaranteeBroken(Guarantee.ONE_DIAL, detail)
+        if isinstance(task, RedialTask) and new and not old:
+            shown = json.loads(str(worker.history[0]).partition("\n")[2])[-1]["status"]["S"]
+            if shown != (now := status_of(self._before(state, key))):
+                detail = f"{task} makes {key[0]}/{key[1]}, and {shown} was shown, which is {now} now"
+                raise GuaranteeBroken(Guarantee.ONE_DIAL, detail)
         if isinstance(task, RedialTask) and new and not old and status_of(self._before(state, key)) not in TERMINAL:
             detail = f"{task} makes {key[0]}/{key[1]}, and the attempt before has not ended"
             raise GuaranteeBroken(Guarantee.ONE_DIAL, detail)
-        if isinstance(task, PlaceTask) and new and not old:
+        if isinstance(task, PollTask) and new and not old:
+            self._check_following(state, task, key)
+        if isinstance(task, PlaceTask) and new and not old and plain(new).get("reasonCode") != "cancelled-unseen":
             created_at = plain(new)["createdAt"]
             if created_at != task.sent_at:
                 detail = f"the age of {key[0]}/{key[1]} counts from {created_at}, and it was sent at {task.sent_at}"
                 raise GuaranteeBroken(Guarantee.EXPIRY, detail)
+
+    def _check_following(self, state: ExplorerState, task: PollTask, key: Key) -> None:
+        """Check an attempt that is made by itself."""
+        before = plain(self._before(state, key))
+        policies = [self.scenario.policies[each] for each in range(state.policy + 1)]
+        follows = any(policy.follows(before.get("status", ""), key[1] - 1) for policy in policies)
+        delay = min((policy.redial_seconds for policy in policies if policy.redial_seconds), default=0)
+        if not follows or state.now < before["recordedAt"] + delay:
+            detail = f"{task} makes {key[0]}/{key[1]}, and the attempt before is {before.get('status', 'not there')}"
+            raise GuaranteeBroken(Guarantee.REDIAL, detail)
 
     def _before(self, state: ExplorerState, key: Key) -> str:
         """The record of the attempt before this one."""
@@ -416,6 +704,8 @@ class Schedules:
         dispatched = json.loads(body)["dispatch"]
         about = (dispatched["requestId"], dispatched["attempt"])
         name = queues.unused(state.messages, f"dispatch {about[0]}/{about[1]} {getattr(worker.task, 'due_at', 0)}")
+        while any(plain(item).get("claimId", "").startswith(f"claim {name}.") for item in state.items):
+            name += "'"
         # Nothing depends on when a dispatch message was sent, so it makes no difference between states.
         return QueuedMessage(name, body, about, sent_at=0)
 
@@ -430,11 +720,13 @@ class Schedules:
         try:
             check_post(key, state.items[record], state.facts[record])
             self._check_age(state, worker, key, state.items[record])
+            self._check_policy(state, worker, key)
         except GuaranteeBroken as broken:
             broken.add_note(f"{worker.task} POST")
             raise
         # A dial counts for the person that it rings, whatever the name of the record.
-        asked = self.keys.index((self._requests[order["phoneNumber"]], key[1]))
+        person = key[0] if self.scenario.one_number else self._requests[order["phoneNumber"]]
+        asked = self.keys.index((person, key[1]))
         facts = state.facts[record]
         for name in reversed(self.scenario.answers) if self._may(state, "answered") else (HEALTHY,):
             answer = ANSWERS[name]
@@ -442,6 +734,9 @@ class Schedules:
             dials = facts.dials + (answer.accepted and not refused)
             reported = {*facts.reported, "failed"} if name.startswith("200 failed") else facts.reported
             told = facts._replace(dials=dials, answer=answer.means, reported=tuple(sorted(reported)))
+            if answer.accepted and self._has_caps:
+                self._check_caps(state, worker, key)
+                told = told._replace(rung_at=_last_look(worker))
             if refused:
                 told = told._replace(refused=True, called_all_the_same=facts.called_all_the_same or answer.accepted)
             if answer.retry_after:
@@ -457,13 +752,48 @@ class Schedules:
             label = (worker.task, "POST", name)
             yield self._answered(state, answered, place, worker, response, label, needed=name == HEALTHY)
 
+    def _in_force(self, state: ExplorerState, at: int) -> list[Policy]:
+        """The policies that a worker may still dial by."""
+        past = [each for each, until in state.replaced if at - until < CACHE_SECONDS + MAX_DECISION_AGE_SECONDS]
+        return [self.scenario.policies[each] for each in (state.policy, *past)]
+
+    def _check_policy(self, state: ExplorerState, worker: Worker, key: Key) -> None:
+        """Check that the person may be rung now, by what policy says and by what anyone has asked for."""
+        if _posted(worker.history):
+            return
+        looked_at, task = _last_look(worker), worker.task
+        assert isinstance(task, PlaceTask)
+        since = looked_at - MAX_DECISION_AGE_SECONDS
+        if not any(policy.allows(since, looked_at) for policy in self._in_force(state, looked_at)):
+            raise GuaranteeBroken(Guarantee.ALLOWED, f"{task} dials {key[0]}/{key[1]}, and policy forbids it")
+        for stop in state.stops:
+            known = stop.at and looked_at >= stop.at + MAX_DECISION_AGE_SECONDS
+            by_person = key[1] > stop.attempts and "isRedial" not in plain(state.items[self.keys.index(key)])
+            if (
+                stop.request_id == key[0]
+                and not by_person
+                and (known or (not stop.at and claim_id(task) not in stop.claims))
+            ):
+                detail = f"{task} dials {key[0]}/{key[1]}, and it was acknowledged before: {stop.why}"
+                raise GuaranteeBroken(Guarantee.NOT_AFTER_A_STOP, detail)
+
+    def _check_caps(self, state: ExplorerState, worker: Worker, key: Key) -> None:
+        """Check that the person isn't rung more often than a cap allows."""
+        least = min(policy.cap_seconds for policy in self._in_force(state, _last_look(worker)))
+        for other, facts in zip(self.keys, state.facts, strict=True):
+            same = self.scenario.one_number or other[0] == key[0]
+            if same and facts.rung_at and state.now - facts.rung_at < least:
+                ago = state.now - facts.rung_at
+                detail = f"{worker.task} dials {key[0]}/{key[1]}, and {other[0]}/{other[1]} was dialled {ago} s ago"
+                raise GuaranteeBroken(Guarantee.CAP, detail)
+
     def _check_age(self, state: ExplorerState, worker: Worker, key: Key, item: str) -> None:
         """Check that a request isn't dialled a day after it was first sent, nor on an old decision.
 
         A worker's life may pass after its decision, if it is frozen then.
         """
         asked_at = START if key in self.scenario.asked_for else plain(item).get("createdAt", state.now)
-        latest = asked_at + EXPIRE_AFTER_SECONDS + self.scenario.worker_seconds
+        latest = asked_at + self._expire_after + self.scenario.worker_seconds
         if state.now > latest:
             raise GuaranteeBroken(Guarantee.EXPIRY, f"{key[0]}/{key[1]} is dialled {state.now - latest} s too late")
         if _posted(worker.history):
@@ -478,12 +808,12 @@ class Schedules:
         its_call = json.loads(effect.arguments)
         at = self.keys.index(self._calls[its_call])
         facts = state.facts[at]
-        calling, ended = f"calling {its_call}", f"no-answer {its_call}"
-        for status in (calling, ended, *self.scenario.unhealthy_statuses):
+        known = [f"{status} {its_call}" for status in self.scenario.statuses]
+        for status in (*known, *self.scenario.unhealthy_statuses):
             answer = f"completed {call_id('another', 1, 1)}" if status == OTHER_CALL else status
-            answered, healthy = state, answer in {calling, ended}
-            if answer == ended:
-                told = facts._replace(reported=tuple(sorted({*facts.reported, "no-answer"})))
+            answered, healthy = state, answer in known
+            if healthy and not answer.startswith("calling"):
+                told = facts._replace(reported=tuple(sorted({*facts.reported, answer.partition(" ")[0]})))
                 answered = state._replace(facts=with_(state.facts, at, told))
             if not healthy:
                 if not self._may(state, "answered"):
@@ -504,8 +834,7 @@ class Schedules:
         needed: bool = True,
     ) -> Step:
         """The worker receives its answer and goes on to its next effect."""
-        history = (*worker.history, answer)
-        upcoming = next_of(worker.task, history)
+        history, upcoming = self._next(worker.task, (*worker.history, answer))
         if isinstance(upcoming, Done):
             after = self._done(state, place, worker, history, upcoming)
         else:
@@ -522,13 +851,39 @@ class Schedules:
             self._check_claim(state, worker.task, history)
         match worker.task:
             case PlaceTask() if not done.raised:
+                state = self._asked_to_stop(state, worker.task)
                 acknowledging = worker._replace(history=(), since=0, result=done.result)
                 return state._replace(workers=with_workers(state.workers, place, acknowledging))
+            case KeepTask(seen=seen) if not done.raised and seen == self._found_by_keeper(state):
+                state = state._replace(looked=seen)
             case WebhookTask() as webhook:
                 self._check_receipt(state, webhook, done)
+                if (done.result, webhook.status) == ("200", "completed"):
+                    state = self._stopped(state, webhook.request_id, "the person answered", after=int(webhook.attempt))
             case ResolveTask() | RedialTask() as command if not done.raised:
                 self._check_report(state, command, history, done)
         return self._ended(state, place, WAITING)
+
+    def _asked_to_stop(self, state: ExplorerState, task: PlaceTask) -> ExplorerState:
+        """The state once a message is acknowledged that asks for no more dials."""
+        text = self.scenario.messages.get(task.message.partition(".")[0], "")
+        if text == CANCEL_BATCH or text.startswith(DO_NOT_CALL):
+            for request_id in sorted({request for request, _ in self.keys}):
+                if text == CANCEL_BATCH or self.scenario.one_number or text == f"{DO_NOT_CALL}{request_id}":
+                    state = self._stopped(state, request_id, text, at=state.now)
+        elif text.startswith(CANCEL):
+            state = self._stopped(state, text.removeprefix(CANCEL), text)
+        return state
+
+    def _stopped(self, state: ExplorerState, request_id: str, why: str, at: int = 0, after: int = 0) -> ExplorerState:
+        """The state in which a request must not be dialled any more, beside what is claimed by now."""
+        if not self._has_stops or any(stop[:2] == (request_id, why) for stop in state.stops):
+            return state
+        records = [
+            plain(item) for key, item in zip(self.keys, state.items, strict=True) if item and key[0] == request_id
+        ]
+        claims = [each["claimId"] for each in records if "claimId" in each and each["attempt"] > after]
+        return state._replace(stops=(*state.stops, Stop(request_id, why, tuple(claims), len(records), at)))
 
     def _check_receipt(self, state: ExplorerState, webhook: WebhookTask, done: Done) -> None:
         if done.raised:
@@ -559,7 +914,10 @@ class Schedules:
         key = (task.request_id, int(number)) if number else self._last(state, task)[0]
         item = state.items[self.keys.index(key)] if key else ""
         as_reported = status_of(item) == task.finding if isinstance(task, ResolveTask) else bool(item)
-        own = CONDITION_AGAIN in _kinds(history) and self.scenario.redials + self.scenario.resolves == 1
+        own = CONDITION_AGAIN in _kinds(history) or (
+            isinstance(task, RedialTask) and key in self._by_hand and "isRedial" not in plain(item)
+        )
+        own = own and self.scenario.redials + self.scenario.resolves == 1
         if (report == MADE and not as_reported) or (report == REFUSED and own):
             detail = f"{task} reports {done.result}, and the last attempt is {status_of(item)}"
             raise GuaranteeBroken(Guarantee.TRUE_REPORT, detail)
@@ -591,15 +949,24 @@ class Schedules:
         busy = len(state.workers) + sum(message.where == WAITING for message in state.messages)
         if busy > self.scenario.workers:
             return
+        if self.scenario.prompt and (busy or due(self.keys, state.items, state.now) or self._keeper_is_due(state)):
+            return
         coming = [at for item in state.items for at in instants(item, self.scenario.expiry)]
+        if keeper := self._keeper(state):
+            coming += [keeper["dueAt"]] if self._found_by_keeper(state) != state.looked else []
+            coming += [state.policy_since + seconds for seconds in _KEEPER_WAITS if state.policy_since]
+        coming += [START + at for at in self.scenario.moments]
         if self.scenario.expiry and any(message.where in {WAITING, DEAD} for message in state.messages):
-            coming += last_moments(START)
+            expires_at = START + self._expire_after
+            coming += [expires_at, expires_at + 1]
             if self.scenario.redrives:
-                coming.append(last_moments(START)[1] + self.scenario.worker_seconds)
+                coming.append(expires_at + 1 + self.scenario.worker_seconds)
         now = min((at for at in coming if at > state.now), default=state.now)
         if now == state.now or any(now > worker.until for worker in state.workers):
             return
-        after = state._replace(now=now)
+        settled = CACHE_SECONDS + MAX_DECISION_AGE_SECONDS
+        replaced = tuple(each for each in state.replaced if now - each[1] < settled + self.scenario.worker_seconds)
+        after = state._replace(now=now, replaced=replaced)
         if slow := [worker for worker in state.workers if self._grows_slow(worker, now)]:
             if not self._may(state, "slow"):
                 return
@@ -646,6 +1013,32 @@ class Schedules:
             task = PollTask(request, attempt, due_at, max(same) + 1 if same else 0)
             yield self._spawned(state, _mishap(state) if same else state, task, (task, "starts"), needed=not same)
 
+        keeper, seen = self._keeper(state), self._found_by_keeper(state)
+        if keeper is None or not self._keeper_is_due(state):
+            return
+        copies = [each.task.copy for each in state.workers if isinstance(each.task, KeepTask)]
+        if not copies or self._may(state, "repeated"):
+            look = KeepTask(keeper["dueAt"], max(copies) + 1 if copies else 0, seen)
+            yield self._spawned(state, _mishap(state) if copies else state, look, (look, "starts"), needed=not copies)
+
+    def _keeper(self, state: ExplorerState) -> dict[str, Any] | None:
+        return next((plain(item) for *key, item in state.others if tuple(key) == KEEPER), None)
+
+    def _keeper_is_due(self, state: ExplorerState) -> bool:
+        keeper = self._keeper(state)
+        return keeper is not None and keeper["dueAt"] <= state.now and self._found_by_keeper(state) != state.looked
+
+    def _found_by_keeper(self, state: ExplorerState) -> str:
+        """All that decides what a look of the keeper does. It looks each minute, and mostly finds all as it was."""
+        keeper = self._keeper(state) or {}
+        waiting = [
+            (key, record["policyVersion"])
+            for key, record in zip(self.keys, map(plain, state.items), strict=True)
+            if "policyVersion" in record
+        ]
+        age = sum(state.now >= state.policy_since + seconds for seconds in _KEEPER_WAITS)
+        return repr((sorted(each for each in keeper.items() if each[0] != "dueAt"), waiting, state.policy, age))
+
     def _webhooks(self, state: ExplorerState) -> Iterator[Step]:
         for at, (key, facts) in enumerate(zip(self.keys, state.facts, strict=True)):
             if not (facts.dials or facts.called_all_the_same):
@@ -676,11 +1069,15 @@ class Schedules:
     def _commands(self, state: ExplorerState) -> Iterator[Step]:
         """What an operator may do now."""
         scenario = self.scenario
+        if state.policy + 1 < len(scenario.policies):
+            replaced = (*state.replaced, (state.policy, state.now))
+            after = state._replace(policy=state.policy + 1, policy_since=state.now, replaced=replaced)
+            yield self._step(state, ("policy", scenario.policies[after.policy].name), after, needed=False)
         if state.redrives:
             after = state._replace(redrives=state.redrives - 1)
             for url, place in queues.PLACES.items():
                 if found := queues.waiting(state.messages, url):
-                    fixed = request_message(found[0].about[0], named=False) if place == KEPT else ""
+                    fixed = request_message(found[0].about[0], scenario, named=False) if place == KEPT else ""
                     redrive = RedriveTask(url, fixed, scenario.redrives - state.redrives)
                     yield self._spawned(state, after, redrive, (redrive, "starts"), needed=False)
         known = sorted({request for (request, _), item in zip(self.keys, state.items, strict=True) if item})
@@ -691,17 +1088,17 @@ class Schedules:
                 yield self._spawned(state, after, resolve, (resolve, "starts"), needed=False)
             if state.redials:
                 after = state._replace(redials=state.redials - 1)
-                message = request_message(request_id, named=True)
+                message = request_message(request_id, scenario, named=True)
                 redial = RedialTask(request_id, message, scenario.redials - state.redials)
                 yield self._spawned(state, after, redial, (redial, "starts"), needed=False)
 
     def _spawned(self, before: ExplorerState, state: ExplorerState, task: Task, label: Label, *, needed: bool) -> Step:
-        seconds = self.scenario.poll_seconds if isinstance(task, PollTask) else self.scenario.worker_seconds
-        worker = Worker(task, (), 0, state.now + seconds)
+        seconds = self.scenario.poll_seconds if isinstance(task, PollTask | KeepTask) else self.scenario.worker_seconds
+        history, upcoming = self._next(task, ())
+        worker = Worker(task, history, 0, state.now + seconds)
         workers = (*state.workers, worker)
-        upcoming = next_of(task, ())
         if isinstance(upcoming, Done):
-            after = self._done(state._replace(workers=workers), len(workers) - 1, worker, (), upcoming)
+            after = self._done(state._replace(workers=workers), len(workers) - 1, worker, history, upcoming)
             return self._step(before, label, after, needed=needed)
         since = state.now if upcoming.kind == "clock" else 0
         after = state._replace(workers=with_workers(workers, len(workers) - 1, worker._replace(since=since)))
@@ -741,17 +1138,7 @@ def _others() -> dict[Key, str]:
         assert claimed
         outcome = Outcome(Status.COMPLETED, OutcomeSource.WEBHOOK, call_id(f"other{number}", 1, 1))
         assert calls_table(table).record(claimed.key, outcome, START).stored
-    return {key: dump(item) for key, item in table.items.items()}
-
-
-def _after_the_clock(worker: Worker, now: int) -> Iterator[tuple[History, Effect | Done]]:
-    """The worker's next effect apart from the clock. It may have read the clock long ago, or only now."""
-    upcoming = next_of(worker.task, worker.history)
-    if not (isinstance(upcoming, Effect) and upcoming.kind == "clock"):
-        yield worker.history, upcoming
-        return
-    for seen in sorted({worker.since, now}):
-        yield from _after_the_clock(worker._replace(history=(*worker.history, seen), since=seen), now)
+    return {(request, int(number)): dump(item) for (request, number), item in table.items.items()}
 
 
 def _without(effect: Effect, entry: object) -> str:
@@ -765,6 +1152,17 @@ def _dispatched(name: str) -> Key:
     """The attempt that a dispatch message is about, by its name."""
     request, _, number = name.split(" ")[1].partition("/")
     return request, int(number)
+
+
+def _last_look(worker: Worker) -> int:
+    """When a worker last read the clock."""
+    return next((answer for answer in reversed(worker.history) if isinstance(answer, int)), START)
+
+
+def _kind_of_other(effect: Effect) -> str:
+    """The kind of item of the policy table that is read: policy, number or batch; empty for any other effect."""
+    key = other_key(effect)
+    return key[0].partition("#")[0] if key and key != KEEPER else ""
 
 
 def _posted(history: History) -> bool:

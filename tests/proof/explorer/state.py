@@ -9,12 +9,44 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, EXPIRE_AFTER_SECONDS, TERMINAL, Facts, Key, plain
-from tests.proof.explorer.table import ConditionalCheckFailed, Item, TableInMemory
-from tests.proof.explorer.workers import CONDITION, DUE_SHARDS, INVALID, OK, TABLE_NAME, Effect, History, Task
+from tests.proof.explorer.table import ConditionalCheckFailed, Item, TableInMemory, TransactionCancelled, key_of
+from tests.proof.explorer.workers import (
+    CANCELLED,
+    CONDITION,
+    DUE_SHARDS,
+    INVALID,
+    OK,
+    POLICY_TABLE_NAME,
+    TABLE_NAME,
+    Effect,
+    History,
+    Task,
+)
 
 WAITING, IN_FLIGHT, ACKNOWLEDGED = "waiting", "in flight", "acknowledged"
 DEAD, KEPT = "dead", "kept"
 """Where a message is: three places on the call queue, and the two queues of messages that wait for a person."""
+
+
+type OtherItems = tuple[tuple[str, str | int, str], ...]
+"""The items that are no attempts: those of the policy table, and the keeper. Each with its key."""
+
+KEEPER = ("~~keeper", 0)
+
+
+class Stop(NamedTuple):
+    """From now on, a request must not be dialled."""
+
+    request_id: str
+    why: str
+    claims: tuple[str, ...]
+    """The claims that were made before, and may still be dialled."""
+
+    attempts: int
+    """How many attempts there were. A person may have it dialled again all the same."""
+
+    at: int = 0
+    """Where it is known to all after some seconds: since when it holds. 0: it holds at once."""
 
 
 class QueuedMessage(NamedTuple):
@@ -62,6 +94,8 @@ class ExplorerState(NamedTuple):
 
     now: int
     items: tuple[str, ...]
+    others: OtherItems
+
     facts: tuple[Facts, ...]
     messages: tuple[QueuedMessage, ...]
     workers: tuple[Worker, ...]
@@ -77,6 +111,18 @@ class ExplorerState(NamedTuple):
     """How often an operator may still send messages again, resolve a call, or have a request dialled again."""
 
     forgeries: int
+    policy: int = 0
+    """Which of the scenario's policies is in force."""
+
+    policy_since: int = 0
+    """Since when, where another was in force before."""
+
+    replaced: tuple[tuple[int, int], ...] = ()
+    """The policies that were in force a moment ago, and until when."""
+
+    stops: tuple[Stop, ...] = ()
+    looked: str = ""
+    """What the keeper found at its last look, if that was all the same at its end: the next one would do nothing."""
 
 
 class Step(NamedTuple):
@@ -106,17 +152,93 @@ def dump(item: Item | None) -> str:
 
 @functools.cache
 def target(effect: Effect) -> tuple[Key, str]:
-    """The attempt that an effect on the table is for, and what it does to it, for the reader."""
+    """The attempt that an effect on the calls table is for, and what it does to it, for the reader."""
     arguments = json.loads(effect.arguments)
-    key = arguments.get("Key") or arguments["Item"]
+    key: Any = key_of(arguments.get("Key") or arguments["Item"])
     status = arguments.get("ExpressionAttributeValues", {}).get(":status") or arguments.get("Item", {}).get("status")
     words = effect.kind if effect.kind == "read" else f"{effect.kind} {status['S'] if status else _changed(arguments)}"
-    return (key["requestId"]["S"], int(key["attempt"]["N"])), words
+    return key, words
 
 
 def _changed(arguments: dict[str, Any]) -> str:
-    values = arguments["ExpressionAttributeValues"]
-    return "lost answer" if ":detail" in values else "end of its record" if ":until" in values else "due time"
+    names = arguments["ExpressionAttributeValues"]
+    return next(words for name, words in _CHANGES.items() if name in names)
+
+
+_CHANGES = {
+    ":detail": "lost answer",
+    ":until": "end of its record",
+    ":expiresAt": "no redial",
+    ":step": "due time",
+    ":due": "due time",
+    ":outboundCallId": "call",
+    ":allomiaStatus": "word",
+    ":dispatching": "cancel requested",
+}
+"""What an update without a status changes, by a value that it has."""
+
+
+@functools.cache
+def other_key(effect: Effect) -> tuple[str, str | int] | None:
+    """The key, where an effect is on an item that is no attempt; of a number, its entry is empty where all are read."""
+    arguments = json.loads(effect.arguments)
+    if effect.kind == "query":
+        values = arguments["ExpressionAttributeValues"]
+        return (values[":subject"]["S"], "") if arguments["TableName"] == POLICY_TABLE_NAME else None
+    if effect.kind not in {"read", "put", "update", "delete"}:
+        return None
+    key = key_of(arguments.get("Key") or arguments["Item"])
+    return key if arguments["TableName"] == POLICY_TABLE_NAME or key == KEEPER else None
+
+
+def other_words(key: tuple[str, str | int]) -> str:
+    """Names an item that is no attempt, for the reader."""
+    kind, _, name = key[0].partition("#")
+    return "keeper" if key == KEEPER else f"{key[1] or 'number'}" if kind == "number" else f"{kind} {name}".strip()
+
+
+@functools.lru_cache(100_000)
+def other_answer(items: OtherItems, effect: Effect) -> tuple[str, OtherItems]:
+    """The answer to an effect on items that are no attempts, and these items then."""
+    table = TableInMemory({(subject, entry): json.loads(item) for subject, entry, item in items})
+    arguments = json.loads(effect.arguments)
+    answer: Any
+    try:
+        match effect.kind:
+            case "read":
+                return f"{OK}\n{dump(table.get_item(**arguments).get('Item')) or '{}'}", items
+            case "query":
+                return f"{OK}\n{json.dumps(table.query(**arguments)['Items'], sort_keys=True)}", items
+            case "put":
+                answer = table.put_item(**arguments)
+            case "delete":
+                answer = table.delete_item(**arguments)
+            case _:
+                answer = table.update_item(**arguments)
+    except ConditionalCheckFailed as error:
+        found: Any = error.response
+        return f"{CONDITION}\n{dump(found.get('Item'))}", items
+    after = tuple(sorted((*key, dump(item)) for key, item in table.items.items()))
+    return f"{OK}\n{dump(answer.get('Attributes')) or '{}'}", after
+
+
+@functools.cache
+def transacted(effect: Effect) -> tuple[tuple[Key, ...], str]:
+    """The attempts that a transaction is for, and what it does, for the reader."""
+    writes = [next(iter(each.values())) for each in json.loads(effect.arguments)["TransactItems"]]
+    keys: Any = tuple(key_of(each.get("Key") or each["Item"]) for each in writes)
+    return keys, "transaction: next attempt" if "Item" in writes[0] else "transaction: drop"
+
+
+@functools.lru_cache(100_000)
+def items_transacted(keys: tuple[Key, ...], items: tuple[str, ...], effect: Effect) -> tuple[tuple[str, ...], str]:
+    """The items after a transaction, and the answer to it."""
+    table = TableInMemory({key: json.loads(item) for key, item in zip(keys, items, strict=True) if item})
+    try:
+        table.transact_write_items(**json.loads(effect.arguments))
+    except TransactionCancelled:
+        return items, CANCELLED
+    return tuple(dump(table.items.get(key)) for key in keys), OK
 
 
 @functools.cache
@@ -160,24 +282,20 @@ def item_written(item: str, effect: Effect) -> tuple[str, str]:
 def instants(item: str, expiry: bool) -> tuple[int, ...]:
     """The times at which something changes for an attempt by the clock alone."""
     values = plain(item)
-    if not values or values["status"] in TERMINAL:
-        return ()
     found = {int(values["dueAt"])} if "dueAt" in values else set()
+    if not values or values["status"] in TERMINAL:
+        return tuple(found)
     if "dispatchedAt" in values:
         found.add(values["dispatchedAt"] + DEADLINE_SECONDS)
     if expiry and values["status"] == "scheduled":
-        found |= set(last_moments(values["createdAt"]))
+        expires_at = values.get("expiry", values["createdAt"] + EXPIRE_AFTER_SECONDS)
+        found |= {expires_at, expires_at + 1}
     return tuple(found)
-
-
-def last_moments(created_at: int) -> tuple[int, int]:
-    """The last second in which a request may be dialled, and the one after."""
-    return created_at + EXPIRE_AFTER_SECONDS, created_at + EXPIRE_AFTER_SECONDS + 1
 
 
 @functools.lru_cache(100_000)
 def due(keys: tuple[Key, ...], items: tuple[str, ...], now: int) -> tuple[tuple[str, int, int], ...]:
-    """What a sweep finds in the index of due attempts."""
+    """What a sweep finds in the index of due attempts, and of the keeper."""
     table = TableInMemory({key: json.loads(item) for key, item in zip(keys, items, strict=True) if item})
     found = []
     for shard in range(DUE_SHARDS):

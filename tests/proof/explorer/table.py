@@ -1,8 +1,8 @@
 # ruff: noqa: N803 - the arguments have boto3's names
-"""A DynamoDB table in memory. It has what `CallsTable` uses of DynamoDB, and raises `Unsupported` for the rest.
+"""DynamoDB in memory. It has what `CallsTable` and `PolicyTable` use of it, and raises `Unsupported` for the rest.
 
-One table with its indexes, which don't lag. `test_table.py` compares it with the local cloud's DynamoDB, operation by
-operation.
+The two tables with their indexes, which don't lag. An item's key knows its table. `test_table.py` compares it with the
+local cloud's DynamoDB, operation by operation.
 """
 
 from __future__ import annotations
@@ -19,11 +19,16 @@ type Value = dict[str, Any]
 """A value in DynamoDB's types, such as ``{"N": "1"}``."""
 
 type Item = dict[str, Value]
-type Key = tuple[str, int]
+type Key = tuple[str, int | str]
+"""An attempt's request and number, or a subject of the policy table and its entry."""
 
 
 class ConditionalCheckFailed(ClientError):
     """The condition of a write is false."""
+
+
+class TransactionCancelled(ClientError):
+    """A transaction was not made."""
 
 
 class Unsupported(NotImplementedError):
@@ -40,15 +45,17 @@ class TableInMemory:
 
     class exceptions:  # noqa: N801 - boto3's name
         ConditionalCheckFailedException: ClassVar = ConditionalCheckFailed
+        TransactionCanceledException: ClassVar = TransactionCancelled
 
     def __init__(self, items: Mapping[Key, Item] | None = None) -> None:
         self.items: dict[Key, Item] = dict(items or {})
+        self._made: dict[str, list[Any]] = {}
 
     def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False) -> dict[str, Any]:
         del TableName
         if not ConsistentRead:
             raise Unsupported("an eventually consistent read may return anything that was there before")
-        item = self.items.get(_key(Key))
+        item = self.items.get(key_of(Key))
         return {"Item": dict(item)} if item else {}
 
     def put_item(
@@ -57,12 +64,15 @@ class TableInMemory:
         TableName: str,
         Item: Item,
         ConditionExpression: str = "",
+        ExpressionAttributeNames: Mapping[str, str] | None = None,
+        ExpressionAttributeValues: Mapping[str, Value] | None = None,
         ReturnValuesOnConditionCheckFailure: str = "NONE",
     ) -> dict[str, Any]:
         del TableName
-        key = _key(Item)
+        key = key_of(Item)
         old = self.items.get(key)
-        if ConditionExpression and not _condition(ConditionExpression)(old or {}, _Placeholders({}, {})):
+        names = _placeholders_of("PutItem", [ConditionExpression], ExpressionAttributeNames, ExpressionAttributeValues)
+        if not _condition(ConditionExpression)(old or {}, names):
             raise _condition_failed(old, ReturnValuesOnConditionCheckFailure, "PutItem")
         self.items[key] = _canonical(Item)
         return {}
@@ -73,27 +83,68 @@ class TableInMemory:
         TableName: str,
         Key: Item,
         UpdateExpression: str,
-        ExpressionAttributeNames: Mapping[str, str],
-        ExpressionAttributeValues: Mapping[str, Value],
+        ExpressionAttributeNames: Mapping[str, str] | None = None,
+        ExpressionAttributeValues: Mapping[str, Value] | None = None,
         ConditionExpression: str = "",
         ReturnValues: str = "NONE",
         ReturnValuesOnConditionCheckFailure: str = "NONE",
     ) -> dict[str, Any]:
         del TableName
-        names = _Placeholders(ExpressionAttributeNames, ExpressionAttributeValues)
+        expressions = [UpdateExpression, ConditionExpression]
         condition, change = _condition(ConditionExpression), _change(UpdateExpression)
-        if (
-            _placeholders(UpdateExpression, ConditionExpression)
-            != ExpressionAttributeNames.keys() | ExpressionAttributeValues.keys()
-        ):
-            # A placeholder without a value, or a value that no expression uses.
-            raise client_error(ClientError, "ValidationException", "UpdateItem")
-        old = self.items.get(_key(Key))
+        names = _placeholders_of("UpdateItem", expressions, ExpressionAttributeNames, ExpressionAttributeValues)
+        old = self.items.get(key_of(Key))
         if not condition(old or {}, names):
             raise _condition_failed(old, ReturnValuesOnConditionCheckFailure, "UpdateItem")
         new = change(old or dict(Key), names)
-        self.items[_key(Key)] = new
+        self.items[key_of(Key)] = new
         return {"Attributes": dict(new)} if ReturnValues == "ALL_NEW" else {}
+
+    def delete_item(
+        self,
+        *,
+        TableName: str,
+        Key: Item,
+        ConditionExpression: str = "",
+        ExpressionAttributeValues: Mapping[str, Value] | None = None,
+    ) -> dict[str, Any]:
+        del TableName
+        names = _placeholders_of("DeleteItem", [ConditionExpression], None, ExpressionAttributeValues)
+        if not _condition(ConditionExpression)(self.items.get(key_of(Key), {}), names):
+            raise _condition_failed(None, "NONE", "DeleteItem")
+        self.items.pop(key_of(Key), None)
+        return {}
+
+    def transact_write_items(self, *, TransactItems: list[Any], ClientRequestToken: str = "") -> dict[str, Any]:
+        """All of the writes or none. Sent again under its token, a transaction changes nothing and succeeds.
+
+        The SDK makes up a token for each call that has none.
+        """
+        if ClientRequestToken in self._made:
+            if self._made[ClientRequestToken] != TransactItems:
+                raise client_error(ClientError, "IdempotentParameterMismatchException", "TransactWriteItems")
+            return {}
+        after = TableInMemory(self.items)
+        codes = [after._part(each) for each in TransactItems]
+        if any(code != "None" for code in codes):
+            answer: Any = {
+                "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
+                "CancellationReasons": [{"Code": code} for code in codes],
+            }
+            raise TransactionCancelled(answer, "TransactWriteItems")
+        self.items = after.items
+        if ClientRequestToken:
+            self._made[ClientRequestToken] = TransactItems
+        return {}
+
+    def _part(self, write: Mapping[str, Any]) -> str:
+        """Make one write of a transaction. Returns why it can't be made, or "None"."""
+        ((kind, arguments),) = write.items()
+        try:
+            (self.put_item if kind == "Put" else self.update_item)(**arguments)
+        except ConditionalCheckFailed:
+            return "ConditionalCheckFailed"
+        return "None"
 
     def query(
         self,
@@ -124,12 +175,18 @@ class TableInMemory:
                 found.sort(key=lambda item: Decimal(item["recordedAt"]["N"]), reverse=not ScanIndexForward)
             case "waiting", "waitsFor = :setting":
                 found = self._in_index("waitsFor", values[":setting"])
+            case "waiting", "waitsFor = :policy":
+                found = [
+                    {name: item[name] for name in _PROJECTED if name in item}
+                    for item in self._in_index("waitsFor", values[":policy"])
+                ]
+                found.sort(key=lambda item: Decimal(item["waitsSince"]["N"]))
             case "due", "dueShard = :shard AND dueAt <= :sweptAt":
                 found = self._due(*(Decimal(values[name]["N"]) for name in (":shard", ":sweptAt")))
             case "", "requestId = :requestId" if ConsistentRead:
-                found = [
-                    item for (request, _), item in sorted(self.items.items()) if request == values[":requestId"]["S"]
-                ]
+                found = self._partition(values[":requestId"])
+            case "", "subject = :subject" if ConsistentRead:
+                found = self._partition(values[":subject"])
             case _:
                 raise Unsupported(KeyConditionExpression)
         if ProjectionExpression:
@@ -144,11 +201,16 @@ class TableInMemory:
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:
         ((name, asked),) = RequestItems.items()
         names = [asked["ExpressionAttributeNames"][token] for token in asked["ProjectionExpression"].split(", ")]
-        found = [self.items[_key(key)] for key in asked["Keys"] if _key(key) in self.items]
+        found = [self.items[key_of(key)] for key in asked["Keys"] if key_of(key) in self.items]
         return {"Responses": {name: [{each: item[each] for each in names if each in item} for item in found]}}
 
+    def _partition(self, value: Value) -> list[Item]:
+        found: list[Any] = [(entry, item) for (name, entry), item in self.items.items() if name == value["S"]]
+        return [item for _, item in sorted(found, key=lambda each: each[0])]
+
     def _in_index(self, attribute: str, value: Value) -> list[Item]:
-        return [item for _, item in sorted(self.items.items()) if item.get(attribute) == value]
+        found = [(key, item) for key, item in self.items.items() if item.get(attribute) == value]
+        return [item for _, item in sorted(found, key=lambda each: each[0])]
 
     def _due(self, shard: Decimal, until: Decimal) -> list[Item]:
         found = [
@@ -186,10 +248,23 @@ def _placeholders(*expressions: str) -> frozenset[str]:
     return frozenset(re.findall(r"[#:]\w+", " ".join(expressions)))
 
 
+def _placeholders_of(
+    operation: str, expressions: list[str], names: Mapping[str, str] | None, values: Mapping[str, Value] | None
+) -> _Placeholders:
+    """One request's placeholders: each expression's have a value, and each value is used."""
+    found = _Placeholders(names or {}, values or {})
+    if _placeholders(*expressions) != found.names.keys() | found.values.keys():
+        raise client_error(ClientError, "ValidationException", operation)
+    return found
+
+
+_PROJECTED = ("requestId", "attempt", "waitsFor", "waitsSince", "policyVersion")
+
+
 type _Condition = Callable[[Item, _Placeholders], bool]
 type _Change = Callable[[Item, _Placeholders], Item]
 
-_TOKEN = re.compile(r"\s*([#:]?\w+|[(),=<+-])")
+_TOKEN = re.compile(r"\s*([#:]?\w+|[(),=<>+-])")
 
 
 class _Tokens:
@@ -264,7 +339,7 @@ def _single(tokens: _Tokens) -> _Condition:
         tokens.take(")")
         return lambda item, names: (names.path(path) in item) is exists
     left = tokens.operand()
-    if (comparison := tokens.take("=", "<", "IN")) != "IN":
+    if (comparison := tokens.take("=", "<", ">", "IN")) != "IN":
         right = [tokens.operand()]
     else:
         tokens.take("(")
@@ -272,14 +347,14 @@ def _single(tokens: _Tokens) -> _Condition:
         while tokens.accept(","):
             right.append(tokens.operand())
         tokens.take(")")
-    holds = _less if comparison == "<" else _equal
+    holds = {"<": _less, ">": _more}.get(comparison, _equal)
     return lambda item, names: any(holds(names.value(left, item), names.value(token, item)) for token in right)
 
 
 @functools.cache
 def _change(text: str) -> _Change:
     tokens = _Tokens(text)
-    sets: list[tuple[str, str, str | None]] = []
+    sets: list[tuple[str, str, str | None, str | None]] = []
     removes: list[str] = []
     adds: list[tuple[str, str]] = []
     while tokens.peek():
@@ -288,8 +363,16 @@ def _change(text: str) -> _Change:
             path = tokens.operand()
             if clause == "SET":
                 tokens.take("=")
-                first = tokens.operand()
-                sets.append((path, first, tokens.operand() if tokens.accept("+") else None))
+                unless = None
+                if tokens.accept("if_not_exists"):
+                    tokens.take("(")
+                    unless = tokens.operand()
+                    tokens.take(",")
+                    first = tokens.operand()
+                    tokens.take(")")
+                else:
+                    first = tokens.operand()
+                sets.append((path, first, tokens.operand() if tokens.accept("+") else None, unless))
             elif clause == "REMOVE":
                 removes.append(path)
             else:
@@ -299,11 +382,13 @@ def _change(text: str) -> _Change:
 
     def change(item: Item, names: _Placeholders) -> Item:
         paths = [names.path(path) for path in [*(path for path, *_ in sets), *removes, *(path for path, _ in adds)]]
-        if len(set(paths)) < len(paths) or {"requestId", "attempt"} & set(paths):
+        if len(set(paths)) < len(paths) or _KEY_NAMES & set(paths):
             raise client_error(ClientError, "ValidationException", "UpdateItem")
         new = dict(item)
-        for path, first, second in sets:
+        for path, first, second, unless in sets:
             value = names.value(first, item)
+            if unless is not None:
+                value = item.get(names.path(unless), value)
             if second is not None:
                 value = _sum(value, names.value(second, item))
             if value is None:
@@ -337,6 +422,10 @@ def _less(left: Value | None, right: Value | None) -> bool:
     return left is not None and right is not None and Decimal(left["N"]) < Decimal(right["N"])
 
 
+def _more(left: Value | None, right: Value | None) -> bool:
+    return _less(right, left)
+
+
 def _canonical(item: Item) -> Item:
     """The item with its numbers as DynamoDB returns them: no exponent, no trailing zeros."""
     return {name: _canonical_value(value) for name, value in item.items()}
@@ -349,6 +438,8 @@ def _canonical_value(value: Value) -> Value:
             return {kind: _canonical_number(content)}
         case "M":
             return {kind: _canonical(content)}
+        case "L":
+            return {kind: [_canonical_value(each) for each in content]}
         case "S" | "BOOL" | "NULL":
             return dict(value)
         case _:
@@ -360,7 +451,13 @@ def _canonical_number(text: str) -> str:
     return format(Decimal(text).normalize(), "f")
 
 
-def _key(item: Item) -> Key:
+_KEY_NAMES = {"requestId", "attempt", "subject", "entry"}
+
+
+def key_of(item: Item) -> Key:
+    """The key in an item."""
+    if "subject" in item:
+        return item["subject"]["S"], item["entry"]["S"]
     return item["requestId"]["S"], int(item["attempt"]["N"])
 
 

@@ -27,6 +27,7 @@ from tests.proof.explorer.operators import (
     forbid_transition,
     in_case,
     in_handler,
+    move_boundary,
     move_call_before,
     negate_test,
     replace_argument,
@@ -34,6 +35,7 @@ from tests.proof.explorer.operators import (
     replace_constant,
     replace_name,
     swallow_exceptions,
+    swap_elements,
 )
 
 TABLE = "TABLE = {Status.A: {Status.B}}"
@@ -70,6 +72,10 @@ def in_function(*lines: str) -> str:
         (drop_if("b"), ["if a:", "    g()", "elif b:", "    h()"], ["if a:", "    g()", "else:", "    pass"]),
         (negate_test("b"), ["if b > 1:", "    g()"], ["if not b > 1:", "    g()"]),
         (drop_call("a.g"), ["a.g()", "return b.g()"], ["pass", "return b.g()"]),
+        (drop_call("g"), ["yield g(a)", "yield h(a)"], ["pass", "yield h(a)"]),
+        (move_boundary("b.c", "+ 1"), ["return a < b.c"], ["return a < b.c + 1"]),
+        (move_boundary("a", "- 1"), ["return a <= b < 1"], ["return a - 1 <= b < 1"]),
+        (swap_elements("b", "c"), ["return [a.b, g(), a.c]"], ["return [a.c, g(), a.b]"]),
         (replace_call("g", "None"), ["return h(self.g(a))"], ["return h(None)"]),
         (default_result("g", 0.0), ["return g(a)"], ["return g(a) or 0.0"]),
         (move_call_before("g", "h"), ["x = h()", "i()", "y = g()"], ["y = g()", "x = h()", "i()"]),
@@ -109,6 +115,9 @@ def test_an_operator_changes_what_it_names(
         (drop_if("b"), "return b"),
         (negate_test("b"), "return b"),
         (drop_call("g"), "return g()"),
+        (move_boundary("b", "+ 1"), "return a < b.c"),
+        (move_boundary("b", "+ 1"), "return b < a < b"),
+        (swap_elements("b", "c"), "return [b, a]"),
         (replace_call("g", "1"), "return g"),
         (replace_call("g", "1", with_="a"), "return g(b)"),
         (replace_call("g", "1"), "return g() + g()"),

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,13 +15,32 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.cloud import LocalCloud
-from outbound_calls.adapters.calls_table import CallsTable, DueEntry
+from outbound_calls.adapters.calls_table import KEEPER_SECONDS, CallsTable, DueEntry, DueKeeper
+from outbound_calls.adapters.policy_table import PolicyChanged, PolicyTable, Remembered, TakenDial
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
-from outbound_calls.domain.attempts import Attempt, AttemptKey, CallDetails, CallRequest, Labels, Outcome, Refusal
-from outbound_calls.domain.transitions import TRANSITIONS
-from tests.proof.explorer.table import ConditionalCheckFailed, TableInMemory, Unsupported
+from outbound_calls.domain.attempts import (
+    Allowance,
+    Attempt,
+    AttemptKey,
+    CallDetails,
+    CallRequest,
+    Labels,
+    Outcome,
+    Redial,
+    Refusal,
+    Terms,
+)
+from outbound_calls.domain.recipients import Objection, PastDial
+from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TERMINAL, TRANSITIONS
+from tests.proof.explorer.table import (
+    ConditionalCheckFailed,
+    TableInMemory,
+    TransactionCancelled,
+    Unsupported,
+    key_of,
+)
 from tests.proof.explorer.workers import DUE_SHARDS, attempt_key, calls_table
-from tests.world import create_calls_table
+from tests.world import create_calls_table, create_policy_table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -40,6 +60,7 @@ class Twins:
 
     class exceptions:  # noqa: N801 - boto3's name
         ConditionalCheckFailedException: ClassVar = ConditionalCheckFailed
+        TransactionCanceledException: ClassVar = TransactionCancelled
 
     def __init__(self, cloud: DynamoDBClient, name: str) -> None:
         self.memory = TableInMemory()
@@ -54,6 +75,29 @@ class Twins:
 
     def update_item(self, **arguments: Any) -> Any:
         return self._both("update_item", arguments)
+
+    def delete_item(self, **arguments: Any) -> Any:
+        return self._both("delete_item", arguments)
+
+    def transact_write_items(self, *, TransactItems: list[Any]) -> Any:  # noqa: N803 - boto3's name
+        writes = [
+            {kind: arguments | {"TableName": self.name}} for each in TransactItems for kind, arguments in each.items()
+        ]
+        self.operations += 1
+        # Sent again under one token, it must answer the same, and change nothing.
+        token = str(uuid4())
+        memory_error = None
+        for _ in range(2):
+            asked = {"TransactItems": writes, "ClientRequestToken": token}
+            _, memory_error = self._ask(self.memory.transact_write_items, asked)
+            _, cloud_error = self._ask(self.cloud.transact_write_items, asked)
+            assert _content(memory_error) == _content(cloud_error), writes
+            for write in writes:
+                ((_, arguments),) = write.items()
+                self._same(arguments.get("Key") or arguments["Item"])
+        if memory_error:
+            raise memory_error
+        return {}
 
     def due(self, shard: int, now: int, request_id: str) -> list[Any]:
         """What both find of one request's attempts in the index."""
@@ -73,6 +117,15 @@ class Twins:
         found = self.memory.query(**arguments)["Items"]
         assert found == self.cloud.query(**arguments)["Items"]
         yield {"Items": found}
+
+    def empty(self, subject: str) -> None:
+        """Forget all items of a subject of the policy table."""
+        asked: Any = {"KeyConditionExpression": "subject = :subject", "ConsistentRead": True}
+        asked["ExpressionAttributeValues"] = {":subject": {"S": subject}}
+        for item in self.cloud.query(TableName=self.name, **asked)["Items"]:
+            self.cloud.delete_item(TableName=self.name, Key={name: item[name] for name in ("subject", "entry")})
+        for key in [key for key in self.memory.items if key[0] == subject]:
+            del self.memory.items[key]
 
     def query(self, **arguments: Any) -> Any:
         arguments |= {"TableName": self.name}
@@ -94,12 +147,17 @@ class Twins:
         in_memory, memory_error = self._ask(getattr(self.memory, operation), arguments)
         in_cloud, cloud_error = self._ask(getattr(self.cloud, operation), arguments)
         assert (in_memory, _content(memory_error)) == (in_cloud, _content(cloud_error)), arguments
-        key = arguments.get("Key") or {name: arguments["Item"][name] for name in ("requestId", "attempt")}
-        stored = self.cloud.get_item(TableName=self.name, Key=key, ConsistentRead=True).get("Item")
-        assert self.memory.items.get((key["requestId"]["S"], int(key["attempt"]["N"]))) == stored
+        self._same(arguments.get("Key") or arguments["Item"])
         if memory_error:
             raise memory_error
         return in_memory
+
+    def _same(self, item: dict[str, Any]) -> None:
+        """Check that both have the same item under the key that is in this one."""
+        names = "requestId", "attempt", "subject", "entry"
+        key: Any = {name: item[name] for name in names if name in item}
+        stored = self.cloud.get_item(TableName=self.name, Key=key, ConsistentRead=True).get("Item")
+        assert self.memory.items.get(key_of(key)) == stored
 
     def _ask(self, ask: Callable[..., Any], arguments: dict[str, Any]) -> tuple[Any, ClientError | None]:
         try:
@@ -111,19 +169,25 @@ class Twins:
 
 def _content(error: ClientError | None) -> tuple[str, Any] | None:
     found: Any = error.response if error else {}
-    return (found["Error"]["Code"], found.get("Item")) if error else None
+    reasons = [each["Code"] for each in found.get("CancellationReasons", [])]
+    return (found["Error"]["Code"], found.get("Item") or reasons) if error else None
 
 
 @pytest.fixture(scope="module")
-def cloud_table() -> Iterator[tuple[DynamoDBClient, str]]:
+def cloud_tables() -> Iterator[tuple[DynamoDBClient, str, str]]:
     with LocalCloud() as cloud:
         dynamodb = cloud.client("dynamodb")
-        yield dynamodb, create_calls_table(dynamodb)
+        yield dynamodb, create_calls_table(dynamodb), create_policy_table(dynamodb)
 
 
 @pytest.fixture
-def twins(cloud_table: tuple[DynamoDBClient, str]) -> Twins:
-    return Twins(*cloud_table)
+def twins(cloud_tables: tuple[DynamoDBClient, str, str]) -> Twins:
+    return Twins(*cloud_tables[:2])
+
+
+@pytest.fixture
+def policy_twins(cloud_tables: tuple[DynamoDBClient, str, str]) -> Twins:
+    return Twins(cloud_tables[0], cloud_tables[2])
 
 
 type Operation = Callable[[CallsTable, AttemptKey, list[Attempt]], object]
@@ -146,6 +210,7 @@ requests = st.builds(
     phone_number_id=st.just(CALLS[1]),
     dynamic_variables=st.sampled_from([None, {"clinic": "North"}]),
 )
+redials = st.sampled_from([None, Redial(2, {"busy": (20,)}), Redial(5, {"busy": (20,)}, {"x": (5,)})])
 labels = st.builds(Labels, metadata=st.sampled_from([{}, {"a": "b"}]), batch=st.sampled_from([None, "batch"]))
 
 
@@ -154,9 +219,15 @@ def operations(draw: st.DrawFn) -> Operation:
     """One operation of the calls table, on a new attempt or on one as it was seen some time before."""
     now, claim_id, place = draw(times), draw(claims), draw(st.integers(0, 9))
     request, label, outcome, call_id = draw(requests), draw(labels), draw(outcomes), draw(st.sampled_from(CALLS))
+    redial, source, reason = draw(redials), OutcomeSource.UPSTREAM, draw(st.sampled_from(list(ParkReason)))
 
     def new(key: AttemptKey) -> Attempt:
-        return Attempt(key, now, request=request, labels=label)
+        terms = Terms(not_after=1100, redial={"maxAttempts": 2} if redial else None)
+        allowance = Allowance(1, "open") if redial else None
+        return Attempt(key, now, request=request, labels=label, terms=terms, redial=redial, allowance=allowance)
+
+    def following(attempt: Attempt) -> Attempt:
+        return new(replace(attempt.key, number=attempt.key.number + 1))
 
     def seen(do: Callable[[CallsTable, Attempt], object], may_become: Status | None = None) -> Operation:
         def operation(table: CallsTable, _key: AttemptKey, attempts: list[Attempt]) -> object:
@@ -175,7 +246,25 @@ def operations(draw: st.DrawFn) -> Operation:
         lambda table, key, _seen: table.reject(new(key), outcome, now),
         lambda table, key, _seen: table.record(key, outcome, now),
         lambda table, key, _seen: table.resolve(key, Status.COMPLETED, now),
-        seen(lambda table, attempt: table.claim(attempt, claim_id, now, 10)),
+        lambda table, key, _seen: table.cancel_unseen(key.request, source, now),
+        seen(lambda table, attempt: table.cancel_scheduled(attempt, source, now)),
+        seen(lambda table, attempt: table.cancel_marked(attempt, now)),
+        seen(lambda table, attempt: table.request_cancel(attempt, now)),
+        seen(lambda table, attempt: table.drop_redial(attempt, now, requested=True) if attempt.redial_at else None),
+        seen(
+            lambda table, attempt: (
+                table.make_next(attempt, following(attempt), ParkReason.REDIAL, now)
+                and table.read(following(attempt).key)
+                if attempt.status in TERMINAL
+                else None
+            )
+        ),
+        seen(
+            lambda table, attempt: table.drop(attempt, outcome, now) if attempt.status not in ALLOMIA_OUTCOMES else None
+        ),
+        seen(lambda table, attempt: table.note(attempt.key, call_id, "ringing", now)),
+        seen(lambda table, attempt: table.park(attempt, now + 9, reason), Status.SCHEDULED),
+        seen(lambda table, attempt: table.claim(replace(attempt, redial=redial), claim_id, now, 10)),
         seen(lambda table, attempt: table.park(attempt, now + 30.5, ParkReason.RATE_LIMITED), Status.SCHEDULED),
         seen(lambda table, attempt: table.reject(attempt, outcome, now), outcome.status),
         seen(lambda table, attempt: table.settle(attempt, call_id, None)),
@@ -215,6 +304,84 @@ def test_both_tables_give_the_same_answers_to_the_calls_table(twins: Twins, chos
     assert twins.operations
 
 
+def test_both_tables_give_the_same_answers_to_the_keeper(twins: Twins) -> None:
+    # Given two attempts that wait for another policy, the later one parked first
+    both = calls_table(twins)
+    request = CallRequest("+14155550123", *CALLS)
+    for place, created_at in enumerate((1002, 1001)):
+        key = attempt_key(f"twins-{next(numbers)}", 1)
+        both.expect_waiting(None, 1000 + place)
+        both.park(Attempt(key, created_at, request=request, policy_version=1), 5000, ParkReason.PAUSED)
+    due = DueKeeper(None, 1000 + KEEPER_SECONDS)
+
+    # When the keeper looks twice at the same time, and lets them go
+    keeper = both.lease_keeper(due, 1060)
+    assert keeper
+    assert both.lease_keeper(due, 1060) is None
+    waiting = list(both.waiting_for_policy(None))
+
+    # Then both tables let each go once, and no later than it was due
+    assert [[both.release(each, due_at, 2) for due_at in (5000, 1070, 1065)] for each in waiting] == [
+        [False, True, False]
+    ] * 2
+
+    # And the keeper goes once nothing has arrived between two looks
+    both.note_released(keeper, 2)
+    assert not both.rest_keeper(keeper)
+    both.expect_waiting(None, 1061)
+    assert not both.rest_keeper(replace(keeper, empty_at=keeper.arrivals))
+    again = both.lease_keeper(replace(due, due_at=1060 + KEEPER_SECONDS), 1120)
+    assert again
+    assert both.rest_keeper(replace(again, empty_at=again.arrivals))
+
+
+NUMBERS = ("hash-one", "hash-two")
+objections = st.sampled_from([Objection(), Objection(1020), Objection(2000.5, "boston", ("marketing",))])
+
+
+@st.composite
+def policy_operations(draw: st.DrawFn) -> Callable[[PolicyTable, list[Remembered]], object]:
+    """One operation of the policy table."""
+    now, number, place, source = draw(times), draw(st.sampled_from(NUMBERS)), draw(st.integers(0, 9)), OutcomeSource
+    objection, claim = draw(objections), draw(claims)
+    purpose = draw(st.sampled_from([None, "marketing"]))
+    taken = TakenDial(draw(st.sampled_from(["a/1", "b/1"])), claim, PastDial(now, None, purpose))
+
+    def take(table: PolicyTable, seen: list[Remembered]) -> object:
+        return table.take_dial(number, seen[place % len(seen)] if seen else Remembered(), taken, now)
+
+    choices: list[Callable[[PolicyTable, list[Remembered]], object]] = [
+        take,
+        lambda table, _seen: table.remembered(number),
+        lambda table, _seen: table.give_back_dial(number, taken.attempt, claim, now),
+        lambda table, _seen: table.add_objection(number, objection, source.UPSTREAM, now),
+        lambda table, _seen: table.cancel_batch(None, "batch", source.OPERATOR, now),
+        lambda table, _seen: table.cancelled_batch(None, "batch"),
+        lambda table, _seen: table.policy(),
+        lambda table, _seen: table.set_policy("{}", "someone", now, place % 3),
+    ]
+    chosen: Callable[[PolicyTable, list[Remembered]], object] = draw(st.sampled_from(choices))
+    return chosen
+
+
+@EXAMPLES
+@given(chosen=st.lists(policy_operations(), min_size=3, max_size=12))
+def test_both_tables_give_the_same_answers_to_the_policy_table(
+    policy_twins: Twins, chosen: list[Callable[[PolicyTable, list[Remembered]], object]]
+) -> None:
+    # Given tables that are empty
+    for name in (*(f"number#{number}" for number in NUMBERS), "policy", "batch#~batch"):
+        policy_twins.empty(name)
+    both = PolicyTable(cast("DynamoDBClient", policy_twins), "policy")
+    seen: list[Remembered] = []
+    # When the policy table does something, then both answer the same
+    for operation in chosen:
+        with suppress(PolicyChanged):
+            if isinstance(result := operation(both, seen), Remembered):
+                seen.append(result)
+    assert policy_twins.operations
+
+
 values = st.sampled_from([":text", ":other", ":number"])
 # Only numbers are added here: the local cloud accepts adding texts, and DynamoDB does not.
 addends = st.sampled_from([":number", "#number", "#missing"])
@@ -242,7 +409,11 @@ conditions = st.recursive(
 def changes(draw: st.DrawFn) -> str:
     """An update expression in which no attribute is changed twice."""
     targets = draw(st.permutations(["#text", "#number", "#missing", "#another"]))
-    value = st.one_of(operands, st.builds("{} + {}".format, addends, addends))
+    value = st.one_of(
+        operands,
+        st.builds("{} + {}".format, addends, addends),
+        st.builds("if_not_exists({}, {})".format, paths, operands),
+    )
     sets = [f"{target} = {draw(value)}" for target in targets[: draw(st.integers(1, 2))]]
     clauses = [f"SET {', '.join(sets)}"]
     if draw(st.booleans()):
@@ -280,7 +451,7 @@ def test_both_tables_give_the_same_answer_to_any_update(
         twins.update_item(**arguments)
 
 
-@pytest.mark.parametrize("expression", ["SET #a = if_not_exists(#a, :b)", "DELETE #a :b", "SET #a.b = :b"])
+@pytest.mark.parametrize("expression", ["SET #a = list_append(#a, :b)", "DELETE #a :b", "SET #a.b = :b"])
 def test_an_unsupported_update_raises(expression: str) -> None:
     with pytest.raises(Unsupported):
         TableInMemory().update_item(

@@ -19,7 +19,8 @@ import httpx
 from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.callback_urls import sign
-from outbound_calls.adapters.calls_table import CallsTable, DueEntry
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper
+from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
@@ -28,7 +29,7 @@ from outbound_calls.use_cases.receive import Webhook
 from tests.proof.explorer.allomia import ANSWERS, status_response
 from tests.proof.explorer.by_hand import RedialTask, RedriveTask, ResolveTask, Surroundings, TaskByHand, perform
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, GRACE_SECONDS
-from tests.proof.explorer.table import ConditionalCheckFailed
+from tests.proof.explorer.table import ConditionalCheckFailed, TransactionCancelled
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 CALL_QUEUE_URL, INVALID_MESSAGES_QUEUE_URL = "https://sqs.invalid/calls", "https://sqs.invalid/invalid-messages"
 DEAD_LETTER_QUEUE_URL = "https://sqs.invalid/dead-letters"
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
-SIGNING_KEY = "signing-key"
-TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", 1, 2
+SIGNING_KEY, NUMBER_HASH_KEY = "signing-key", "number-hash-key"
+TABLE_NAME, POLICY_TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", "policy", 1, 2
 PLENTY_OF_SECONDS = 900.0
 CIRCUIT = "~11111111-66666666"
 """The name of the circuit breaker of all requests here."""
@@ -53,6 +54,9 @@ _PLACE_CALL = PlaceCallSettings(
     **_COMMON,
     **_TABLE,
     **_ALLOMIA,
+    policy_table_name=POLICY_TABLE_NAME,
+    number_hash_secret_arn=NUMBER_HASH_KEY,
+    calling_policy=Preset.OPEN,
     invalid_messages_queue_url=INVALID_MESSAGES_QUEUE_URL,
     signing_secret_arn=SIGNING_KEY,
     webhook_url=WEBHOOK_URL,
@@ -64,6 +68,7 @@ _POLL_CALLS = PollCallsSettings(
     **_COMMON,
     **_TABLE,
     **_ALLOMIA,
+    policy_table_name=POLICY_TABLE_NAME,
     call_queue_url=CALL_QUEUE_URL,
     webhook_grace_seconds=GRACE_SECONDS,
     call_deadline_seconds=DEADLINE_SECONDS,
@@ -118,12 +123,24 @@ class PollTask(NamedTuple):
         return f"poll {self.request_id}/{self.attempt} due {self.due_at}{"'" * self.copy}"
 
 
-type Task = PlaceTask | WebhookTask | PollTask | TaskByHand
+class KeepTask(NamedTuple):
+    """A look of the keeper, which was due at `due_at` when the index was read."""
+
+    due_at: int
+    copy: int
+    seen: str
+    """What decides what it does, as it was when it began."""
+
+    def __str__(self) -> str:
+        return f"keeper due {self.due_at}{"'" * self.copy}"
+
+
+type Task = PlaceTask | WebhookTask | PollTask | KeepTask | TaskByHand
 
 
 class Effect(NamedTuple):
-    """What a worker asks for: `kind` is one of clock, read, query, put, update, send, post, get; of an operator's also
-    receive, send batch, delete batch, release, person."""
+    """What a worker asks for: `kind` is one of clock, read, query, batch read, put, update, delete, transact, send,
+    post, get; of an operator's also receive, send batch, delete batch, release, person."""
 
     kind: str
     arguments: str
@@ -142,6 +159,10 @@ type History = tuple[Answer, ...]
 OK, ERROR, CONDITION, INVALID = "ok", "error", "condition failed", "invalid"
 CONDITION_AGAIN = "condition failed when sent again"
 """The SDK had sent the write before, without an answer."""
+
+CANCELLED, WRITE_CONFLICT = "cancelled", "conflict"
+"""A transaction is not made: a condition failed. A write, or a transaction, is not made: another transaction was being
+made on the same item."""
 
 
 class _Pause(BaseException):
@@ -182,6 +203,7 @@ class _ServiceFailed(ClientError):
 class _DynamoDB:
     class exceptions:  # noqa: N801 - boto3's name
         ConditionalCheckFailedException: ClassVar = ConditionalCheckFailed
+        TransactionCanceledException: ClassVar = TransactionCancelled
 
     def __init__(self, replay: _Replay) -> None:
         self._replay = replay
@@ -211,11 +233,26 @@ class _DynamoDB:
     def update_item(self, **arguments: Any) -> Any:
         return {"Attributes": self._ask("update", "UpdateItem", arguments)}
 
+    def delete_item(self, **arguments: Any) -> Any:
+        self._ask("delete", "DeleteItem", arguments)
+        return {}
+
+    def transact_write_items(self, **arguments: Any) -> Any:
+        self._ask("transact", "TransactWriteItems", arguments)
+        return {}
+
     def _ask(self, kind: str, operation: str, arguments: Any) -> Any:
         """The item in the answer, or the items."""
         answer, _, item = str(self._replay.ask(kind, arguments)).partition("\n")
         if answer == OK:
-            return json.loads(item)
+            return json.loads(item or "{}")
+        if answer == CANCELLED or (answer == WRITE_CONFLICT and kind == "transact"):
+            code = "ConditionalCheckFailed" if answer == CANCELLED else "TransactionConflict"
+            cancelled: Any = {"Error": {"Code": "TransactionCanceledException"}}
+            raise TransactionCancelled(cancelled | {"CancellationReasons": [{"Code": code}]}, operation)
+        if answer == WRITE_CONFLICT:
+            refused: Any = {"Error": {"Code": "TransactionConflictException"}}
+            raise ClientError(refused | {"ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
         if answer in {CONDITION, CONDITION_AGAIN}:
             found: Any = {"Item": json.loads(item)} if item else {}
             found |= {"ResponseMetadata": {"RetryAttempts": int(answer == CONDITION_AGAIN)}}
@@ -326,6 +363,9 @@ def _perform(task: Task, replay: _Replay) -> Done:
             number, due_at = {"N": str(task.attempt)}, {"N": str(task.due_at)}
             due = DueEntry.from_index({"requestId": {"S": task.request_id}, "attempt": number, "dueAt": due_at})
             return Done(assembly.poll_calls(_POLL_CALLS).poll(due, lambda: PLENTY_OF_SECONDS).result.value)
+        case KeepTask(due_at):
+            keeper = DueKeeper(None, due_at)
+            return Done(assembly.poll_calls(_POLL_CALLS).keep(keeper, lambda: PLENTY_OF_SECONDS).result.value)
         case ResolveTask() | RedialTask() | RedriveTask():
             table = calls_table(services["dynamodb"])
             ask_person = functools.partial(replay.ask, "person")

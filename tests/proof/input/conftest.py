@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from local.cloud import LocalCloud
-from outbound_calls.adapters.calls_table import from_dynamodb, to_dynamodb
+from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings, ReceiveWebhookSettings
 from outbound_calls.use_cases.place import Message, PlaceCalls, Placement

@@ -18,10 +18,14 @@ IDS = ("requestId", "batch")
 OBJECTS = ("dynamicVariables", "metadata")
 TIMES = ("notBefore", "notAfter")
 NOT_BEFORE, NOT_AFTER = "2020-01-01T09:00:00-05:00", "2099-12-31T23:59:59Z"
+DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+ALL_WEEK: dict[str, Any] = {"days": DAYS, "from": "00:00", "to": "24:00"}
 MAX_BYTES = 32768
 
 _ID_RULE = "1 to 128 of the characters A-Z a-z 0-9 . _ - and not only one or two dots"
 _UUID_RULE = "a UUID; required where the stack has no default"
+_PURPOSE_RULE = "1 to 32 of the characters a-z 0-9 -"
+_DELAYS_RULE = "each with 1 to 20 delays, each 1 to 2592000 seconds; the last one repeats"
 _TIME_RULE = "a time with an offset (RFC 3339), such as 2026-04-01T09:00:00-04:00"
 RULES = {
     "requestId": _ID_RULE,
@@ -35,14 +39,44 @@ RULES = {
     "batch": _ID_RULE,
     "notBefore": f"{_TIME_RULE}; at most 30 days ahead",
     "notAfter": f"{_TIME_RULE}; later than notBefore",
+    "purpose": f"{_PURPOSE_RULE}, defined in the calling policy",
+    "timeZone": "an IANA time zone, such as America/Toronto",
+    "callingWindows": '"always", or a list of 1 to 50 windows; it narrows the policy\'s windows, and never widens them',
+    "days": f"at least one of {', '.join(DAYS)}",
+    "from": "a time from 00:00 to 23:59, such as 09:00, inclusive",
+    "to": "a time from 00:01 to 24:00, such as 21:30, exclusive",
+    "from and to": "from must be earlier than to: a window doesn't cross midnight, so write two",
+    "unknown field of a window": "no field but days, from, to",
+    "redial": "an object with maxAttempts, on and onEndedReasons",
+    "maxAttempts": "required: a whole number from 1 to 99, which counts the first attempt too",
+    "on": f"an object of busy, no-answer or failed, {_DELAYS_RULE}",
+    "onEndedReasons": (f"an object of at most 20 of AlloMia's reasons for the end of a completed call, {_DELAYS_RULE}"),
+    "unknown field of redial": "no field but maxAttempts, on, onEndedReasons",
+    "cancel": "an object with either requestId or batch",
+    "one of two": "an object with either requestId or batch, not both",
+    "unknown field of cancel": "no field but batch, requestId",
+    "unknown field beside cancel": "no field but cancel, organization",
+    "doNotCall": "an object with phoneNumber, and until and purposes where it isn't for good or for all",
+    "until": _TIME_RULE,
+    "purposes": f"a list of 1 to 50 purposes, each {_PURPOSE_RULE}",
+    "unknown field of doNotCall": "no field but phoneNumber, purposes, until",
+    "unknown field beside doNotCall": "no field but doNotCall, organization",
     "dispatch": "only the poller sends this: requestId and attempt of a parked attempt",
-    "not JSON": "a JSON object in UTF-8, nested at most 3 deep",
+    "not JSON": "a JSON object in UTF-8",
     "too large": f"at most {MAX_BYTES} bytes",
     "unknown field": (
-        "no field but assistantId, batch, customerName, dynamicVariables, metadata, notAfter, notBefore, organization, "
-        "phoneNumber, phoneNumberId, requestId"
+        "no field but assistantId, batch, callingWindows, customerName, dynamicVariables, metadata, notAfter, "
+        "notBefore, organization, phoneNumber, phoneNumberId, purpose, redial, requestId, timeZone"
     ),
 }
+PATHS = {
+    *("body", "requestId", "organization", "phoneNumber", *UUIDS, "customerName", *OBJECTS, "batch", *TIMES, "purpose"),
+    *("timeZone", "callingWindows", "callingWindows[]", "callingWindows[].days", "callingWindows[].days[]"),
+    *("callingWindows[].from", "callingWindows[].to", "redial", "redial.maxAttempts", "redial.on"),
+    *("redial.onEndedReasons", "cancel", "cancel.requestId", "cancel.batch", "doNotCall", "doNotCall.phoneNumber"),
+    *("doNotCall.until", "doNotCall.purposes", "doNotCall.purposes[]", "dispatch"),
+}
+"""What an error may name, without the places in lists; beside these, an unknown field."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +124,11 @@ def message_cases() -> list[MessageCase]:
         *_unknown_fields(),
         *_injections(),
         *_dispatches(),
+        *_purposes_and_zones(),
+        *_windows(),
+        *_redials(),
+        *_cancels(),
+        *_do_not_calls(),
     ]
 
 
@@ -133,15 +172,18 @@ def _valid_requests() -> Iterator[MessageCase]:
         "batch": "monday",
         "notBefore": NOT_BEFORE,
         "notAfter": NOT_AFTER,
+        "timeZone": "America/Toronto",
+        "callingWindows": [ALL_WEEK],
+        "redial": {"on": {"busy": [600, 1800]}, "onEndedReasons": {"voicemail": [86400]}, "maxAttempts": 3},
     }
-    yield _valid("valid: every field", request(**everything), **everything)
+    yield _valid("valid: every field but a purpose", request(**everything), **everything)
     for name in everything:
         yield _valid(f"valid: {name} is null", request(**{name: None}))
 
 
 def _types() -> Iterator[MessageCase]:
     wrong: list[Any] = [True, 0, 7.5, [], ["a"], {}, {"a": "b"}, ""]
-    for name in (*IDS, *UUIDS, *TIMES, "organization", "customerName"):
+    for name in (*IDS, *UUIDS, *TIMES, "organization", "customerName", "purpose", "timeZone"):
         yield from _invalid(f"types of {name}", _values(name, wrong), name)
     phone_numbers = [*wrong, None, 14155550123, [PHONE], {"number": PHONE}]
     yield from _invalid("types of phoneNumber", ["{}", *_values("phoneNumber", phone_numbers)], "phoneNumber")
@@ -189,6 +231,8 @@ LIMITS = [
     _text_limit("customerName", 200, "\\u0041", "{} escaped characters"),
     *_object_limits("dynamicVariables", 50, 2000),
     *_object_limits("metadata", 20, 256),
+    _text_limit("purpose", 32, "p"),
+    Limit("{} callingWindows", "callingWindows", 1, 50, lambda n: request(callingWindows=[ALL_WEEK] * n)),
     Limit("a body of {} bytes", "body", len(request()), MAX_BYTES, lambda n: request().ljust(n), "too large"),
 ]
 """Where upstream's input is bounded. `organization` is left to its own test: only "default" is configured."""
@@ -393,8 +437,8 @@ def _unknown_fields() -> Iterator[MessageCase]:
             "__proto__",
             "x" * 64,
         ),
-        *("__class__", "constructor", "apiKey", "status", "attempt", "outboundCallId", "timesParked", "purpose"),
-        *("timeZone", "callingWindows", "redial", "priority", "cancel", "doNotCall"),
+        *("__class__", "constructor", "apiKey", "status", "attempt", "outboundCallId", "timesParked", "priority"),
+        *("time_zone", "calling_windows", "maxAttempts", "on", "until", "cancelled", "do_not_call"),
     ):
         yield from _invalid(f"unknown field {name}", [request(**{name: "a"})], name, "unknown field")
     others = ["", "a b", "$ref", "a.b", "é", "\u202e", "😀", "x" * 65, PHONE, "requestId\n", "a-b", "n" * 30_000]
@@ -457,3 +501,168 @@ def _dispatches() -> Iterator[MessageCase]:
     yield from _invalid("dispatches", wrong, "dispatch")
     others = [json.dumps({name: key, "timesParked": 1}) for name in ("Dispatch", "release")]
     yield from _invalid("dispatches of another name", others, "phoneNumber")
+
+
+def _purposes_and_zones() -> Iterator[MessageCase]:
+    organizations = ["North", "a_b", "a.b", "a~b", "a b", "a\n", "é", "p" * 33, "\u0430", "../a", "*"]
+    yield from _invalid("purposes", _values("purpose", organizations), "purpose")
+    for name in ("marketing", "0", "-", "p" * 32):
+        yield _valid(f"purposes: {name}", request(purpose=name), purpose=name)
+    wrong = [
+        *(
+            "Toronto",
+            "america/toronto",
+            "AMERICA/TORONTO",
+            " America/Toronto",
+            "America/Toronto\n",
+            "America",
+            "America/",
+        ),
+        *(
+            "EST5EDT4",
+            "UTC+5",
+            "-05:00",
+            "GMT-25",
+            "Factory",
+            "posixrules",
+            "zone.tab",
+            "tzdata.zi",
+            "right/UTC",
+            "\u0430",
+        ),
+        *(
+            "../UTC",
+            "America/../UTC",
+            "/etc/localtime",
+            "/usr/share/zoneinfo/UTC",
+            "a" * 4096,
+            "UTC\x00",
+            "C:\\UTC",
+            ".",
+        ),
+    ]
+    yield from _invalid("time zones", _values("timeZone", wrong), "timeZone")
+    for name in ("UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "America/Port-au-Prince", "US/Eastern"):
+        yield _valid(f"time zones: {name}", request(timeZone=name), timeZone=name)
+
+
+def _windows() -> Iterator[MessageCase]:
+    def windows(**changes: Any) -> str:
+        return request(callingWindows=[ALL_WEEK, ALL_WEEK | changes])
+
+    for value in ("always", [ALL_WEEK, ALL_WEEK | {"days": ["sun", "sun"], "from": "09:00", "to": "09:01"}]):
+        yield _valid(f"windows: {str(value)[:20]}", request(callingWindows=value), callingWindows=value)
+    wrong: list[Any] = [True, 0, 7.5, "", "never", "ALWAYS", "always ", {}, ALL_WEEK, []]
+    yield from _invalid("windows", _values("callingWindows", wrong), "callingWindows")
+    for inner in (None, True, 0, "always", [], [ALL_WEEK]):
+        body = request(callingWindows=[ALL_WEEK, inner])
+        yield from _invalid(f"windows of {inner}", [body], "callingWindows[1]", "callingWindows")
+    days: list[Any] = [None, True, "mon", [], {}, ["mon"] * 8]
+    yield from _invalid("days", [windows(days=value) for value in days], "callingWindows[1].days", "days")
+    for day in ("Mon", "monday", "mo", "", "mon\n", 1, None, ["mon"]):
+        yield from _invalid(f"day {day!a}", [windows(days=["mon", day])], "callingWindows[1].days[1]", "days")
+    times: list[Any] = [None, 9, 9.5, "", "9:00", "09:0", "0900", "09:60", "25:00", "09:00:00", "09:00Z", " 09:00"]
+    times += ["09:00\n", "9am", "٠٩:00", "09：00", "-9:00"]
+    for name, more in (("from", ["24:00"]), ("to", ["24:01", "24:00:00"])):
+        bodies = [windows(**{name: value}) for value in [*times, *more]]
+        yield from _invalid(f"times of {name}", bodies, f"callingWindows[1].{name}", name)
+        without = {key: value for key, value in ALL_WEEK.items() if key != name}
+        yield from _invalid(f"no {name}", [request(callingWindows=[without])], f"callingWindows[0].{name}", name)
+    turned = [windows(**{"from": first, "to": last}) for first, last in (("09:00", "09:00"), ("22:00", "06:00"))]
+    yield from _invalid("windows: nothing between", turned, "callingWindows[1]", "from and to")
+    unknown = [windows(**{name: 1}) for name in ("zone", "opens", "closes", "a b", PHONE)]
+    yield from _invalid("windows: unknown", unknown, "callingWindows[1]", "unknown field of a window")
+
+
+def _redials() -> Iterator[MessageCase]:
+    def redial(**fields: Any) -> str:
+        return request(redial={"maxAttempts": 2} | fields)
+
+    valid: list[dict[str, Any]] = [
+        *({"maxAttempts": count} for count in (1, 99)),
+        {"on": {"busy": [1], "no-answer": [2_592_000], "failed": [600] * 20}, "maxAttempts": 2},
+        {"onEndedReasons": {"r" * 64: [1], "a b/é": [1], "__proto__": [1]}, "maxAttempts": 2},
+        {"onEndedReasons": {f"r{number}": [1] for number in range(20)}, "maxAttempts": 2},
+        {"on": {}, "onEndedReasons": {}, "maxAttempts": 2},
+        {"on": None, "onEndedReasons": None, "maxAttempts": 2},
+    ]
+    for number, value in enumerate(valid):
+        yield _valid(f"redials {number}", request(redial=value), redial=value)
+    yield from _invalid("redials", _values("redial", [True, 0, 7.5, "", "none", [], ["a"]]), "redial")
+    counts: list[Any] = [None, True, 0, -1, 100, 2.0, 1.5, "2", [2], 10**30]
+    bodies = [*(redial(maxAttempts=count) for count in counts), request(redial={}), request(redial={"on": {}})]
+    yield from _invalid("attempts of a redial", bodies, "redial.maxAttempts", "maxAttempts")
+    delays: list[Any] = [None, True, 600, "600", {}, [], [0], [-1], [2_592_001], [1] * 21, [1.0], ["1"], [None], [[1]]]
+    for name, key in (("on", "busy"), ("onEndedReasons", "voicemail")):
+        objects: list[Any] = [True, 0, "", [], ["busy"], *({key: value} for value in delays)]
+        yield from _invalid(f"redials {name}", [redial(**{name: each}) for each in objects], f"redial.{name}", name)
+    statuses = [
+        {name: [600]} for name in ("completed", "unknown", "rejected", "cancelled", "Busy", "no_answer", "", PHONE)
+    ]
+    yield from _invalid("redial statuses", [redial(on=each) for each in statuses], "redial.on", "on")
+    reasons = [{"": [1]}, {"r" * 65: [1]}, {f"r{number}": [1] for number in range(21)}]
+    bodies = [redial(onEndedReasons=each) for each in reasons]
+    yield from _invalid("redial reasons", bodies, "redial.onEndedReasons", "onEndedReasons")
+    unknown = [redial(**{name: 1}) for name in ("max_attempts", "delays", "a b", PHONE)]
+    yield from _invalid("redials: unknown", unknown, "redial", "unknown field of redial")
+
+
+_NOT_IDS: list[Any] = [True, 0, "", [], ["a"], ".", "..", "a/b", "a~b", "a\n", "é", "x" * 129]
+_NOT_OBJECTS: list[Any] = [None, True, 0, "", "a", [], ["a"]]
+
+
+def _cancels() -> Iterator[MessageCase]:
+    def cancel(what: Any, **beside: Any) -> str:
+        return json.dumps({"cancel": what} | beside, ensure_ascii=False)
+
+    for name in IDS:
+        what = {name: "visit-2031"}
+        yield _valid(f"cancels: a {name}", cancel(what), cancel=what)
+        yield _valid(f"cancels: {name} with nulls", cancel(dict.fromkeys(IDS) | what, organization=None), cancel=what)
+        bodies = [cancel({name: value}) for value in _NOT_IDS]
+        yield from _invalid(f"cancels of {name}", bodies, f"cancel.{name}", name)
+        for beside in ("phoneNumber", "requestId", "batch", "callbackUrl", "doNotCall", "cancelled"):
+            body = cancel(what, **{beside: "a"})
+            yield from _invalid(f"cancels {name} beside", [body], beside, "unknown field beside cancel")
+    yield from _invalid("cancels", [cancel(value) for value in _NOT_OBJECTS], "cancel")
+    both = [cancel(value) for value in ({}, {"requestId": None}, dict.fromkeys(IDS), dict.fromkeys(IDS, "a"))]
+    yield from _invalid("cancels of both", both, "cancel", "one of two")
+    unknown = [cancel({"requestId": "a", name: "a"}) for name in ("request_id", "all", "a b", PHONE)]
+    yield from _invalid("cancels: unknown", unknown, "cancel", "unknown field of cancel")
+    names = [cancel({"batch": "a"}, **{name: "a"}) for name in ("a b", PHONE, "é")]
+    yield from _invalid("cancels beside a name", names, "body", "unknown field beside cancel")
+    organizations = [cancel({"batch": "a"}, organization=value) for value in ("North", "a~b", "", 7)]
+    yield from _invalid("cancels of an organization", organizations, "organization")
+
+
+def _do_not_calls() -> Iterator[MessageCase]:
+    number = {"phoneNumber": PHONE}
+
+    def do_not_call(what: Any, **beside: Any) -> str:
+        return json.dumps({"doNotCall": what} | beside, ensure_ascii=False)
+
+    for more in ({}, {"until": NOT_AFTER}, {"purposes": ["marketing"] * 50}, {"until": NOT_BEFORE, "purposes": ["0"]}):
+        what: dict[str, Any] = number | dict(more)
+        yield _valid(f"do-not-call: {str(more)[:40]}", do_not_call(what), doNotCall=what)
+    nulls = do_not_call(number | {"until": None, "purposes": None}, organization=None)
+    yield _valid("do-not-call: with nulls", nulls, doNotCall=number)
+    yield from _invalid("do-not-call", [do_not_call(value) for value in _NOT_OBJECTS], "doNotCall")
+    numbers: list[Any] = [None, 14155550123, "", "14155550123", "+1 415 555 0123", "+14155550123\n", [PHONE], "911"]
+    bodies = [do_not_call({}), *(do_not_call({"phoneNumber": value}) for value in numbers)]
+    yield from _invalid("do-not-call of a number", bodies, "doNotCall.phoneNumber", "phoneNumber")
+    times: list[Any] = [0, True, "", "2026-12-01", "2026-12-01T09:00:00", "2026-02-29T09:00:00Z", "forever", []]
+    bodies = [do_not_call(number | {"until": value}) for value in times]
+    yield from _invalid("do-not-call until", bodies, "doNotCall.until", "until")
+    lists: list[Any] = [True, "marketing", {}, [], ["a"] * 51]
+    bodies = [do_not_call(number | {"purposes": value}) for value in lists]
+    yield from _invalid("do-not-call for purposes", bodies, "doNotCall.purposes", "purposes")
+    for name in ("Marketing", "", "p" * 33, "a_b", 7, None, ["a"]):
+        body = do_not_call(number | {"purposes": ["marketing", name]})
+        yield from _invalid(f"do-not-call for {name!a}", [body], "doNotCall.purposes[1]", "purposes")
+    unknown = [do_not_call(number | {name: "a"}) for name in ("phone_number", "reason", "customerName", "a b", PHONE)]
+    yield from _invalid("do-not-call: unknown", unknown, "doNotCall", "unknown field of doNotCall")
+    for beside in ("phoneNumber", "until", "requestId", "callbackUrl"):
+        body = do_not_call(number, **{beside: "a"})
+        yield from _invalid("do-not-call beside", [body], beside, "unknown field beside doNotCall")
+    organizations = [do_not_call(number, organization=value) for value in ("North", "a~b", "", 7)]
+    yield from _invalid("do-not-call of an organization", organizations, "organization")

@@ -23,8 +23,12 @@ def valid(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
     match schema:
         case {"anyOf": choices}:
             return st.one_of(*(valid(choice, root) for choice in choices))
+        case {"oneOf": choices}:
+            return st.one_of(*(valid(choice, root) for choice in choices))
         case {"enum": values}:
             return st.sampled_from(values)
+        case {"const": value}:
+            return st.just(value)
         case {"type": "null"}:
             return st.none()
         case {"type": "integer" | "number" as kind}:
@@ -46,9 +50,12 @@ def valid(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
             optional = {name: valid(each, root) for name, each in properties.items() if name not in required}
             return st.fixed_dictionaries(required, optional=optional)
         case {"type": "object", "additionalProperties": values}:
-            names = schema.get("propertyNames", {})
+            names = _resolved(schema.get("propertyNames", {}), root)
             keys = st.text(_TEXT, min_size=names.get("minLength", 0), max_size=names.get("maxLength", 64))
+            keys = st.sampled_from(names["enum"]) if "enum" in names else keys
             return st.dictionaries(keys, valid(values, root), max_size=min(schema.get("maxProperties", 6), 6))
+        case {"type": "array", "items": items, "minItems": least, "maxItems": most}:
+            return st.lists(valid(items, root), min_size=least, max_size=min(most, 3))
         case _:
             raise NotImplementedError(f"{schema} in a contract: add it to {__name__}")
 
@@ -63,6 +70,22 @@ def broken(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
         st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.lists(st.text(max_size=3))
     )
     match schema:
+        case {"oneOf": [{"const": str(value)}, {"type": "array"} as array]}:
+            return st.text(max_size=8).filter(lambda text: text != value) | broken(array, root)
+        case {"type": "array", "items": items}:
+            return st.one_of(
+                other.filter(lambda each: not isinstance(each, list)),
+                st.just([]),
+                st.lists(broken(items, root), min_size=1, max_size=2),
+                st.lists(valid(items, root), min_size=1, max_size=1).map(lambda each: each * (schema["maxItems"] + 1)),
+            )
+        case {"type": "object", "properties": properties, "additionalProperties": False}:
+            good = valid(schema, root)
+            fields = [st.tuples(st.just(name), broken(each, root)) for name, each in properties.items()]
+            fields.append(st.tuples(st.text(min_size=1, max_size=3), other))
+            return other | st.builds(lambda whole, field: whole | dict([field]), good, st.one_of(*fields))
+        case {"type": "integer"}:
+            return st.sampled_from([schema["minimum"] - 1, schema["maximum"] + 1, 1.5, "1", True, None])
         case {"enum": values}:
             return other | st.text().filter(lambda text: text not in values)
         case {"type": "string"}:
@@ -82,17 +105,23 @@ def broken(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
                 wrong.append(texts.filter(lambda text: not rule.search(text)))
             return st.one_of(*wrong)
         case {"type": "object", "additionalProperties": Mapping() as values}:
-            names = schema.get("propertyNames", {})
+            names = _resolved(schema.get("propertyNames", {}), root)
             longest = int(names.get("maxLength", 64))
             return st.one_of(
                 other,
                 st.text(max_size=5),
                 st.dictionaries(st.text(_TEXT, min_size=1, max_size=5), broken(values, root), min_size=1, max_size=3),
                 st.dictionaries(st.just("") | st.just("n" * (longest + 1)), valid(values, root), min_size=1),
-                st.just({f"name{number}": "" for number in range(schema["maxProperties"] + 1)}),
+                *_too_many(schema, valid(values, root)),
             )
         case _:
             raise NotImplementedError(f"{schema} in a contract: add it to {__name__}")
+
+
+def _too_many(schema: Schema, values: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
+    if "maxProperties" not in schema:
+        return []
+    return [values.map(lambda value: {f"name{number}": value for number in range(schema["maxProperties"] + 1)})]
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:

@@ -12,7 +12,7 @@ from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMess
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.use_cases.place import PlaceResult
 from tests.proof.input.conftest import Edges
-from tests.proof.input.messages import LIMITS, RULES, TIMES, UUIDS, MessageCase, message_cases, request
+from tests.proof.input.messages import LIMITS, PATHS, RULES, TIMES, UUIDS, MessageCase, message_cases, request
 from tests.tooling.template.rendering import read_template
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
 
@@ -83,9 +83,11 @@ def test_invalid_messages_place_no_call_and_are_kept_with_their_reason(edges: Ed
 
 def test_each_valid_request_is_dialled_once_with_its_own_content(edges: Edges) -> None:
     not_for_allomia = {"requestId", "organization", "metadata", "batch", *TIMES}
+    not_for_allomia |= {"timeZone", "callingWindows", "redial"}
     for number, case in enumerate(case for case in VALID if case.from_a_queue):
         asked = read_message(case.body)
-        if not isinstance(asked, CallRequestMessage):
+        if not isinstance(asked, CallRequestMessage) or asked.purpose:
+            # A purpose is rejected where the policy doesn't define it.
             continue
         message_id = f"valid-{number}"
         edges.dials.bodies.clear()
@@ -127,7 +129,8 @@ def test_both_sides_of_every_limit_are_in_the_corpus() -> None:
         assert {fields[f"limits: {limit.name.format(size)}"] for size in (limit.least, limit.most)} == {None}
         assert {fields[f"limits: {limit.name.format(size)}"] for size in beyond} == {limit.field}
     bounded = {str(field.alias) for field in CallRequestMessage.model_fields.values()}
-    assert {limit.field for limit in LIMITS} == bounded - {"organization", *UUIDS, *TIMES} | {"body"}
+    elsewhere = {"organization", *UUIDS, *TIMES, "timeZone", "redial"}
+    assert {limit.field for limit in LIMITS} == bounded - elsewhere | {"body"}
     assert MAX_MESSAGE_BYTES in {limit.most for limit in LIMITS if limit.field == "body"}
 
 
@@ -142,6 +145,12 @@ def test_an_invalid_message_and_its_reason_fit_the_invalid_messages_queue() -> N
     assert accepted + attributes <= kept <= 2**20
     # And a message that is a little too long arrives, so that the sender learns the rule
     assert accepted > MAX_MESSAGE_BYTES
+
+
+def test_every_path_is_in_the_corpus() -> None:
+    named = {re.sub(r"\[\d+\]", "[]", str(case.field)) for case in INVALID if not case.rule.startswith("no field but")}
+
+    assert named == PATHS
 
 
 def test_the_corpus_is_large_and_breaks_every_rule() -> None:

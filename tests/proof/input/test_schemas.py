@@ -2,16 +2,25 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
+from jsonschema_rs import Draft202012Validator
 
 from outbound_calls.adapters.call_states import outcome_from_state
 from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES, CallDetails, read_call_state
 from outbound_calls.contracts.events import OutcomeEvent
-from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMessage, read_message
+from outbound_calls.contracts.messages import (
+    MAX_MESSAGE_BYTES,
+    CallRequestMessage,
+    CancelMessage,
+    DoNotCallMessage,
+    QueueMessage,
+    read_message,
+)
 from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ReasonCode, Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.transitions import TERMINAL
@@ -27,12 +36,16 @@ from tests.proof.input.test_fuzz import (
     corpus_messages,
     corpus_webhooks,
     hostile,
-    leaves_time,
+    keeps_other_rules,
 )
 from tests.proof.input.webhooks import webhook_cases
 from tests.tooling.contracts.documents import validator
 
 REQUEST = validator("call-request")
+OTHERS: dict[type[QueueMessage], Draft202012Validator] = {
+    CancelMessage: validator("cancel"),
+    DoNotCallMessage: validator("do-not-call"),
+}
 WEBHOOK = validator("webhook")
 OUTCOME = validator("call-outcome")
 INVALID_MESSAGE = validator("invalid-message")
@@ -44,8 +57,12 @@ type Schema = dict[str, Any]
 
 
 def code_accepts_request(body: str) -> bool:
+    return code_accepts(CallRequestMessage, body)
+
+
+def code_accepts(kind: type[QueueMessage], body: str) -> bool:
     try:
-        return isinstance(read_message(body), CallRequestMessage)
+        return isinstance(read_message(body), kind)
     except InvalidInput:
         return False
 
@@ -70,7 +87,11 @@ def schema_accepts(is_valid: Callable[[Any], bool], body: str, max_bytes: int) -
 
 
 def schema_accepts_request(body: str) -> bool:
-    return schema_accepts(lambda value: REQUEST.is_valid(value) and leaves_time(value), body, MAX_MESSAGE_BYTES)
+    return schema_accepts(lambda value: REQUEST.is_valid(value) and keeps_other_rules(value), body, MAX_MESSAGE_BYTES)
+
+
+def schema_accepts_other(kind: type[QueueMessage], body: str) -> bool:
+    return schema_accepts(OTHERS[kind].is_valid, body, MAX_MESSAGE_BYTES)
 
 
 def schema_accepts_webhook(body: str) -> bool:
@@ -100,13 +121,17 @@ def _depth(value: Any) -> int:
     return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
 
 
+CORPUS = [case.body for case in message_cases()]
+
+
 @pytest.mark.parametrize(
     ("bodies", "code", "schema"),
     [
-        ([case.body for case in message_cases()], code_accepts_request, schema_accepts_request),
+        (CORPUS, code_accepts_request, schema_accepts_request),
+        *((CORPUS, partial(code_accepts, kind), partial(schema_accepts_other, kind)) for kind in OTHERS),
         ([case.body for case in webhook_cases() if not case.is_base64], code_accepts_webhook, schema_accepts_webhook),
     ],
-    ids=["messages", "webhooks"],
+    ids=["requests", "cancellations", "do-not-call entries", "webhooks"],
 )
 def test_code_and_schema_agree_on_the_corpus(
     bodies: list[str], code: Callable[[str], bool], schema: Callable[[str], bool]
@@ -146,6 +171,20 @@ def test_code_and_schema_agree_on_any_request(examples: int) -> None:
     @given(bodies(REQUEST_SCHEMA, corpus_messages))
     def agree(body: str) -> None:
         assert code_accepts_request(body) == schema_accepts_request(body)
+
+    agree()
+
+
+@few_and_many
+@pytest.mark.parametrize("kind", OTHERS, ids=lambda kind: kind.__name__)
+def test_code_and_schema_agree_on_any_message_of_another_kind(kind: type[QueueMessage], examples: int) -> None:
+    schema = kind.model_json_schema(by_alias=True)
+
+    @seed(SEED)
+    @settings(bounded, max_examples=examples)
+    @given(bodies(schema, corpus_messages))
+    def agree(body: str) -> None:
+        assert code_accepts(kind, body) == schema_accepts_other(kind, body)
 
     agree()
 

@@ -1,27 +1,32 @@
 """The stack on virtual time: the real use cases and circuit breakers between a queue and a table in memory.
 
 It simulates AWS as its documentation describes it: batches of ten; a maximum concurrency; execution environments that
-are kept for some time, each with a circuit breaker of its own; a sweep every minute in pages of 50; redelivery when a
-message's visibility timeout ends; and a dead-letter queue after five receives.
+are kept for some time, each with a circuit breaker of its own; a sweep every minute in pages of 50, under the poller's
+rate limit and its limits of time; redelivery when a message's visibility timeout ends; and a dead-letter queue after
+five receives.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from http import HTTPStatus
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from outbound_calls.adapters.calls_table import DueEntry
+from outbound_calls.adapters.calls_table import DueEntry, DueKeeper, due_entry
+from outbound_calls.adapters.policy_table import PolicyTable
+from outbound_calls.adapters.rate_limiter import RateLimiter
+from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
 from outbound_calls.runtime.workers import WORKERS
 from outbound_calls.use_cases.place import Message, PlaceCalls
 from outbound_calls.use_cases.receive import Webhook
+from outbound_calls.use_cases.sweep import SECONDS_TO_POLL
 from tests.proof.explorer.table import TableInMemory
 from tests.proof.outage.allomia import AllomiaWithOutage, Kind
 from tests.proof.outage.virtual_time import VirtualTime
@@ -40,9 +45,16 @@ GRACE_SECONDS = 180
 DEADLINE_SECONDS = 7200
 RETENTION_DAYS = 90
 SWEEP_EVERY = 60.0
+NO_PAGE_AFTER, NO_POLL_AFTER = 50.0, 59.0
+"""How long after its start a sweep still begins with a page, and a page with an attempt."""
+
+MAX_POLLS_PER_SECOND = 100
 
 READ_SECONDS, WRITE_SECONDS = 0.004, 0.008
-"""What a consistent read and a conditional write take."""
+"""What a consistent read and a conditional write take. Sending a message takes as long as a write."""
+
+ENTRY_SECONDS = 0.00002
+"""What each item of a query's answer adds."""
 
 BATCHING_SECONDS = 0.02
 IDLE_SECONDS = 420.0
@@ -50,6 +62,9 @@ IDLE_SECONDS = 420.0
 
 LIFE_SECONDS = (1500.0, 2700.0)
 """Busy ones are replaced too. On AWS that happens about every two hours, so this is the harder case."""
+
+KEEPER_NUMBER = 0
+"""The attempt number of a keeper, which is no attempt."""
 
 UNDER_WAY = 50
 SECONDS_BEFORE = 30.0
@@ -69,6 +84,9 @@ _ALLOMIA: dict[str, Any] = {"allomia_api_key_secret_arn": "key", "allomia_base_u
 _PLACE_CALL = PlaceCallSettings(
     **_COMMON,
     **_ALLOMIA,
+    policy_table_name="policy",
+    number_hash_secret_arn="number-hash",
+    calling_policy=Preset.OPEN,
     invalid_messages_queue_url="https://sqs.invalid/invalid-messages",
     signing_secret_arn="signing",
     webhook_url=WEBHOOK_URL,
@@ -81,36 +99,49 @@ _RECEIVE_WEBHOOK = ReceiveWebhookSettings(**_COMMON, signing_secret_arn="signing
 _POLL_CALLS = PollCallsSettings(
     **_COMMON,
     **_ALLOMIA,
+    policy_table_name="policy",
     call_queue_url=CALL_QUEUE_URL,
     webhook_grace_seconds=GRACE_SECONDS,
     call_deadline_seconds=DEADLINE_SECONDS,
     due_shards=DUE_SHARDS,
-    max_polls_per_second=1000,
+    max_polls_per_second=MAX_POLLS_PER_SECOND,
 )
 
 
 @dataclass
-class _SlowTable:
-    """The table in memory. Reads and writes take time."""
+class _SlowTables:
+    """The tables in memory, by name. Reads and writes take time."""
 
-    inner: TableInMemory
+    tables: Mapping[str, TableInMemory]
     time: VirtualTime
-
-    @property
-    def exceptions(self) -> Any:
-        return self.inner.exceptions
+    exceptions: Any = TableInMemory.exceptions
 
     def get_item(self, **arguments: Any) -> Any:
-        self.time.sleep(READ_SECONDS)
-        return self.inner.get_item(**arguments)
+        # The policy document is read under a lock, and a thread that waits for a lock lets no virtual time pass.
+        if arguments["TableName"] != "policy":
+            self.time.sleep(READ_SECONDS)
+        return self.tables[arguments["TableName"]].get_item(**arguments)
 
     def put_item(self, **arguments: Any) -> Any:
         self.time.sleep(WRITE_SECONDS)
-        return self.inner.put_item(**arguments)
+        return self.tables[arguments["TableName"]].put_item(**arguments)
 
     def update_item(self, **arguments: Any) -> Any:
         self.time.sleep(WRITE_SECONDS)
-        return self.inner.update_item(**arguments)
+        return self.tables[arguments["TableName"]].update_item(**arguments)
+
+    def delete_item(self, **arguments: Any) -> Any:
+        self.time.sleep(WRITE_SECONDS)
+        return self.tables[arguments["TableName"]].delete_item(**arguments)
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "query"
+        return self
+
+    def paginate(self, **arguments: Any) -> Iterator[Any]:
+        answer = self.tables[arguments["TableName"]].query(**arguments, Limit=100_000)
+        self.time.sleep(READ_SECONDS + ENTRY_SECONDS * len(answer["Items"]))
+        yield answer
 
 
 class _Queued(NamedTuple):
@@ -123,13 +154,14 @@ class _Queued(NamedTuple):
 class _CallQueue:
     """Answers as an SQS client does. Messages wait in `waiting`."""
 
-    clock: Callable[[], float]
+    time: VirtualTime
     arrived: Callable[[], None]
     waiting: list[_Queued] = field(default_factory=list)
 
     def send_message(self, *, QueueUrl: str, MessageBody: str) -> dict[str, str]:  # noqa: N803 - boto3's names
         assert QueueUrl == CALL_QUEUE_URL
-        self.deliver(_Queued(MessageBody, self.clock()))
+        self.time.sleep(WRITE_SECONDS)
+        self.deliver(_Queued(MessageBody, self.time.now))
         return {"MessageId": "m"}
 
     def deliver(self, message: _Queued) -> None:
@@ -179,18 +211,31 @@ class OutageFigures:
         )
 
 
-class StackOnVirtualTime:
-    """See the module. `seed` decides the jitter, and which environment gets a batch."""
+class Polled(NamedTuple):
+    """A due attempt that a sweep looked at, and how many seconds after it was due."""
 
-    def __init__(self, time: VirtualTime, kind: Kind, outage: float, seed: int) -> None:
+    request_id: str
+    seconds_late: float
+
+
+class StackOnVirtualTime:
+    """See the module. `seed` decides the jitter, and which environment gets a batch. Without an outage it is healthy.
+
+    The webhook of a request whose id begins with `LOST` never comes.
+    """
+
+    LOST = "lost"
+
+    def __init__(self, time: VirtualTime, seed: int, kind: Kind = Kind.DOWN_503, outage: float = 0.0) -> None:
         self.time = time
         self._dice = Random(seed)  # noqa: S311
-        self.table = TableInMemory()
+        self.table, policy_table = TableInMemory(), TableInMemory()
+        self.policy_table = PolicyTable(cast("Any", policy_table), "policy")
         fails_from = time.now + SECONDS_BEFORE
         self.allomia = AllomiaWithOutage(time, kind, fails_from, fails_from + outage, self._webhook)
-        self._queue = _CallQueue(time.clock, self._arrived)
+        self._queue = _CallQueue(time, self._arrived)
         services = {
-            "dynamodb": _SlowTable(self.table, time),
+            "dynamodb": _SlowTables({"calls": self.table, "policy": policy_table}, time),
             "sqs": self._queue,
             # One text for both secrets.
             "secretsmanager": SecretsInMemory({"AWSCURRENT": API_KEY}),
@@ -209,21 +254,27 @@ class StackOnVirtualTime:
         self.environments = 0
         self.dead_letters: list[str] = []
         self.longest_batch = 0.0
+        self.polled: list[Polled] = []
+        self.longest_sweep = 0.0
         time.after(SWEEP_EVERY * self._dice.random(), self._sweep)
 
     def send(self, request_id: str) -> None:
         """Send a request for a call."""
         body = {"requestId": request_id, "phoneNumber": PHONE_NUMBER}
-        self._queue.send_message(QueueUrl=CALL_QUEUE_URL, MessageBody=json.dumps(body))
+        self._queue.deliver(_Queued(json.dumps(body), self.time.now))
 
     def statuses(self) -> dict[str, str]:
         """The status of each request."""
-        return {request_id: item["status"]["S"] for (request_id, _), item in self.table.items.items()}
+        return {
+            request_id: item["status"]["S"]
+            for (request_id, number), item in self.table.items.items()
+            if number != KEEPER_NUMBER
+        }
 
     def ended(self, requests: int) -> bool:
         """Whether this many requests exist and all have an outcome."""
-        items = self.table.items.values()
-        return len(items) == requests and all(item["status"]["S"] in TERMINAL for item in items)
+        statuses = self.statuses()
+        return len(statuses) == requests and all(status in TERMINAL for status in statuses.values())
 
     # place_call
 
@@ -280,6 +331,7 @@ class StackOnVirtualTime:
         self.time.after(SWEEP_EVERY, self._sweep)
         swept_at = int(self.time.now)
         self.time.side_by_side([lambda s=shard: self._sweep_shard(s, swept_at) for shard in range(DUE_SHARDS)])  # type: ignore[misc]
+        self.longest_sweep = max(self.longest_sweep, self.time.now - swept_at)
 
     def _sweep_shard(self, shard: int, swept_at: int) -> None:
         due = self.table.query(
@@ -290,14 +342,25 @@ class StackOnVirtualTime:
             Limit=len(self.table.items) + 1,
         )["Items"]
         for first in range(0, len(due), PAGE_SIZE):
-            self._poll_page([DueEntry.from_index(item) for item in due[first : first + PAGE_SIZE]])
+            if first and self.time.now >= swept_at + NO_PAGE_AFTER:
+                return
+            self._poll_page([due_entry(item) for item in due[first : first + PAGE_SIZE]], swept_at + NO_POLL_AFTER)
 
-    def _poll_page(self, page: list[DueEntry]) -> None:
+    def _poll_page(self, page: list[DueEntry | DueKeeper], until: float) -> None:
         started_at = self.time.now
+        limiter = RateLimiter(_POLL_CALLS.polls_per_second, self.time.clock, self.time.sleep)
+
+        def seconds_left() -> float:
+            return started_at + POLL_CALLS_TIMEOUT - self.time.now
 
         def thread() -> None:
             while page:
-                self._poll_calls.poll(page.pop(0), lambda: started_at + POLL_CALLS_TIMEOUT - self.time.now)
+                due = page.pop(0)
+                if isinstance(due, DueKeeper):
+                    self._poll_calls.keep(due, seconds_left)
+                elif limiter.acquire(min(seconds_left() - SECONDS_TO_POLL, until - self.time.now)):
+                    self.polled.append(Polled(due.key.request.request_id, self.time.now - due.due_at))
+                    self._poll_calls.poll(due, seconds_left)
 
         self.time.side_by_side([thread] * WORKERS)
 
@@ -305,6 +368,8 @@ class StackOnVirtualTime:
 
     def _webhook(self, url: str, call_id: str) -> None:
         request_id, attempt, signature = url.removeprefix(f"{WEBHOOK_URL}/").split("/")
+        if request_id.startswith(self.LOST):
+            return
         body = json.dumps({"outboundCallId": call_id, "status": "completed"})
         receipt = self._receive_webhooks.receive(Webhook(request_id, attempt, signature, body))
         assert receipt.status is HTTPStatus.OK
@@ -313,7 +378,7 @@ class StackOnVirtualTime:
 def play(kind: Kind, queued: int, seed: int = 1, outage: float = 3600.0) -> OutageFigures:
     """Simulate one outage, with calls queued and under way when it begins, until all of them have ended."""
     with VirtualTime(_STARTED_AT) as time:
-        stack = StackOnVirtualTime(time, kind, outage, seed)
+        stack = StackOnVirtualTime(time, seed, kind, outage)
 
         def queue_up(name: str, count: int) -> None:
             for number in range(count):

@@ -51,7 +51,7 @@ def test_what_is_billed_each_month_is_in_the_template(taken: Figures) -> None:
     resources = money.template()["Resources"].values()
 
     assert by_price["dashboard"].per_month == len([each for each in resources if "Dashboard" in each["Type"]])
-    assert by_price["secret"].per_month == 2
+    assert by_price["secret"].per_month == 3
     assert by_price["alarmMetric"].per_month >= len([each for each in resources if each["Type"].endswith("::Alarm")])
     assert by_price["expressRequest"].per_month == 43_800
 

@@ -61,12 +61,16 @@ def test_every_reference_has_a_target(asyncapi: Schema) -> None:
 
 def test_each_operation_uses_a_channel_with_its_messages(asyncapi: Schema) -> None:
     actions = {name: operation["action"] for name, operation in asyncapi["operations"].items()}
-    assert actions == {"requestCall": "send", "receiveOutcome": "receive", "receiveInvalidMessage": "receive"}
+    sent, received = {"requestCall", "cancelCalls", "objectToCalls"}, {"receiveOutcome", "receiveInvalidMessage"}
+    assert actions == dict.fromkeys(sent, "send") | dict.fromkeys(received, "receive")
+    used = [each["$ref"] for operation in asyncapi["operations"].values() for each in operation["messages"]]
     for operation in asyncapi["operations"].values():
-        channel = operation["channel"]["$ref"]
-        assert [each["$ref"].removeprefix(channel) for each in operation["messages"]] == [
-            f"/messages/{name}" for name in target(asyncapi, channel)["messages"]
-        ]
+        assert all(each["$ref"].startswith(operation["channel"]["$ref"]) for each in operation["messages"])
+    assert sorted(used) == sorted(
+        f"#/channels/{channel}/messages/{name}"
+        for channel, each in asyncapi["channels"].items()
+        for name in each["messages"]
+    )
 
 
 def described_queues(asyncapi: Schema) -> dict[str, Schema]:
@@ -111,6 +115,8 @@ def test_the_messages_have_the_schemas_of_the_contracts(asyncapi: Schema) -> Non
     messages = asyncapi["components"]["messages"]
 
     assert messages["callRequest"]["payload"] == {"$ref": "schemas/call-request.json"}
+    assert messages["cancel"]["payload"] == {"$ref": "schemas/cancel.json"}
+    assert messages["doNotCall"]["payload"] == {"$ref": "schemas/do-not-call.json"}
     assert messages["callOutcome"]["payload"] == {"$ref": "schemas/call-outcome-event.json"}
     assert messages["invalidMessage"]["headers"] == {"$ref": "schemas/invalid-message.json"}
     for message in messages.values():

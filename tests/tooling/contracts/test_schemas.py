@@ -8,8 +8,8 @@ import pytest
 from local.schemas import OPEN_CODES, PERSONAL, SCHEMAS, Contract, contracts
 from outbound_calls.contracts.allomia import CallState
 from outbound_calls.contracts.events import OutcomeEvent
-from outbound_calls.contracts.messages import CallRequestMessage
-from outbound_calls.contracts.status_api import AttemptReport, RequestReport
+from outbound_calls.contracts.messages import CallRequestMessage, CancelMessage, DoNotCallMessage
+from outbound_calls.contracts.status_api import AllowanceReport, AttemptReport, RequestReport
 from outbound_calls.contracts.wire import WireModel
 from tests.tooling.contracts.documents import Schema, read, schema, validator
 
@@ -57,9 +57,12 @@ def attempts() -> Schema:
     ("properties", "model"),
     [
         (schema("call-request")["properties"], CallRequestMessage),
+        (schema("cancel")["properties"], CancelMessage),
+        (schema("do-not-call")["properties"], DoNotCallMessage),
         (schema("call-outcome")["properties"], OutcomeEvent),
         (schema("request-report")["properties"], RequestReport),
         (attempts()["properties"], AttemptReport),
+        (attempts()["properties"]["allowedBy"]["properties"], AllowanceReport),
         (schema("webhook")["properties"], CallState),
     ],
 )
@@ -71,7 +74,10 @@ def test_personal_fields_are_marked_and_in_no_other_contract() -> None:
     request = schema("call-request")["properties"]
     assert {name for name, field in request.items() if field.get("x-personal-data")} == set(PERSONAL)
 
-    for name in ("call-outcome", "call-outcome-event", "request-report", "invalid-message"):
+    number = schema("do-not-call")["properties"]["doNotCall"]["properties"]["phoneNumber"]
+    assert number["x-personal-data"] is True
+
+    for name in ("cancel", "call-outcome", "call-outcome-event", "request-report", "invalid-message"):
         assert not [field for field in PERSONAL if f'"{field}":' in json.dumps(schema(name)["properties"])]
 
 

@@ -4,6 +4,7 @@ import ast
 import json
 import sys
 from contextlib import closing
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,32 @@ def test_it_acts_on_its_own_outcomes_and_ignores_others(outcome: dict[str, objec
     assert next_step(own) == f"A-1: {outcome['status']}; {NEXT_STEP[str(outcome['status'])]}"
     assert next_step(other) is None
     assert next_step(outcome | {"metadata": {}}) is None
+
+
+def test_it_waits_where_another_attempt_follows() -> None:
+    outcome = schema("call-outcome")["examples"][0] | {"metadata": {"appointmentId": "A-1"}}
+    provisional = outcome | {"status": "busy", "final": False, "nextAttemptAt": "2026-04-01T15:30:00Z"}
+
+    assert next_step(provisional) == "A-1: busy; wait: the stack tries again, not before 2026-04-01T15:30:00Z"
+
+
+@pytest.mark.parametrize("order", [*permutations(range(4)), (0, 0, 1, 2, 2, 3, 3)])
+def test_the_highest_attempt_wins_and_a_final_outcome_stays(order: tuple[int, ...], tmp_path: Path) -> None:
+    events = [
+        {"requestId": "a", "attempt": 1, "status": "busy", "final": False},
+        {"requestId": "a", "attempt": 2, "status": "no-answer", "final": False},
+        {"requestId": "a", "attempt": 2, "status": "completed", "final": True},
+        {"requestId": "b", "attempt": 1, "status": "busy", "final": False},
+    ]
+    outcomes = Outcomes(str(tmp_path / "outcomes.db"))
+
+    with closing(outcomes.database):
+        learned = [events[each] for each in order if outcomes.learn(events[each])]
+
+    assert [each["status"] for each in learned if each["requestId"] == "a"][-1] == "completed"
+    assert [(each["attempt"], each["final"]) for each in learned if each["requestId"] == "a"] == sorted(
+        {(each["attempt"], each["final"]) for each in learned if each["requestId"] == "a"}
+    )
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 0, 1, 1), (1, 0, 1, 0)])

@@ -8,7 +8,8 @@ from typer.main import get_command
 
 from calls.cli.app import app
 from calls.cli.output import Exit
-from calls.operations.requests_file import COLUMNS
+from calls.operations.do_not_call import COLUMNS
+from calls.operations.requests_file import REQUESTS
 from tests.tooling.docs.markdown import code, fences, read, table
 
 COMMANDS = {
@@ -57,4 +58,4 @@ def test_the_exit_codes_are_those_of_the_command() -> None:
 
 
 def test_the_columns_are_those_of_a_file() -> None:
-    assert set(COLUMNS) <= set(code(read(PAGE)))
+    assert {*REQUESTS.names, *COLUMNS.names} <= set(code(read(PAGE)))

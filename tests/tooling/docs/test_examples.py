@@ -4,9 +4,9 @@ import json
 import subprocess
 import sys
 
-from examples.upstream import NEXT_STEP, request_for
+from examples.upstream import NEXT_STEP, cancellation_of, request_for
 from local.cloud import LocalCloud
-from outbound_calls.contracts.messages import CallRequestMessage, read_message
+from outbound_calls.contracts.messages import CallRequestMessage, CancelMessage, read_message
 from outbound_calls.domain.transitions import TERMINAL
 from tests.tooling.docs.markdown import PROJECT, read
 
@@ -28,6 +28,15 @@ def test_the_producer_sends_a_valid_request() -> None:
 def test_the_upstream_system_sends_valid_requests() -> None:
     for appointment in json.loads(read("examples/appointments.json")):
         assert isinstance(read_message(json.dumps(request_for(appointment))), CallRequestMessage)
+
+
+def test_the_upstream_system_cancels_what_it_requested() -> None:
+    appointment = json.loads(read("examples/appointments.json"))[0]
+
+    cancellation = read_message(json.dumps(cancellation_of(appointment["id"])))
+
+    assert isinstance(cancellation, CancelMessage)
+    assert cancellation.cancel.request_id == request_for(appointment)["requestId"]
 
 
 def test_the_upstream_system_has_a_next_step_for_every_outcome() -> None:

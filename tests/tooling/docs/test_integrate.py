@@ -2,12 +2,22 @@
 
 import json
 import re
+from collections import Counter
 from http import HTTPStatus
 
 from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE, OutcomeEvent
-from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMessage, read_message
+from outbound_calls.contracts.messages import (
+    MAX_MESSAGE_BYTES,
+    CallRequestMessage,
+    CancelMessage,
+    DoNotCall,
+    DoNotCallMessage,
+    read_message,
+)
 from outbound_calls.contracts.status_api import AttemptReport, RequestReport
+from outbound_calls.contracts.terms import RedialRules
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.contracts.wire import WireModel
 from outbound_calls.domain.transitions import TERMINAL
 from tests.tooling.docs.markdown import code, fences, prose, read, table
 from tests.tooling.template.rendering import read_template
@@ -19,20 +29,35 @@ def first_column(page: str, *head: str) -> list[str]:
     return [name for row in table(page, *head) for name in code(row[0])]
 
 
+def rules(model: type[WireModel]) -> dict[str, str]:
+    return {str(field.alias): str(field.description) for field in model.model_fields.values()}
+
+
+def test_the_fields_of_a_redial_and_of_a_do_not_call_entry_and_their_rules() -> None:
+    for name, model in (("redial", RedialRules), ("doNotCall", DoNotCall)):
+        written = {code(field)[0]: rule for field, rule, _ in table(REQUESTS, f"{name} field", "rule")}
+
+        assert written.items() == rules(model).items()
+
+
 def test_the_fields_of_a_request_and_their_rules() -> None:
     written = {name: rule for name, rule, _ in table(REQUESTS, "field", "rule")}
 
-    assert written == {f"`{field.alias}`": field.description for field in CallRequestMessage.model_fields.values()}
+    assert written == {f"`{name}`": rule for name, rule in rules(CallRequestMessage).items()}
     assert f"up to {MAX_MESSAGE_BYTES:,} bytes" in prose(REQUESTS)
 
 
 def test_the_requests_that_are_shown_are_valid() -> None:
-    shown = [block for block in fences(REQUESTS, "json") if "phoneNumber" in block]
-    shown += [body for page in (REQUESTS, read("README.md")) for body in re.findall(r"--message-body '([^']+)'", page)]
+    blocks = [json.loads(block) for block in fences(REQUESTS, "json")]
+    parts = [block for block in blocks if len(block) == 1 and block.keys() <= rules(CallRequestMessage).keys()]
+    whole = [block for block in blocks if block not in parts and "Statement" not in block]
+    bodies = [body for page in (REQUESTS, read("README.md")) for body in re.findall(r"--message-body '([^']+)'", page)]
+    shown = [*map(read_message, [*map(json.dumps, whole), *bodies])]
 
-    assert len(shown) == 3
-    for body in shown:
-        assert isinstance(read_message(body), CallRequestMessage)
+    assert Counter(map(type, shown)) == {CallRequestMessage: 3, CancelMessage: 2, DoNotCallMessage: 1}
+    assert len(parts) == 2
+    for part in parts:
+        assert isinstance(read_message(json.dumps(part | {"phoneNumber": "+15005550100"})), CallRequestMessage)
 
 
 def test_the_event_that_is_shown_is_one_that_is_published() -> None:

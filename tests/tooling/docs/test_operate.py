@@ -43,7 +43,8 @@ def test_commands_use_outputs_and_resources_that_exist(path: object) -> None:
     text = read(str(path))
     commands = "\n".join([*fences(text, "sh"), *code(text)])
 
-    outputs = TEMPLATE["Outputs"].keys() | yaml_parse(read("examples/upstream.yaml"))["Outputs"].keys()
+    examples = [yaml_parse(read(f"examples/{name}.yaml")) for name in ("upstream", "outcomes-over-https")]
+    outputs = {name for template in (TEMPLATE, *examples) for name in template["Outputs"]}
     assert set(re.findall(r"(?<!-)\boutput ([A-Z]\w+)", commands)) <= outputs
     # SAM names an event source mapping after its function and its event.
     sources = {f"{name}{event}" for name, each in RESOURCES.items() for event in each.get("Events", {})}

@@ -24,7 +24,7 @@ ZONES = {"tzdata"}  # loaded once a calling window needs a time zone
 HTTP = {"anyio", "h11", "httpcore", "httpx", "idna"}
 
 PACKAGES = {
-    "PlaceCallFunction": AWS | MODELS | METRICS | HTTP,
+    "PlaceCallFunction": AWS | MODELS | METRICS | HTTP | {"tzdata"},
     "ReceiveWebhookFunction": AWS | MODELS | METRICS,
     "PollCallsFunction": AWS | MODELS | METRICS | HTTP,
     "PublishOutcomeFunction": AWS | MODELS | METRICS,
@@ -35,7 +35,10 @@ PACKAGES = {
 
 EVERY = {"contracts.vocabulary", "contracts.wire", "domain.timing", "runtime.clients", "runtime.settings"}
 ASSEMBLED = EVERY | {"domain.attempts", "domain.transitions", "runtime.assembly", "runtime.workers"}
-TABLE = {"adapters.calls_table", "adapters.call_states", "contracts.allomia"}
+WIRE = {"contracts.allomia", "contracts.partial_json"}
+ITEMS = {"adapters.attempt_items", "adapters.call_states", "adapters.dynamodb"} | WIRE
+TABLE = ITEMS | {"adapters.calls_table", "policy.redial"}
+POLICY = {"adapters.policy_table", "domain.recipients"}
 ALLOMIA = TABLE | {
     *("adapters.allomia", "adapters.bounded_http", "adapters.queues", "adapters.secrets"),
     *("contracts.dispatch", "runtime.telemetry"),
@@ -44,21 +47,30 @@ ALLOMIA = TABLE | {
 OWN = {
     "PlaceCallFunction": ASSEMBLED
     | ALLOMIA
+    | POLICY
     | {
         "adapters.callback_urls",
         "adapters.circuit_breaker",
         "adapters.fingerprints",
         "contracts.messages",
-        "policy.decision",
+        "contracts.terms",
+        "contracts.time_zones",
+        "policy.calendars",
+        "policy.caps",
+        "policy.evaluation",
+        "policy.number_zones",
         "policy.refusals",
+        "policy.rules",
+        "use_cases.cancel",
+        "use_cases.decide",
         "use_cases.place",
     },
     "ReceiveWebhookFunction": ASSEMBLED
     | TABLE
     | {"adapters.callback_urls", "adapters.secrets", "runtime.telemetry", "use_cases.receive"},
-    "PollCallsFunction": ASSEMBLED | ALLOMIA | {"adapters.rate_limiter", "use_cases.sweep"},
+    "PollCallsFunction": ASSEMBLED | ALLOMIA | POLICY | {"adapters.rate_limiter", "use_cases.sweep"},
     "PublishOutcomeFunction": ASSEMBLED
-    | TABLE
+    | ITEMS
     | {
         "adapters.outcome_bus",
         "adapters.queues",
@@ -67,9 +79,7 @@ OWN = {
         "runtime.telemetry",
         "use_cases.publish",
     },
-    "GetCallFunction": ASSEMBLED
-    | TABLE
-    | {"contracts.status_api", "policy.decision", "runtime.telemetry", "use_cases.look_up"},
+    "GetCallFunction": ASSEMBLED | TABLE | {"contracts.status_api", "runtime.telemetry", "use_cases.look_up"},
     "CheckReleaseFunction": EVERY | {"runtime.telemetry"},
 }
 """The modules of `outbound_calls`."""

@@ -50,7 +50,8 @@ def test_the_layers_hold_packages_and_nothing_else(built: Path) -> None:
 def test_the_layers_have_all_that_a_policy_is_read_from(built: Path) -> None:
     code = (
         "from outbound_calls.policy.rules import Policy, resolve\n"
-        "from outbound_calls.policy.evaluation import Candidate, Recipient, evaluate\n"
+        "from outbound_calls.domain.recipients import Recipient\n"
+        "from outbound_calls.policy.evaluation import Candidate, evaluate\n"
         "asked = Candidate('a/1', '+14165550123', 1_795_626_000.0)\n"
         "print(evaluate(asked, resolve(Policy(), 'canada'), Recipient(), asked.created_at).zones)"
     )

@@ -50,12 +50,13 @@ def test_the_routes_are_those_of_the_template(cloud: LocalCloud, stack: Stack) -
 
 
 def test_old_records_expire(cloud: LocalCloud, stack: Stack) -> None:
-    described = cloud.client("dynamodb").describe_time_to_live(TableName=stack.calls_table_name)
+    for table in (stack.calls_table_name, stack.policy_table_name):
+        described = cloud.client("dynamodb").describe_time_to_live(TableName=table)
 
-    assert described["TimeToLiveDescription"] == {
-        "TimeToLiveStatus": "ENABLED",
-        "AttributeName": "expiresAt",
-    }
+        assert described["TimeToLiveDescription"] == {
+            "TimeToLiveStatus": "ENABLED",
+            "AttributeName": "expiresAt",
+        }
 
 
 def test_the_concurrency_is_the_parameters_and_a_number(cloud: LocalCloud, stack: Stack) -> None:
@@ -76,7 +77,12 @@ def test_a_deployed_functions_environment_is_complete(cloud: LocalCloud, stack: 
     environment = function_environment(cloud, stack, "PollCallsFunction")
 
     assert environment["CALLS_TABLE_NAME"] == stack.calls_table_name
+    assert environment["POLICY_TABLE_NAME"] == stack.policy_table_name
     assert environment["AWS_ENDPOINT_URL"] == cloud.endpoint_url
+
+
+def test_a_local_stack_calls_at_any_hour(cloud: LocalCloud, stack: Stack) -> None:
+    assert function_environment(cloud, stack, "PlaceCallFunction")["CALLING_POLICY"] == "open"
 
 
 def test_a_stack_is_updated_and_an_empty_parameter_is_one(cloud: LocalCloud, stack: Stack) -> None:

@@ -10,6 +10,7 @@ names, imports, decorators. Every other text is, since a caller may rely on it.
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -17,7 +18,7 @@ from typing import Any, cast, override
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
-from mutmut.mutation.mutators import mutation_operators
+from mutmut.mutation.mutators import mutation_operators, operator_string
 
 type Operator = Callable[[Any], Iterable[cst.CSTNode]]
 
@@ -120,6 +121,49 @@ def return_none(node: cst.Return) -> Iterator[cst.CSTNode]:
         yield node.with_changes(value=cst.Name("None"), whitespace_after_return=cst.SimpleWhitespace(" "))
 
 
+def change_string(node: cst.BaseString) -> Iterator[cst.CSTNode]:
+    """Change a text once. Its first change is enough: a text in other capitals is noticed where that one is."""
+    yield from itertools.islice(operator_string(node), 1)
+
+
+def move_boundary(node: cst.Comparison) -> Iterator[cst.CSTNode]:
+    """Move what a value is compared with by one: a second, a day, a call."""
+    for place, target in enumerate(node.comparisons):
+        if not isinstance(target.operator, cst.LessThan | cst.LessThanEqual | cst.GreaterThan | cst.GreaterThanEqual):
+            continue
+        for operator in (cst.Add(), cst.Subtract()):
+            if place == 0 and len(node.comparisons) > 1:
+                yield node.with_changes(left=_by_one(node.left, operator))
+            else:
+                moved = target.with_changes(comparator=_by_one(target.comparator, operator))
+                yield node.with_changes(comparisons=_replaced(node.comparisons, place, moved))
+
+
+def swap_checks(node: cst.IndentedBlock | cst.Module) -> Iterator[cst.CSTNode]:
+    """Swap two checks in a row: statements that yield, or that leave if a condition holds."""
+    for place, (one, other) in enumerate(itertools.pairwise(node.body)):
+        if _is_check(one) and _is_check(other):
+            yield node.with_changes(body=[*node.body[:place], other, one, *node.body[place + 2 :]])
+
+
+def _is_check(node: cst.CSTNode) -> bool:
+    match node:
+        case cst.SimpleStatementLine(body=[cst.Expr(value=cst.Yield())]):
+            return True
+        case cst.If(body=cst.IndentedBlock(body=[*_, cst.SimpleStatementLine(body=[*_, last])]), orelse=None):
+            return isinstance(last, cst.Return | cst.Raise | cst.Continue)
+        case _:
+            return False
+
+
+def _by_one(value: cst.BaseExpression, operator: cst.BaseBinaryOp) -> cst.BaseExpression:
+    return cst.BinaryOperation(value, operator, cst.Integer("1"))
+
+
+def _replaced[T](elements: Sequence[T], place: int, element: T) -> list[T]:
+    return [*elements[:place], element, *elements[place + 1 :]]
+
+
 def _negated(test: cst.BaseExpression) -> cst.BaseExpression:
     if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
         return test.expression
@@ -128,7 +172,10 @@ def _negated(test: cst.BaseExpression) -> cst.BaseExpression:
 
 
 OPERATORS: tuple[tuple[type | tuple[type, ...], Operator], ...] = (
-    *mutation_operators,
+    *(each for each in mutation_operators if each[1] is not operator_string),
+    (cst.BaseString, change_string),
+    (cst.Comparison, move_boundary),
+    ((cst.IndentedBlock, cst.Module), swap_checks),
     ((cst.Set, cst.Tuple, cst.List, cst.Dict, cst.MatchOr), remove_element),
     ((cst.If, cst.IfExp, cst.While, cst.CompIf), negate_condition),
     (cst.MatchCase, negate_guard),

@@ -47,8 +47,9 @@ def test_methods_of_decorated_classes_and_code_outside_of_functions_are_mutated(
     assert found["calls."] >= {
         '- STATUSES = {"new", "done"}\n+ STATUSES = None',
         '- STATUSES = {"new", "done"}\n+ STATUSES = {"done"}',
-        '- STATUSES = {"new", "done"}\n+ STATUSES = {"NEW", "done"}',
+        '- STATUSES = {"new", "done"}\n+ STATUSES = {"XXnewXX", "done"}',
     }
+    assert '- STATUSES = {"new", "done"}\n+ STATUSES = {"NEW", "done"}' not in found["calls."]
     assert found["calls.Calls"] == {"- kept: int = 90\n+ kept: int = None", "- kept: int = 90\n+ kept: int = 91"}
     assert found["calls.Calls.end"] >= {
         "- if status not in STATUSES:\n+ if status in STATUSES:",
@@ -60,6 +61,26 @@ def test_methods_of_decorated_classes_and_code_outside_of_functions_are_mutated(
         '- self.write(cast("Word", status))\n+ self.write(None)',
         "- return True\n+ return None",
         "- return True\n+ return False",
+    }
+
+
+def test_a_boundary_is_moved_both_ways_and_checks_in_a_row_are_swapped() -> None:
+    source = dedent("""
+        def ask(a, b):
+            if a < b:
+                return 1
+            if 0 <= a < 9:
+                raise KeyError
+            yield 1
+            yield 2
+    """)
+    found = changes(source)["calls.ask"]
+
+    assert found >= {
+        *("- if a < b:\n+ if a < b + 1:", "- if a < b:\n+ if a < b - 1:"),
+        *("- if 0 <= a < 9:\n+ if 0 - 1 <= a < 9:", "- if 0 <= a < 9:\n+ if 0 <= a < 9 + 1:"),
+        "+ if 0 <= a < 9:\n+     raise KeyError\n- if 0 <= a < 9:\n-     raise KeyError",
+        "+ yield 2\n- yield 2",
     }
 
 

@@ -72,6 +72,7 @@ EXPECTED: dict[str, tuple[list[Seen], list[str], list[Seen]]] = {
     "0406": ([200], [], [HANGS]),
     "0407": ([200], [], [DROPPED, DROPPED]),
     "0408": ([200], [], [200]),
+    **dict.fromkeys(("0500", "0501", "0502", "0503", "0504", "0505", "0506", "0507"), ([DROPPED], [], [200])),
 }
 
 

@@ -1,4 +1,4 @@
-"""The AWS actions that a function's code can call, read from its source.
+"""The AWS actions that a function's code can call, and the class that calls each, read from its source.
 
 It follows names and annotations from the handler to the methods of boto3's clients. Where it can't tell a type, it
 assumes all: it may find an action too many, never one too few. A client without an annotation is an error.
@@ -25,6 +25,17 @@ SERVICES = {
 }
 NOT_CALLS = {"exceptions", "meta"}
 NAMED_OTHERWISE = {"lambda:Invoke": "lambda:InvokeFunction"}
+IN_A_TRANSACTION = {
+    "Put": "dynamodb:PutItem",
+    "Update": "dynamodb:UpdateItem",
+    "Delete": "dynamodb:DeleteItem",
+    "ConditionCheck": "dynamodb:ConditionCheckItem",
+}
+"""The key of a part of a transaction, and the permission that it needs; the transaction itself needs none.
+
+docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+"""
+
 FOREIGN = "?"
 """The type of a value that is neither a client nor of a class of this project."""
 
@@ -38,9 +49,23 @@ class Class:
     methods: dict[str, ast.FunctionDef]
 
 
-@cache
+@dataclass(frozen=True, order=True)
+class Use:
+    """An action, the class in whose code it is called (or none), and the index of a table that it reads (or none)."""
+
+    action: str
+    by: str = ""
+    index: str = ""
+
+
 def actions(function: str) -> set[str]:
     """The actions that the code of `functions/NAME/` can call, such as `sqs:SendMessage`."""
+    return {use.action for use in uses(function)}
+
+
+@cache
+def uses(function: str) -> set[Use]:
+    """How the code of `functions/NAME/` can call AWS."""
     app = ast.parse((FUNCTIONS / function / "app.py").read_text())
     walk = _Walk()
     for module in _imported_modules(app, FUNCTIONS / function):
@@ -58,14 +83,21 @@ class _Walk:
     classes: dict[str, Class] = field(default_factory=dict)
     functions: dict[str, ast.FunctionDef] = field(default_factory=dict)
     globals: dict[str, str] = field(default_factory=dict)
-    found: set[str] = field(default_factory=set)
+    found: set[Use] = field(default_factory=set)
     _seen: set[int] = field(default_factory=set)
 
-    def read(self, code: ast.AST, names: dict[str, str]) -> None:
-        arguments = {id(call.func): call.args for call in ast.walk(code) if isinstance(call, ast.Call)}
+    def read(self, code: ast.AST, names: dict[str, str], reader: str = "") -> None:
+        calls = {id(call.func): call for call in ast.walk(code) if isinstance(call, ast.Call)}
         for node in ast.walk(code):
             if isinstance(node, ast.Attribute):
-                self._attribute(node, names, arguments.get(id(node), []))
+                owner = self.type_of(node.value, names)
+                if owner in SERVICES and node.attr not in NOT_CALLS:
+                    self.found |= {Use(action, reader, index) for action, index in _asked(owner, node, calls, code)}
+                else:
+                    self._attribute(node, owner)
+            elif isinstance(node, ast.Dict):
+                keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+                self.found |= {Use(IN_A_TRANSACTION[key], reader) for key in IN_A_TRANSACTION.keys() & keys}
             elif isinstance(node, ast.Name) and node.id in self.functions:
                 self._enter(self.functions[node.id], None)
 
@@ -96,14 +128,10 @@ class _Walk:
             names = {argument.arg: _annotation(argument.annotation) for argument in function.args.args}
             if owner and function.args.args:
                 names[function.args.args[0].arg] = owner.name
-            self.read(function, names)
+            self.read(function, names, owner.name if owner else "")
 
-    def _attribute(self, node: ast.Attribute, names: dict[str, str], arguments: list[ast.expr]) -> None:
-        owner = self.type_of(node.value, names)
-        if owner in SERVICES and node.attr not in NOT_CALLS:
-            action = f"{SERVICES[owner]}:{_operation(node, arguments).title().replace('_', '')}"
-            self.found.add(NAMED_OTHERWISE.get(action, action))
-        elif owner in self.classes:
+    def _attribute(self, node: ast.Attribute, owner: str | None) -> None:
+        if owner in self.classes:
             self._method(self.classes[owner], node.attr)
         elif owner is None:
             if node.attr == "client" and not isinstance(node.value, ast.Name):
@@ -118,14 +146,24 @@ class _Walk:
             self._enter(owner.methods[name], owner)
 
 
-def _operation(method: ast.Attribute, arguments: list[ast.expr]) -> str:
-    match method.attr, arguments:
-        case "get_paginator", [ast.Constant(str(operation))]:
-            return operation
-        case "get_paginator", _:
-            raise NotImplementedError(f"line {method.lineno}: the paginator's operation must be a literal")
-        case name, _:
-            return name
+def _asked(client: str, method: ast.Attribute, calls: dict[int, ast.Call], code: ast.AST) -> Iterator[tuple[str, str]]:
+    """The actions that a use of a client's method needs, each with the index that it names."""
+    call, operation = calls.get(id(method)), method.attr
+    if operation == "transact_write_items":
+        return  # Its parts are found where they are made.
+    if operation == "get_paginator":
+        literals = [each for each in call.args if isinstance(each, ast.Constant)] if call else []
+        call = next((each for each in calls.values() if _is_called_on(each, call)), None)
+        if not literals or call is None:
+            raise NotImplementedError(f"line {method.lineno}: name the paginator's operation, and use it at once")
+        operation = str(literals[0].value)
+    index = [each.value for each in call.keywords if each.arg == "IndexName"] if call else []
+    action = f"{SERVICES[client]}:{operation.title().replace('_', '')}"
+    yield NAMED_OTHERWISE.get(action, action), ast.literal_eval(index[0]) if index else ""
+
+
+def _is_called_on(call: ast.Call, value: ast.expr | None) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.value is value
 
 
 def _imported_modules(module: ast.Module, folder: Path) -> Iterator[ast.Module]:

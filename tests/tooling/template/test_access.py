@@ -8,14 +8,16 @@ import pytest
 
 from outbound_calls.runtime.settings import Settings
 from tests.tooling.template.conftest import StackOf
-from tests.tooling.template.reach import actions
+from tests.tooling.template.reach import Use, actions, uses
 from tests.tooling.template.rendering import PROJECT, Stack
 from tests.tooling.template.test_functions import SETTINGS, name_of
 
 type Permissions = set[tuple[str, str]]
+"""Actions, each with its resource."""
 
 RELEASED: Final = [f"{name_of(folder)}Function" for folder in SETTINGS if folder != "check_release"]
 GRADUAL: Final = {"staging", "prod"}
+KEYS: Final = "dynamodb:LeadingKeys"
 
 # docs.aws.amazon.com/step-functions/latest/dg: cw-logs, concepts-xray-tracing
 TRACING: Final = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -30,16 +32,22 @@ NO_RESOURCE_LEVEL: Final = {*POLLER_ON_EVERYTHING, "cloudwatch:DescribeAlarms", 
 SERVICE_OF: Final = {"PollerRole": "states", "PollerScheduleRole": "scheduler", "ReleaseRole": "codedeploy"}
 """The service that assumes a role, if not Lambda. These work for many accounts."""
 
-QUERIED_INDEXES: Final = {"place_call": ("due", "ended", "waiting")}
-"""The indexes that a function queries, in place of the table."""
+TABLE_OF: Final = {"CallsTable": "CALLS_TABLE_NAME", "PolicyTable": "POLICY_TABLE_NAME"}
+"""The setting with a table's name, by the class that works on it."""
 
 SETTING_WITH_RESOURCE: Final = {
-    "dynamodb": r"CALLS_TABLE_NAME",
     "events": r"OUTCOME_BUS_NAME",
     "secretsmanager": r"\w+_SECRET_ARN",
     "sqs": r"\w+_QUEUE_URL",
 }
-"""The settings from which a function knows the resources that it calls a service for."""
+"""The settings from which a function knows the resources that it calls a service for. Tables have `TABLE_OF`."""
+
+PARTITIONS: Final = {
+    ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*"]}},
+    ("PlaceCallRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["batch#*"]}},
+    ("PollCallsRole", "dynamodb:GetItem"): {"ForAllValues:StringEquals": {KEYS: ["policy"]}},
+}
+"""The partitions of the policy table that an action is limited to."""
 
 
 def granted(stack: Stack, role: str) -> Permissions:
@@ -64,15 +72,14 @@ def used_by_lambda(stack: Stack, name: str) -> Permissions:
 def used_by_code(stack: Stack, folder: str) -> Iterator[tuple[str, str]]:
     """What the code of a function uses, on the resources that its settings name."""
     variables = stack.variables(f"{name_of(folder)}Function")
-    for action in actions(folder):
+    for use in uses(folder):
+        service = use.action.partition(":")[0]
+        pattern = TABLE_OF[use.by] if service == "dynamodb" else SETTING_WITH_RESOURCE[service]
         for setting, value in variables.items():
-            if re.fullmatch(SETTING_WITH_RESOURCE[action.partition(":")[0]], setting):
+            if re.fullmatch(pattern, setting):
                 # A Ref of a table, queue or bus is its name or URL; the policy needs its ARN.
                 arn = value if setting.endswith("_ARN") else value.replace("}", ".Arn}")
-                indexes = QUERIED_INDEXES.get(folder, ()) if action == "dynamodb:Query" else ()
-                yield from ((action, f"{arn}/index/{index}") for index in indexes)
-                if not indexes:
-                    yield action, arn
+                yield use.action, f"{arn}/index/{use.index}" if use.index else arn
 
 
 def for_releases(stack: Stack) -> dict[str, Permissions]:
@@ -121,6 +128,23 @@ def test_the_derivation_tells_functions_apart() -> None:
     assert {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"} <= actions("place_call")
     assert actions("receive_webhook") == {"dynamodb:UpdateItem", "secretsmanager:GetSecretValue"}
     assert actions("get_call") == {"dynamodb:Query"}
+    # And it finds the parts of a transaction
+    assert Use("dynamodb:PutItem", "CallsTable") in uses("poll_calls")
+
+
+def test_the_derivation_tells_the_indexes_of_a_table_apart() -> None:
+    queried = {use.index for use in uses("place_call") if use.action == "dynamodb:Query" and use.by == "CallsTable"}
+
+    assert {"due", "ended", "waiting"} <= queried
+    assert {use.index for use in uses("get_call")} == {""}
+
+
+def test_webhooks_can_neither_make_an_attempt_nor_touch_policy(stack: Stack) -> None:
+    granted_on_tables = {each for each in granted(stack, "ReceiveWebhookRole") if each[0].startswith("dynamodb:")}
+    mentioned = f"{stack.properties('ReceiveWebhookRole')} {stack.properties('ReceiveWebhookFunction')}"
+
+    assert granted_on_tables == {("dynamodb:UpdateItem", "${CallsTable.Arn}")}
+    assert not re.findall("PolicyTable|NumberHash|CallingPolicy", mentioned)
 
 
 def test_the_check_and_the_definition_use_their_permissions() -> None:
@@ -144,10 +168,29 @@ def test_permissions_come_only_from_these_roles(prod: Stack) -> None:
 
 def test_a_statement_allows_one_action_on_one_resource(prod: Stack) -> None:
     for statement in (each for role, _ in prod.of_type("AWS::IAM::Role") for each in prod.statements(role)):
-        assert statement.keys() == {"Effect", "Action", "Resource"}
+        assert statement.keys() - {"Condition"} == {"Effect", "Action", "Resource"}
         assert statement["Effect"] == "Allow"
         assert re.fullmatch(r"[a-z]+:\w+", statement["Action"])
         assert (statement["Resource"] == "*") is (statement["Action"] in NO_RESOURCE_LEVEL)
+
+
+def test_a_function_changes_the_policy_table_only_where_it_must_and_none_the_policy_itself(prod: Stack) -> None:
+    limited = {
+        (role, statement["Action"]): (statement["Resource"], statement["Condition"])
+        for role, _ in prod.of_type("AWS::IAM::Role")
+        for statement in prod.statements(role)
+        if "Condition" in statement
+    }
+
+    assert limited == {key: ("${PolicyTable.Arn}", condition) for key, condition in PARTITIONS.items()}
+    writes = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"}
+    may_write = {
+        (role, statement["Action"])
+        for role, _ in prod.of_type("AWS::IAM::Role")
+        for statement in prod.statements(role)
+        if "PolicyTable" in statement["Resource"] and statement["Action"].removeprefix("dynamodb:") in writes
+    }
+    assert may_write == {("PlaceCallRole", "dynamodb:PutItem"), ("PlaceCallRole", "dynamodb:UpdateItem")}
 
 
 def test_only_a_roles_own_service_assumes_it_and_only_for_this_account(prod: Stack) -> None:

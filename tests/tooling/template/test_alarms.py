@@ -7,22 +7,32 @@ from typing import Any, Final
 
 import pytest
 
-from outbound_calls.contracts.vocabulary import OutcomeSource, Status
-from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS, KEY_DECLINED_BACKOFF_SECONDS, backoff_seconds
+from outbound_calls.contracts.vocabulary import OutcomeSource, ReasonCode, Status
+from outbound_calls.domain.timing import DEFERRALS, EXPIRE_AFTER_SECONDS, KEY_DECLINED_BACKOFF_SECONDS, backoff_seconds
 from outbound_calls.domain.transitions import TERMINAL
-from outbound_calls.runtime.telemetry import NEEDS_A_PERSON, Metric, source_metric, status_metric
+from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS
+from outbound_calls.runtime.telemetry import (
+    Metric,
+    deferral_metric,
+    ending_metrics,
+    needs_a_person,
+    rejection_metric,
+    source_metric,
+    status_metric,
+)
 from tests.tooling.docs.markdown import read, table
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.expressions import evaluate
 from tests.tooling.template.rendering import Stack, Template
 
 OURS: Final = "AllomiaOutboundCalls"
-MOST_METRICS: Final = 19
-"""Limits the alarms' cost to a dollar a month beyond an account's free ones."""
+MOST_METRICS: Final = 21
+"""Limits the alarms' cost to 1.10 dollars a month beyond an account's free ones."""
 
 EVENTS: Final = {
     "UnknownOutcomesAlarm",
     "RejectedRequestsAlarm",
+    "ExpiredRequestsAlarm",
     "CallIdsContradictingAlarm",
     "PlaceCallErrorsAlarm",
 }
@@ -78,7 +88,8 @@ def _watched(metric: Template, stat: str) -> Watched:
 
 def emitted() -> set[str]:
     """The metrics that the code can emit."""
-    return {*map(str, Metric), *map(status_metric, TERMINAL), *map(source_metric, OutcomeSource)}
+    by_reason = {*map(deferral_metric, DEFERRALS), *map(rejection_metric, ReasonCode)}
+    return {*map(str, Metric), *map(status_metric, TERMINAL), *map(source_metric, OutcomeSource), *by_reason}
 
 
 def assert_exists(stack: Stack, metric: Watched, where: str) -> None:
@@ -149,7 +160,9 @@ def test_the_first_message_that_needs_a_person_raises_an_alarm(alarms: dict[str,
     ("alarm", "metric"),
     [
         ("UnknownOutcomesAlarm", status_metric(Status.UNKNOWN)),
-        ("RejectedRequestsAlarm", status_metric(Status.REJECTED)),
+        ("RejectedRequestsAlarm", Metric.REQUESTS_TO_CORRECT),
+        ("ExpiredRequestsAlarm", rejection_metric(ReasonCode.EXPIRED)),
+        ("PolicyUnreadableAlarm", Metric.POLICY_UNREADABLE),
         ("AllomiaKeyDeclinedAlarm", Metric.KEY_DECLINED),
         ("CallsRefusedAlarm", Metric.CALLS_REFUSED),
         ("CallIdsContradictingAlarm", Metric.CALL_IDS_CONTRADICTING),
@@ -169,9 +182,23 @@ def test_every_outcome_that_needs_a_person_has_an_alarm_on_what_publishing_count
 ) -> None:
     looked_at = {metric.name for alarm in alarms.values() for metric in watched(alarm)}
 
-    assert {status_metric(status) for status in TERMINAL} & looked_at == {
-        status_metric(status) for status in NEEDS_A_PERSON
+    for status in TERMINAL:
+        for code in (None, *ReasonCode):
+            # One alarm for each thing that a person must look at
+            raising = looked_at.intersection(ending_metrics(status, code))
+            assert len(raising) == needs_a_person(status, code), (status, code)
+
+
+def test_what_policy_does_on_purpose_raises_no_alarm(alarms: dict[str, Template]) -> None:
+    looked_at = {metric.name for alarm in alarms.values() for metric in watched(alarm)}
+    deferred = {Metric.CALLS_DEFERRED, *map(deferral_metric, DEFERRALS)}
+    rejected = {
+        name
+        for code in (ReasonCode.DO_NOT_CALL, ReasonCode.RECIPIENT_CAP)
+        for name in ending_metrics(Status.REJECTED, code)
     }
+
+    assert not looked_at & (deferred | rejected)
 
 
 def test_a_poller_that_fails_or_never_runs_raises_an_alarm(alarms: dict[str, Template]) -> None:
@@ -241,6 +268,12 @@ def test_a_declined_key_is_one_alarm_until_the_parked_attempts_were_retried(alar
     alarm = alarms["AllomiaKeyDeclinedAlarm"]
 
     assert backoff_seconds(99, KEY_DECLINED_BACKOFF_SECONDS, max) < alarm["Period"] * needs(alarm)[1]
+
+
+def test_an_unreadable_policy_is_one_alarm_until_the_parked_attempts_were_retried(alarms: dict[str, Template]) -> None:
+    alarm, sweep_and_exchange = alarms["PolicyUnreadableAlarm"], 60 + 45
+
+    assert UNREADABLE_LOOK_SECONDS + sweep_and_exchange < alarm["Period"] * needs(alarm)[1]
 
 
 def test_the_time_thresholds_allow_for_normal_retries(stack: Stack, alarms: dict[str, Template]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from outbound_calls.contracts.vocabulary import Preset
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.rendering import PROJECT, Stack, Template
 
@@ -25,6 +26,7 @@ NUMBERS: Final = {
 """Default, minimum, maximum."""
 
 CHOICES: Final = {
+    "CallingPolicy": ("canada", ["canada", "united-states-health-care", "open"]),
     "Environment": ("dev", ENVIRONMENTS),
     "Architecture": ("arm64", ["arm64", "x86_64"]),
     "Rollout": ("Gradual", ["Gradual", "AtOnce"]),
@@ -62,6 +64,7 @@ OUTPUTS: Final = {
     "InvalidMessagesQueueUrl": "${InvalidMessagesQueue}",
     "DeadLetterQueueUrl": "${DeadLetterQueue}",
     "CallsTableName": "${CallsTable}",
+    "PolicyTableName": "${PolicyTable}",
     "WebhookUrl": f"{API}/webhooks/allomia",
     "StatusApiUrl": f"{API}/calls",
     "StatusApiArn": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/*/GET/calls/*",
@@ -108,6 +111,14 @@ def test_the_pattern_of_a_parameter(written: Template, name: str) -> None:
         assert not re.fullmatch(parameter["AllowedPattern"], value), value
 
 
+def test_the_calling_policy_is_a_preset_that_the_code_has(written: Template) -> None:
+    allowed = written["Parameters"]["CallingPolicy"]["AllowedValues"]
+
+    assert sorted(allowed) == sorted(Preset)
+    # Nothing that a person forgets to choose means "anything goes"
+    assert written["Parameters"]["CallingPolicy"]["Default"] != Preset.OPEN
+
+
 def test_only_a_local_environment_accepts_a_local_endpoint(written: Template) -> None:
     rule = written["Rules"]["LocalEndpointOnlyLocally"]
 
@@ -142,19 +153,21 @@ def test_every_explicit_name_contains_the_stacks_name(stack: Stack) -> None:
 
 
 def test_the_template_contains_no_secret(stack: Stack) -> None:
-    ((_, secret),) = stack.of_type("AWS::SecretsManager::Secret")
-    assert secret["GenerateSecretString"] == {"PasswordLength": 64, "ExcludePunctuation": True}
-    assert "SecretString" not in secret
+    secrets = dict(stack.of_type("AWS::SecretsManager::Secret"))
+    assert secrets.keys() == {"SigningSecret", "NumberHashSecret"}
+    for secret in secrets.values():
+        assert secret["GenerateSecretString"] == {"PasswordLength": 64, "ExcludePunctuation": True}
+        assert "SecretString" not in secret
     for function, _ in stack.of_type("AWS::Lambda::Function"):
         for name, value in stack.variables(function).items():
             if re.search("KEY|SECRET|TOKEN|PASSWORD", name):
                 assert name.endswith("_SECRET_ARN")
-                assert value in {"${AllomiaApiKeySecretArn}", "${SigningSecret.Id}"}
+                assert value in {"${AllomiaApiKeySecretArn}", "${SigningSecret.Id}", "${NumberHashSecret.Id}"}
 
 
 DEPLOYED: Final = (
     *("template.yaml", "samconfig.toml", "statemachines/poller.asl.json", ".github/aws/deploy-role.yaml"),
-    *("examples/upstream.yaml", "docs/operate/operator-policy.json"),
+    *("examples/upstream.yaml", "examples/outcomes-over-https.yaml", "docs/operate/operator-policy.json"),
 )
 
 
@@ -180,7 +193,11 @@ def test_each_environment_has_its_deploy_settings(samconfig: dict[str, Any], env
         "resolve_s3": True,
         "s3_prefix": name,
         "fail_on_empty_changeset": False,
-        "parameter_overrides": [f"Environment={environment}"],
+        # Only the local environment may call at any hour, so that a demo works at night.
+        "parameter_overrides": [
+            f"Environment={environment}",
+            *(["CallingPolicy=open"] if environment == "local" else []),
+        ],
         **({"confirm_changeset": True} if environment == "prod" else {}),
     }
 

@@ -37,6 +37,7 @@ VALUES: Final = {
     "AllomiaApiKeySecretArn": (f"{SECRET}{'n' * 70}-AbC123", f"{SECRET}other-AbC123"),
     "AllomiaBaseUrl": ("https://" + "b" * 40, "https://allomia.com"),
     "WebhookBaseUrl": ("https://" + "w" * 56, ""),
+    "CallingPolicy": ("united-states-health-care", "canada"),
     "DefaultAssistantId": (UUID, ""),
     "DefaultPhoneNumberId": (UUID, "7c1e3d52-4b1f-4b8e-8f4d-2a9c6e0d7b02"),
     "WebhookGraceSeconds": ("3600", "180"),

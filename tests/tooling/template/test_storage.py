@@ -34,8 +34,9 @@ def test_a_message_that_fails_five_times_becomes_a_dead_letter(stack: Stack) -> 
 
 
 PROJECTED = [
-    *("status", "createdAt", "dispatchedAt", "timesParked", "metadata", "batch", "setting"),
-    *("outboundCallId", "contactId", "callDetails", "outcomeSource", "reasonCode", "reason"),
+    *("status", "createdAt", "dispatchedAt", "timesParked", "metadata", "batch", "purpose", "setting"),
+    *("outboundCallId", "contactId", "callDetails", "allowedBy", "redialAt", "nextAttempt", "cancelRequestedAt"),
+    *("outcomeSource", "reasonCode", "reason"),
 ]
 """What a report and an outcome event show of an attempt that has ended. No phone number, name or variable."""
 
@@ -70,7 +71,7 @@ def test_the_keys_of_the_calls_table(stack: Stack) -> None:
                 {"AttributeName": "waitsFor", "KeyType": "HASH"},
                 {"AttributeName": "waitsSince", "KeyType": "RANGE"},
             ],
-            "Projection": {"ProjectionType": "KEYS_ONLY"},
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["policyVersion"]},
         },
     ]
     assert {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]} == {
@@ -85,14 +86,34 @@ def test_the_keys_of_the_calls_table(stack: Stack) -> None:
     }
 
 
-def test_the_calls_table_is_encrypted_restorable_and_expires_records(stack: Stack) -> None:
-    table = stack.properties("CallsTable")
+def test_the_keys_of_the_policy_table(stack: Stack) -> None:
+    table = stack.properties("PolicyTable")
+
+    assert table["KeySchema"] == [
+        {"AttributeName": "subject", "KeyType": "HASH"},
+        {"AttributeName": "entry", "KeyType": "RANGE"},
+    ]
+    assert {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]} == {
+        "subject": "S",
+        "entry": "S",
+    }
+    assert "GlobalSecondaryIndexes" not in table
+
+
+@pytest.mark.parametrize("name", ["CallsTable", "PolicyTable"])
+def test_a_table_is_encrypted_restorable_and_expires_records(stack: Stack, name: str) -> None:
+    table = stack.properties(name)
 
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
-    assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+
+
+def test_only_the_calls_table_has_a_stream(stack: Stack) -> None:
+    streams = {name: each.get("StreamSpecification") for name, each in stack.of_type("AWS::DynamoDB::Table")}
+
+    assert streams == {"CallsTable": {"StreamViewType": "NEW_IMAGE"}, "PolicyTable": None}
 
 
 @pytest.mark.parametrize(("environment", "days"), LOG_DAYS.items())
@@ -100,10 +121,14 @@ def test_the_environment_decides_on_protection_and_log_retention(
     stack_of: StackOf, environment: str, days: int
 ) -> None:
     stack = stack_of(Environment=environment)
-    table, protected = stack.resources["CallsTable"], environment == "prod"
+    protected = environment == "prod"
 
-    assert table["Properties"]["DeletionProtectionEnabled"] is protected
-    assert {table["DeletionPolicy"], table["UpdateReplacePolicy"]} == {"Retain" if protected else "Delete"}
+    for name, table in stack.of_type("AWS::DynamoDB::Table"):
+        assert table["DeletionProtectionEnabled"] is protected, name
+    # Without the key of the hashes no entry of the do-not-call list would be found again
+    for name in ("CallsTable", "PolicyTable", "NumberHashSecret"):
+        kept = stack.resources[name]
+        assert {kept["DeletionPolicy"], kept["UpdateReplacePolicy"]} == {"Retain" if protected else "Delete"}, name
     assert {group["RetentionInDays"] for _, group in stack.of_type("AWS::Logs::LogGroup")} == {days}
 
 

@@ -71,6 +71,14 @@ def test_outcomes_are_counted_by_status_and_ordered_by_time() -> None:
     assert [event.request_id for event in events] == ["visit-3", "visit-5", "visit-9"]
 
 
+def test_what_publish_outcome_does_not_publish_is_not_published_again() -> None:
+    found, events = find_outcomes(
+        [replace(attempt(1), next_attempt=2), replace(attempt(2), is_dropped=True), attempt(3)], NOW, NOW + 3600
+    )
+
+    assert (found.to_publish, [event.request_id for event in events]) == (1, ["visit-3"])
+
+
 def test_without_outcomes_there_is_nothing_to_publish() -> None:
     found, events = find_outcomes([], NOW, NOW + 3600)
 

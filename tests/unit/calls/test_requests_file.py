@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from calls.operations.requests_file import COLUMNS, Row, UnreadableFile, read_rows
+from calls.operations.requests_file import REQUESTS, Columns, Row, UnreadableFile, read_rows
 from outbound_calls.contracts.messages import CallRequestMessage
 
 
@@ -40,7 +40,7 @@ def test_a_row_becomes_a_message(tmp_path: Path) -> None:
 def test_every_field_of_a_request_has_a_column() -> None:
     fields = {str(field.alias) for field in CallRequestMessage.model_fields.values()}
 
-    assert {column.partition(".")[0] for column in COLUMNS} == fields
+    assert {column.partition(".")[0] for column in REQUESTS.names} == fields
 
 
 def test_an_empty_cell_is_an_absent_field(tmp_path: Path) -> None:
@@ -120,3 +120,28 @@ def test_other_file_types_are_an_error(tmp_path: Path, name: str) -> None:
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="No such file"):
         read_rows(tmp_path / "calls.csv")
+
+
+def test_a_cell_may_hold_windows_or_redial_as_json(tmp_path: Path) -> None:
+    file = tmp_path / "calls.csv"
+    file.write_text(
+        "phoneNumber;callingWindows;redial\n"
+        '+15145550199;always;"{""maxAttempts"": 1}"\n'
+        '+15145550198;"[{""days"": [""mon""]}]";{\n'
+    )
+
+    assert [json.loads(row.message) for row in read_rows(file)] == [
+        {"phoneNumber": "+15145550199", "callingWindows": "always", "redial": {"maxAttempts": 1}},
+        {"phoneNumber": "+15145550198", "callingWindows": [{"days": ["mon"]}], "redial": "{"},
+    ]
+
+
+def test_another_file_has_columns_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "numbers.csv"
+    file.write_text("phoneNumber,purposes\n+15145550199,marketing  results\n")
+
+    [row] = read_rows(file, Columns(("phoneNumber",), lists=("purposes",)))
+
+    assert json.loads(row.message) == {"phoneNumber": "+15145550199", "purposes": ["marketing", "results"]}
+    with pytest.raises(UnreadableFile, match="column 2 isn't one of"):
+        read_rows(file)

@@ -1,6 +1,7 @@
 """Whether a wall clock shows an open time. Compared with an oracle that walks it minute by minute."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -74,13 +75,22 @@ def test_windows_that_overlap_close_once() -> None:
     assert next_closing(calendar, [time_zone(TORONTO)], at("2026-11-27 10:00")) == at("2026-11-27 19:00")
 
 
-def test_it_must_be_open_in_every_zone() -> None:
-    zones = [time_zone(ST_JOHNS), time_zone(VANCOUVER)]
+@pytest.mark.parametrize("zones", [(ST_JOHNS, VANCOUVER), (VANCOUVER, ST_JOHNS)])
+def test_it_is_open_while_every_zone_is(zones: tuple[str, ...]) -> None:
+    clocks = [time_zone(zone) for zone in zones]
+    opening, closing = at("2026-11-27 09:00", VANCOUVER), at("2026-11-27 17:00", ST_JOHNS)
 
-    opening = next_opening(weekdays(), zones, at("2026-11-27 00:00"))
+    shown = [is_open(weekdays(), clocks, each) for each in (opening - 1, opening, closing - 1, closing)]
 
-    assert opening == at("2026-11-27 09:00", VANCOUVER)
-    assert next_closing(weekdays(), zones, opening) == at("2026-11-27 17:00", ST_JOHNS)
+    assert shown == [False, True, True, False]
+    assert next_opening(weekdays(), clocks, opening - 3600) == opening
+    assert next_closing(weekdays(), clocks, opening) == closing
+
+
+def test_where_no_clock_matters_it_is_always_open() -> None:
+    assert is_open(weekdays(), [], 0)
+    assert next_opening(weekdays(), [], 0) == 0
+    assert next_closing(weekdays(), [], 0) is None
 
 
 def test_hours_that_never_meet_never_open() -> None:
@@ -135,6 +145,8 @@ def test_an_opening_is_found_within_400_days() -> None:
 
     assert next_opening(late, utc, start) == start + 400 * DAY_SECONDS
     assert next_opening(late, utc, start - 1) is None
+    # Not open at the last moment that is looked at either.
+    assert next_opening(late, utc, start - DAY_SECONDS) is None
 
 
 def test_a_closing_is_found_within_400_days() -> None:
@@ -145,6 +157,7 @@ def test_a_closing_is_found_within_400_days() -> None:
 
     assert next_closing(late, utc, start) == start + 400 * DAY_SECONDS
     assert next_closing(late, utc, start - 1) is None
+    assert next_closing(late, utc, start - DAY_SECONDS) is None
 
 
 def test_a_calendar_that_never_closes_has_no_closing() -> None:
@@ -153,6 +166,21 @@ def test_a_calendar_that_never_closes_has_no_closing() -> None:
     assert next_closing(every_day, [time_zone(TORONTO)], at("2026-11-27 12:00")) is None
     assert every_day.is_always_open
     assert not weekdays().is_always_open
+
+
+def test_windows_that_touch_are_one_window() -> None:
+    halves = [
+        {"days": list(DAYS), "from": "00:00", "to": "12:00"},
+        {"days": list(DAYS), "from": "12:00", "to": "24:00"},
+    ]
+
+    assert calendar_of({"callingWindows": halves}).is_always_open
+
+
+def test_hours_that_only_touch_have_no_time_in_common() -> None:
+    afternoon = weekdays("12:00").week
+
+    assert replace(weekdays(closes="12:00"), narrowed_to=afternoon).hours(date(2026, 11, 27)) == ()
 
 
 def test_an_hour_that_is_skipped_never_opens_and_one_that_is_repeated_opens_twice() -> None:

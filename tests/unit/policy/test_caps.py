@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outbound_calls.contracts.time_zones import time_zone
-from outbound_calls.policy.caps import PastDial, allowed_from, counted
+from outbound_calls.domain.recipients import PastDial
+from outbound_calls.policy.caps import allowed_from, counted
 from outbound_calls.policy.rules import Cap
 from tests.unit.policy.parts import TORONTO, VANCOUVER, at
 

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.decision import Dial, Reject
+from outbound_calls.domain.recipients import Objection, PastDial, Recipient
+from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 from outbound_calls.policy.evaluation import (
-    OPENING_SPREAD_SECONDS,
     Candidate,
     Decision,
+    Dial,
     Evaluation,
-    Objection,
-    Recipient,
+    Reject,
+    RuleResult,
     Wait,
     evaluate,
     expires_at,
@@ -26,7 +26,9 @@ from outbound_calls.policy.evaluation import (
 from outbound_calls.policy.number_zones import ZoneSource
 from outbound_calls.policy.rules import Rules
 from tests.unit.policy.parts import (
+    DAYS,
     IN_NUNAVUT,
+    IN_TORONTO,
     TOLL_FREE,
     TORONTO,
     VANCOUVER,
@@ -60,6 +62,15 @@ def waiting(decision: Decision) -> Wait:
 def rejected(decision: Decision) -> ReasonCode:
     assert isinstance(decision, Reject)
     return decision.code
+
+
+def test_an_attempt_says_nothing_unless_it_is_given() -> None:
+    asked = Candidate("visit-2031/1", "+14165550123", 0)
+
+    assert asked == replace(asked, organization=None, purpose=None, not_before=None, not_after=None, time_zone=None)
+    assert asked == replace(asked, calling_windows=None, is_urgent=False, is_cancelled=False, waits_for=None)
+    assert (asked.earliest, replace(asked, not_before=7).earliest) == (0, 7)
+    assert RuleResult("expiry", "expires at noon").decision is None
 
 
 # Open and closed.
@@ -109,7 +120,21 @@ def test_a_number_that_may_be_in_several_zones_is_judged_in_all_of_them() -> Non
     decision = waiting(decide(asked, rules_of(OFFICE), morning))
 
     assert decision.until == at("2026-11-25 09:00", VANCOUVER)
-    assert "and 7 other possible zones" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (IN_TORONTO, "(America/Toronto)"),
+        ("+12085550123", "(America/Boise and 1 other possible zone)"),
+        ("+12365550123", "(America/Vancouver and 2 other possible zones)"),
+        (IN_NUNAVUT, " and 7 other possible zones)"),
+    ],
+)
+def test_a_wait_names_a_zone_and_counts_the_others(number: str, words: str) -> None:
+    decision = waiting(decide(candidate(phone_number=number), rules_of(OFFICE), WEDNESDAY_NIGHT))
+
+    assert words in decision.reason
 
 
 @pytest.mark.parametrize(
@@ -193,6 +218,17 @@ def test_what_can_only_be_dialled_after_it_expires_waits_for_the_expiry() -> Non
     )
 
 
+@pytest.mark.parametrize(("seconds", "until"), [(0, 0), (-1, 0), (-0.5, 0)])
+def test_an_opening_at_the_moment_of_the_expiry_is_in_time_and_one_after_it_is_not(seconds: float, until: int) -> None:
+    opening = at("2026-11-26 09:00")
+    asked = candidate(created_at=WEDNESDAY_NIGHT, not_after=opening + seconds, is_urgent=True)
+
+    decision = waiting(decide(asked, rules_of(OFFICE), WEDNESDAY_NIGHT))
+
+    assert decision.reason.startswith("waiting until Thu" if seconds == 0 else "waiting until it expires")
+    assert decision.until == opening + until
+
+
 # Not before, pause, purpose, cancelled, do-not-call.
 
 
@@ -202,7 +238,10 @@ def test_before_not_before_it_waits_for_the_first_window_after_it() -> None:
     decision = waiting(decide(asked, rules_of(OFFICE), WEDNESDAY_NOON))
 
     assert (decision.until, decision.park_reason) == (at("2026-11-30 09:00"), ParkReason.NOT_BEFORE)
-    assert waiting(decide(asked, rules_of(), at("2026-11-28 09:59:59"))).until == at("2026-11-28 10:00")
+    just_before = waiting(decide(asked, rules_of(), at("2026-11-28 09:59:59")))
+    assert just_before.until == at("2026-11-28 10:00")
+    # No zone is known, or needed.
+    assert just_before.reason.startswith("waiting until 2026-11-28T15:00:00Z: ")
     assert decide(asked, rules_of(), at("2026-11-28 10:00")) == Dial()
 
 
@@ -238,6 +277,10 @@ def test_an_objection_holds_for_its_time_its_organization_and_its_purposes(objec
     assert decision == (reason if objection in FORBIDDING else Dial())
 
 
+def test_an_objection_holds_for_all_and_for_good_unless_it_says_otherwise() -> None:
+    assert Objection() == Objection(None, None, ())
+
+
 def test_an_objection_for_the_default_organization_holds_for_requests_that_name_none() -> None:
     listed = Recipient(objections=(Objection(organization="default"),))
 
@@ -261,8 +304,29 @@ def test_a_capped_number_waits_until_every_cap_and_window_allow_it() -> None:
     twice = waiting(decide(asked, rules, WEDNESDAY_NOON, dialled("2026-11-23 18:00", "2026-11-25 10:00")))
 
     assert (today.until, today.park_reason) == (at("2026-11-26 09:00"), ParkReason.RECIPIENT_CAP)
+    words = "the number was dialled as often as a cap allows"
+    explained = evaluate(asked, rules, dialled("2026-11-25 10:00"), WEDNESDAY_NOON).results[-1]
+    assert explained == RuleResult("recipient-cap", words, today)
+    assert today.reason.endswith(f": {words}")
     # The week is over on Monday evening, when the window has closed.
     assert twice.until == at("2026-12-01 09:00")
+
+
+@pytest.mark.parametrize(
+    ("organization", "purpose", "is_capped"),
+    [("north", "marketing", True), ("north", None, False), (None, "marketing", False), ("south", "marketing", False)],
+)
+def test_a_cap_counts_the_dials_of_its_own_organization_and_purpose(
+    organization: str | None, purpose: str | None, is_capped: bool
+) -> None:
+    document = {
+        "organizations": {"north": {"purposes": {"marketing": {"recipientCaps": [{"calls": 1, "perDays": 1}]}}}}
+    }
+    rules = rules_of(document, organization="north", purpose="marketing")
+    asked = candidate(organization="north", purpose="marketing")
+    dialled_by = Recipient((PastDial(WEDNESDAY_NOON - 60, organization, purpose),))
+
+    assert isinstance(decide(asked, rules, WEDNESDAY_NOON, dialled_by), Wait) is is_capped
 
 
 def test_a_policy_may_reject_instead_of_waiting() -> None:
@@ -349,6 +413,24 @@ def test_an_evaluation_explains_every_rule() -> None:
     ]
 
 
+def test_an_evaluation_explains_what_has_passed_and_what_never_comes() -> None:
+    asked = candidate(purpose="marketing", not_before=WEDNESDAY_NOON - 1, phone_number="+80012345678")
+    rules = rules_of(OFFICE | {"purposes": {"marketing": {}}}, purpose="marketing")
+
+    known = evaluate(replace(asked, time_zone=TORONTO), rules, STRANGER, WEDNESDAY_NOON).results
+    unknown = evaluate(asked, rules, STRANGER, WEDNESDAY_NOON).results
+
+    assert [(each.rule, each.detail) for each in (known[3], known[4], known[-1])] == [
+        ("purpose", "defined in the policy"),
+        ("not-before", "has passed"),
+        ("recipient-cap", "none"),
+    ]
+    assert (unknown[4].rule, unknown[4].detail) == (
+        "calling-window",
+        "the recipient's time zone isn't known: send timeZone",
+    )
+
+
 def test_no_text_of_an_evaluation_has_the_number() -> None:
     asked, rules, recipient = everything_forbids()
 
@@ -364,12 +446,21 @@ def test_after_the_last_known_holiday_no_one_is_dialled() -> None:
     asked = candidate(not_after=at("2026-12-24 12:00"))
 
     assert decide(asked, rules, at("2026-11-25 16:59")) == Dial()
-    decision = waiting(decide(asked, rules, at("2026-11-26 09:00")))
-    assert decision == Wait(
-        int(at("2026-11-26 09:05")),
-        ParkReason.POLICY_UNREADABLE,
-        "the policy knows holidays until 2026-11-25 only: set it again",
+    words = "the policy knows holidays until 2026-11-25 only: set it again"
+    assert evaluate(asked, rules, STRANGER, at("2026-11-26 09:00")).results[5] == RuleResult(
+        "calling-window", words, Wait(int(at("2026-11-26 09:05")), ParkReason.POLICY_UNREADABLE, words)
     )
+
+
+def test_the_last_known_holiday_ends_with_the_day_of_the_person_called() -> None:
+    stored = {"holidays": {"country": "CA"}, "holidayDates": {"CA": {"until": "2026-11-25", "dates": ["2026-01-01"]}}}
+    always = [{"days": list(DAYS), "from": "00:00", "to": "24:00"}]
+    rules = rules_of({"callingWindows": always, "timeZone": TORONTO} | stored)
+    midnight = at("2026-11-26 00:00", VANCOUVER)
+    asked = candidate(time_zone=VANCOUVER, created_at=midnight)
+
+    assert decide(asked, rules, midnight - 1) == Dial()
+    assert waiting(decide(asked, rules, midnight)).park_reason is ParkReason.POLICY_UNREADABLE
 
 
 # At an opening.
@@ -397,6 +488,7 @@ def test_the_spread_leaves_time_before_the_closing_and_the_expiry() -> None:
     names = [f"visit-{number}/1" for number in range(200)]
 
     assert max(opening_of(name, not_after=opening + 60) - opening for name in names) == 29
+    assert max(opening_of(name, not_after=opening + 2) - opening for name in names) == 0
     assert max(opening_of(name, calling_windows=window("09:00", "09:02")) - opening for name in names) == 59
 
 
@@ -425,6 +517,8 @@ def test_a_redial_comes_in_the_first_window_after_its_delay_unless_that_is_too_l
     late = replace(asked, not_after=at("2026-11-26 08:00"))
     assert next_attempt_at(late, rules, at("2026-11-25 16:59")) == at("2026-11-25 16:59")
     assert next_attempt_at(late, rules, at("2026-11-25 17:00")) is None
+    just = [replace(asked, not_after=at("2026-11-26 09:00") + seconds) for seconds in (0, -1)]
+    assert [next_attempt_at(each, rules, at("2026-11-25 17:00")) for each in just] == [at("2026-11-26 09:00"), None]
     assert next_attempt_at(replace(asked, phone_number=TOLL_FREE), rules, at("2026-11-25 16:59")) is None
 
 

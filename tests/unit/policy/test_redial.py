@@ -3,8 +3,8 @@
 import pytest
 
 from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.domain.attempts import Redial
 from outbound_calls.policy.redial import redial_delay
-from outbound_calls.policy.rules import Redial
 
 REDIAL = Redial(4, {"busy": (600, 1800), "no-answer": (14_400,), "failed": (60,)}, {"voicemail": (86_400,)})
 

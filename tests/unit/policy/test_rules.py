@@ -7,13 +7,13 @@ import pytest
 
 from outbound_calls.contracts.policy import OrganizationPolicy, PurposePolicy, StoredPolicy
 from outbound_calls.contracts.vocabulary import Preset, WhenCapped
+from outbound_calls.domain.attempts import Redial
 from outbound_calls.policy.rules import (
     _DOCUMENT_FIELDS,
     _FIELDS,
     _ORGANIZATION_FIELDS,
     Cap,
     Policy,
-    Redial,
     UnusablePolicy,
     preset_document,
     read_stored,

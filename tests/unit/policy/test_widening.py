@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from outbound_calls.contracts.policy import read_policy, read_stored_policy
 from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.contracts.wire import InvalidInput
-from outbound_calls.policy.caps import PastDial
-from outbound_calls.policy.decision import Dial
-from outbound_calls.policy.evaluation import Recipient, evaluate
+from outbound_calls.domain.recipients import PastDial, Recipient
+from outbound_calls.policy.evaluation import Dial, evaluate
 from outbound_calls.policy.rules import Rules, UnusablePolicy, read_stored
 from tests.unit.policy.parts import DAYS, TOLL_FREE, Document, at, candidate, rules_of
 

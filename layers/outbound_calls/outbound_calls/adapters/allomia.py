@@ -147,7 +147,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class StatusUnavailable:
-    """Nothing was learned about the call. `reason` is one of the fixed words below, safe to log and count."""
+    """Nothing was learned. `reason` is one of the fixed words below, safe to log and count."""
 
     reason: str
 
@@ -222,9 +222,22 @@ class AllomiaClient:
 
     def call_status(self, outbound_call_id: str) -> StatusAnswer:
         """GET /api/outbound/{id}/status."""
+        content = self.fetch(f"/api/outbound/{outbound_call_id}/status")
+        if isinstance(content, StatusUnavailable):
+            return content
+        try:
+            state = read_call_state(content)
+        except InvalidInput:
+            return StatusUnavailable(UNREADABLE)
+        if state.status is None or state.outbound_call_id not in {None, outbound_call_id}:
+            return StatusUnavailable(UNREADABLE)
+        return Found(outcome_from_state(state, OutcomeSource.POLL), unfamiliar_status(state))
+
+    def fetch(self, path: str, parameters: dict[str, str] | None = None) -> bytes | StatusUnavailable:
+        """GET a path with the key: the content of a successful answer."""
         try:
             authorization = _authorization(self.key.current())
-            response = self._exchange("GET", f"/api/outbound/{outbound_call_id}/status", headers=authorization)
+            response = self._exchange("GET", path, params=parameters, headers=authorization)
         except SecretUnusable:
             return StatusUnavailable(KEY_UNUSABLE)
         except httpx.RequestError as error:
@@ -237,13 +250,7 @@ class AllomiaClient:
                 return StatusUnavailable(KEY_UNUSABLE)
             case code if not response.is_success:
                 return StatusUnavailable(f"HTTP {code}")
-        try:
-            state = read_call_state(response.content)
-        except InvalidInput:
-            return StatusUnavailable(UNREADABLE)
-        if state.status is None or state.outbound_call_id not in {None, outbound_call_id}:
-            return StatusUnavailable(UNREADABLE)
-        return Found(outcome_from_state(state, OutcomeSource.POLL), unfamiliar_status(state))
+        return response.content
 
     def _place_answer(self, response: httpx.Response) -> PlaceAnswer:
         code = response.status_code

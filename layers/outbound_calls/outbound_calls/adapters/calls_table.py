@@ -10,35 +10,48 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, cast
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from outbound_calls.adapters.attempt_items import (
+    REPORTED_FIELDS,
+    WAITS_FOR_POLICY,
+    WAITS_FOR_SETTING,
+    allowance_text,
+    attempt_from_item,
+    details_item,
+    ended_on,
+    item_key,
+    key_item,
+    optional_int,
+    redial_from_text,
+    redial_text,
+    request_item,
+    terms_item,
+    waits_for_policy,
+    waits_for_setting,
+    without_none,
+)
+from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
 from outbound_calls.domain.attempts import (
     Attempt,
     AttemptKey,
-    CallDetails,
-    CallRequest,
-    Labels,
     Outcome,
     Refusal,
     RequestKey,
-    Terms,
 )
-from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES, utc_text
-from outbound_calls.domain.transitions import predecessors
+from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES
+from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, predecessors
+from outbound_calls.policy.redial import redial_delay
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-type Item = dict[str, Any]
 
 _DAY_SECONDS = 86_400
 _WITHOUT_OUTCOME = (Status.DISPATCHING, Status.CALLING, Status.UNKNOWN)
@@ -54,40 +67,18 @@ _REMOVED_AT_THE_END = (
     "refusal",
     "waitsFor",
     "waitsSince",
+    "terms",
+    "expiry",
+    "policyVersion",
+    "redial",
+    "redialAt",
 )
-_REMOVED_BY_A_CLAIM = ("parkReason", "waitsFor", "waitsSince")
-REPORTED_FIELDS = (
-    "requestId",
-    "attempt",
-    "status",
-    "createdAt",
-    "metadata",
-    "batch",
-    "notBefore",
-    "notAfter",
-    "timesParked",
-    "parkReason",
-    "refusal",
-    "setting",
-    "dueAt",
-    "claimId",
-    "dispatchedAt",
-    "outboundCallId",
-    "contactId",
-    "allomiaStatus",
-    "callDetails",
-    "outcomeSource",
-    "recordedAt",
-    "reasonCode",
-    "reason",
-)
-"""What a report needs of an attempt. The phone number, the name and the variables stay in the table."""
+"""What is of no use any more once an attempt has ended for good."""
 
+_KEPT_FOR_A_REDIAL = {"dueShard", "dueAt", "pollDelay", "request", "terms", "redial", "redialAt"}
+_REMOVED_BY_A_CLAIM = ("parkReason", "waitsFor", "waitsSince", "expiry", "policyVersion")
 _REPORTED_NAMES = {f"#{name}": name for name in REPORTED_FIELDS}
 _REPORTED = ", ".join(_REPORTED_NAMES)
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 
 
 class WriteUnanswered(Exception):
@@ -107,6 +98,9 @@ class RecordResult(Enum):
 
     ALREADY_RECORDED = auto()
     CONTRADICTS = auto()
+    NEXT_CANCELLED = auto()
+    """It contradicts the outcome, which stays: the person answered. The attempt that was to follow is cancelled."""
+
     OTHER_CALL = auto()
     NO_SUCH_ATTEMPT = auto()
 
@@ -135,7 +129,49 @@ class DueEntry:
     def from_index(cls, entry: Mapping[str, Any]) -> DueEntry:
         """Read an entry as DynamoDB returns it, e.g. ``{"requestId": {"S": "a"}, "attempt": {"N": "1"}, …}``."""
         values = from_dynamodb(entry)
-        return cls(_key(values), int(values["dueAt"]))
+        return cls(item_key(values), int(values["dueAt"]))
+
+
+@dataclass(frozen=True, slots=True)
+class DueKeeper:
+    """An entry of the index `due`: an organization's keeper was due at `due_at` (epoch seconds).
+
+    The keeper stands in `due` while attempts wait for something that isn't a time, such as another policy. So one item
+    is looked at each minute, and not all of them. Its key is no request's: ``ORGANIZATION~~keeper``, attempt 0.
+    """
+
+    organization: str | None
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """A leased keeper.
+
+    `arrivals` counts what was about to wait; `empty_at` is that count when no one was found. Nothing waits any more
+    under another version of the policy than `released_version`.
+    """
+
+    organization: str | None
+    arrivals: int
+    empty_at: int | None
+    released_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An entry of the index `waiting`: an attempt that waits under a version of the policy."""
+
+    key: AttemptKey
+    policy_version: int
+
+
+def due_entry(entry: Mapping[str, Any]) -> DueEntry | DueKeeper:
+    """Read an entry of the index `due` as DynamoDB returns it."""
+    values = from_dynamodb(entry)
+    if values.get("attempt") == 0 and values["requestId"].endswith(_KEEPER):
+        return DueKeeper(values["requestId"].removesuffix(_KEEPER) or None, int(values["dueAt"]))
+    return DueEntry.from_index(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +183,10 @@ class _Where:
     outbound_call_id: str | None = None
     due_at: int | None = None
     times_parked: int | None = None
+    redial: str | None = None
+    """The redial rules as stored; empty: none are stored."""
+
+    not_cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +210,7 @@ class CallsTable:
 
     def read(self, key: AttemptKey) -> Attempt | None:
         """An attempt with its request, as of every acknowledged write; None where there is no record."""
-        found = self.client.get_item(TableName=self.name, Key=to_dynamodb(_key_item(key)), ConsistentRead=True)
+        found = self.client.get_item(TableName=self.name, Key=to_dynamodb(key_item(key)), ConsistentRead=True)
         return attempt_from_item(from_dynamodb(found["Item"])) if "Item" in found else None
 
     def read_all(self, request: RequestKey) -> list[Attempt]:
@@ -251,7 +291,11 @@ class CallsTable:
             )
             if found.get("LastEvaluatedKey"):
                 raise _TooMany
-            keys = [{name: item[name] for name in ("requestId", "attempt")} for item in found["Items"]]
+            keys = [
+                {name: item[name] for name in ("requestId", "attempt")}
+                for item in found["Items"]
+                if isinstance(due_entry(item), DueEntry)
+            ]
             while keys:
                 asked = {
                     "Keys": keys,
@@ -273,7 +317,7 @@ class CallsTable:
                 TableName=self.name,
                 IndexName="waiting",
                 KeyConditionExpression="waitsFor = :setting",
-                ExpressionAttributeValues=to_dynamodb({":setting": _waits_for_setting(attempt)}),
+                ExpressionAttributeValues=to_dynamodb({":setting": waits_for_setting(attempt)}),
                 Limit=most,
                 Select="COUNT",
             )
@@ -286,13 +330,15 @@ class CallsTable:
     def claim(self, attempt: Attempt, claim_id: str, now: float, grace_seconds: int) -> Attempt | None:
         """Claim an attempt, new or parked, and arm its first poll. Returns it claimed.
 
-        Only the worker that gets an attempt from this may dial it. None when another worker has claimed it, or when it
-        is no longer as it was read.
+        With the attempt's `allowance` and `redial`. Only the worker that gets an attempt from this may dial it. None
+        when another worker has claimed it, or when it is no longer as it was read.
         """
         timers = {"dueAt": int(now) + grace_seconds, "pollDelay": grace_seconds}
         sets = {"dispatchedAt": int(now), "claimId": claim_id, **timers}
+        sets["allowedBy"] = attempt.allowance and allowance_text(attempt.allowance)
+        sets["redial"] = attempt.redial and redial_text(attempt.redial)
         if attempt.status is None:
-            item = self._new_item(attempt, Status.DISPATCHING) | sets
+            item = self._new_item(attempt, Status.DISPATCHING) | without_none(sets)
             return attempt_from_item(item) if self._put(item, claim_id) else None
         where = _Where(times_parked=attempt.times_parked)
         written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=_REMOVED_BY_A_CLAIM, where=where)
@@ -304,17 +350,32 @@ class CallsTable:
         """Park an attempt until `due_at` (epoch seconds): a new one, a parked one again, or a claimed one.
 
         One that AlloMia refuses, or that an open circuit holds back, stands in the index `waiting` under its setting
-        until it is claimed again.
+        until it is claimed again. One that policy holds back stands there under its organization, with the policy's
+        version.
 
         Parking a claimed attempt releases its claim: only for one that was not posted, or that AlloMia is known not to
-        have accepted. False when the attempt is no longer as it was read.
+        have accepted. False when the attempt is no longer as it was read, or its cancellation was requested meanwhile
+        (see `cancel_marked`).
         """
         sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
-        if reason in _WAITS_FOR_SETTING:
+        if attempt.expires_at is not None:
+            sets["expiry"] = attempt.expires_at
+        removes = ["claimId", "dispatchedAt", "redial", "allowedBy"]
+        if reason in WAITS_FOR_SETTING:
             sets |= {
-                "waitsFor": _waits_for_setting(attempt),
+                "waitsFor": waits_for_setting(attempt),
                 "waitsSince": (refusal.first_at if refusal else attempt.created_at),
             }
+        elif reason in WAITS_FOR_POLICY:
+            sets |= {
+                "waitsFor": waits_for_policy(attempt.key.request.organization),
+                "waitsSince": attempt.created_at,
+                "policyVersion": attempt.policy_version or 0,
+            }
+        elif attempt.refusal is None:
+            removes += ["waitsFor", "waitsSince"]
+        if "policyVersion" not in sets:
+            removes.append("policyVersion")
         if refusal:
             sets["refusal"] = {"firstAt": refusal.first_at, "times": refusal.times, "words": refusal.words}
         if attempt.status is None:
@@ -324,8 +385,8 @@ class CallsTable:
             attempt.key,
             Status.SCHEDULED,
             sets,
-            removes=("claimId", "dispatchedAt"),
-            where=_Where({attempt.status}, attempt.claim_id)
+            removes=removes,
+            where=_Where({attempt.status}, attempt.claim_id, not_cancelled=True)
             if claimed
             else _Where({attempt.status}, times_parked=attempt.times_parked),
             increments=("timesParked", "failedTries") if reason in FAILED_TRIES else ("timesParked",),
@@ -363,7 +424,7 @@ class CallsTable:
         No status follows from it, except that a parked attempt is `dispatching` again: AlloMia has its call, so it must
         not be dialled. What has ended stays as it is, but `unknown` learns the call's id.
         """
-        sets = _without_none({"outboundCallId": outbound_call_id, "allomiaStatus": allomia_status or None})
+        sets = without_none({"outboundCallId": outbound_call_id, "allomiaStatus": allomia_status or None})
         before = {f"before{i}": status.value for i, status in enumerate(_WITHOUT_OUTCOME)}
         condition = f"#status IN ({', '.join(f':{name}' for name in before)})"
         if outbound_call_id:
@@ -393,17 +454,80 @@ class CallsTable:
         disproved = {Status.REJECTED, Status.CANCELLED}
         where = _Where(set(Status) - disproved, outbound_call_id=outcome.outbound_call_id)
         recording = self._end(key, outcome, now, where)
-        found = recording.attempt and recording.attempt.status
-        if outcome.source is not OutcomeSource.WEBHOOK or found not in disproved:
+        found = recording.attempt
+        if outcome.source is not OutcomeSource.WEBHOOK or found is None:
             return recording
-        replacing = self._end(key, outcome, now, replace(where, statuses=disproved))
-        return replace(replacing, result=RecordResult.REPLACED) if replacing.stored else replacing
+        if found.status in disproved and not recording.stored:
+            recording = self._end(key, outcome, now, replace(where, statuses=disproved))
+            return replace(recording, result=RecordResult.REPLACED) if recording.stored else recording
+        if outcome.status is Status.COMPLETED and recording.result is not RecordResult.OTHER_CALL:
+            return self._answered(recording, outcome, now)
+        return recording
+
+    def _answered(self, recording: Recording, outcome: Outcome, now: float) -> Recording:
+        """Follow up a webhook that says that the person answered: whatever redial was to follow, none does."""
+        attempt = recording.attempt
+        if attempt is None:
+            return recording
+        if attempt.redial_at is not None and attempt.redial is not None and not recording.stored:
+            reason = outcome.call_details.ended_reason if outcome.call_details else None
+            repeats = redial_delay(attempt.redial, outcome.status, reason, attempt.key.number) is not None
+            if attempt.status is Status.COMPLETED and repeats:
+                return recording
+            return self._replace_provisional(attempt, outcome, now) or self.record(attempt.key, outcome, now)
+        if attempt.next_attempt is not None and self._answered_meanwhile(attempt, now) and not recording.stored:
+            return replace(recording, result=RecordResult.NEXT_CANCELLED)
+        return recording
+
+    def _replace_provisional(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording | None:
+        """Replace an outcome whose redial is pending by a final one; None when it changed meanwhile."""
+        values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
+        change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
+        change += " REMOVE " + ", ".join(f"#{name}" for name in _REMOVED_AT_THE_END)
+        condition = "#redialAt = :seenRedialAt"
+        expected: Item = {"seenRedialAt": attempt.redial_at}
+        if outcome.outbound_call_id:
+            condition += " AND (attribute_not_exists(#outboundCallId) OR #outboundCallId = :outboundCallId)"
+        own = values | dict.fromkeys(_REMOVED_AT_THE_END)
+        written, item = self._update(attempt.key, change, condition, values | expected, own)
+        return Recording(RecordResult.REPLACED, attempt_from_item(item)) if written and item else None
+
+    def _answered_meanwhile(self, attempt: Attempt, now: float) -> bool:
+        """Cancel the attempt that was made after this one, unless it was claimed; False where it's too late.
+
+        What is in progress then is followed by no other dial: it is marked like one whose cancellation was requested.
+        """
+        number = attempt.next_attempt
+        while number is not None:
+            key = AttemptKey(attempt.key.request, number)
+            outcome = Outcome(
+                Status.CANCELLED,
+                OutcomeSource.WEBHOOK,
+                reason_code=ReasonCode.ANSWERED_MEANWHILE,
+                reason=f"the person answered attempt {attempt.key.number}",
+            )
+            ending = self._end(key, outcome, now, _Where({Status.SCHEDULED}))
+            found = ending.attempt
+            if ending.stored or found is None:
+                return ending.stored
+            if found.reason_code is ReasonCode.ANSWERED_MEANWHILE:  # the same webhook came before
+                return True
+            # A write that fails finds it changed: it is looked at again.
+            if found.redial_at is not None:
+                if self.drop_redial(found, now):
+                    return True
+            elif found.status in {Status.DISPATCHING, Status.CALLING}:
+                if self.request_cancel(found, now):
+                    return False
+            else:
+                number = found.next_attempt
+        return False
 
     def reject(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
         """Record that an attempt, new or parked, will never be dialled; nothing changes if it was claimed meanwhile."""
         if attempt.status is None:
             ends = self._outcome_sets(attempt.key, outcome, now)
-            item = self._new_item(attempt, outcome.status) | _without_none(ends)
+            item = self._new_item(attempt, outcome.status) | without_none(ends)
             for name in _REMOVED_AT_THE_END:
                 item.pop(name, None)
             stored = self._put(item)
@@ -421,6 +545,171 @@ class CallsTable:
         outcome = Outcome(status, OutcomeSource.OPERATOR)
         return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
 
+    # Cancel.
+
+    def cancel_unseen(self, request: RequestKey, source: OutcomeSource, now: float) -> bool:
+        """Cancel a request that has no record, so that a message for it that comes later is a duplicate.
+
+        False when it has a record by now.
+        """
+        key = AttemptKey(request, 1)
+        outcome = Outcome(Status.CANCELLED, source, reason_code=ReasonCode.CANCELLED_UNSEEN)
+        item = key_item(key) | {"status": Status.CANCELLED.value, "createdAt": int(now), "timesParked": 0}
+        # No report counts it: it was never asked for.
+        ends = without_none(self._outcome_sets(key, outcome, now) | {"endedOn": None})
+        return self._put(item | ends)
+
+    def cancel_scheduled(self, attempt: Attempt, source: OutcomeSource, now: float) -> bool:
+        """Cancel a parked attempt; False when it isn't parked any more."""
+        outcome = Outcome(Status.CANCELLED, source, reason_code=ReasonCode.CANCELLED)
+        return self._end(attempt.key, outcome, now, _Where({Status.SCHEDULED})).stored
+
+    def cancel_marked(self, attempt: Attempt, now: float) -> bool:
+        """End a claimed attempt, which AlloMia is known not to have, whose cancellation was requested meanwhile.
+
+        False when none was, or the attempt is no longer as it was read.
+        """
+        outcome = Outcome(Status.CANCELLED, OutcomeSource.UPSTREAM, reason_code=ReasonCode.CANCELLED)
+        values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
+        removes = (*_REMOVED_AT_THE_END, "dispatchedAt", "allowedBy")
+        change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
+        change += " REMOVE " + ", ".join(f"#{name}" for name in removes)
+        condition = (
+            "#status = :dispatching AND #claimId = :claim AND attribute_exists(#cancelRequestedAt)"
+            " AND attribute_not_exists(#outboundCallId)"
+        )
+        expected = {"dispatching": Status.DISPATCHING.value, "claim": attempt.claim_id}
+        own = values | dict.fromkeys(removes)
+        written, _ = self._update(attempt.key, change, condition, values | expected, own)
+        return written
+
+    def request_cancel(self, attempt: Attempt, now: float) -> bool:
+        """Mark an attempt in progress: no redial follows, and it is never parked again. False when it has moved on."""
+        written, _ = self._update(
+            attempt.key,
+            "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now) REMOVE #redial",
+            "#status IN (:dispatching, :calling)",
+            {"now": int(now), "dispatching": Status.DISPATCHING.value, "calling": Status.CALLING.value},
+        )
+        return written
+
+    # Redial.
+
+    def drop_redial(self, attempt: Attempt, now: float, *, requested: bool = False) -> bool:
+        """Make a provisional outcome final; False when its redial isn't pending any more.
+
+        `requested`: whether the request's cancellation asks for it.
+        """
+        removed = [name for name in _REMOVED_AT_THE_END if name not in {"claimId", "postResult"}]
+        expires_at = int(now) + self.retention_days * _DAY_SECONDS
+        sets = {"expiresAt": expires_at} | ({"cancelRequestedAt": int(now)} if requested else {})
+        change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
+        change += " REMOVE " + ", ".join(f"#{name}" for name in removed)
+        own = sets | dict.fromkeys(removed)
+        written, _ = self._update(attempt.key, change, "#redialAt = :seen", sets | {"seen": attempt.redial_at}, own)
+        return written
+
+    def make_next(self, attempt: Attempt, following: Attempt, reason: ParkReason, now: float) -> bool:
+        """Make the attempt that follows one that has ended, parked and due at once, in one transaction.
+
+        The one before must be as it was read: its redial pending, or its status the same and no attempt after it. Its
+        record, and that of the first attempt, which tells duplicates of the request, outlive the new one's.
+        """
+        parked = self._new_item(following, Status.SCHEDULED) | {
+            "dueAt": int(now) + DISPATCH_LEASE_SECONDS if reason is ParkReason.REDIAL else int(now),
+            "pollDelay": DISPATCH_LEASE_SECONDS,
+            "parkReason": reason.value,
+            "timesParked": 1,
+        }
+        if reason is ParkReason.REDIAL:
+            parked["isRedial"] = True
+        values = {
+            "next": following.key.number,
+            "expiresAt": int(now) + self.retention_days * _DAY_SECONDS + _FOLLOWING_ENDS_SECONDS,
+            "status": attempt.status and attempt.status.value,
+        }
+        condition = "#status = :status AND attribute_not_exists(#nextAttempt)"
+        if attempt.redial_at is None:
+            condition += " AND attribute_not_exists(#redialAt)"
+        else:
+            condition += " AND #redialAt = :seen"
+            values["seen"] = attempt.redial_at
+        change = "SET #nextAttempt = :next, #expiresAt = :expiresAt REMOVE " + ", ".join(
+            f"#{name}" for name in _REMOVED_AT_THE_END
+        )
+        writes: list[Item] = [
+            {
+                "Put": {
+                    "TableName": self.name,
+                    "Item": to_dynamodb(without_none(parked)),
+                    "ConditionExpression": "attribute_not_exists(requestId)",
+                }
+            },
+            self._part(attempt.key, change, condition, values),
+        ]
+        if attempt.key.number > 1:
+            first = AttemptKey(attempt.key.request, 1)
+            kept = {"expiresAt": values["expiresAt"]}
+            writes.append(self._part(first, "SET #expiresAt = :expiresAt", "attribute_exists(#requestId)", kept))
+        return self._transact(writes)
+
+    def drop(self, attempt: Attempt, outcome: Outcome, now: float) -> bool:
+        """End a redial that came to nothing: it is no outcome of its own, and the one before is final.
+
+        False when either of them is no longer as it was read.
+        """
+        sets = without_none(
+            self._outcome_sets(attempt.key, outcome, now)
+            | {"endedOn": None, "status": Status.CANCELLED.value, "isDropped": True}
+        )
+        change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
+        change += " REMOVE " + ", ".join(f"#{name}" for name in _REMOVED_AT_THE_END)
+        seen: Item = {"seenStatus": attempt.status and attempt.status.value}
+        condition = "#status = :seenStatus AND attribute_not_exists(#outboundCallId)"
+        if attempt.status is Status.DISPATCHING:
+            condition += " AND #claimId = :seenClaim"
+            seen["seenClaim"] = attempt.claim_id
+        else:
+            condition += " AND #timesParked = :seenTimes"
+            seen["seenTimes"] = attempt.times_parked
+        before = AttemptKey(attempt.key.request, attempt.key.number - 1)
+        return self._transact(
+            [
+                self._part(attempt.key, change, condition, sets | seen),
+                self._part(before, "REMOVE #nextAttempt", "#nextAttempt = :this", {"this": attempt.key.number}),
+            ]
+        )
+
+    def _part(self, key: AttemptKey, change: str, condition: str, values: Mapping[str, Any]) -> Item:
+        """One update of a transaction."""
+        return {
+            "Update": {
+                "TableName": self.name,
+                "Key": to_dynamodb(key_item(key)),
+                "UpdateExpression": change,
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
+                "ExpressionAttributeValues": {f":{name}": value for name, value in to_dynamodb(values).items()},
+            }
+        }
+
+    def _transact(self, writes: list[Item]) -> bool:
+        """Make all of these writes or none; False when a condition fails.
+
+        The SDK repeats a transaction under one token, so its answer is its own. One that another write is in the way
+        of counts as not answered: it can be repeated.
+        """
+        try:
+            _past_transactions(lambda: self.client.transact_write_items(TransactItems=cast("Any", writes)))
+        except self.client.exceptions.TransactionCanceledException as error:
+            reasons = cast("Mapping[str, Any]", error.response).get("CancellationReasons", ())
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+                return False
+            raise WriteUnanswered(type(error).__name__) from error
+        except (BotoCoreError, ClientError) as error:
+            raise _unanswered(error) from error
+        return True
+
     def keep_until(self, key: AttemptKey, until: float) -> None:
         """Keep the record of an attempt that ended at least until then (epoch seconds)."""
         self._update(key, "SET #expiresAt = :until", "#expiresAt < :until", {"until": math.ceil(until)})
@@ -431,29 +720,125 @@ class CallsTable:
         """Take a due attempt until its next look; None when another poller has it, or it ended.
 
         The write is lease and backoff at once: `dueAt` moves on by the attempt's own delay, and the delay grows by
-        `step_seconds`.
+        `step_seconds`. An attempt whose redial is due is returned as it is (`redial_at`), and not leased: the write
+        that makes the next one decides who makes it.
         """
         written, item = self._update(
             due.key,
             "SET #dueAt = :now + #pollDelay, #pollDelay = #pollDelay + :step",
-            "#dueAt = :seen",
+            "#dueAt = :seen AND attribute_not_exists(#redialAt)",
             {"now": int(now), "step": step_seconds, "seen": due.due_at},
         )
-        return attempt_from_item(item) if written and item else None
+        if item is None or not (written or item.get("redialAt") == due.due_at):
+            return None
+        return attempt_from_item(item)
 
     def set_due(self, attempt: Attempt, due_at: int) -> bool:
         """Bring a leased attempt's next look forward to `due_at`; False when it ended or moved meanwhile."""
         seen = {"due": due_at, "seen": attempt.due_at}
-        written, _ = self._update(attempt.key, "SET #dueAt = :due", "#dueAt = :seen", seen)
+        condition = "#dueAt = :seen AND attribute_not_exists(#redialAt)"
+        written, _ = self._update(attempt.key, "SET #dueAt = :due", condition, seen)
         return written
+
+    # The keeper of what waits.
+
+    def expect_waiting(self, organization: str | None, now: float) -> None:
+        """Have the keeper look at an organization's waiting attempts. Before one of them parks."""
+        key = _keeper_key(organization)
+        timers = {
+            "shard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
+            "due": int(now) + KEEPER_SECONDS,
+            "one": 1,
+        }
+        change = "SET #dueShard = if_not_exists(#dueShard, :shard), #dueAt = if_not_exists(#dueAt, :due)"
+        self._update_item(key, f"{change} ADD #arrivals :one", "attribute_not_exists(#status)", timers)
+
+    def lease_keeper(self, due: DueKeeper, now: float) -> Keeper | None:
+        """Take a due keeper until its next look; None when another poller has it."""
+        values = {"due": int(now) + KEEPER_SECONDS, "seen": due.due_at}
+        change, condition = "SET #dueAt = :due", "#dueAt = :seen"
+        written, item = self._update_item(_keeper_key(due.organization), change, condition, values)
+        if item is None or not written:
+            return None
+        return Keeper(
+            due.organization,
+            int(item["arrivals"]),
+            optional_int(item, "emptyAt"),
+            optional_int(item, "releasedVersion"),
+        )
+
+    def waiting_for_policy(self, organization: str | None) -> Iterator[Waiting]:
+        """What policy holds back of an organization, as far as the index has it, in the order of its arrival."""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
+            IndexName="waiting",
+            KeyConditionExpression="waitsFor = :policy",
+            ExpressionAttributeValues=to_dynamodb({":policy": waits_for_policy(organization)}),
+        )
+        for page in pages:
+            for item in map(from_dynamodb, page["Items"]):
+                yield Waiting(item_key(item), optional_int(item, "policyVersion") or 0)
+
+    def release(self, waiting: Waiting, due_at: int, policy_version: int) -> bool:
+        """Have a waiting attempt looked at again at `due_at`; False when it changed, or is due earlier."""
+        written, _ = self._update(
+            waiting.key,
+            "SET #dueAt = :due, #policyVersion = :current",
+            "#status = :scheduled AND #policyVersion = :seen AND #dueAt > :due",
+            {
+                "due": due_at,
+                "current": policy_version,
+                "scheduled": Status.SCHEDULED.value,
+                "seen": waiting.policy_version,
+            },
+        )
+        return written
+
+    def note_released(self, keeper: Keeper, policy_version: int) -> None:
+        """Note that nothing waits any more under another version of the policy."""
+        change = "SET #releasedVersion = :version"
+        self._update_item(
+            _keeper_key(keeper.organization), change, "attribute_exists(#arrivals)", {"version": policy_version}
+        )
+
+    def rest_keeper(self, keeper: Keeper) -> bool:
+        """End the keeper of an organization of which no one waits. True once it is gone.
+
+        An attempt may have been about to wait when the index was read, and the index may lag. So no one must be found
+        at two looks, with no arrival between them.
+        """
+        key, seen = _keeper_key(keeper.organization), {"seen": keeper.arrivals}
+        if keeper.empty_at != keeper.arrivals:
+            self._update_item(key, "SET #emptyAt = :seen", "#arrivals = :seen", seen)
+            return False
+        try:
+            self.client.delete_item(
+                TableName=self.name,
+                Key=to_dynamodb(key),
+                ConditionExpression="arrivals = :seen",
+                ExpressionAttributeValues=to_dynamodb({":seen": keeper.arrivals}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     # How a write is made.
 
     def _end(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> Recording:
-        replaced = () if outcome.reason_code else ("reasonCode", "reason", "allomiaStatus")
-        removes = (*_REMOVED_AT_THE_END, *replaced)
-        sets = self._outcome_sets(key, outcome, now)
-        written, item = self._move(key, outcome.status, sets, removes=removes, where=where)
+        """End an attempt, for good or until its redial, in one write.
+
+        Without redial rules that write ends it for good. Where it finds some, they decide which of two writes is
+        made, on condition that they are still the same: a cancellation removes them.
+        """
+        seen = replace(where, redial="")
+        written, item = self._end_for_good(key, outcome, now, seen)
+        while not written and item is not None and _may_follow(item, outcome.status, seen):
+            seen = replace(where, redial=item.get("redial", ""))
+            redial_at = _redial_at(item, outcome, now)
+            if redial_at is None:
+                written, item = self._end_for_good(key, outcome, now, seen)
+            else:
+                written, item = self._end_until(redial_at, key, outcome, now, seen)
         if item is None:
             return Recording(RecordResult.NO_SUCH_ATTEMPT, None)
         attempt = attempt_from_item(item)
@@ -464,6 +849,25 @@ class CallsTable:
         same = attempt.status is outcome.status
         return Recording(RecordResult.ALREADY_RECORDED if same else RecordResult.CONTRADICTS, attempt)
 
+    def _end_for_good(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> tuple[bool, Item | None]:
+        if outcome.status not in ALLOMIA_OUTCOMES:
+            where = replace(where, redial=None)
+        replaced = ("isDropped",) if outcome.reason_code else ("reasonCode", "reason", "allomiaStatus", "isDropped")
+        sets = self._outcome_sets(key, outcome, now)
+        return self._move(key, outcome.status, sets, removes=(*_REMOVED_AT_THE_END, *replaced), where=where)
+
+    def _end_until(
+        self, redial_at: int, key: AttemptKey, outcome: Outcome, now: float, where: _Where
+    ) -> tuple[bool, Item | None]:
+        sets = self._outcome_sets(key, outcome, now) | {
+            "expiresAt": None,
+            "redialAt": redial_at,
+            "dueAt": redial_at,
+            "pollDelay": DISPATCH_LEASE_SECONDS,
+        }
+        removes = [name for name in _REMOVED_AT_THE_END if name not in _KEPT_FOR_A_REDIAL]
+        return self._move(key, outcome.status, sets, removes=(*removes, "allomiaStatus"), where=where)
+
     def _outcome_sets(self, key: AttemptKey, outcome: Outcome, now: float) -> Item:
         return {
             "outcomeSource": outcome.source.value,
@@ -472,7 +876,7 @@ class CallsTable:
             "expiresAt": int(now) + self.retention_days * _DAY_SECONDS,
             "outboundCallId": outcome.outbound_call_id,
             "contactId": outcome.contact_id,
-            "callDetails": _details_item(outcome.call_details),
+            "callDetails": details_item(outcome.call_details),
             "reasonCode": outcome.reason_code and outcome.reason_code.value,
             "reason": outcome.reason,
         }
@@ -480,31 +884,35 @@ class CallsTable:
     def _new_item(self, attempt: Attempt, status: Status) -> Item:
         if attempt.request is None:
             raise ValueError("a new attempt needs its request")
-        key = _key_item(attempt.key)
+        key = key_item(attempt.key)
         item = {
             **key,
             "status": status.value,
             "createdAt": attempt.created_at,
             "dueShard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
             "timesParked": 0,
-            "request": _request_item(attempt.request),
+            "request": request_item(attempt.request),
             "setting": attempt.request.setting,
             "metadata": dict(attempt.labels.metadata) or None,
             "batch": attempt.labels.batch,
+            "purpose": attempt.labels.purpose,
             "notBefore": attempt.terms.not_before,
             "notAfter": attempt.terms.not_after,
+            "terms": terms_item(attempt.terms) or None,
             "fingerprint": attempt.fingerprint,
         }
-        return _without_none(item)
+        return without_none(item)
 
     def _put(self, item: Item, claim_id: str | None = None) -> bool:
         """Create an item; False when there is one already that isn't this worker's own."""
         try:
-            self.client.put_item(
-                TableName=self.name,
-                Item=to_dynamodb(item),
-                ConditionExpression="attribute_not_exists(requestId)",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            _past_transactions(
+                lambda: self.client.put_item(
+                    TableName=self.name,
+                    Item=to_dynamodb(item),
+                    ConditionExpression="attribute_not_exists(requestId)",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
             found = _item_found(error)
@@ -543,13 +951,20 @@ class CallsTable:
         if where.times_parked is not None:
             condition.append("#timesParked = :expectedTimesParked")
             expected["expectedTimesParked"] = where.times_parked
+        if where.redial:
+            condition.append("#redial = :expectedRedial")
+            expected["expectedRedial"] = where.redial
+        elif where.redial == "":
+            condition.append("attribute_not_exists(#redial)")
+        if where.not_cancelled:
+            condition.append("attribute_not_exists(#cancelRequestedAt)")
         if target in _NEVER_WITH_A_CALL:
             condition.append("attribute_not_exists(#outboundCallId)")
         if where.outbound_call_id:
             condition.append("(attribute_not_exists(#outboundCallId) OR #outboundCallId = :expectedCallId)")
             expected["expectedCallId"] = where.outbound_call_id
         removes, increments = tuple(removes), tuple(increments)
-        values = {"status": target.value} | _without_none(sets)
+        values = {"status": target.value} | without_none(sets)
         change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
         change += " REMOVE " + ", ".join(f"#{name}" for name in removes) if removes else ""
         change += " ADD " + ", ".join(f"#{name} :one" for name in increments) if increments else ""
@@ -565,21 +980,33 @@ class CallsTable:
         values: Mapping[str, Any],
         own: Mapping[str, Any] | None = None,
     ) -> tuple[bool, Item | None]:
+        """Update one attempt. See `_update_item`."""
+        return self._update_item(key_item(key), change, condition, values, own)
+
+    def _update_item(
+        self,
+        key: Item,
+        change: str,
+        condition: str,
+        values: Mapping[str, Any],
+        own: Mapping[str, Any] | None = None,
+    ) -> tuple[bool, Item | None]:
         """Update one item. Every attribute has a placeholder, since many of the names are reserved words.
 
         An item that has all of `own` when the condition fails was written by an earlier sending of this update.
         """
+        update: Any = {
+            "TableName": self.name,
+            "Key": to_dynamodb(key),
+            "UpdateExpression": change,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
+            "ExpressionAttributeValues": {f":{name}": value for name, value in to_dynamodb(values).items()},
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
         try:
-            answer = self.client.update_item(
-                TableName=self.name,
-                Key=to_dynamodb(_key_item(key)),
-                UpdateExpression=change,
-                ConditionExpression=condition,
-                ExpressionAttributeNames={f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
-                ExpressionAttributeValues={f":{name}": value for name, value in to_dynamodb(values).items()},
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
+            answer = _past_transactions(lambda: self.client.update_item(**update))
         except self.client.exceptions.ConditionalCheckFailedException as error:
             found = _item_found(error) or None
             written = bool(found and own and _was_sent_again(error))
@@ -589,135 +1016,76 @@ class CallsTable:
         return True, from_dynamodb(answer["Attributes"])
 
 
+_FOLLOWING_ENDS_SECONDS = 62 * _DAY_SECONDS
+"""How long an attempt takes at most from when it is made to its end: 30 days to expire, and time for the call."""
+
 _NAMES = re.compile(r"#(\w+)")
 
 
-# The shape of an item, and its mapping to and from the domain.
+KEEPER_SECONDS = 60
+"""How often a keeper looks."""
+
+_KEEPER = f"{ORGANIZATION_SEPARATOR}{ORGANIZATION_SEPARATOR}keeper"
 
 
-def to_dynamodb(item: Mapping[str, Any]) -> Item:
-    """Plain values in DynamoDB's types: ``{"status": "calling"}`` becomes ``{"status": {"S": "calling"}}``."""
-    return {name: _serialize(value) for name, value in item.items()}
+def _keeper_key(organization: str | None) -> Item:
+    return {"requestId": f"{organization or ''}{_KEEPER}", "attempt": 0}
 
 
-def from_dynamodb(item: Mapping[str, Any]) -> Item:
-    """DynamoDB's types as plain values. Numbers are Decimals."""
-    return {name: _deserialize(value) for name, value in item.items()}
-
-
-def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
-    """The attempt in an item of plain values, whole or as a report needs it."""
-    return Attempt(
-        key=_key(item),
-        created_at=int(item["createdAt"]),
-        status=Status(item["status"]),
-        request=_request(item["request"]) if "request" in item else None,
-        labels=Labels(item.get("metadata", {}), item.get("batch")),
-        terms=Terms(_int(item, "notBefore"), _int(item, "notAfter")),
-        fingerprint=item.get("fingerprint"),
-        times_parked=int(item["timesParked"]),
-        failed_tries=_int(item, "failedTries") or 0,
-        park_reason=ParkReason(item["parkReason"]) if "parkReason" in item else None,
-        refusal=_refusal(item["refusal"]) if "refusal" in item else None,
-        setting=item.get("setting"),
-        due_at=_int(item, "dueAt"),
-        claim_id=item.get("claimId"),
-        dispatched_at=_int(item, "dispatchedAt"),
-        post_result=item.get("postResult"),
-        outbound_call_id=item.get("outboundCallId"),
-        contact_id=item.get("contactId"),
-        allomia_status=item.get("allomiaStatus"),
-        call_details=_details(item["callDetails"]) if "callDetails" in item else None,
-        outcome_source=OutcomeSource(item["outcomeSource"]) if "outcomeSource" in item else None,
-        recorded_at=_int(item, "recordedAt"),
-        reason_code=ReasonCode(item["reasonCode"]) if "reasonCode" in item else None,
-        reason=item.get("reason"),
+def _may_follow(item: Item, status: Status, where: _Where) -> bool:
+    """Whether an item's status lets it end like this, and it has other redial rules than were expected."""
+    return (
+        item.get("redial", "") != where.redial
+        and Status(item["status"]) in predecessors(status) & set(where.statuses)
+        and (where.outbound_call_id is None or item.get("outboundCallId") in {None, where.outbound_call_id})
     )
 
 
-def _key_item(key: AttemptKey) -> Item:
-    return {"requestId": str(key.request), "attempt": key.number}
-
-
-def _key(item: Mapping[str, Any]) -> AttemptKey:
-    return AttemptKey(RequestKey.from_text(item["requestId"]), int(item["attempt"]))
-
-
-def _request_item(request: CallRequest) -> Item:
-    return _without_none(
-        {
-            "phoneNumber": request.phone_number,
-            "assistantId": request.assistant_id,
-            "phoneNumberId": request.phone_number_id,
-            "customerName": request.customer_name,
-            "dynamicVariables": None if request.dynamic_variables is None else dict(request.dynamic_variables),
-        }
-    )
-
-
-def _request(item: Mapping[str, Any]) -> CallRequest:
-    return CallRequest(
-        phone_number=item["phoneNumber"],
-        assistant_id=item["assistantId"],
-        phone_number_id=item["phoneNumberId"],
-        customer_name=item.get("customerName"),
-        dynamic_variables=item.get("dynamicVariables"),
-    )
-
-
-def _refusal(item: Mapping[str, Any]) -> Refusal:
-    return Refusal(int(item["firstAt"]), int(item["times"]), item["words"])
-
-
-def ended_on(organization: str | None, epoch_seconds: float) -> str:
-    """The partition of the index `ended` for what was recorded then: ``ORGANIZATION~2026-04-01``, the day in UTC."""
-    return f"{organization or ''}{ORGANIZATION_SEPARATOR}{utc_text(int(epoch_seconds))[:10]}"
-
-
-_WAITS_FOR_SETTING = {ParkReason.REFUSED_BY_ALLOMIA, ParkReason.CIRCUIT_OPEN}
-
-
-def _waits_for_setting(attempt: Attempt) -> str:
-    """The partition of the index `waiting` for attempts that AlloMia refuses: all with the same setting."""
-    setting = attempt.request.setting if attempt.request else attempt.setting
-    return f"{attempt.key.request.organization or ''}{ORGANIZATION_SEPARATOR}refused{ORGANIZATION_SEPARATOR}{setting}"
-
-
-def _details_item(details: CallDetails | None) -> Item | None:
-    if details is None:
+def _redial_at(item: Item, outcome: Outcome, now: float) -> int | None:
+    """When the next attempt is to be made; None where none follows: not after `notAfter`, nor if it is cancelled."""
+    if "redial" not in item or "cancelRequestedAt" in item:
         return None
-    duration = Decimal(str(details.duration)) if isinstance(details.duration, float) else details.duration
-    return _without_none(
-        {
-            "startedAt": details.started_at,
-            "endedAt": details.ended_at,
-            "duration": duration,
-            "endedReason": details.ended_reason,
-        }
-    )
-
-
-def _details(item: Mapping[str, Any]) -> CallDetails:
-    # A whole number of seconds is an integer again, so that an event says 150 as AlloMia did, and not 150.0.
-    duration = item.get("duration")
-    if isinstance(duration, Decimal):
-        duration = int(duration) if duration == int(duration) else float(duration)
-    return CallDetails(item.get("startedAt"), item.get("endedAt"), duration, item.get("endedReason"))
-
-
-def _int(item: Mapping[str, Any], name: str) -> int | None:
-    return int(item[name]) if name in item else None
-
-
-def _without_none(item: Mapping[str, Any]) -> Item:
-    return {name: value for name, value in item.items() if value is not None}
+    reason = outcome.call_details.ended_reason if outcome.call_details else None
+    delay = redial_delay(redial_from_text(item["redial"]), outcome.status, reason, int(item["attempt"]))
+    redial_at = None if delay is None else int(now) + delay
+    return None if redial_at is None or redial_at > item.get("notAfter", redial_at) else redial_at
 
 
 def _is_claim(item: Mapping[str, Any], claim_id: str) -> bool:
     return item.get("claimId") == claim_id and item.get("status") == Status.DISPATCHING.value
 
 
-_THROTTLED = {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
+_NOT_NOW = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
+"""What DynamoDB answers where the same write may be made a moment later."""
+
+
+_TRIES_PAST_TRANSACTIONS = 5
+
+
+def _past_transactions[T](write: Callable[[], T]) -> T:
+    """Make a write, again where DynamoDB declines it because it makes a transaction on the item, in milliseconds.
+
+    The SDK doesn't repeat these. A webhook may come at that moment, and only once.
+    """
+    for _ in range(_TRIES_PAST_TRANSACTIONS - 1):
+        try:
+            return write()
+        except ClientError as error:
+            if not _is_conflict(error):
+                raise
+    return write()
+
+
+def _is_conflict(error: ClientError) -> bool:
+    reasons: Any = error.response.get("CancellationReasons", [])
+    codes = {reason.get("Code") for reason in reasons} - {"None"}
+    return error.response["Error"].get("Code") == "TransactionConflictException" or codes == {"TransactionConflict"}
 
 
 def _was_sent_again(error: ClientError) -> bool:
@@ -728,7 +1096,7 @@ def _unanswered(error: BotoCoreError | ClientError) -> Exception:
     """The exception for a failed write: DynamoDB's own word that it won't make it, or WriteUnanswered."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status < 500 and error.response["Error"].get("Code") not in _THROTTLED:
+        if status < 500 and error.response["Error"].get("Code") not in _NOT_NOW:
             return error
     return WriteUnanswered(type(error).__name__)
 

@@ -4,13 +4,11 @@ AlloMia may change what it sends. A field that can't be read costs that field an
 are worth more than everything around them.
 """
 
-import json
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
-from pydantic_core import from_json
 
+from outbound_calls.contracts.partial_json import decoded, members_of, value_of
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput, Lenient, Uuid, WireModel
 
@@ -21,7 +19,6 @@ DOCUMENTED_STATUSES = (Status.CALLING, Status.COMPLETED, Status.FAILED, Status.B
 
 STATUS_RULE = "one of completed, failed, busy, no-answer"
 
-_MAX_VALUE_LENGTH = 16 * 1024  # of one field as it is written; each that is read is far shorter
 _MAX_REASON_LENGTH = 1000  # EventBridge takes 256 KB, and the outcome must not fail because of a text
 _MAX_TIME_LENGTH = 64
 
@@ -79,12 +76,12 @@ def read_call_state(body: str | bytes) -> CallState:
     Raises:
         InvalidInput: When it isn't a JSON object, or reports neither a call's id nor a status.
     """
-    members = _members(_text(body))
+    members = members_of(decoded(body))
     if members is None:
         raise InvalidInput("body", "a JSON object")
-    values: dict[str, object] = {name: _value(written) for name, written in members.items() if name in _FIELDS}
-    details = _members(members.get("callDetails", ""))
-    values["callDetails"] = details and {name: _value(details[name]) for name in _DETAILS & details.keys()}
+    values: dict[str, object] = {name: value_of(written) for name, written in members.items() if name in _FIELDS}
+    details = members_of(members.get("callDetails", ""))
+    values["callDetails"] = details and {name: value_of(details[name]) for name in _DETAILS & details.keys()}
     state = CallState.model_validate(values, by_alias=True, by_name=False)
     if state.outbound_call_id is None and state.status is None:
         raise InvalidInput("status", STATUS_RULE)
@@ -96,82 +93,5 @@ def read_error(body: bytes) -> str | None:
 
     AlloMia documents `error`. The other fields are those of RFC 9457 and of common frameworks.
     """
-    members = _members(_text(body)) or {}
+    members = members_of(decoded(body)) or {}
     return " ".join(members[name] for name in members if name in _ERROR_FIELDS) or None
-
-
-# Reading JSON in which something may be wrong. A parser refuses the whole text for half a surrogate pair, a number of
-# 5,000 digits, or brackets nested too deep, wherever they are. So an object is first split into its members. This takes
-# time and memory in proportion to the text, and no recursion.
-
-_SPACE = r"[ \t\n\r]*+"
-_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_OPENING = re.compile(rf"{_SPACE}\{{{_SPACE}")
-_NAME = re.compile(rf"({_STRING}){_SPACE}:{_SPACE}", re.DOTALL)
-_SCALAR = re.compile(rf'{_STRING}|[^\s"{{}}\[\],:]++', re.DOTALL)
-_STRUCTURE = re.compile(rf'{_STRING}|["{{}}\[\]]', re.DOTALL)
-_COMMA = re.compile(rf"{_SPACE},{_SPACE}")
-_CLOSING = re.compile(rf"{_SPACE}\}}{_SPACE}")
-_CLOSED_BY = {"{": "}", "[": "]"}
-
-
-def _text(body: str | bytes) -> str:
-    """A body in UTF-8, UTF-16 or UTF-32, with or without a byte order mark. Bytes in no encoding cost their place."""
-    if isinstance(body, str):
-        body = body.encode(errors="replace")
-    return body.decode(json.detect_encoding(body), "replace")
-
-
-def _members(text: str) -> dict[str, str] | None:
-    """The members of a JSON object, each value as it is written; None for any other text.
-
-    Of a name that comes twice the last value counts, as with every JSON parser.
-    """
-    opening = _OPENING.match(text)
-    if opening is None:
-        return None
-    members: dict[str, str] = {}
-    place = opening.end()
-    if _CLOSING.fullmatch(text, place):
-        return members
-    while name := _NAME.match(text, place):
-        end = _end_of_value(text, name.end())
-        if end is None:
-            return None
-        members[str(_value(name[1]))] = text[name.end() : end]
-        if _CLOSING.fullmatch(text, end):
-            return members
-        comma = _COMMA.match(text, end)
-        if comma is None:
-            return None
-        place = comma.end()
-    return None
-
-
-def _end_of_value(text: str, start: int) -> int | None:
-    """Where the value ends that starts at `start`; None where there is none, or it doesn't end."""
-    if text[start : start + 1] not in _CLOSED_BY:
-        scalar = _SCALAR.match(text, start)
-        return scalar and scalar.end()
-    awaited: list[str] = []
-    for found in _STRUCTURE.finditer(text, start):
-        mark = found[0]
-        if mark in _CLOSED_BY:
-            awaited.append(_CLOSED_BY[mark])
-        elif len(mark) == 1:
-            # A quote alone is a text without an end.
-            if awaited.pop() != mark:
-                return None
-            if not awaited:
-                return found.end()
-    return None
-
-
-def _value(written: str) -> object:
-    """A value from its text; None where it can't be read."""
-    if len(written) > _MAX_VALUE_LENGTH:
-        return None
-    try:
-        return from_json(written)
-    except ValueError:
-        return None

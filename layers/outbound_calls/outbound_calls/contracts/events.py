@@ -21,10 +21,10 @@ class OutcomeEvent(WireModel):
     attempt: AttemptNumber
     final: bool = Field(
         description="true when nothing more follows for this request; false for unknown, which the real outcome may "
-        "still replace, and for an attempt that another one follows"
+        "still replace, and for an outcome that another attempt follows"
     )
     next_attempt_at: str | None = Field(
-        description="ISO 8601, UTC: when the next attempt is due; null where none follows"
+        description="ISO 8601, UTC: when the next attempt is made at the earliest; null where none follows"
     )
     batch: RequestId | None = Field(description="the request's batch; null where it named none")
     purpose: str | None = Field(description="the request's purpose; null where it named none")
@@ -33,7 +33,9 @@ class OutcomeEvent(WireModel):
     )
     status: Status
     dialled: Dialled = Field(description="whether the person's phone was dialled")
-    reason_code: ReasonCode | None = Field(description="why it was rejected or is unknown; null for every other status")
+    reason_code: ReasonCode | None = Field(
+        description="why it was rejected, was cancelled or is unknown; null for every other status"
+    )
     outbound_call_id: Uuid | None
     contact_id: Uuid | None
     call_details: CallDetails | None

@@ -1,22 +1,24 @@
-"""The call queue's messages: a request for a call, or a dispatch (`contracts.dispatch`)."""
+"""The call queue's messages: a request, a cancellation, a do-not-call entry, or a dispatch (`contracts.dispatch`)."""
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
 from outbound_calls.contracts.dispatch import DispatchMessage
+from outbound_calls.contracts.terms import (
+    CALLING_WINDOWS_RULE,
+    PURPOSE_RULE,
+    CallingWindows,
+    CheckedOnUse,
+    PurposeName,
+    RedialRules,
+    broken,
+    field_error,
+)
+from outbound_calls.contracts.time_zones import TIME_ZONE_RULE, TimeZoneName
 from outbound_calls.contracts.wire import (
     ORGANIZATION_RULE,
     REQUEST_ID_RULE,
@@ -26,6 +28,7 @@ from outbound_calls.contracts.wire import (
     Uuid,
     WireModel,
     first_error,
+    validate,
 )
 
 MAX_MESSAGE_BYTES = 32 * 1024
@@ -61,6 +64,11 @@ type Time = Annotated[
 ]
 
 
+PHONE_NUMBER_RULE = "required, E.164: a plus sign, then 9 to 15 digits, the first not 0"
+
+type PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{8,14}$")]
+
+
 class CallRequestMessage(WireModel):
     """A request for one phone call. Each field's description is the rule that an error names."""
 
@@ -68,9 +76,7 @@ class CallRequestMessage(WireModel):
 
     request_id: RequestId | None = Field(None, description=REQUEST_ID_RULE)
     organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
-    phone_number: Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{8,14}$")] = Field(
-        description="required, E.164: a plus sign, then 9 to 15 digits, the first not 0"
-    )
+    phone_number: PhoneNumber = Field(description=PHONE_NUMBER_RULE)
     assistant_id: Uuid | None = Field(None, description="a UUID; required where the stack has no default")
     phone_number_id: Uuid | None = Field(None, description="a UUID; required where the stack has no default")
     customer_name: (
@@ -105,6 +111,14 @@ class CallRequestMessage(WireModel):
     batch: RequestId | None = Field(None, description=REQUEST_ID_RULE)
     not_before: Time | None = Field(None, description=f"{_TIME_RULE}; at most {MAX_DAYS_AHEAD} days ahead")
     not_after: Time | None = Field(None, description=f"{_TIME_RULE}; later than notBefore")
+    purpose: PurposeName | None = Field(None, description=f"{PURPOSE_RULE}, defined in the calling policy")
+    time_zone: TimeZoneName | None = Field(None, description=TIME_ZONE_RULE)
+    calling_windows: Annotated[object, CheckedOnUse(CallingWindows)] | None = Field(
+        None, description=f"{CALLING_WINDOWS_RULE}; it narrows the policy's windows, and never widens them"
+    )
+    redial: Annotated[dict[str, Any], CheckedOnUse(RedialRules)] | None = Field(
+        None, description="an object with maxAttempts, on and onEndedReasons"
+    )
 
     @property
     def leaves_time(self) -> bool:
@@ -115,45 +129,117 @@ class CallRequestMessage(WireModel):
 
     def content(self) -> dict[str, Any]:
         """What tells this request from another one: the number, the words, the labels. Not its id, nor its times."""
-        return self.model_dump(
-            mode="json", exclude_none=True, exclude={"request_id", "organization", "not_before", "not_after"}
-        )
+        return self.model_dump(mode="json", exclude_none=True, exclude=_NOT_CONTENT)
 
 
-def _kind(message: object) -> str:
-    return "dispatch" if isinstance(message, dict) and "dispatch" in message else "request"
+_NOT_CONTENT = {
+    "request_id",
+    "organization",
+    "not_before",
+    "not_after",
+    "time_zone",
+    "calling_windows",
+    "redial",
+}
 
 
-_MESSAGE: TypeAdapter[CallRequestMessage | DispatchMessage] = TypeAdapter(
-    Annotated[
-        Annotated[CallRequestMessage, Tag("request")] | Annotated[DispatchMessage, Tag("dispatch")],
-        Discriminator(_kind),
-    ]
-)
+class _RareMessage(WireModel):
+    # Built for the first one that comes.
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+
+class Cancellation(_RareMessage):
+    """What is not to be dialled any more: one request, or every request of a batch."""
+
+    request_id: RequestId | None = Field(None, description=REQUEST_ID_RULE)
+    batch: RequestId | None = Field(None, description=REQUEST_ID_RULE)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.request_id is None) == (self.batch is None):
+            raise broken(f"{CANCEL_RULE}, not both")
+        return self
+
+
+CANCEL_RULE = "an object with either requestId or batch"
+
+
+class CancelMessage(_RareMessage):
+    """A request, or every request of a batch, is not dialled any more."""
+
+    cancel: Cancellation = Field(description=CANCEL_RULE)
+    organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
+
+
+class DoNotCall(_RareMessage):
+    """A number that is not to be dialled, until then or for good, for these purposes or all."""
+
+    phone_number: PhoneNumber = Field(description=PHONE_NUMBER_RULE)
+    until: Time | None = Field(None, description=_TIME_RULE)
+    purposes: Annotated[list[PurposeName], Field(min_length=1, max_length=50)] | None = Field(
+        None, description=f"a list of 1 to 50 purposes, each {PURPOSE_RULE}"
+    )
+
+
+class DoNotCallMessage(_RareMessage):
+    """An entry for the do-not-call list: for one organization, or for all where it names none."""
+
+    do_not_call: DoNotCall = Field(
+        description="an object with phoneNumber, and until and purposes where it isn't for good or for all"
+    )
+    organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
+
+
+type QueueMessage = CallRequestMessage | CancelMessage | DoNotCallMessage | DispatchMessage
+
+_OTHER_KINDS: dict[str, type[CancelMessage | DoNotCallMessage | DispatchMessage]] = {
+    "dispatch": DispatchMessage,
+    "cancel": CancelMessage,
+    "doNotCall": DoNotCallMessage,
+}
 _RULES = {str(field.alias): str(field.description) for field in CallRequestMessage.model_fields.values()}
 _IDENTIFIER = re.compile(r"[A-Za-z_]{1,64}")
-_NOT_JSON = "a JSON object in UTF-8, nested at most 3 deep"
-_FIELDS = ", ".join(sorted(_RULES))
+_NOT_JSON = "a JSON object in UTF-8"
 
 
-def read_message(body: str) -> CallRequestMessage | DispatchMessage:
+def read_message(body: str) -> QueueMessage:
     """Read the body of a queue message.
 
     Raises:
         InvalidInput: With the first field that breaks its rule, named as on the wire.
     """
+    kind: type[QueueMessage] = CallRequestMessage
     try:
         content = body.encode()
         if len(content) > MAX_MESSAGE_BYTES:
             raise InvalidInput("body", f"at most {MAX_MESSAGE_BYTES} bytes")
-        # On the wire there is one spelling, so `phone_number` is an unknown field; `validate_json` would skip it.
-        message = _MESSAGE.validate_python(from_json(content), by_alias=True, by_name=False)
+        value = from_json(content)
+        kind = _kind(value)
+        message = validate(kind, value)
     except ValidationError as error:
-        raise _invalid_input(error) from None
+        raise _invalid_input(kind, error) from None
     except ValueError:
         raise InvalidInput("body", _NOT_JSON) from None
     if isinstance(message, CallRequestMessage) and not message.leaves_time:
         raise invalid_field("notAfter")
+    return message
+
+
+def _kind(value: object) -> type[QueueMessage]:
+    """The kind of a message, by the one field that only messages of this kind have."""
+    fields = value if isinstance(value, dict) else {}
+    return next((kind for field, kind in _OTHER_KINDS.items() if field in fields), CallRequestMessage)
+
+
+def read_call_request(body: str) -> CallRequestMessage:
+    """Read the body of a message that must be a request.
+
+    Raises:
+        InvalidInput: When it isn't one.
+    """
+    message = read_message(body)
+    if not isinstance(message, CallRequestMessage):
+        raise InvalidInput(next(iter(message.wire())), "a message of its own, and no request for a call")
     return message
 
 
@@ -162,14 +248,16 @@ def invalid_field(name: str) -> InvalidInput:
     return InvalidInput(name, _RULES[name])
 
 
-def _invalid_input(error: ValidationError) -> InvalidInput:
+def _invalid_input(kind: type[QueueMessage], error: ValidationError) -> InvalidInput:
     first = first_error(error)
-    if first["loc"][:1] == ("dispatch",):
-        # One rule for all of it: a field too many may be one that a request would have.
+    if kind is DispatchMessage:
+        # One rule for all of it: no one but the poller has to learn more.
         return InvalidInput("dispatch", str(DispatchMessage.model_fields["dispatch"].description))
-    if first["type"] == "extra_forbidden":
-        name = str(first["loc"][-1])
-        return InvalidInput(name if _IDENTIFIER.fullmatch(name) else "body", f"no field but {_FIELDS}", known=False)
-    # The location starts with the tag of the union; the field comes second.
-    field = first["loc"][1] if len(first["loc"]) > 1 else None
-    return invalid_field(field) if isinstance(field, str) and field in _RULES else InvalidInput("body", _NOT_JSON)
+    match first["loc"]:
+        case ():
+            return InvalidInput("body", _NOT_JSON)
+        case (str(name),) if first["type"] == "extra_forbidden":
+            fields = ", ".join(sorted(str(field.alias) for field in kind.model_fields.values()))
+            return InvalidInput(name if _IDENTIFIER.fullmatch(name) else "body", f"no field but {fields}", known=False)
+        case location:
+            return field_error(kind, location, first)

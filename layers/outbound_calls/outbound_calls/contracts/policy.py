@@ -7,12 +7,11 @@ stands there twice is refused, and so is an empty list.
 from __future__ import annotations
 
 import json
-import re
 from datetime import date
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from outbound_calls.contracts.terms import (
     CALLING_WINDOWS_RULE,
@@ -23,6 +22,8 @@ from outbound_calls.contracts.terms import (
     RedialRules,
     TermsModel,
     broken,
+    field_error,
+    shown_name,
 )
 from outbound_calls.contracts.time_zones import TIME_ZONE_RULE, TimeZoneName
 from outbound_calls.contracts.vocabulary import Preset, WhenCapped
@@ -221,51 +222,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidInput(_shown(twice), "only once in its object")
+        raise InvalidInput(shown_name(twice), "only once in its object")
     return fields
-
-
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-def _shown(name: str) -> str:
-    return name if _NAME.fullmatch(name) else "a field"
 
 
 def _invalid_fields(model: type[BaseModel], error: ValidationError) -> list[InvalidInput]:
     found = error.errors(include_url=False, include_input=False)
-    return [_invalid_field(model, each) for each in found]
-
-
-def _invalid_field(model: type[BaseModel], error: ErrorDetails) -> InvalidInput:
-    """The error with the field's path and its rule, found by a walk down the models."""
-    path, rule, fields = "", "a JSON object in UTF-8", _fields(model)
-    names_follow = False
-    for step in error["loc"]:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        elif names_follow:
-            path, names_follow = f"{path}.{_shown(step)}", False
-        elif step in fields:
-            path, (rule, annotation) = f"{path}.{step}", fields[step]
-            fields, names_follow = _fields(_inner(annotation, BaseModel)), _inner(annotation, dict) is not None
-        elif error["type"] == "extra_forbidden" and step == error["loc"][-1]:
-            return InvalidInput(f"{path}.{_shown(step)}".lstrip("."), f"no field but {', '.join(sorted(fields))}")
-    if error["type"] == "rule":
-        rule = error["msg"]
-    return InvalidInput(path.lstrip(".") or "policy", rule)
-
-
-def _fields(model: type[BaseModel] | None) -> dict[str, tuple[str, Any]]:
-    """A model's fields by their names on the wire: each with its rule and its type."""
-    fields = model.model_fields.values() if model else ()
-    return {str(field.alias): (str(field.description), field.annotation) for field in fields}
-
-
-def _inner[Kind](annotation: Any, kind: type[Kind]) -> type[Kind] | None:
-    """The first type of a kind within a type."""
-    annotation = getattr(annotation, "__value__", annotation)
-    outer = get_origin(annotation) or annotation
-    if isinstance(outer, type) and issubclass(outer, kind):
-        return outer
-    return next(filter(None, (_inner(each, kind) for each in get_args(annotation))), None)
+    return [field_error(model, each["loc"], each, names=True) for each in found]

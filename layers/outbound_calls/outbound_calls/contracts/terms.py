@@ -1,12 +1,18 @@
 """What a request and the policy may both say: calling windows, redial, a purpose."""
 
-from typing import Annotated, Literal, Self
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
 from outbound_calls.contracts.vocabulary import ALWAYS, DAYS
-from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, WireModel
+from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, InvalidInput, WireModel, reader, validate
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
 
 MAX_SECONDS = 30 * 86_400
 """The longest time that a policy may name: a redial's delay, a cap's span, an expiry."""
@@ -88,3 +94,76 @@ class RedialRules(TermsModel):
     max_attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPT_NUMBER)] = Field(
         description=f"required: a whole number from 1 to {MAX_ATTEMPT_NUMBER}, which counts the first attempt too"
     )
+
+
+class CheckedOnUse:
+    """Marks a field whose value is checked by a type that is built for the first message that has the field.
+
+    Most have none, and building it at each cold start would take longer than reading the message. The value stays in
+    its form on the wire.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, _schema: "CoreSchema", handler: "GetJsonSchemaHandler") -> dict[str, Any]:
+        return handler(reader(self.kind).core_schema)
+
+    def _check(self, value: object) -> object:
+        validate(self.kind, value)
+        return value
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def shown_name(name: str) -> str:
+    """A name as an error may show it."""
+    return name if _NAME.fullmatch(name) else "a field"
+
+
+def field_error(
+    model: type[BaseModel], location: Sequence[int | str], error: ErrorDetails, *, names: bool = False
+) -> InvalidInput:
+    """The error with the field's path and its rule, found by a walk down the models.
+
+    `names`: whether the path shows names that the author made up. It ends before the first one otherwise.
+    """
+    path, rule, fields = "", "a JSON object in UTF-8", _fields(model)
+    names_follow = False
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif names_follow and not names:
+            break
+        elif names_follow:
+            path, names_follow = f"{path}.{shown_name(step)}", False
+        elif step in fields:
+            path, (rule, annotation) = f"{path}.{step}", fields[step]
+            fields, names_follow = _fields(_inner(annotation, BaseModel)), _inner(annotation, dict) is not None
+        elif error["type"] == "extra_forbidden" and step == location[-1]:
+            shown = f"{path}.{shown_name(step)}" if names else path
+            return InvalidInput(shown.lstrip("."), f"no field but {', '.join(sorted(fields))}")
+    if error["type"] == "rule":
+        rule = error["msg"]
+    return InvalidInput(path.lstrip(".") or "policy", rule)
+
+
+def _fields(model: type[BaseModel] | None) -> dict[str, tuple[str, Any]]:
+    """A model's fields by their names on the wire: each with its rule and its type."""
+    fields = model.model_fields.values() if model else ()
+    return {str(field.alias): (str(field.description), field.annotation) for field in fields}
+
+
+def _inner[Kind](annotation: Any, kind: type[Kind]) -> type[Kind] | None:
+    """The first type of a kind within a type."""
+    checks = (each.kind for each in getattr(annotation, "__metadata__", ()) if isinstance(each, CheckedOnUse))
+    annotation = next(checks, annotation)
+    annotation = getattr(annotation, "__value__", annotation)
+    outer = get_origin(annotation) or annotation
+    if isinstance(outer, type) and issubclass(outer, kind):
+        return outer
+    return next(filter(None, (_inner(each, kind) for each in get_args(annotation))), None)

@@ -46,6 +46,7 @@ class ParkReason(StrEnum):
     PAUSED = "paused"
     OUTSIDE_CALLING_WINDOW = "outside-calling-window"
     RECIPIENT_CAP = "recipient-cap"
+    REDIAL = "redial"
     POLICY_UNREADABLE = "policy-unreadable"
 
 
@@ -55,6 +56,8 @@ class ReasonCode(StrEnum):
     REFUSED_BY_ALLOMIA = "refused-by-allomia"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    CANCELLED_UNSEEN = "cancelled-unseen"
+    ANSWERED_MEANWHILE = "answered-meanwhile"
     UNKNOWN_PURPOSE = "unknown-purpose"
     NO_CALLING_WINDOW = "no-calling-window"
     DO_NOT_CALL = "do-not-call"

@@ -1,9 +1,20 @@
 """What the wires share: the base of their models, the error for invalid input, and the types of their fields."""
 
 import re
+from functools import cache
+from threading import Lock
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WrapValidator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -38,6 +49,34 @@ class WireModel(BaseModel):
     def wire(self) -> dict[str, Any]:
         """This model as JSON values, without the fields that hold nothing."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+_building = Lock()
+
+
+def reader(kind: Any) -> TypeAdapter[Any]:
+    """Reads values of a type, whose validator is built on the first use, by one thread alone.
+
+    Threads that build one model at the same time, as they do when pydantic builds it by itself, may see half of it.
+    """
+    with _building:
+        return _reader(kind)
+
+
+@cache
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        kind.model_rebuild()
+    return TypeAdapter(kind)
+
+
+def validate[Kind](kind: type[Kind], value: object) -> Kind:
+    """Read a value as it comes over the wire.
+
+    There is one spelling on the wire, so a field's name in Python is an unknown field.
+    """
+    found: Kind = reader(kind).validate_python(value, by_alias=True, by_name=False)
+    return found
 
 
 def _no_dot_segment(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, check_request_key
@@ -66,14 +67,45 @@ class Labels:
 
     metadata: Mapping[str, str] = field(default_factory=dict)
     batch: str | None = None
+    purpose: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """When a request may be dialled, as far as it says so itself. Epoch seconds; None: it doesn't say."""
+    """When and how often a request may be dialled, as far as it says so itself. None: it doesn't say.
+
+    Times are epoch seconds. `calling_windows` and `redial` are in their form on the wire.
+    """
 
     not_before: int | None = None
     not_after: int | None = None
+    time_zone: str | None = None
+    calling_windows: object = None
+    redial: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redial:
+    """After which outcomes another attempt follows: the delays in seconds, of which the last repeats."""
+
+    max_attempts: int = 1
+    after_status: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    after_ended_reason: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What allowed a dial: the policy's version (0 where no document is set) and the preset it lies on.
+
+    With the zones that the recipient may be in, where they come from, and the version of the zones' data, if they were
+    looked at.
+    """
+
+    policy_version: int
+    preset: str
+    zones: tuple[str, ...] = ()
+    zone_source: str | None = None
+    zone_data: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +173,29 @@ class Attempt:
     """The assistant and the number to call from, short: what AlloMia may refuse whole."""
 
     due_at: int | None = None
+    expires_at: int | None = None
+    """When it expires undialled, as of the last look of policy."""
+
+    policy_version: int | None = None
+    """The version of the policy by which it waits; 0 where the policy couldn't be read or no document is set."""
+
+    allowance: Allowance | None = None
+    redial: Redial | None = None
+    """Stored while it is in progress or its redial is pending, if another attempt may follow."""
+
+    redial_at: int | None = None
+    """When the next attempt is to be made. Until then the outcome is provisional."""
+
+    next_attempt: int | None = None
+    """The number of the attempt that was made after this one."""
+
+    cancel_requested_at: int | None = None
+    is_dropped: bool = False
+    """A redial that came to nothing: the request ended with the outcome before. It is no outcome of its own."""
+
+    is_redial: bool = False
+    """Made by itself after an outcome, and by no person."""
+
     claim_id: str | None = None
     dispatched_at: int | None = None
     post_result: str | None = None
@@ -160,7 +215,8 @@ class Attempt:
     @property
     def final(self) -> bool:
         """Whether nothing follows by itself. A real outcome may still replace `unknown`."""
-        return self.status in TERMINAL and self.status is not Status.UNKNOWN
+        ended = self.status in TERMINAL and self.status is not Status.UNKNOWN
+        return ended and self.redial_at is None and self.next_attempt is None
 
     @property
     def dialled(self) -> Dialled:

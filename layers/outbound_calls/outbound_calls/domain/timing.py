@@ -15,11 +15,22 @@ KEY_DECLINED_BACKOFF_SECONDS = 300.0
 DISPATCH_LEASE_SECONDS = 60
 """How long a dispatch message may wait on the queue before the poller sends another one."""
 
+OPENING_SPREAD_SECONDS = 300
+"""What waited for an opening is spread over this time, so that it doesn't come in one burst."""
+
 FAILED_TRIES = frozenset({ParkReason.ALLOMIA_UNREACHABLE, ParkReason.RATE_LIMITED, ParkReason.KEY_DECLINED})
 """Why AlloMia didn't accept an attempt that it was asked for. Each of these lengthens the next backoff."""
 
-DEFERRALS = frozenset({ParkReason.NOT_BEFORE})
-"""Why policy puts an attempt off. Nothing is wrong then: no alarm, no longer backoff."""
+DEFERRALS = frozenset(
+    {
+        ParkReason.NOT_BEFORE,
+        ParkReason.PAUSED,
+        ParkReason.OUTSIDE_CALLING_WINDOW,
+        ParkReason.RECIPIENT_CAP,
+        ParkReason.REDIAL,
+    }
+)
+"""Why policy lets an attempt wait. Nothing is wrong then: no alarm, no longer backoff."""
 
 _FIRST_BACKOFF_SECONDS = 30.0
 _MAX_BACKOFF_SECONDS = 300.0

@@ -9,12 +9,13 @@ TERMINAL = ALLOMIA_OUTCOMES | {Status.REJECTED, Status.CANCELLED, Status.UNKNOWN
 
 # `None` stands for "no record yet". A `scheduled`, `rejected` or `cancelled` attempt may receive AlloMia's outcome
 # although AlloMia answered that it accepted nothing: only AlloMia knows an attempt's signed callback URL, so a webhook
-# proves that the person was called. Recording it prevents a second call.
+# proves that the person was called. Recording it prevents a second call. Apart from these, an outcome whose redial is
+# pending gives way to a signed `completed`.
 TRANSITIONS: dict[Status | None, frozenset[Status]] = {
     None: frozenset({Status.SCHEDULED, Status.DISPATCHING, Status.REJECTED, Status.CANCELLED}),
     Status.SCHEDULED: frozenset({Status.SCHEDULED, Status.DISPATCHING, Status.REJECTED, Status.CANCELLED})
     | ALLOMIA_OUTCOMES,
-    Status.DISPATCHING: frozenset({Status.SCHEDULED, Status.CALLING, Status.REJECTED, Status.UNKNOWN})
+    Status.DISPATCHING: frozenset({Status.SCHEDULED, Status.CALLING, Status.REJECTED, Status.CANCELLED, Status.UNKNOWN})
     | ALLOMIA_OUTCOMES,
     Status.CALLING: ALLOMIA_OUTCOMES | {Status.UNKNOWN},
     **dict.fromkeys({Status.UNKNOWN, Status.REJECTED, Status.CANCELLED}, ALLOMIA_OUTCOMES),

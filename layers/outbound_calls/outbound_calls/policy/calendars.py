@@ -4,15 +4,20 @@ Every question goes from an instant (epoch seconds) to what the clocks of the pe
 hour that a daylight-saving change skips is never open, and one that it repeats is open twice or not at all.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
-from typing import Any
-from zoneinfo import ZoneInfo
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 from outbound_calls.contracts.vocabulary import ALWAYS, DAYS
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 type Hours = tuple[tuple[int, int], ...]
 """The open hours of one date, in seconds of its wall clock: `from` inclusive, `to` exclusive, in order."""
@@ -134,7 +139,7 @@ def next_opening(calendar: Calendar, zones: Sequence[ZoneInfo], at: float) -> fl
 def next_closing(calendar: Calendar, zones: Sequence[ZoneInfo], at: float) -> float | None:
     """The first instant from `at` on at which calls aren't allowed in every zone; None if there is none."""
     horizon = at + HORIZON_SECONDS
-    closing = min((_first(False, calendar, zone, at, horizon) for zone in zones), default=horizon + 1)
+    closing = min((_first(False, calendar, zone, at, horizon) for zone in zones), default=inf)
     return closing if closing <= horizon else None
 
 

@@ -1,21 +1,17 @@
 """How often one number may be dialled, given the dials that are remembered."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
+from outbound_calls.domain.recipients import PastDial, organization_name
 from outbound_calls.policy.calendars import start_of, wall_clock
-from outbound_calls.policy.rules import Cap, organization_name
+from outbound_calls.policy.rules import Cap
 
-
-@dataclass(frozen=True, slots=True)
-class PastDial:
-    """A dial to the number that AlloMia may have taken. `at` is epoch seconds, not before the dial itself."""
-
-    at: float
-    organization: str | None = None
-    purpose: str | None = None
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 
 def counted(cap: Cap, dials: Iterable[PastDial], organization: str | None, purpose: str | None) -> list[PastDial]:

@@ -13,21 +13,31 @@ from typing import TYPE_CHECKING
 
 from outbound_calls.contracts.time_zones import time_zone
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode, WhenCapped
-from outbound_calls.domain.timing import utc_text
+from outbound_calls.domain.recipients import Recipient
+from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS, utc_text
 from outbound_calls.policy.calendars import Calendar, is_open, next_closing, next_opening, wall_clock, week_of
-from outbound_calls.policy.caps import PastDial, allowed_from, counted
-from outbound_calls.policy.decision import Dial, Reject
+from outbound_calls.policy.caps import allowed_from, counted
 from outbound_calls.policy.number_zones import RecipientZones, recipient_zones
-from outbound_calls.policy.rules import Rules, organization_name
+from outbound_calls.policy.rules import Rules
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-OPENING_SPREAD_SECONDS = 300
-"""What waited for an opening is spread over this time, so that it doesn't come in one burst."""
-
 UNREADABLE_LOOK_SECONDS = 300
 """How long an attempt waits for a policy that can't be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """The attempt may be dialled now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """The attempt must never be dialled. `reason` is `code` in words, without personal data."""
+
+    code: ReasonCode
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +78,6 @@ class Candidate:
     def earliest(self) -> float:
         """The first moment that the request itself allows."""
         return max(self.created_at, self.not_before or 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Objection:
-    """An entry of the do-not-call list: until a time or for good, for an organization or all, for purposes or all."""
-
-    until: float | None = None
-    organization: str | None = None
-    purposes: tuple[str, ...] = ()
-
-    def holds(self, candidate: Candidate, at: float) -> bool:
-        """Whether it forbids an attempt at a time."""
-        return (
-            (self.until is None or at < self.until)
-            and (
-                self.organization is None
-                or organization_name(self.organization) == organization_name(candidate.organization)
-            )
-            and (not self.purposes or candidate.purpose in self.purposes)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """What the stack remembers of a number. The attempt's own dial, if it has one, isn't among the dials."""
-
-    dials: tuple[PastDial, ...] = ()
-    objections: tuple[Objection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +315,8 @@ def _calling_window(case: Case, recipient: Recipient, now: float) -> RuleResult:
 
 
 def _do_not_call(case: Case, recipient: Recipient, now: float) -> RuleResult:
-    if not any(objection.holds(case.candidate, now) for objection in recipient.objections):
+    asked = case.candidate
+    if not any(objection.holds(asked.organization, asked.purpose, now) for objection in recipient.objections):
         return RuleResult("do-not-call", "not on the list")
     return _rejected("do-not-call", ReasonCode.DO_NOT_CALL, "the number is on the do-not-call list")
 

@@ -1,7 +1,7 @@
 """Whether another attempt follows an outcome, and when."""
 
 from outbound_calls.contracts.vocabulary import Status
-from outbound_calls.policy.rules import Redial
+from outbound_calls.domain.attempts import Redial
 
 
 def redial_delay(redial: Redial, status: Status, ended_reason: str | None, attempts: int) -> int | None:

@@ -18,9 +18,9 @@ from typing import Any
 
 from outbound_calls.contracts.time_zones import time_zone_names
 from outbound_calls.contracts.vocabulary import Preset, WhenCapped
+from outbound_calls.domain.attempts import Redial
+from outbound_calls.domain.recipients import organization_name
 from outbound_calls.policy.calendars import NEVER, Calendar, Exceptional, week_of
-
-DEFAULT_ORGANIZATION = "default"
 
 type Part = Mapping[str, Any]
 """What a part of the document says, by the fields' names on the wire: values that are read, none of them null."""
@@ -49,15 +49,6 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
-class Redial:
-    """After which outcomes another attempt follows: the delays in seconds, of which the last repeats."""
-
-    max_attempts: int = 1
-    after_status: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    after_ended_reason: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Rules:
     """What policy says for the requests of one organization and purpose. No default allows more than another value.
 
@@ -76,11 +67,6 @@ class Rules:
     max_concurrent_calls: int | None = None
     paused: bool = False
     purpose_known: bool = True
-
-
-def organization_name(organization: str | None) -> str:
-    """An organization's name in the policy: absent means the default one."""
-    return organization or DEFAULT_ORGANIZATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from outbound_calls.runtime.workers import WORKERS
 
 if TYPE_CHECKING:
     import httpx
+    from mypy_boto3_dynamodb import DynamoDBClient
 
     from outbound_calls.adapters.allomia import AllomiaClient
     from outbound_calls.adapters.secrets import Secret
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         PublishOutcomeSettings,
         ReceiveWebhookSettings,
     )
+    from outbound_calls.use_cases.decide import JudgeAttempts
     from outbound_calls.use_cases.look_up import LookUpRequests
     from outbound_calls.use_cases.place import PlaceCalls
     from outbound_calls.use_cases.publish import PublishOutcomes
@@ -68,28 +70,37 @@ class Assembly:
         from outbound_calls.adapters.circuit_breaker import CircuitBreakers
         from outbound_calls.adapters.fingerprints import Fingerprints
         from outbound_calls.adapters.queues import InvalidMessagesQueue
+        from outbound_calls.use_cases.cancel import CancelRequests
         from outbound_calls.use_cases.place import Defaults, PlaceCalls
 
+        # Few tries at a time, because writes that matter are repeated: each must end before the invocation.
+        dynamodb = self.client("dynamodb", WORKERS, 2)
+        table = CallsTable(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards)
         replaced: dict[str, Any] = {"jitter": self.jitter, "new_claim_id": self.new_claim_id}
         signing = self._secret(settings.signing_secret_arn)
         return PlaceCalls(
-            table=CallsTable(
-                # Few tries at a time, because writes that matter are repeated: each must end before the invocation.
-                self.client("dynamodb", WORKERS, 2),
-                settings.calls_table_name,
-                settings.retention_days,
-                settings.due_shards,
-            ),
+            table=table,
             allomia=self._allomia(settings),
             callbacks=CallbackUrls(signing, settings.webhook_url),
             fingerprints=Fingerprints(signing),
             invalid_messages=InvalidMessagesQueue(self.client("sqs", WORKERS), settings.invalid_messages_queue_url),
+            judge=self.judge_attempts(settings, dynamodb),
+            cancel=CancelRequests(table, self.clock),
             circuit_breakers=CircuitBreakers(self.monotonic),
             grace_seconds=settings.webhook_grace_seconds,
             defaults=Defaults(settings.default_assistant_id, settings.default_phone_number_id),
             clock=self.clock,
             **{name: value for name, value in replaced.items() if value},
         )
+
+    def judge_attempts(self, settings: PlaceCallSettings, dynamodb: DynamoDBClient) -> JudgeAttempts:
+        """What place_call decides by."""
+        from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
+        from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
+
+        table = PolicyTable(dynamodb, settings.policy_table_name)
+        numbers = NumberHashes(self._secret(settings.number_hash_secret_arn))
+        return JudgeAttempts(CurrentPolicy(table, settings.calling_policy, self.monotonic), table, numbers)
 
     def receive_webhooks(self, settings: ReceiveWebhookSettings) -> ReceiveWebhooks:
         """What receive_webhook does."""
@@ -106,11 +117,14 @@ class Assembly:
     def poll_calls(self, settings: PollCallsSettings) -> PollCalls:
         """What poll_calls does with each due attempt."""
         from outbound_calls.adapters.calls_table import CallsTable
+        from outbound_calls.adapters.policy_table import PolicyTable
         from outbound_calls.adapters.queues import CallQueue
         from outbound_calls.use_cases.sweep import PollCalls
 
+        dynamodb = self.client("dynamodb", WORKERS)
         return PollCalls(
-            table=CallsTable(self.client("dynamodb", WORKERS), settings.calls_table_name, settings.retention_days),
+            table=CallsTable(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards),
+            policy_table=PolicyTable(dynamodb, settings.policy_table_name),
             allomia=self._allomia(settings),
             queue=CallQueue(self.client("sqs", WORKERS), settings.call_queue_url),
             schedule=settings.schedule,

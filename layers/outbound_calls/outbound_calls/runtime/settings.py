@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.contracts.wire import Uuid
 from outbound_calls.domain.timing import PollSchedule
 
@@ -40,6 +41,9 @@ class PlaceCallSettings(Settings):
     """The settings of place_call."""
 
     calls_table_name: str = Field(min_length=1)
+    policy_table_name: str = Field(min_length=1)
+    number_hash_secret_arn: str = Field(min_length=1)
+    calling_policy: Preset = Field(description="in force for whatever the policy document doesn't say")
     invalid_messages_queue_url: HttpUrl
     allomia_api_key_secret_arn: str = Field(min_length=1)
     allomia_base_url: HttpUrl
@@ -64,6 +68,7 @@ class PollCallsSettings(Settings):
     """The settings of poll_calls."""
 
     calls_table_name: str = Field(min_length=1)
+    policy_table_name: str = Field(min_length=1)
     call_queue_url: HttpUrl
     allomia_api_key_secret_arn: str = Field(min_length=1)
     allomia_base_url: HttpUrl

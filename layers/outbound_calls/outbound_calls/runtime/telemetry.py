@@ -16,12 +16,12 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
 
-from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.vocabulary import ReasonCode, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from outbound_calls.contracts.vocabulary import OutcomeSource
+    from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason
     from outbound_calls.domain.attempts import Attempt, AttemptKey, Outcome
     from outbound_calls.runtime.settings import Settings
 
@@ -34,16 +34,22 @@ class Metric(StrEnum):
     CALLS_DEFERRED = "CallsDeferred"
     CALLS_REFUSED = "CallsRefused"
     CALLS_REJECTED = "CallsRejected"
+    CALLS_CANCELLED = "CallsCancelled"
+    REDIALS_DROPPED = "RedialsDropped"
+    CANCELLATIONS = "Cancellations"
+    DO_NOT_CALL_ENTRIES = "DoNotCallEntries"
     AMBIGUOUS_ANSWERS = "AmbiguousAnswers"
     DUPLICATE_MESSAGES = "DuplicateMessages"
     INVALID_MESSAGES = "InvalidMessages"
     FAILED_MESSAGES = "FailedMessages"
+    POLICY_UNREADABLE = "PolicyUnreadable"
     KEY_DECLINED = "AllomiaKeyDeclined"
     CIRCUIT_OPEN = "CircuitOpen"
     CALL_IDS_CONTRADICTING = "CallIdsContradicting"
     STATUSES_UNFAMILIAR = "UnfamiliarStatuses"
 
     SECONDS_TO_OUTCOME = "SecondsFromDispatchToOutcome"
+    REQUESTS_TO_CORRECT = "RequestsToCorrect"
 
     WEBHOOKS_INVALID = "WebhooksInvalid"
     WEBHOOKS_DUPLICATED = "WebhooksDuplicated"
@@ -54,11 +60,20 @@ class Metric(StrEnum):
     POLLS_UNAVAILABLE = "PollsUnavailable"
     POLLS_FAILED = "PollsFailed"
     DISPATCHES_SENT = "DispatchesSent"
+    REDIALS_MADE = "RedialsMade"
 
 
-NEEDS_A_PERSON = frozenset({Status.UNKNOWN, Status.REJECTED})
-"""Outcomes with an alarm. They are counted when they are published: the table's stream delivers an outcome until that
-has worked, whatever happened to the function that recorded it."""
+REJECTED_ON_PURPOSE = frozenset({ReasonCode.DO_NOT_CALL, ReasonCode.RECIPIENT_CAP})
+"""Why policy rejects a request just as it is meant to: no one has to look."""
+
+
+def needs_a_person(status: Status, code: ReasonCode | None) -> bool:
+    """Whether an outcome has an alarm.
+
+    It is counted when it is published: the table's stream delivers an outcome until that has worked, whatever happened
+    to the function that recorded it.
+    """
+    return status is Status.UNKNOWN or (status is Status.REJECTED and code not in REJECTED_ON_PURPOSE)
 
 
 def status_metric(status: Status) -> str:
@@ -71,10 +86,34 @@ def source_metric(source: OutcomeSource) -> str:
     return f"OutcomeBy{_camel(source)}"
 
 
+def deferral_metric(reason: ParkReason) -> str:
+    """The counter of attempts that policy lets wait for a reason: `DeferredOutsideCallingWindow`."""
+    return f"Deferred{_camel(reason)}"
+
+
+def rejection_metric(code: ReasonCode) -> str:
+    """The counter of requests that were rejected for a reason: `RejectedExpired`."""
+    return f"Rejected{_camel(code)}"
+
+
+def ending_metrics(status: Status, code: ReasonCode | None) -> tuple[str, ...]:
+    """What an attempt counts as by how it ended.
+
+    A rejected one counts by its reason too. If someone has to correct the request or a setting, it also counts as that.
+    """
+    if status is not Status.REJECTED:
+        return (status_metric(status),)
+    by_reason = (rejection_metric(code),) if code else ()
+    to_correct = needs_a_person(status, code) and code is not ReasonCode.EXPIRED
+    return (status_metric(status), *by_reason, *((Metric.REQUESTS_TO_CORRECT,) if to_correct else ()))
+
+
 def outcome_metrics(outcome: Outcome) -> tuple[str, ...]:
-    """What an outcome counts as when it is recorded: its source, and its status unless it needs a person."""
+    """What an outcome counts as when it is recorded: its source, and how it ended unless it needs a person."""
     by_source = source_metric(outcome.source)
-    return (by_source,) if outcome.status in NEEDS_A_PERSON else (status_metric(outcome.status), by_source)
+    if needs_a_person(outcome.status, outcome.reason_code):
+        return (by_source,)
+    return (*ending_metrics(outcome.status, outcome.reason_code), by_source)
 
 
 def seconds_to_outcome(outcome: Outcome, attempt: Attempt | None) -> int | None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from outbound_calls.adapters.call_states import details_on_the_wire
-from outbound_calls.contracts.status_api import AttemptReport, RequestReport
+from outbound_calls.contracts.status_api import AllowanceReport, AttemptReport, PossibleZone, RequestReport
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import RequestKey
 from outbound_calls.domain.timing import utc_text
-from outbound_calls.policy.decision import expires_at
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.calls_table import CallsTable
-    from outbound_calls.domain.attempts import Attempt
+    from outbound_calls.domain.attempts import Allowance, Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +34,26 @@ class LookUpRequests:
 
 
 def request_report(attempts: list[Attempt]) -> RequestReport:
-    """The report of a request from its attempts, at least one, in their order."""
-    last = attempts[-1]
+    """The report of a request from its attempts, at least one, in their order.
+
+    A redial that was dropped doesn't count: the request has ended with the outcome before it.
+    """
+    last = next((each for each in reversed(attempts) if not each.is_dropped), attempts[-1])
     reports = [attempt_report(attempt) for attempt in attempts]
-    waits = last.status is Status.SCHEDULED
+    is_parked = last.status is Status.SCHEDULED
+    is_waiting = is_parked or last.redial_at is not None
+    expires_at = last.expires_at if last.terms.not_after is None else last.terms.not_after
     return RequestReport(
         organization=last.key.request.organization,
         request_id=last.key.request.request_id,
-        status=reports[-1].status,
+        status=reports[attempts.index(last)].status,
         final=last.final,
         park_reason=last.park_reason,
-        next_attempt_at=utc_text(last.due_at) if waits and last.due_at else None,
-        not_after=utc_text(expires_at(last)) if waits else None,
+        next_attempt_at=_time(last.due_at if is_parked else last.redial_at),
+        not_after=_time(expires_at) if is_waiting else None,
+        cancel_requested_at=_time(last.cancel_requested_at),
         batch=last.labels.batch,
+        purpose=last.labels.purpose,
         metadata=dict(last.labels.metadata),
         attempts=reports,
     )
@@ -66,6 +73,10 @@ def attempt_report(attempt: Attempt) -> AttemptReport:
         due_at=_time(attempt.due_at),
         times_parked=attempt.times_parked,
         park_reason=attempt.park_reason,
+        next_attempt_at=_time(attempt.redial_at),
+        is_dropped=attempt.is_dropped or None,
+        cancel_requested_at=_time(attempt.cancel_requested_at),
+        allowed_by=_allowed_by(attempt),
         outbound_call_id=attempt.outbound_call_id,
         contact_id=attempt.contact_id,
         allomia_status=attempt.allomia_status,
@@ -75,6 +86,35 @@ def attempt_report(attempt: Attempt) -> AttemptReport:
         reason_code=attempt.reason_code,
         reason=attempt.refusal.words if attempt.refusal else attempt.reason,
     )
+
+
+def _allowed_by(attempt: Attempt) -> AllowanceReport | None:
+    """What allowed the attempt's dial; None while it isn't dialled."""
+    allowance = attempt.allowance
+    if allowance is None or attempt.dispatched_at is None:
+        return None
+    return AllowanceReport(
+        policy_version=allowance.policy_version,
+        preset=allowance.preset,
+        zones=_zones(allowance, attempt.dispatched_at),
+        zone_source=allowance.zone_source,
+        zone_data=allowance.zone_data,
+    )
+
+
+def _zones(allowance: Allowance, at: int) -> list[PossibleZone]:
+    if not allowance.zones:
+        return []
+    # Imported on the first use: many policies need no time zone.
+    from outbound_calls.contracts.time_zones import time_zone, time_zone_names
+
+    return [
+        PossibleZone(
+            time_zone=name,
+            local_time=datetime.fromtimestamp(at, time_zone(name)).isoformat() if name in time_zone_names() else None,
+        )
+        for name in allowance.zones
+    ]
 
 
 def _time(epoch_seconds: int | None) -> str | None:

@@ -1,8 +1,9 @@
 """Place calls: decide, claim, post, settle. The same path for new and for parked attempts.
 
-The order is the guarantee. The claim is written before the POST. A duplicate, redelivery or redrive finds the claim and
-exits without dialing. If a worker dies, the poller picks up its claim. A worker that knows that it did not post gives
-its claim back; one that doesn't know never posts again.
+The order is the guarantee. Deciding only reads; then comes the claim, then the dial that recipient caps count, and then
+the POST. A duplicate, redelivery or redrive finds the claim and exits without dialing. If a worker dies, the poller
+picks up its claim. A worker that knows that it did not post gives its claim back; one that doesn't know never posts
+again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from outbound_calls.adapters.allomia import (
     MAX_EXCHANGE_SECONDS,
     Accepted,
@@ -27,10 +30,20 @@ from outbound_calls.adapters.allomia import (
     NotAccepted,
     Throttled,
 )
+from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
+from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.dispatch import DispatchMessage
-from outbound_calls.contracts.messages import MAX_DAYS_AHEAD, epoch_seconds, invalid_field, read_message
+from outbound_calls.contracts.messages import (
+    MAX_DAYS_AHEAD,
+    CallRequestMessage,
+    CancelMessage,
+    DoNotCallMessage,
+    epoch_seconds,
+    invalid_field,
+    read_message,
+)
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, InvalidInput
 from outbound_calls.domain.attempts import (
@@ -43,9 +56,11 @@ from outbound_calls.domain.attempts import (
     RequestKey,
     Terms,
 )
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, Objection, PastDial
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
-from outbound_calls.policy.decision import Dial, Reject, Wait, decide, expires_at
+from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait
+from outbound_calls.use_cases.decide import attempt_name
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, PlaceAnswer
@@ -54,7 +69,8 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.circuit_breaker import CircuitBreakers, Permit
     from outbound_calls.adapters.fingerprints import Fingerprints
     from outbound_calls.adapters.queues import InvalidMessagesQueue
-    from outbound_calls.contracts.messages import CallRequestMessage
+    from outbound_calls.use_cases.cancel import CancelRequests
+    from outbound_calls.use_cases.decide import JudgeAttempts, Judgement
 
 SECONDS_TO_PLACE = MAX_EXCHANGE_SECONDS + 8.0
 """What must be left of an invocation before a claim: AlloMia's longest exchange, and time to claim and settle."""
@@ -66,7 +82,6 @@ MAX_DECISION_AGE_SECONDS = 5.0
 
 _MAX_REPEATS = 5
 
-DEFAULT_ORGANIZATION = "default"
 OTHER_CALL = "other-call-recorded"
 """A webhook brought the outcome of a different call for this attempt: AlloMia made two calls of one POST."""
 
@@ -82,6 +97,10 @@ class PlaceResult(StrEnum):
     PARKED = "parked"
     AMBIGUOUS = "ambiguous"
     REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    REDIAL_DROPPED = "redial-dropped"
+    CANCELLATION = "cancellation"
+    DO_NOT_CALL = "do-not-call"
     DUPLICATE = "duplicate"
     INVALID = "invalid"
 
@@ -93,7 +112,7 @@ class Placement:
     result: PlaceResult
     key: AttemptKey | None
     code: str = ""
-    """A park reason, a reason code, or `OTHER_CALL`."""
+    """A park reason, a reason code, what a cancellation changed, or `OTHER_CALL`."""
 
     detail: str = ""
     outbound_call_id: str | None = None
@@ -135,6 +154,8 @@ class PlaceCalls:
     callbacks: CallbackUrls
     fingerprints: Fingerprints
     invalid_messages: InvalidMessagesQueue
+    judge: JudgeAttempts
+    cancel: CancelRequests
     circuit_breakers: CircuitBreakers
     grace_seconds: int
     defaults: Defaults = field(default_factory=Defaults)
@@ -151,6 +172,10 @@ class PlaceCalls:
             asked = read_message(message.body)
             if isinstance(asked, DispatchMessage):
                 return self._dispatch(asked, message.seconds_left)
+            if isinstance(asked, CancelMessage):
+                return self._cancel(asked)
+            if isinstance(asked, DoNotCallMessage):
+                return self._do_not_call(asked)
             placement = self._dial(self._new_attempt(asked, message), message.seconds_left)
             if placement.result is PlaceResult.DUPLICATE and placement.key and self._is_another(asked, placement.key):
                 raise InvalidInput("requestId", "used for another request")
@@ -159,17 +184,32 @@ class PlaceCalls:
             self.invalid_messages.keep(message.message_id, message.body, error, message.sent_at)
             return Placement(PlaceResult.INVALID, None, detail=str(error))
 
+    def _cancel(self, asked: CancelMessage) -> Placement:
+        """Cancel a request at once, and what is parked of a batch when it comes up."""
+        organization = configured_organization(asked.organization)
+        if asked.cancel.batch is not None:
+            self.judge.table.cancel_batch(organization, asked.cancel.batch, OutcomeSource.UPSTREAM, self.clock())
+            return Placement(PlaceResult.CANCELLATION, None, "batch")
+        key = RequestKey(asked.cancel.request_id or "", organization)
+        cancelled = self.cancel.cancel(key, OutcomeSource.UPSTREAM)
+        number = cancelled.attempt.key.number if cancelled.attempt else 1
+        return Placement(PlaceResult.CANCELLATION, AttemptKey(key, number), cancelled.result)
+
+    def _do_not_call(self, asked: DoNotCallMessage) -> Placement:
+        """Put a number on the do-not-call list: for the organization that the message names, or for all."""
+        entry = asked.do_not_call
+        configured_organization(asked.organization)
+        until = None if entry.until is None else epoch_seconds(entry.until)
+        objection = Objection(until, asked.organization, tuple(sorted(entry.purposes or ())))
+        number_hash = self.judge.numbers.of(entry.phone_number)
+        self.judge.table.add_objection(number_hash, objection, OutcomeSource.UPSTREAM, self.clock())
+        return Placement(PlaceResult.DO_NOT_CALL, None)
+
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
         """The first attempt for a request. Defaults are filled in now, since a later deployment may change them."""
-        created_at = int(self.clock() if message.sent_at is None else message.sent_at)
-        return Attempt(
-            AttemptKey(RequestKey(asked.request_id or message.message_id), 1),
-            created_at,
-            request=with_defaults(asked, self.defaults),
-            labels=Labels(asked.metadata or {}, asked.batch),
-            terms=terms_of(asked, created_at),
-            fingerprint=self._fingerprint(asked),
-        )
+        sent_at = self.clock() if message.sent_at is None else message.sent_at
+        attempt = new_attempt(asked, asked.request_id or message.message_id, self.defaults, sent_at)
+        return replace(attempt, fingerprint=self._fingerprint(asked))
 
     def _fingerprint(self, asked: CallRequestMessage) -> str | None:
         """A request's fingerprint. While the signing secret can't be read, a request is parked without one."""
@@ -195,11 +235,13 @@ class PlaceCalls:
         # What may fail or take long is read before the claim, and before the decision, which must not grow old.
         unusable = self.allomia.check_key()
         decided_at = self.clock()
-        match decide(attempt, decided_at):
+        judgement = self.judge.judge(attempt, decided_at)
+        attempt = replace(attempt, expires_at=judgement.expires_at, policy_version=judgement.version)
+        match judgement.decision:
             case Reject() as rejected:
-                return self._reject(attempt, rejected)
-            case Wait(until, reason):
-                return self._park(attempt, until, reason)
+                return self._reject(attempt, rejected, judgement)
+            case Wait(until, reason, words):
+                return self._park(attempt, until, reason, words)
             case Dial():
                 pass
         if unusable is not None:
@@ -214,13 +256,21 @@ class PlaceCalls:
         with permit:
             if seconds_left() < SECONDS_TO_PLACE:
                 return self._park_for(attempt, ParkReason.SHORT_OF_TIME)
-            claimed = self._claim(attempt, seconds_left)
-            if claimed is None or claimed.request is None:
+            allowed = replace(attempt, allowance=judgement.allowance, redial=judgement.redial(attempt))
+            claimed = self._claim(allowed, seconds_left)
+            if claimed is None:
                 return _duplicate(attempt)
+            claimed = replace(claimed, expires_at=attempt.expires_at, policy_version=attempt.policy_version)
+            dial = _RememberedDial(self.judge, judgement, claimed, self.clock)
+            if (wait := dial.take()) is not None:
+                return self._insist(lambda: self._park(claimed, wait.until, wait.park_reason, wait.reason))
             if self.clock() - decided_at >= MAX_DECISION_AGE_SECONDS or seconds_left() < _SECONDS_TO_POST:
+                dial.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
-            answer = self._post(claimed.request, callback_url)
+            answer = self._post(claimed, callback_url)
             _report(permit, attempt, answer)
+        if isinstance(answer, NotAccepted | Declined):
+            dial.give_back()
         return self._insist(lambda: self._settle(claimed, answer))
 
     def _claim(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Attempt | None:
@@ -233,8 +283,8 @@ class PlaceCalls:
                 if seconds_left() < _SECONDS_TO_GIVE_BACK:
                     break
         maybe_claimed = replace(attempt, status=Status.DISPATCHING, claim_id=claim_id)
-        given_back = self._insist(lambda: self.table.park(maybe_claimed, self.clock(), ParkReason.SHORT_OF_TIME))
-        if not given_back:
+        given_back = self._insist(lambda: self._park(maybe_claimed, self.clock(), ParkReason.SHORT_OF_TIME))
+        if given_back.result is PlaceResult.DUPLICATE:
             # DynamoDB may still make the claim. A parked attempt lets it fail.
             self._insist(lambda: self.table.park(attempt, self.clock(), ParkReason.SHORT_OF_TIME))
         raise WriteUnanswered("claim")
@@ -246,9 +296,11 @@ class PlaceCalls:
                 return write()
         return write()
 
-    def _post(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
+    def _post(self, claimed: Attempt, callback_url: str) -> PlaceAnswer:
+        if claimed.request is None:
+            raise ValueError("a claimed attempt has its request")
         try:
-            return self.allomia.place_call(request, callback_url)
+            return self.allomia.place_call(claimed.request, callback_url)
         except Exception as error:  # noqa: BLE001 - whatever it is, the POST may have been sent
             return Ambiguous(type(error).__name__)
 
@@ -286,6 +338,8 @@ class PlaceCalls:
             refused = self.table.count_refused(attempt, refusals.MOST_REFUSED) + 1
             if others is not None and refusals.is_final(others, refused):
                 outcome = _rejected(OutcomeSource.DISPATCH, ReasonCode.REFUSED_BY_ALLOMIA, words)
+                if attempt.is_redial:
+                    return self._drop(attempt, outcome)
                 return _rejection(attempt, outcome, self.table.record(attempt.key, outcome, now))
         due_at = refusals.retry_at(refusal, now)
         return self._park(attempt, due_at, ParkReason.REFUSED_BY_ALLOMIA, words, refusal)
@@ -300,10 +354,21 @@ class PlaceCalls:
             outcome=outcome if recording.stored else None,
         )
 
-    def _reject(self, attempt: Attempt, decision: Reject) -> Placement:
+    def _reject(self, attempt: Attempt, decision: Reject, judgement: Judgement) -> Placement:
         outcome = _rejected(OutcomeSource.POLICY, decision.code, decision.reason)
+        if decision.code is ReasonCode.CANCELLED:
+            source = judgement.cancelled_batch.source if judgement.cancelled_batch else OutcomeSource.UPSTREAM
+            outcome = replace(outcome, status=Status.CANCELLED, source=source)
+        if attempt.is_redial:
+            return self._drop(attempt, outcome)
         recording = self.table.reject(attempt, outcome, self.clock())
         return _rejection(attempt, outcome, recording) if recording.stored else _duplicate(attempt)
+
+    def _drop(self, attempt: Attempt, outcome: Outcome) -> Placement:
+        """End a redial that came to nothing. The request ends with the outcome before: the person was called."""
+        if not self.table.drop(attempt, outcome, self.clock()):
+            return _duplicate(attempt)
+        return Placement(PlaceResult.REDIAL_DROPPED, attempt.key, outcome.reason_code or "", outcome.reason or "")
 
     def _park_for(self, attempt: Attempt, reason: ParkReason, detail: str = "", at_least: float = 0.0) -> Placement:
         """Park an attempt for its backoff, which grows with the tries that AlloMia didn't accept."""
@@ -314,10 +379,88 @@ class PlaceCalls:
         self, attempt: Attempt, due_at: float, reason: ParkReason, detail: str = "", refusal: Refusal | None = None
     ) -> Placement:
         """Park an attempt, claimed or not, until `due_at`, and so that it is looked at when it expires."""
-        due_at = min(due_at, max(expires_at(attempt) + 1, self.clock()))
-        if self.table.park(attempt, due_at, reason, refusal) or attempt.status is Status.DISPATCHING:
+        if attempt.expires_at is not None:
+            due_at = min(due_at, max(attempt.expires_at + 1, self.clock()))
+        if reason in WAITS_FOR_POLICY:
+            self.table.expect_waiting(attempt.key.request.organization, self.clock())
+        if self.table.park(attempt, due_at, reason, refusal):
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
+        if attempt.status is Status.DISPATCHING and self.table.cancel_marked(attempt, self.clock()):
+            return Placement(PlaceResult.CANCELLED, attempt.key, ReasonCode.CANCELLED, detail)
         return _duplicate(attempt)
+
+
+@dataclass(slots=True)
+class _RememberedDial:
+    """The dial of a claimed attempt, as recipient caps count it. Without a cap it isn't remembered."""
+
+    judge: JudgeAttempts
+    judgement: Judgement
+    attempt: Attempt
+    clock: Callable[[], float]
+    taken: TakenDial | None = None
+
+    def take(self) -> Wait | None:
+        """Remember the dial, if every cap still allows it. Returns what to wait for if it isn't to be made now."""
+        rules, judgement = self.judgement.rules, self.judgement
+        if rules is None or not rules.caps:
+            return None
+        key, claim_id = self.attempt.key, self.attempt.claim_id or ""
+        try:
+            for _ in range(_MAX_REPEATS):
+                now = self.clock()
+                dial = PastDial(now, key.request.organization, self.attempt.labels.purpose)
+                taken = TakenDial(attempt_name(key), claim_id, dial)
+                if self.judge.table.take_dial(judgement.number_hash, judgement.remembered, taken, now):
+                    self.taken = taken
+                    return None
+                remembered = self.judge.table.remembered(judgement.number_hash)
+                judgement = self.judge.again(judgement, self.attempt, remembered, now)
+                if isinstance(judgement.decision, Wait):
+                    return judgement.decision
+                if isinstance(judgement.decision, Reject):
+                    break
+        except (BotoCoreError, ClientError) as error:
+            look = int(self.clock()) + UNREADABLE_LOOK_SECONDS
+            words = f"what policy remembers can't be written: {type(error).__name__}"
+            return Wait(look, ParkReason.POLICY_UNREADABLE, words)
+        # Rejected meanwhile, or too many dial this number at once: the next look decides.
+        return Wait(int(self.clock()) + 1, ParkReason.RECIPIENT_CAP, "the number is being dialled by others")
+
+    def give_back(self) -> None:
+        """Forget the dial, which AlloMia is known not to have. If that fails it counts, and less is dialled."""
+        if self.taken is not None:
+            with suppress(BotoCoreError, ClientError):
+                self.judge.table.give_back_dial(
+                    self.judgement.number_hash, self.taken.attempt, self.taken.claim_id, self.clock()
+                )
+
+
+def configured_organization(name: str | None) -> str | None:
+    """An organization as keys name it: None for the default one.
+
+    Raises:
+        InvalidInput: When it isn't configured.
+    """
+    if name not in {None, DEFAULT_ORGANIZATION}:
+        raise invalid_field("organization")
+    return None
+
+
+def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults, sent_at: float) -> Attempt:
+    """The first attempt for a request, with the stack's defaults. `sent_at` is when the queue got it (epoch seconds).
+
+    Raises:
+        InvalidInput: As `with_defaults` and `terms_of` do.
+    """
+    created_at = int(sent_at)
+    return Attempt(
+        AttemptKey(RequestKey(request_id), 1),
+        created_at,
+        request=with_defaults(asked, defaults),
+        labels=Labels(asked.metadata or {}, asked.batch, asked.purpose),
+        terms=terms_of(asked, created_at),
+    )
 
 
 def with_defaults(asked: CallRequestMessage, defaults: Defaults) -> CallRequest:
@@ -326,8 +469,7 @@ def with_defaults(asked: CallRequestMessage, defaults: Defaults) -> CallRequest:
     Raises:
         InvalidInput: When it names none and there is no default, or names an organization that isn't configured.
     """
-    if asked.organization not in {None, DEFAULT_ORGANIZATION}:
-        raise invalid_field("organization")
+    configured_organization(asked.organization)
     assistant_id = asked.assistant_id or defaults.assistant_id
     phone_number_id = asked.phone_number_id or defaults.phone_number_id
     if assistant_id is None:
@@ -347,7 +489,8 @@ def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
     not_after = None if asked.not_after is None else math.floor(epoch_seconds(asked.not_after))
     if not_before is not None and not_before > created_at + MAX_DAYS_AHEAD * 86_400:
         raise invalid_field("notBefore")
-    return Terms(not_before, not_after)
+    said = asked.model_dump(mode="json", include={"calling_windows", "redial"}, exclude_none=True)
+    return Terms(not_before, not_after, asked.time_zone, said.get("callingWindows"), said.get("redial"))
 
 
 def _breaker_name(attempt: Attempt) -> str:
@@ -372,7 +515,7 @@ def _rejected(source: OutcomeSource, code: ReasonCode, reason: str) -> Outcome:
 
 def _rejection(attempt: Attempt, outcome: Outcome, recording: Recording) -> Placement:
     return Placement(
-        PlaceResult.REJECTED,
+        PlaceResult.CANCELLED if outcome.status is Status.CANCELLED else PlaceResult.REJECTED,
         attempt.key,
         outcome.reason_code or "",
         outcome.reason or "",

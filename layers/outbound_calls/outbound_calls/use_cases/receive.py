@@ -58,6 +58,7 @@ _ANSWERS = {
     RecordResult.REPLACED: (HTTPStatus.OK, "outcome recorded"),
     RecordResult.ALREADY_RECORDED: (HTTPStatus.OK, "outcome was recorded before"),
     RecordResult.CONTRADICTS: (HTTPStatus.OK, "another outcome was recorded before"),
+    RecordResult.NEXT_CANCELLED: (HTTPStatus.OK, "another outcome was recorded before; no other attempt follows"),
     RecordResult.OTHER_CALL: (HTTPStatus.BAD_REQUEST, "outboundCallId: not the call of this attempt"),
     RecordResult.NO_SUCH_ATTEMPT: (_FORBIDDEN.status, _FORBIDDEN.message),
 }

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from outbound_calls.adapters.allomia import KEY_UNUSABLE, MAX_EXCHANGE_SECONDS, StatusUnavailable
-from outbound_calls.contracts.vocabulary import OutcomeSource, ReasonCode, Status
-from outbound_calls.domain.attempts import Outcome
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.domain.attempts import Attempt, Outcome
+from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient
-    from outbound_calls.adapters.calls_table import CallsTable, DueEntry, Recording
+    from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper, Recording
+    from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
     from outbound_calls.adapters.queues import CallQueue
-    from outbound_calls.domain.attempts import Attempt, AttemptKey
+    from outbound_calls.domain.attempts import AttemptKey
     from outbound_calls.domain.timing import PollSchedule
 
 SECONDS_TO_POLL = MAX_EXCHANGE_SECONDS + 5.0
@@ -31,9 +34,22 @@ At most as long as its deadline.
 KEY_PATIENCE_SECONDS = 24 * 3600
 """The same, while there is no usable key: a person has to replace it. Not less for a short deadline."""
 
+IN_FORCE_SECONDS = 10
+"""How long after it was set a policy is in force everywhere."""
+
 _SECONDS_BETWEEN_LATE_POLLS = 300
 
 SHORT_OF_TIME = "short-of-time"
+
+
+MOST_RELEASED = 5000
+"""How many waiting attempts a keeper releases each time."""
+
+RELEASED_PER_SECOND = 10
+"""How many of them come due in a second, unless there are so many that they would take longer than five minutes."""
+
+SETTLED_SECONDS = 120
+"""How long after a policy was set a worker may still park what it decided by the one before."""
 
 
 class PollResult(StrEnum):
@@ -41,6 +57,8 @@ class PollResult(StrEnum):
 
     RECORDED = "recorded"
     DISPATCHED = "dispatched"
+    REDIALLED = "redialled"
+    KEPT = "kept"
     WAITING = "waiting"
     UNAVAILABLE = "unavailable"
     SKIPPED = "skipped"
@@ -51,10 +69,15 @@ class Poll:
     """What happened to one due attempt, in words that may be logged."""
 
     result: PollResult
-    key: AttemptKey
+    key: AttemptKey | None
+    """None for a keeper."""
+
     detail: str = ""
     outcome: Outcome | None = None
     attempt: Attempt | None = None
+    released: int = 0
+    """How many waiting attempts the keeper lets policy look at again."""
+
     allomia_status: str | None = None
     """AlloMia's word for a status that it doesn't document."""
 
@@ -64,6 +87,7 @@ class PollCalls:
     """The use case. Parts are shared by the worker threads of a page. `clock` is epoch seconds."""
 
     table: CallsTable
+    policy_table: PolicyTable
     allomia: AllomiaClient
     queue: CallQueue
     schedule: PollSchedule
@@ -81,10 +105,59 @@ class PollCalls:
         attempt = self.table.lease(due, now, self.schedule.grace_seconds)
         if attempt is None:
             return Poll(PollResult.SKIPPED, due.key)
+        if attempt.redial_at is not None:
+            return self._redial(attempt, now)
         if attempt.status is Status.SCHEDULED:
             self.queue.send_dispatch(attempt)
             return Poll(PollResult.DISPATCHED, attempt.key)
         return self._ask(attempt, now)
+
+    def keep(self, due: DueKeeper, seconds_left: Callable[[], float]) -> Poll:
+        """Let policy look again at what waits under another version than the one in force, spread over some minutes.
+
+        Raises when a table can't be reached. The keeper stays due, or comes due again.
+        """
+        now = self.clock()
+        if seconds_left() < SECONDS_TO_POLL:
+            return Poll(PollResult.SKIPPED, None, SHORT_OF_TIME)
+        keeper = self.table.lease_keeper(due, now)
+        if keeper is None:
+            return Poll(PollResult.SKIPPED, None)
+        if next(self.table.waiting_for_policy(due.organization), None) is None:
+            self.table.rest_keeper(keeper)
+            return Poll(PollResult.KEPT, None)
+        stored = self.policy_table.policy()
+        version = stored.number if stored else 0
+        if keeper.released_version == version or (stored and not _is_in_force(stored, now)):
+            return Poll(PollResult.KEPT, None)
+        waiting = self.table.waiting_for_policy(due.organization)
+        outdated = list(islice((each for each in waiting if each.policy_version != version), MOST_RELEASED))
+        if not outdated:
+            # A worker may still park what it decided by the version before.
+            if stored is None or now >= stored.set_at + SETTLED_SECONDS:
+                self.table.note_released(keeper, version)
+            return Poll(PollResult.KEPT, None)
+        spread = min(OPENING_SPREAD_SECONDS, len(outdated) // RELEASED_PER_SECOND)
+        released = 0
+        for position, each in enumerate(outdated):
+            if seconds_left() < SECONDS_TO_POLL:
+                break
+            released += self.table.release(each, int(now) + position * spread // len(outdated), version)
+        return Poll(PollResult.KEPT, None, released=released)
+
+    def _redial(self, attempt: Attempt, now: float) -> Poll:
+        """Make the attempt that follows, and dispatch it. If that fails, it is due like any parked one."""
+        following = Attempt(
+            replace(attempt.key, number=attempt.key.number + 1),
+            attempt.redial_at or int(now),
+            request=attempt.request,
+            labels=attempt.labels,
+            terms=replace(attempt.terms, not_before=None),
+        )
+        if not self.table.make_next(attempt, following, ParkReason.REDIAL, now):
+            return Poll(PollResult.SKIPPED, attempt.key)
+        self.queue.send_dispatch(replace(following, times_parked=1))
+        return Poll(PollResult.REDIALLED, following.key)
 
     def _ask(self, attempt: Attempt, now: float) -> Poll:
         waiting = Poll(PollResult.WAITING, attempt.key)
@@ -130,6 +203,20 @@ class PollCalls:
             reason=f"no outcome within {self.schedule.deadline_seconds} s of dispatch. {known}",
         )
         return _poll(attempt, outcome, self.table.give_up(attempt, outcome, self.clock()))
+
+
+def _is_in_force(stored: StoredVersion, now: float) -> bool:
+    """Whether every worker decides by this version, and can read it."""
+    if now < stored.set_at + IN_FORCE_SECONDS:
+        return False
+    # Most sweeps find nothing that waits for another policy.
+    from outbound_calls.policy.rules import UnusablePolicy, read_stored
+
+    try:
+        read_stored(stored.text)
+    except UnusablePolicy:
+        return False
+    return True
 
 
 def _poll(attempt: Attempt, outcome: Outcome, recording: Recording) -> Poll:

@@ -1,0 +1,140 @@
+"""`calls explain` and `calls audit`."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from calls.cli.command import Context
+from calls.cli.options import OrganizationOption, read_since
+from calls.cli.output import Exit
+from calls.cli.render import facts_table, render, render_status
+from calls.operations.auditing import Audit, Auditing, export
+from calls.operations.cancelling import request_key
+from calls.operations.explaining import Explaining, Explanation, Verdict
+from calls.operations.forecasting import Forecasts
+from outbound_calls.contracts.status_api import PossibleZone
+from outbound_calls.domain.attempts import RequestKey
+from outbound_calls.domain.timing import utc_text
+
+_MAX_SHOWN = 50
+_STYLES = {Verdict.DIAL: "green", Verdict.WAIT: "yellow", Verdict.REJECT: "bold red"}
+_DECISIONS = {
+    Verdict.DIAL: "policy allows the call now",
+    Verdict.WAIT: "it waits",
+    Verdict.REJECT: "it is rejected when it comes up",
+}
+
+
+def explain(context: Context, request_id: Annotated[str, typer.Argument(help="The request's id.")]) -> Exit:
+    """Explain why a request is dialled, waits or is rejected: the rules of policy one by one."""
+    stack = context.stack
+    context.out.show(Explaining(stack.table, stack.judge).explain(request_key(request_id)))
+    return Exit.DONE
+
+
+def audit(
+    context: Context,
+    from_: Annotated[str, typer.Option("--from", help="Dials since: 90m, 2h, 3d or a date.")],
+    to: Annotated[str | None, typer.Option("--to", help="Only dials before: 90m, 2h, 3d or a date.")] = None,
+    organization: OrganizationOption = None,
+    export_to: Annotated[Path | None, typer.Option("--export", help="Write to this new file: .csv or .json.")] = None,
+) -> Exit:
+    """List what allowed each dial: the policy's version and preset, and the recipient's local time.
+
+    Holds no personal data. Without --organization: the default one, and those that the policy names.
+    """
+    stack, now = context.stack, time.time()
+    since, until = read_since(from_, now, "--from"), read_since(to, now, "--to") if to else now
+    if since >= until:
+        raise typer.BadParameter("--from must be earlier than --to")
+    organizations = [request_key("a", organization).organization] if organization else _organizations(context)
+    dials = list(Auditing(stack.records).dials(organizations, since, until, now))
+    audited = Audit(since=utc_text(int(since)), until=utc_text(int(until)), dials=dials)
+    if export_to:
+        export(audited, export_to)
+        audited = audited.model_copy(update={"exported_to": str(export_to)})
+    context.out.show(audited)
+    return Exit.DONE
+
+
+def _organizations(context: Context) -> list[str | None]:
+    named = context.stack.policies.in_force().document.organizations or {}
+    return list(dict.fromkeys([None, *(request_key("a", name).organization for name in named)]))
+
+
+@render.register
+def _(explanation: Explanation) -> RenderableType:
+    name = str(RequestKey(explanation.request_id, explanation.organization))
+    allowed = explanation.allowed_by
+    shown: list[RenderableType] = [
+        Text.assemble(f"{name}, attempt {explanation.attempt}  ", render_status(explanation.status)),
+        facts_table(
+            [
+                ("parked last because of", explanation.park_reason),
+                ("tried next", explanation.next_look_at),
+                ("reason code", explanation.reason_code),
+                ("reason", explanation.reason),
+                ("dial allowed by", f"policy {allowed.preset}, version {allowed.policy_version}" if allowed else None),
+                *(("recipient's clock then", f"{each.local_time} {each.time_zone}") for each in _zones(explanation)),
+                ("now", explanation.now),
+                ("expires", explanation.expires_at),
+                ("time zones", ", ".join(explanation.zones) or None),
+                ("which come from", f"the {explanation.zone_source}" if explanation.zone_source else None),
+                ("policy", _policy(explanation)),
+            ]
+        ),
+    ]
+    if explanation.rules:
+        table = Table("rule", "", "what it says", header_style="bold")
+        for rule in explanation.rules:
+            until = f" (looked at again {rule.until})" if rule.until else ""
+            table.add_row(rule.rule, Text(rule.verdict, _STYLES[rule.verdict]), f"{rule.detail}{until}")
+        shown.append(table)
+    if (forecast := explanation.forecast) is not None:
+        reason = f": {forecast.reason}" if forecast.reason else ""
+        shown.append(Text(f"So {_DECISIONS[forecast.verdict]}{reason}", _STYLES[forecast.verdict]))
+    return Group(*shown)
+
+
+def _zones(explanation: Explanation) -> list[PossibleZone]:
+    return explanation.allowed_by.zones if explanation.allowed_by else []
+
+
+def _policy(explanation: Explanation) -> str | None:
+    if explanation.preset is None:
+        return None
+    return f"{explanation.preset}, version {explanation.policy_version}"
+
+
+@render.register
+def _(forecasts: Forecasts) -> RenderableType:
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in forecasts.counts.items())
+    table = Table("row", "request", "policy", "reason", header_style="bold")
+    table.columns[1].no_wrap = True
+    for row in forecasts.rows[:_MAX_SHOWN]:
+        table.add_row(str(row.row), row.request_id, Text(row.verdict, _STYLES[row.verdict]), row.reason or "")
+    shown: list[RenderableType] = [Text(f"If they were sent now, policy would say: {counts}"), table]
+    if (more := len(forecasts.rows) - _MAX_SHOWN) > 0:
+        shown.append(Text(f"{more} more are not shown; --json shows all"))
+    return Group(*shown)
+
+
+@render.register
+def _(audited: Audit) -> RenderableType:
+    if audited.exported_to:
+        return Text(f"{len(audited.dials)} dials exported to {audited.exported_to}")
+    table = Table("request", "#", "dispatched", "recipient's clock", "zone from", "policy", header_style="bold")
+    table.columns[0].no_wrap = True
+    for dial in audited.dials[:_MAX_SHOWN]:
+        clocks = ", ".join(f"{zone.local_time or ''} {zone.time_zone}".strip() for zone in dial.zones)
+        name = str(RequestKey(dial.request_id, dial.organization))
+        policy = "" if dial.preset is None else f"{dial.preset}, version {dial.policy_version}"
+        table.add_row(name, str(dial.attempt), dial.dispatched_at, clocks, dial.zone_source or "", policy)
+    more = len(audited.dials) - _MAX_SHOWN
+    words = f" ({more} more are not shown; --json or --export has all)" if more > 0 else ""
+    return Group(table, Text(f"{len(audited.dials)} dials{words}"))

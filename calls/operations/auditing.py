@@ -1,0 +1,134 @@
+"""What allowed each dial, for an auditor: no personal data, only the request's id, times, zones and the policy."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import Field
+
+from calls.operations.records import FoundAttempt, Records
+from calls.operations.requests_file import UnreadableFile
+from outbound_calls.contracts.status_api import PossibleZone
+from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.wire import AttemptNumber, OrganizationName, RequestId, WireModel
+
+COLUMNS = (
+    "organization",
+    "requestId",
+    "attempt",
+    "dispatchedAt",
+    "recipientTime",
+    "zoneSource",
+    "zoneData",
+    "policyVersion",
+    "preset",
+    "status",
+)
+"""The columns of a CSV file."""
+
+
+class AuditedDial(WireModel):
+    """A dial, and what allowed it."""
+
+    organization: OrganizationName | None = Field(None, description="absent for the default organization")
+    request_id: RequestId
+    attempt: AttemptNumber
+    dispatched_at: str = Field(description="when AlloMia was asked for the call, UTC")
+    zones: list[PossibleZone] = Field(
+        description="what the recipient's clock showed then, in each zone that they may be in; empty where no rule "
+        "needed one"
+    )
+    zone_source: str | None = Field(None, description="where the zones come from: the request, the number, the policy")
+    zone_data: str | None = Field(None, description="the version of the time-zone data")
+    policy_version: int | None = Field(
+        None, description="0 where none was set but a preset; absent for a dial from before there was a policy"
+    )
+    preset: str | None = None
+    status: Status
+
+
+class Audit(WireModel):
+    """Every dial of a time."""
+
+    since: str
+    until: str
+    dials: list[AuditedDial]
+    exported_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Auditing:
+    """Audits the dials of a stack."""
+
+    records: Records
+
+    def dials(
+        self, organizations: Iterable[str | None], since: float, until: float, now: float
+    ) -> Iterator[AuditedDial]:
+        """The dials from `since` to before `until` (epoch seconds), in their order, whatever happened to them since.
+
+        From the indexes of what ended and of what is open. A dial may have ended long after it was made, so the former
+        is read up to now.
+        """
+        wanted = list(organizations)
+        found = {each.key: each for each in self.records.every_open_attempt() if each.organization in wanted}
+        for organization in wanted:
+            found |= {each.key: each for each in self.records.ended(organization, since, now)}
+        dials = (each for each in found.values() if each.dispatched_at)
+        for each in sorted(dials, key=lambda each: (str(each.dispatched_at), each.request_id, each.attempt)):
+            if since <= datetime.fromisoformat(str(each.dispatched_at)).timestamp() < until:
+                yield _audited(each)
+
+
+def _audited(attempt: FoundAttempt) -> AuditedDial:
+    allowed = attempt.allowed_by
+    return AuditedDial(
+        organization=attempt.organization,
+        request_id=attempt.request_id,
+        attempt=attempt.attempt,
+        dispatched_at=str(attempt.dispatched_at),
+        zones=allowed.zones if allowed else [],
+        zone_source=allowed.zone_source if allowed else None,
+        zone_data=allowed.zone_data if allowed else None,
+        policy_version=allowed.policy_version if allowed else None,
+        preset=allowed.preset if allowed else None,
+        status=attempt.status,
+    )
+
+
+def export(audit: Audit, path: Path) -> None:
+    """Write an audit to a new file: .csv or .json.
+
+    Raises:
+        UnreadableFile: When its name ends in neither.
+        OSError: When it exists, or can't be written.
+    """
+    writers = {".csv": _csv, ".json": _json}
+    writer = writers.get(path.suffix.lower())
+    if writer is None:
+        raise UnreadableFile(f"the file name must end in one of {', '.join(writers)}")
+    text = writer(audit.dials)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def _json(dials: Iterable[AuditedDial]) -> str:
+    return json.dumps([each.wire() for each in dials], indent=2)
+
+
+def _csv(dials: Iterable[AuditedDial]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+    writer.writeheader()
+    for dial in dials:
+        zones = [" ".join(filter(None, [zone.local_time, zone.time_zone])) for zone in dial.zones]
+        writer.writerow(dial.wire() | {"recipientTime": "; ".join(zones)})
+    return text.getvalue()

@@ -1,0 +1,228 @@
+"""The do-not-call list: add, remove and check a number, import a file, count.
+
+No result holds a number: it is masked, or named by its row.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import Field, ValidationError
+from pydantic_core import from_json
+
+from calls.operations.masking import masked
+from calls.operations.preflight import InvalidRow
+from calls.operations.requests_file import Columns, Row
+from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable, StoredObjection
+from outbound_calls.contracts.messages import DoNotCall, epoch_seconds
+from outbound_calls.contracts.terms import field_error
+from outbound_calls.contracts.vocabulary import OutcomeSource
+from outbound_calls.contracts.wire import ORGANIZATION_RULE, InvalidInput, OrganizationName, WireModel, first_error
+from outbound_calls.domain.recipients import Objection
+from outbound_calls.domain.timing import utc_text
+
+COLUMNS = Columns(("phoneNumber", "until", "organization"), lists=("purposes",), required="phoneNumber")
+"""The columns of a file for the list."""
+
+ALL_ORGANIZATIONS = "all"
+"""Counted for entries that hold for every organization."""
+
+_WORKERS = 8
+
+
+class Entry(DoNotCall):
+    """An entry for the list, as a row has it."""
+
+    organization: OrganizationName | None = Field(None, description=ORGANIZATION_RULE)
+
+    @property
+    def objection(self) -> Objection:
+        """What the entry forbids."""
+        until = None if self.until is None else epoch_seconds(self.until)
+        return Objection(until, self.organization, tuple(sorted(set(self.purposes or ()))))
+
+
+class ListedEntry(WireModel):
+    """An entry of the list."""
+
+    organization: OrganizationName | None = Field(None, description="absent for every organization")
+    purposes: list[str] = Field(description="empty for all purposes")
+    until: str | None = Field(None, description="absent for good")
+    source: OutcomeSource = Field(description="upstream: by a message; operator: by a command")
+    added_at: str
+
+
+class NumberReport(WireModel):
+    """A number, masked, and what the list has of it."""
+
+    phone_number: str
+    listed: bool = Field(description="whether any entry holds now, for anyone and anything")
+    changed: bool | None = Field(None, description="whether this command changed the list; absent for a check")
+    entries: list[ListedEntry] = Field(description="the entries that hold now")
+
+
+class UnwrittenRow(WireModel):
+    """A row that the table didn't confirm."""
+
+    row: int
+    reason: str
+
+
+class ImportReport(WireModel):
+    """The result of an import. Each row is in one of `added`, `known` (counts), `invalid` and `unwritten`."""
+
+    rows: int
+    invalid: list[InvalidRow]
+    added: int | None = Field(None, description="absent when nothing was imported, because rows are invalid")
+    known: int | None = Field(None, description="rows whose number was on the list for at least as long")
+    unwritten: list[UnwrittenRow] = Field(default_factory=list)
+
+
+class ListCount(WireModel):
+    """How much is on the list."""
+
+    entries: int
+    numbers: int
+    by_organization: dict[str, int] = Field(description=f"entries; `{ALL_ORGANIZATIONS}` for every organization")
+    temporary: int = Field(description="entries that end by themselves")
+
+
+def read_entry(content: object, now: float) -> Entry:
+    """An entry from JSON values.
+
+    Raises:
+        InvalidInput: With the field and the rule, and nothing of the content.
+    """
+    try:
+        entry = Entry.model_validate(content, by_alias=True, by_name=False)
+    except ValidationError as error:
+        first = first_error(error)
+        raise field_error(Entry, first["loc"], first) from None
+    if entry.until is not None and epoch_seconds(entry.until) <= now:
+        raise InvalidInput("until", "later than now")
+    return entry
+
+
+def read_number(text: str) -> str:
+    """A phone number.
+
+    Raises:
+        InvalidInput: When it isn't one.
+    """
+    return read_entry({"phoneNumber": text}, 0).phone_number
+
+
+def read_entries(rows: Iterable[Row], now: float) -> tuple[list[tuple[int, Entry]], list[InvalidRow]]:
+    """The entries in these rows, each with its row, and the rows that are invalid."""
+    valid: list[tuple[int, Entry]] = []
+    invalid: list[InvalidRow] = []
+    for row in rows:
+        try:
+            valid.append((row.number, _read(row, now)))
+        except InvalidInput as error:
+            invalid.append(InvalidRow.of(row, error))
+    return valid, invalid
+
+
+def _read(row: Row, now: float) -> Entry:
+    if row.error:
+        raise row.error
+    try:
+        content: Any = from_json(row.message)
+    except ValueError:
+        raise InvalidInput("row", "a JSON object") from None
+    return read_entry(content, now)
+
+
+@dataclass(frozen=True, slots=True)
+class DoNotCallList:
+    """The list of one stack. `clock` is epoch seconds."""
+
+    table: PolicyTable
+    numbers: NumberHashes
+    clock: Callable[[], float] = time.time
+
+    def check(self, phone_number: str, changed: bool | None = None) -> NumberReport:
+        """What the list has of a number."""
+        now = self.clock()
+        remembered = self.table.remembered(self.numbers.of(phone_number))
+        entries = [_listed(each) for each in remembered.objections if _holds(each.objection, now)]
+        return NumberReport(phone_number=masked(phone_number), listed=bool(entries), changed=changed, entries=entries)
+
+    def add(self, entry: Entry) -> NumberReport:
+        """Put a number on the list. An entry that holds at least as long stays as it is."""
+        return self.check(entry.phone_number, self._add(entry))
+
+    def remove(self, entry: Entry) -> NumberReport:
+        """Take one entry of a number off the list: the one for this organization (or all) and these purposes."""
+        removed = self.table.remove_objection(self.numbers.of(entry.phone_number), entry.objection)
+        return self.check(entry.phone_number, removed)
+
+    def import_(self, rows: Sequence[Row], skip_invalid: bool, on_done: Callable[[], None]) -> ImportReport:
+        """Put all numbers of a file on the list; none if a row is invalid, unless those are to be skipped.
+
+        Doing it again changes nothing more, so what wasn't written can be imported again with the rest.
+        """
+        valid, invalid = read_entries(rows, self.clock())
+        if invalid and not skip_invalid:
+            return ImportReport(rows=len(rows), invalid=invalid)
+        # Read once, before the threads: a secret that can't be read stops the whole import.
+        if valid:
+            self.numbers.of(valid[0][1].phone_number)
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            results = list(pool.map(lambda each: self._try_to_add(each[0], each[1], on_done), valid))
+        return ImportReport(
+            rows=len(rows),
+            invalid=invalid,
+            added=results.count(True),
+            known=results.count(False),
+            unwritten=[each for each in results if isinstance(each, UnwrittenRow)],
+        )
+
+    def count(self) -> ListCount:
+        """Count the entries that hold now. Reads the whole table."""
+        now = self.clock()
+        found = [(number, each.objection) for number, each in self.table.all_objections()]
+        holding = [(number, objection) for number, objection in found if _holds(objection, now)]
+        whose = Counter(objection.organization or ALL_ORGANIZATIONS for _, objection in holding)
+        return ListCount(
+            entries=len(holding),
+            numbers=len({number for number, _ in holding}),
+            by_organization=dict(sorted(whose.items())),
+            temporary=sum(objection.until is not None for _, objection in holding),
+        )
+
+    def _add(self, entry: Entry) -> bool:
+        number = self.numbers.of(entry.phone_number)
+        return self.table.add_objection(number, entry.objection, OutcomeSource.OPERATOR, self.clock())
+
+    def _try_to_add(self, row: int, entry: Entry, on_done: Callable[[], None]) -> bool | UnwrittenRow:
+        try:
+            return self._add(entry)
+        except ClientError as error:
+            return UnwrittenRow(row=row, reason=str(error.response["Error"].get("Code")))
+        except BotoCoreError as error:
+            return UnwrittenRow(row=row, reason=type(error).__name__)
+        finally:
+            on_done()
+
+
+def _holds(objection: Objection, now: float) -> bool:
+    return objection.until is None or now < objection.until
+
+
+def _listed(stored: StoredObjection) -> ListedEntry:
+    objection = stored.objection
+    return ListedEntry(
+        organization=objection.organization,
+        purposes=list(objection.purposes),
+        until=None if objection.until is None else utc_text(int(objection.until)),
+        source=stored.source,
+        added_at=utc_text(stored.added_at),
+    )

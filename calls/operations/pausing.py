@@ -1,0 +1,72 @@
+"""Pause calls, and resume them: the document's `paused`, and what it means for the calls that there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from calls.operations.calling_policy import Policies, PolicyInForce
+from calls.operations.records import Records
+from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.wire import OrganizationName, WireModel
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, organization_name
+
+
+class PauseReport(WireModel):
+    """Calls that were paused or resumed."""
+
+    organization: OrganizationName | None = Field(None, description="absent for all calls")
+    paused: bool
+    changed: bool = Field(description="false when it was so already")
+    version: int = Field(description="the version of the policy in force")
+    in_force_everywhere_at: str | None = Field(None, description="absent when nothing has changed")
+    in_progress: int = Field(description="calls that were dialled, and go on")
+    waiting: int = Field(description="requests that wait; a pause doesn't stop the clock by which they expire")
+    still_paused: list[str] = Field(description="where the policy pauses calls, in words")
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """Pauses and resumes the calls of a stack."""
+
+    policies: Policies
+    records: Records
+
+    def set_paused(self, paused: bool, organization: str | None, operator: str) -> PauseReport:
+        """Pause or resume all calls, or those of an organization.
+
+        Raises:
+            NotAllowed: When the policy in force can't be read.
+            InvalidInput: When no organization can have this name.
+        """
+        written = self.policies.set_paused(paused, organization, operator)
+        in_force = self.policies.in_force()
+        open_calls = [
+            attempt.status
+            for attempt in self.records.every_open_attempt()
+            if organization is None or organization_name(attempt.organization) == organization
+        ]
+        waiting = open_calls.count(Status.SCHEDULED)
+        return PauseReport(
+            organization=organization,
+            paused=paused,
+            changed=written is not None,
+            version=written.version if written else in_force.version,
+            in_force_everywhere_at=written.in_force_everywhere_at if written else None,
+            in_progress=sum(status in {Status.DISPATCHING, Status.CALLING} for status in open_calls),
+            waiting=waiting,
+            still_paused=in_force.paused,
+            warnings=_warnings(in_force, organization) if not open_calls else [],
+        )
+
+
+def _warnings(policy: PolicyInForce, organization: str | None) -> list[str]:
+    """A name that is written wrong pauses no one."""
+    if organization is None or organization == DEFAULT_ORGANIZATION:
+        return []
+    part = (policy.document.organizations or {}).get(organization)
+    if part and part.wire().keys() - {"paused"}:
+        return []
+    return [f"the policy says nothing else of an organization {organization}, and it has no calls: is this its name?"]

@@ -1,0 +1,73 @@
+"""The operators' command on a stack that has what the commands of calling policy need, and no functions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from calls.cli.app import main
+from calls.operations.stack import DeployedStack, aws_clients
+from local.cloud import LocalCloud
+from tests.cloud.parts import SampleAttempts
+from tests.world import DUE_SHARDS, RETENTION_DAYS, create_calls_table, create_policy_table
+
+PARAMETERS = {
+    "Environment": "local",
+    "RetentionDays": str(RETENTION_DAYS),
+    "DueShards": str(DUE_SHARDS),
+    "DefaultAssistantId": "11111111-2222-4333-8444-555555555555",
+    "DefaultPhoneNumberId": "66666666-7777-4888-9999-aaaaaaaaaaaa",
+    "CallingPolicy": "open",
+}
+
+
+class OperatedStack:
+    """A stack of tables and a secret, and the command on it. `parameters` are more of the stack's parameters."""
+
+    def __init__(self, cloud: LocalCloud, **parameters: str) -> None:
+        dynamodb = cloud.client("dynamodb")
+        self.session: Any = boto3.session.Session(cloud.account, "local", region_name=cloud.region)
+        self.endpoint_url = cloud.endpoint_url
+        self.name = f"operated-{uuid4().hex[:8]}"
+        outputs = {
+            "CallsTableName": create_calls_table(dynamodb),
+            "PolicyTableName": create_policy_table(dynamodb),
+        }
+        values = PARAMETERS | parameters
+        template = {
+            "Parameters": {name: {"Type": "String"} for name in values},
+            "Resources": {
+                "NumberHashSecret": {
+                    "Type": "AWS::SecretsManager::Secret",
+                    "Properties": {"Name": self.name, "SecretString": "a key of this test"},
+                }
+            },
+            "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+        }
+        cloudformation = cloud.client("cloudformation")
+        cloudformation.create_stack(
+            StackName=self.name,
+            TemplateBody=json.dumps(template),
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
+        )
+        cloudformation.get_waiter("stack_create_complete").wait(
+            StackName=self.name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        )
+        self.stack = DeployedStack.find(self.name, aws_clients(self.session, self.endpoint_url))
+        self.attempts = SampleAttempts(self.stack.table)
+
+    def run(self, *arguments: str) -> int:
+        """Run a command as a person would; returns its exit code."""
+        return main([*arguments, "--stack", self.name, "--endpoint-url", self.endpoint_url], self.session)
+
+    def calls(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Run a command with --json; returns its exit code and document."""
+        capsys.readouterr()
+        code = self.run(*arguments, "--json")
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return code, json.loads(printed.out)

@@ -1,0 +1,186 @@
+"""What each part of the calling policy asks of DynamoDB, counted exactly: what isn't used costs nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from benchmarks.healthy_call import message
+from benchmarks.write_units import UNIT_BYTES, item_bytes
+from local.simulator import returns
+from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.use_cases.place import PlaceResult
+from tests.cloud.parts import FaultyNetwork, SampleAttempts
+from tests.cloud.world import CloudWorld, key_of
+from tests.unit.parts import PHONE_NUMBER
+from tests.world import CloudResources
+
+AFTER_BUSY = {"on": {"busy": [600]}, "maxAttempts": 2}
+CAPS = [{"calls": 9, "perSeconds": 3600}]
+LATER = {"notBefore": "2026-04-02T00:00:00Z"}
+
+type Counts = dict[str, int]
+CALL = {"Query": 1, "PutItem": 1, "UpdateItem": 2}
+"""Of a healthy call: what is remembered of the number, the claim, the settling, the outcome."""
+
+
+class CountedWorld(CloudWorld):
+    """The use cases behind a network that counts. The policy was read less than 5 seconds ago."""
+
+    def __init__(self, resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork) -> None:
+        self.network = network
+        super().__init__(resources, attempts, lambda service, *_: network.client(service))
+
+    def decided_by(self, **says: Any) -> None:
+        self.decide_by(**says)
+        self.placed()
+        self.network.operations.clear()
+
+    def counted(self) -> Counts:
+        """The requests since the last look, but for the secrets, which are kept for minutes."""
+        counts = Counter(each for each in self.network.operations if each != "GetSecretValue")
+        self.network.operations.clear()
+        return dict(counts)
+
+
+@pytest.fixture
+def world(resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork) -> Iterator[CountedWorld]:
+    world = CountedWorld(resources, attempts, network)
+    yield world
+    world.close()
+
+
+def call(world: CountedWorld, status: str = "completed", **request: Any) -> AttemptKey:
+    key = world.placed(**request)
+    world.webhook(key, status)
+    return key
+
+
+@pytest.mark.parametrize(
+    ("policy", "request_fields", "counts"),
+    [
+        ({}, {}, CALL),
+        ({"basedOn": "canada"}, {"timeZone": "America/Toronto"}, CALL),
+        ({}, {"batch": "monday"}, CALL | {"GetItem": 1}),
+        ({"recipientCaps": CAPS}, {}, CALL | {"PutItem": 2}),
+        ({"redial": AFTER_BUSY}, {}, CALL | {"UpdateItem": 3}),
+        ({"redial": AFTER_BUSY}, {"redial": {"maxAttempts": 1}}, CALL),
+    ],
+    ids=["nothing", "windows", "batch", "caps", "redial", "no redial"],
+)
+def test_a_call_pays_for_what_the_policy_uses(
+    world: CountedWorld, policy: dict[str, Any], request_fields: dict[str, Any], counts: Counts
+) -> None:
+    world.decided_by(**policy)
+
+    call(world, **request_fields)
+
+    assert world.counted() == counts
+
+
+def test_the_policy_is_read_once_in_five_seconds(world: CountedWorld) -> None:
+    world.decided_by()
+    for _ in range(3):
+        world.placed()
+    assert "GetItem" not in world.counted()
+
+    world.pass_seconds(5)
+    for _ in range(3):
+        world.placed()
+
+    assert world.counted()["GetItem"] == 1
+
+
+def test_a_redial_is_a_transaction_and_a_call(world: CountedWorld) -> None:
+    world.decided_by(redial=AFTER_BUSY)
+    key = call(world, "busy")
+    # The outcome is written a second time, because rules for a redial were found.
+    assert world.counted() == CALL | {"UpdateItem": 3}
+
+    following = world.redialled(key)
+    world.network.operations.remove("SendMessage")
+    assert world.counted() == {"UpdateItem": 1, "TransactWriteItems": 1}
+
+    # The dispatch message reads the attempt; the policy is read again, ten minutes later.
+    (dispatch,) = world.queued()
+    world.network.operations.clear()
+    world.place(dispatch)
+    world.webhook(following, "busy")
+    assert world.counted() == {"GetItem": 2, "Query": 1, "UpdateItem": 3}
+
+
+def test_a_redial_that_is_dropped_is_a_transaction_more(world: CountedWorld) -> None:
+    world.decided_by(redial=AFTER_BUSY)
+    key = call(world, "busy")
+    world.redialled(key)
+    (dispatch,) = world.queued()
+    world.place({"doNotCall": {"phoneNumber": PHONE_NUMBER}})
+    world.network.operations.clear()
+
+    world.place(dispatch)
+
+    assert world.counted() == {"GetItem": 2, "Query": 1, "TransactWriteItems": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts"),
+    [
+        ("unseen", {"Query": 1, "PutItem": 1}),
+        ("parked", {"Query": 1, "UpdateItem": 1}),
+        ("calling", {"Query": 1, "UpdateItem": 1}),
+        ("redial pending", {"Query": 1, "UpdateItem": 1}),
+        ("ended", {"Query": 1}),
+    ],
+)
+def test_a_cancellation_is_a_read_and_a_write(world: CountedWorld, kind: str, counts: Counts) -> None:
+    world.decided_by(redial=AFTER_BUSY)
+    request = world.request(**(LATER if kind == "parked" else {}))
+    if kind != "unseen":
+        world.place(request)
+    if kind in {"redial pending", "ended"}:
+        world.webhook(key_of(request), "busy" if kind == "redial pending" else "completed")
+    world.network.operations.clear()
+
+    world.place({"cancel": {"requestId": request["requestId"]}})
+
+    assert world.counted() == counts
+
+
+@pytest.mark.parametrize(
+    ("asked", "write"),
+    [({"cancel": {"batch": "monday"}}, "UpdateItem"), ({"doNotCall": {"phoneNumber": PHONE_NUMBER}}, "PutItem")],
+)
+def test_a_batch_or_a_number_is_listed_by_one_write(world: CountedWorld, asked: dict[str, Any], write: str) -> None:
+    world.decided_by()
+
+    world.place(asked)
+
+    assert world.counted() == {write: 1}
+
+
+@pytest.mark.parametrize("policy", ["open", "canada"])
+def test_the_record_of_a_call_stays_within_one_write_unit(world: CountedWorld, policy: str) -> None:
+    world.decide_by(basedOn=policy)
+    request = json.loads(message(f"counted-{uuid4().int}"[:30])) | {"phoneNumber": "+15145550199"}
+
+    assert world.place(request).result is PlaceResult.CALLING
+
+    item = world.attempts.image(key_of(request)) or {}
+    assert 900 < item_bytes(item) <= UNIT_BYTES
+    world.webhook(key_of(request))
+    assert item_bytes(world.attempts.image(key_of(request)) or {}) <= UNIT_BYTES
+
+
+def test_a_dial_that_allomia_does_not_take_is_given_back_by_a_read_and_a_write(world: CountedWorld) -> None:
+    world.decided_by(recipientCaps=CAPS)
+    world.allomia.post = returns(429)
+
+    world.placed()
+
+    # The claim and the dial are put, the dial is read again and put without it, and the claim is released.
+    assert world.counted() == {"Query": 2, "PutItem": 3, "UpdateItem": 1}

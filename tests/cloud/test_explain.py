@@ -1,0 +1,324 @@
+"""`calls explain`, `place --dry-run`, `show` and `audit`: they say what place_call does, and why it did."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from calls.cli.output import Exit
+from calls.operations.explaining import Explaining, Verdict
+from calls.operations.forecasting import Forecasting, Forecasts
+from calls.operations.preflight import CheckedRow, read_request
+from local.cloud import LocalCloud
+from outbound_calls.adapters.policy_table import PolicyTable
+from outbound_calls.contracts.messages import MAX_DAYS_AHEAD
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Preset, Status
+from outbound_calls.domain.attempts import Allowance
+from outbound_calls.domain.timing import utc_text
+from outbound_calls.runtime.settings import PlaceCallSettings
+from outbound_calls.use_cases.decide import CACHE_SECONDS, JudgeAttempts
+from outbound_calls.use_cases.place import Defaults, PlaceResult
+from tests.cloud.operator import OperatedStack
+from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, new_key
+from tests.cloud.world import CloudWorld, key_of
+from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
+from tests.unit.policy.parts import DAYS
+from tests.unit.policy.test_widening import documents, windows
+from tests.world import NOW, CloudResources
+
+DEFAULTS = Defaults(ASSISTANT_ID, PHONE_NUMBER_ID)
+DAY = 86_400
+VERDICTS = {
+    PlaceResult.CALLING: Verdict.DIAL,
+    PlaceResult.PARKED: Verdict.WAIT,
+    PlaceResult.REJECTED: Verdict.REJECT,
+}
+
+type Calls = Callable[..., tuple[int, dict[str, Any]]]
+
+
+class PolicyWorld(CloudWorld):
+    """Tables of its own, and the operator's view of them."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        resources = CloudResources(cloud)
+        super().__init__(resources, SampleAttempts.over(cloud.client("dynamodb"), resources.table_name))
+        self.policy = PolicyTable(cloud.client("dynamodb"), resources.policy_table_name)
+        self.version = 0
+        self.judge = self.new_judge()
+
+    def new_judge(self) -> JudgeAttempts:
+        settings = PlaceCallSettings.from_environment(self.resources.environment())
+        return self.assembly.judge_attempts(settings, self.resources.cloud.client("dynamodb"))
+
+    def put_in_force(self, document: dict[str, Any]) -> None:
+        self.version = self.policy.set_policy(json.dumps(document), "test", self.clock.now, self.version).number
+        self.pass_seconds(CACHE_SECONDS)
+
+    def forecast(self, *requests: dict[str, Any]) -> Forecasts:
+        rows = [
+            CheckedRow(number, read_request(json.dumps(request), DEFAULTS)) for number, request in enumerate(requests)
+        ]
+        return Forecasting(self.judge, DEFAULTS, self.clock).forecast(rows)
+
+    @property
+    def explaining(self) -> Explaining:
+        return Explaining(self.attempts.table, self.judge, self.clock)
+
+
+@pytest.fixture(scope="module")
+def policy_world(cloud: LocalCloud) -> Iterator[PolicyWorld]:
+    world = PolicyWorld(cloud)
+    yield world
+    world.close()
+
+
+numbers = (f"{prefix}{number:04}" for number in count() for prefix in ("+1416555", "+1800555", "+1867975"))
+terms = st.fixed_dictionaries(
+    {},
+    optional={
+        "purpose": st.sampled_from(["results", "marketing"]),
+        "timeZone": st.sampled_from(["America/Vancouver", "Europe/Paris"]),
+        "callingWindows": windows(),
+        "batch": st.sampled_from(["december", "spring"]),
+    },
+)
+hours = st.none() | st.integers(-48, 48)
+
+
+# Each example has requests and numbers of its own.
+@given(documents, terms, hours, hours, st.integers(0, 7 * DAY), st.integers(0, 2))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_explain_and_dry_run_say_what_place_call_does(
+    policy_world: PolicyWorld,
+    document: dict[str, Any],
+    said: dict[str, Any],
+    before: int | None,
+    after: int | None,
+    passed: int,
+    dialled_before: int,
+) -> None:
+    # Given a policy, a number that was perhaps called before, and a cancelled batch
+    world = policy_world
+    number = next(numbers)
+    world.policy.cancel_batch(None, "spring", OutcomeSource.OPERATOR, NOW)
+    world.put_in_force({"basedOn": "open"} | {name: document[name] for name in ("recipientCaps",) if name in document})
+    for _ in range(dialled_before):
+        world.place(world.request(phoneNumber=number))
+    world.put_in_force(document)
+    world.pass_seconds(passed)
+    ours = world.request(phoneNumber=number, **said)
+    for field, ahead in (("notBefore", before), ("notAfter", after)):
+        if ahead is not None and (before is None or after is None or before < after):
+            ours[field] = utc_text(int(world.clock.now) + ahead * 3600)
+
+    # When it is asked what would happen, and then happens
+    [forecast] = world.forecast(ours).rows
+    placement = world.place(ours)
+
+    # Then the answers are the same
+    is_cancelled = placement.code == "cancelled"
+    assert forecast.verdict is (Verdict.REJECT if is_cancelled else VERDICTS[placement.result])
+    assert placement.code == (forecast.park_reason or forecast.reason_code or "")
+    item = world.attempts.existing_item(key_of(ours))
+    explanation = world.explaining.explain(key_of(ours).request)
+    if forecast.verdict is Verdict.WAIT:
+        assert utc_text(int(item["dueAt"])) == explanation.next_look_at == forecast.until
+        assert explanation.forecast
+        assert forecast.wire().items() >= explanation.forecast.wire().items()
+        assert [each.verdict for each in explanation.rules if each.verdict is not Verdict.DIAL]
+        shown = world.explaining.show(key_of(ours).request)
+        assert shown
+        assert shown.waiting
+        assert shown.waiting.lower() == str(forecast.reason).lower()
+    elif forecast.verdict is Verdict.REJECT:
+        assert (explanation.reason_code, explanation.reason) == (forecast.reason_code, forecast.reason)
+    else:
+        assert explanation.allowed_by
+        assert explanation.allowed_by.policy_version == world.version
+    assert number not in explanation.model_dump_json()
+
+
+def test_a_dry_run_counts_the_dials_of_earlier_rows(policy_world: PolicyWorld) -> None:
+    policy_world.put_in_force({"basedOn": "open", "recipientCaps": [{"calls": 2, "perSeconds": DAY}]})
+    number, other = next(numbers), next(numbers)
+    requests = [policy_world.request(phoneNumber=each) for each in (number, number, other, number)]
+
+    found = policy_world.forecast(*requests)
+
+    assert [each.verdict for each in found.rows] == [Verdict.DIAL, Verdict.DIAL, Verdict.DIAL, Verdict.WAIT]
+    assert found.counts == {"dial": 3, "wait": 1, "reject": 0}
+    assert [policy_world.place(request).result for request in requests[:2]] == [PlaceResult.CALLING] * 2
+    assert policy_world.place(requests[3]).code == ParkReason.RECIPIENT_CAP
+
+
+def test_times_are_shown_by_the_clock_of_the_recipient(policy_world: PolicyWorld) -> None:
+    policy_world.put_in_force({"basedOn": "canada"})
+    at_night = datetime(2027, 1, 14, 4, 30, tzinfo=UTC).timestamp()
+    policy_world.pass_seconds(at_night - policy_world.clock.now)
+    request = policy_world.request(phoneNumber=next(numbers), timeZone="America/Toronto")
+    policy_world.place(request)
+
+    explanation = policy_world.explaining.explain(key_of(request).request)
+    shown = policy_world.explaining.show(key_of(request).request)
+
+    assert explanation.now == "Wed 2027-01-13 23:30 (America/Toronto)"
+    assert (explanation.zones, explanation.zone_source) == (["America/Toronto"], "request")
+    assert [each.rule for each in explanation.rules if each.verdict is Verdict.WAIT] == ["calling-window"]
+    assert explanation.forecast
+    assert explanation.forecast.park_reason is ParkReason.OUTSIDE_CALLING_WINDOW
+    assert shown
+    assert shown.waiting == (
+        "Waiting until Thu 2027-01-14 09:00 (America/Toronto): outside calling hours, policy canada"
+    )
+
+
+# The commands.
+
+
+@pytest.fixture
+def operated(cloud: LocalCloud) -> OperatedStack:
+    return OperatedStack(cloud)
+
+
+@pytest.fixture
+def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
+    return lambda *arguments: operated.calls(capsys, *arguments)
+
+
+def close_now(calls: Calls, folder: Path) -> None:
+    """A policy that is closed for a day at least."""
+    file = folder / "closed.json"
+    day = DAYS[(datetime.now(UTC) + timedelta(days=3)).weekday()]
+    windows = [{"days": [day], "from": "09:00", "to": "17:00"}]
+    file.write_text(json.dumps({"callingWindows": windows, "timeZone": "America/Toronto"}))
+    assert calls("policy", "set", str(file), "--yes")[0] == 0
+
+
+def parked(operated: OperatedStack, reason: ParkReason = ParkReason.OUTSIDE_CALLING_WINDOW) -> str:
+    attempt = new_attempt(created_at=int(time.time()))
+    assert operated.attempts.table.park(attempt, time.time() + DAY, reason)
+    return attempt.key.request.request_id
+
+
+def test_who_places_a_first_call_at_night_reads_why_it_waits(
+    calls: Calls, operated: OperatedStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    close_now(calls, tmp_path)
+    request_id = parked(operated)
+
+    code, shown = calls("show", request_id)
+    assert (code, shown["parkReason"]) == (0, "outside-calling-window")
+    assert shown["waiting"].startswith("Waiting until ")
+    assert shown["waiting"].endswith(
+        ": outside calling hours, policy open. On a dev stack: `calls policy set --preset open`."
+    )
+    assert operated.run("show", request_id) == 0
+    assert "Waiting until" in capsys.readouterr().out
+
+    code, explained = calls("explain", request_id)
+    assert (code, explained["forecast"]["verdict"]) == (0, "wait")
+    assert operated.run("explain", request_id) == 0
+    printed = capsys.readouterr().out
+    assert "So it waits: waiting until" in printed
+    assert PHONE_NUMBER[2:] not in printed + json.dumps([shown, explained])
+
+
+def test_what_waits_for_something_else_is_explained_too(calls: Calls, operated: OperatedStack) -> None:
+    request_id = parked(operated, ParkReason.RATE_LIMITED)
+
+    code, explained = calls("explain", request_id)
+
+    assert (code, explained["parkReason"], explained["forecast"]["verdict"]) == (0, "rate-limited", "dial")
+    assert "waiting" not in calls("show", request_id)[1]
+    assert calls("explain", "never-sent")[0] == Exit.REFUSED
+
+
+def test_a_dry_run_says_what_policy_would_do_with_each_row(
+    calls: Calls, operated: OperatedStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    close_now(calls, tmp_path)
+    later = utc_text(int(time.time()) + (MAX_DAYS_AHEAD + 1) * DAY)
+    file = tmp_path / "calls.csv"
+    file.write_text(
+        f"requestId,phoneNumber,timeZone,purpose,notAfter\n"
+        f"a,{PHONE_NUMBER},,,{later}\nb,{PHONE_NUMBER},America/Toronto,,{later}\nc,{PHONE_NUMBER},,unknown,{later}\n"
+    )
+
+    code, answer = calls("place", str(file), "--dry-run")
+
+    assert (code, answer["preflight"]["toSend"]) == (0, 3)
+    assert answer["policy"]["counts"] == {"dial": 0, "wait": 2, "reject": 1}
+    rows = {each["requestId"]: each for each in answer["policy"]["rows"]}
+    assert rows["a"]["parkReason"] == "outside-calling-window"
+    assert "(America/Toronto)" in rows["b"]["reason"]
+    assert (rows["c"]["row"], rows["c"]["reasonCode"]) == (4, "unknown-purpose")
+    assert operated.run("place", str(file), "--dry-run") == 0
+    assert "If they were sent now, policy would say: 0 dial, 2 wait, 1 reject" in capsys.readouterr().out
+
+
+def test_what_allowed_each_dial_is_exported_without_personal_data(
+    calls: Calls, operated: OperatedStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    allowance = Allowance(12, Preset.CANADA, ("America/Toronto", "America/Detroit", "+2"), "number", "2026f")
+    table = operated.attempts.table
+    for number, dispatched_at in enumerate((NOW - 1, NOW, NOW + DAY)):
+        key = replace(new_key(), request=replace(new_key().request, request_id=f"visit-{number}"))
+        claimed = table.claim(replace(new_attempt(key), allowance=allowance), "claim", dispatched_at, 180)
+        assert claimed
+        if number == 1:
+            operated.attempts.table.record(key, an_outcome(Status.COMPLETED), NOW + 20 * DAY)
+    operated.attempts.scheduled()
+    span = ("--from", "2026-04-01T14:30Z", "--to", "2026-04-02T14:30:01Z")
+
+    code, audited = calls("audit", *span)
+
+    assert code == 0
+    assert [(each["requestId"], each["status"]) for each in audited["dials"]] == [
+        ("visit-1", "completed"),
+        ("visit-2", "dispatching"),
+    ]
+    [dial, _] = audited["dials"]
+    assert (dial["policyVersion"], dial["preset"], dial["zoneSource"], dial["zoneData"]) == (
+        12,
+        "canada",
+        "number",
+        "2026f",
+    )
+    assert [each.get("localTime") for each in dial["zones"]] == [*["2026-04-01T10:30:00-04:00"] * 2, None]
+    assert PHONE_NUMBER[2:] not in json.dumps(audited)
+    assert "Ada" not in json.dumps(audited)
+
+    exported = tmp_path / "dials.csv"
+    assert calls("audit", *span, "--export", str(exported))[1]["exportedTo"] == str(exported)
+    [row, _] = csv.DictReader(exported.read_text().splitlines())
+    assert row == {
+        "organization": "",
+        "requestId": "visit-1",
+        "attempt": "1",
+        "dispatchedAt": "2026-04-01T14:30:00Z",
+        "recipientTime": "2026-04-01T10:30:00-04:00 America/Toronto; 2026-04-01T10:30:00-04:00 America/Detroit; +2",
+        "zoneSource": "number",
+        "zoneData": "2026f",
+        "policyVersion": "12",
+        "preset": "canada",
+        "status": "completed",
+    }
+    assert calls("audit", *span, "--export", str(exported))[0] == Exit.REFUSED
+    assert calls("audit", *span, "--export", str(tmp_path / "dials.txt"))[0] == Exit.REFUSED
+    assert calls("audit", *span, "--export", str(tmp_path / "dials.json"))[0] == 0
+    assert json.loads((tmp_path / "dials.json").read_text()) == audited["dials"]
+    assert calls("audit", "--from", "1h", "--to", "2h")[0] == Exit.USAGE
+    assert operated.run("audit", *span) == 0
+    assert "2 dials" in capsys.readouterr().out
