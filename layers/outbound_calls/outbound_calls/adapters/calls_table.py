@@ -429,7 +429,7 @@ class CallsTable:
         condition = f"#status IN ({', '.join(f':{name}' for name in before)})"
         if outbound_call_id:
             condition += " AND (attribute_not_exists(#outboundCallId) OR #outboundCallId = :outboundCallId)"
-        change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
+        change = _change(sets)
         written, item = self._update(key, change, condition, sets | before)
         if item and item["status"] == Status.SCHEDULED.value:
             sets["dispatchedAt"] = int(now)
@@ -482,8 +482,7 @@ class CallsTable:
     def _replace_provisional(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording | None:
         """Replace an outcome whose redial is pending by a final one; None when it changed meanwhile."""
         values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
-        change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
-        change += " REMOVE " + ", ".join(f"#{name}" for name in _REMOVED_AT_THE_END)
+        change = _change(values, _REMOVED_AT_THE_END)
         condition = "#redialAt = :seenRedialAt"
         expected: Item = {"seenRedialAt": attempt.redial_at}
         if outcome.outbound_call_id:
@@ -572,8 +571,7 @@ class CallsTable:
         outcome = Outcome(Status.CANCELLED, OutcomeSource.UPSTREAM, reason_code=ReasonCode.CANCELLED)
         values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
         removes = (*_REMOVED_AT_THE_END, "dispatchedAt", "allowedBy")
-        change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
-        change += " REMOVE " + ", ".join(f"#{name}" for name in removes)
+        change = _change(values, removes)
         condition = (
             "#status = :dispatching AND #claimId = :claim AND attribute_exists(#cancelRequestedAt)"
             " AND attribute_not_exists(#outboundCallId)"
@@ -603,8 +601,7 @@ class CallsTable:
         removed = [name for name in _REMOVED_AT_THE_END if name not in {"claimId", "postResult"}]
         expires_at = int(now) + self.retention_days * _DAY_SECONDS
         sets = {"expiresAt": expires_at} | ({"cancelRequestedAt": int(now)} if requested else {})
-        change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
-        change += " REMOVE " + ", ".join(f"#{name}" for name in removed)
+        change = _change(sets, removed)
         own = sets | dict.fromkeys(removed)
         written, _ = self._update(attempt.key, change, "#redialAt = :seen", sets | {"seen": attempt.redial_at}, own)
         return written
@@ -662,8 +659,7 @@ class CallsTable:
             self._outcome_sets(attempt.key, outcome, now)
             | {"endedOn": None, "status": Status.CANCELLED.value, "isDropped": True}
         )
-        change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
-        change += " REMOVE " + ", ".join(f"#{name}" for name in _REMOVED_AT_THE_END)
+        change = _change(sets, _REMOVED_AT_THE_END)
         seen: Item = {"seenStatus": attempt.status and attempt.status.value}
         condition = "#status = :seenStatus AND attribute_not_exists(#outboundCallId)"
         if attempt.status is Status.DISPATCHING:
@@ -965,8 +961,7 @@ class CallsTable:
             expected["expectedCallId"] = where.outbound_call_id
         removes, increments = tuple(removes), tuple(increments)
         values = {"status": target.value} | without_none(sets)
-        change = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
-        change += " REMOVE " + ", ".join(f"#{name}" for name in removes) if removes else ""
+        change = _change(values, removes)
         change += " ADD " + ", ".join(f"#{name} :one" for name in increments) if increments else ""
         one = {"one": 1} if increments else {}
         own = values | dict.fromkeys(removes)
@@ -1049,6 +1044,12 @@ def _redial_at(item: Item, outcome: Outcome, now: float) -> int | None:
     delay = redial_delay(redial_from_text(item["redial"]), outcome.status, reason, int(item["attempt"]))
     redial_at = None if delay is None else int(now) + delay
     return None if redial_at is None or redial_at > item.get("notAfter", redial_at) else redial_at
+
+
+def _change(sets: Iterable[str], removes: Collection[str] = ()) -> str:
+    """The update expression that sets and removes these attributes; each value stands under its attribute's name."""
+    change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
+    return change + (" REMOVE " + ", ".join(f"#{name}" for name in removes) if removes else "")
 
 
 def _is_claim(item: Mapping[str, Any], claim_id: str) -> bool:
