@@ -66,7 +66,7 @@ def _limits(policy: CallingPolicy, today: date, default_preset: str) -> Iterator
     for organization in (None, *(policy.organizations or {})):
         rules = resolve(read_stored(json.dumps(stored.wire())), default_preset, organization)
         where = f"organization {organization}: " if organization else ""
-        if rules.time_zone is None and not rules.calendar.is_always_open:
+        if rules.time_zone is None and rules.read_clocks:
             yield f"{where}without timeZone, toll-free numbers are rejected (no-calling-window)"
     for part in parts(policy):
         ceiling = part.max_attempts_ceiling

@@ -68,6 +68,12 @@ class Rules:
     paused: bool = False
     purpose_known: bool = True
 
+    @property
+    def read_clocks(self) -> bool:
+        """Whether a rule depends on what the recipient's clocks show."""
+        knows_dates = self.holidays_until is not None
+        return knows_dates or not self.calendar.is_always_open or any(cap.per_days for cap in self.caps)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
