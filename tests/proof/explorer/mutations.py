@@ -62,7 +62,7 @@ _AS_SHOWN = "#status = :status AND attribute_not_exists(#nextAttempt)"
 _MARK = "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now) REMOVE #redial"
 _TAKING_FIRST = (
     "(lambda early: (early.take(), (lambda claimed: claimed or early.give_back())(self._claim(allowed, seconds_left))))"
-    "(_RememberedDial(self.judge, judgement, replace(allowed, claim_id='early'), self.clock))[1]"
+    "(_RememberedDial(self.judge, judgement, replace(allowed, claim_id='early'), decided_at, self.clock))[1]"
 )
 
 _CLAIM = (
@@ -753,6 +753,12 @@ _CHANGES = (
     _mutation("a pause is not looked at", "paused at the start", Guarantee.ALLOWED, (_RULES, drop_call("_paused"))),
     _mutation(
         "a window is not looked at", "a window that shuts", Guarantee.ALLOWED, (_RULES, drop_call("_calling_window"))
+    ),
+    _mutation(
+        "a window that closes between decision and POST is not noticed",
+        "a window that shuts",
+        Guarantee.ALLOWED,
+        ("use_cases.decide.JudgeAttempts.still_allows", always_returns("True")),
     ),
     _mutation(
         "the do-not-call list is not looked at",

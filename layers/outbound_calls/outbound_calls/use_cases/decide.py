@@ -178,6 +178,10 @@ class JudgeAttempts:
         decision = _of_a_refused_one(evaluation.decision, attempt)
         return replace(judgement, decision=decision, evaluation=evaluation, remembered=remembered)
 
+    def still_allows(self, judgement: Judgement, attempt: Attempt, now: float) -> bool:
+        """Whether a dial that was allowed still is at `now`, by what was known when it was decided."""
+        return isinstance(self.again(judgement, attempt, judgement.remembered, now).decision, Dial)
+
 
 def attempt_name(key: AttemptKey) -> str:
     """Names an attempt among the dials to a number, and spreads what waits for an opening."""

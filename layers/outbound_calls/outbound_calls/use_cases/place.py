@@ -261,10 +261,16 @@ class PlaceCalls:
             if claimed is None:
                 return _duplicate(attempt)
             claimed = replace(claimed, expires_at=attempt.expires_at, policy_version=attempt.policy_version)
-            dial = _RememberedDial(self.judge, judgement, claimed, self.clock)
+            dial = _RememberedDial(self.judge, judgement, claimed, decided_at + MAX_DECISION_AGE_SECONDS, self.clock)
             if (wait := dial.take()) is not None:
                 return self._insist(lambda: self._park(claimed, wait.until, wait.park_reason, wait.reason))
-            if self.clock() - decided_at >= MAX_DECISION_AGE_SECONDS or seconds_left() < _SECONDS_TO_POST:
+            now = self.clock()
+            if (
+                now - decided_at >= MAX_DECISION_AGE_SECONDS
+                or seconds_left() < _SECONDS_TO_POST
+                # A window may have closed since, or the request expired.
+                or not self.judge.still_allows(judgement, attempt, now)
+            ):
                 dial.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
             answer = self._post(claimed, callback_url)
@@ -392,11 +398,15 @@ class PlaceCalls:
 
 @dataclass(slots=True)
 class _RememberedDial:
-    """The dial of a claimed attempt, as recipient caps count it. Without a cap it isn't remembered."""
+    """The dial of a claimed attempt, as recipient caps count it. Without a cap it isn't remembered.
+
+    It counts from `posted_by`, the latest time at which it may be posted: no dial is closer to it than a cap says.
+    """
 
     judge: JudgeAttempts
     judgement: Judgement
     attempt: Attempt
+    posted_by: float
     clock: Callable[[], float]
     taken: TakenDial | None = None
 
@@ -409,7 +419,7 @@ class _RememberedDial:
         try:
             for _ in range(_MAX_REPEATS):
                 now = self.clock()
-                dial = PastDial(now, key.request.organization, self.attempt.labels.purpose)
+                dial = PastDial(self.posted_by, key.request.organization, self.attempt.labels.purpose)
                 taken = TakenDial(attempt_name(key), claim_id, dial)
                 if self.judge.table.take_dial(judgement.number_hash, judgement.remembered, taken, now):
                     self.taken = taken
