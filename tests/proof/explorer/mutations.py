@@ -59,7 +59,10 @@ _RESOLVING = "operations.resolving.Resolving"
 _TRANSITIONS = "domain.transitions.TRANSITIONS"
 _LEASED = "#dueAt = :seen AND attribute_not_exists(#redialAt)"
 _AS_SHOWN = "#status = :status AND attribute_not_exists(#nextAttempt)"
-_MARK = "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now) REMOVE #redial"
+_MARK = (
+    "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now),"
+    " #cancelRequestedBy = if_not_exists(#cancelRequestedBy, :source) REMOVE #redial"
+)
 _TAKING_FIRST = (
     "(lambda early: (early.take(), (lambda claimed: claimed or early.give_back())(self._claim(allowed, seconds_left))))"
     "(_RememberedDial(self.judge, judgement, replace(allowed, claim_id='early'), decided_at, self.clock))[1]"
@@ -637,7 +640,7 @@ _REDIALS = (
         "a completed that comes late doesn't mark an attempt in progress",
         "answered before a redial that is refused",
         Guarantee.NOT_AFTER_A_STOP,
-        (f"{_TABLE}._answered_meanwhile", replace_call("request_cancel", "True")),
+        (f"{_TABLE}._answered_meanwhile", replace_call("note_answered", "True")),
     ),
     _mutation(
         "a completed that comes late overlooks an attempt made meanwhile",
@@ -667,14 +670,14 @@ _CANCEL = (
         "an attempt whose cancellation was requested is parked",
         "redialled or cancelled",
         Guarantee.NOT_AFTER_A_STOP,
-        (f"{_TABLE}.park", drop_condition("not_cancelled")),
+        (f"{_TABLE}.park", drop_condition("not_stopped")),
     ),
     _mutation(
         "a cancellation doesn't remove the redial rules of a call in progress",
         "redialled or cancelled",
         Guarantee.NOT_AFTER_A_STOP,
         (f"{_TABLE}.request_cancel", replace_constant(_MARK, _MARK.removesuffix(" REMOVE #redial"))),
-        ("adapters.calls_table._redial_at", drop_condition("cancelRequestedAt")),
+        ("adapters.calls_table._redial_at", drop_condition("_STOPS")),
     ),
     _mutation(
         "a cancellation takes a claimed attempt as well",

@@ -391,9 +391,17 @@ class PlaceCalls:
             self.table.expect_waiting(attempt.key.request.organization, self.clock())
         if self.table.park(attempt, due_at, reason, refusal):
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
-        if attempt.status is Status.DISPATCHING and self.table.cancel_marked(attempt, self.clock()):
-            return Placement(PlaceResult.CANCELLED, attempt.key, ReasonCode.CANCELLED, detail)
+        if attempt.status is Status.DISPATCHING and (outcome := self.table.stop_of(attempt)):
+            return self._stop(attempt, outcome, detail)
         return _duplicate(attempt)
+
+    def _stop(self, attempt: Attempt, outcome: Outcome, detail: str) -> Placement:
+        """End a claimed attempt that isn't to be parked, as it was stopped meanwhile."""
+        if attempt.is_redial and outcome.reason_code is ReasonCode.CANCELLED:
+            return self._drop(attempt, outcome)
+        if not self.table.stop(attempt, outcome, self.clock()):
+            return _duplicate(attempt)
+        return Placement(PlaceResult.CANCELLED, attempt.key, outcome.reason_code or "", detail)
 
 
 @dataclass(slots=True)
