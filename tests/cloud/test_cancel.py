@@ -173,11 +173,11 @@ def test_a_request_whose_redial_is_cancelled_ends_with_its_last_outcome(
 ) -> None:
     world.decide_by(redial=AFTER_BUSY)
     first = ended("busy")(world)
-    second = world.redialled(first)
+    second, results = world.redialled(first), list[str]()
     if during_the_post:
         # Which AlloMia doesn't take
         world.allomia.post = returns(429)
-        world.allomia.before_answer = lambda _post: cancel(world, first)
+        world.allomia.before_answer = lambda _post: results.append(cancel(world, first))
         world.place_queued()
     else:
         assert cancel(world, first) == "redial-dropped"
@@ -194,7 +194,8 @@ def test_a_cancellation_during_the_post_says_who_asked_for_it(world: CloudWorld,
     request = world.request()
     world.allomia.post = returns(429)
     requests = CancelRequests(world.attempts.table, world.clock)
-    world.allomia.before_answer = lambda _post: requests.cancel(key_of(request).request, source)
+    results: list[object] = []
+    world.allomia.before_answer = lambda _post: results.append(requests.cancel(key_of(request).request, source))
 
     assert world.place(request).result is CANCELLED
 

@@ -274,7 +274,8 @@ def test_a_redial_that_allomia_refuses_ends_where_the_person_answered_meanwhile(
     key = busy(world)
     world.redialled(key)
     world.allomia.post = returns(429)
-    world.allomia.before_answer = lambda _post: world.webhook(key, "completed")
+    receipts: list[object] = []
+    world.allomia.before_answer = lambda _post: receipts.append(world.webhook(key, "completed"))
 
     placement = world.place_queued()
 
