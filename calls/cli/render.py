@@ -305,7 +305,7 @@ def _(report: RedriveReport) -> RenderableType:
     for message in report.unsent:
         table.add_row(message.id, message.reason)
     for message_id in report.expired:
-        table.add_row(message_id, "older than 24 hours, or past its notAfter: not sent without --late")
+        table.add_row(message_id, "expired: not sent without --late")
     for message_id in report.unreadable:
         table.add_row(message_id, "not JSON that the stack can read: its sender has to send it again")
     for message_id in report.not_found:
