@@ -241,4 +241,4 @@ def _with_paused(stored: StoredPolicy, paused: bool, organization: str | None) -
         part = parts.setdefault(organization, {})
     if part.get("paused", False) is not paused:
         part["paused"] = paused
-    return read_stored_policy(json.dumps(document))
+    return read_stored_policy(json.dumps(document, ensure_ascii=False))

@@ -39,6 +39,11 @@ def check_policy(
     errors = policy_errors(text)
     if not errors:
         errors = list(holiday_errors(read_policy(text), today))
+    if not errors:
+        try:
+            with_holiday_dates(read_policy(text), today)
+        except InvalidInput as error:
+            errors = [error]
     if errors:
         return PolicyCheck(valid=False, errors=list(map(_field_error, errors)), warnings=[])
     policy = read_policy(text)

@@ -207,15 +207,16 @@ class DeployedStack:
     @cached_property
     def judge(self) -> JudgeAttempts:
         """What policy says for an attempt, as place_call judges it."""
-        return JudgeAttempts(self._current_policy, self.policy_table, self.number_hashes)
+        return JudgeAttempts(self.current_policy, self.policy_table, self.number_hashes)
 
     @property
     def last_moment(self) -> LastMoments:
         """When requests expire, by the policy in force."""
-        return LastMoments(self._current_policy)
+        return LastMoments(self.current_policy)
 
     @cached_property
-    def _current_policy(self) -> CurrentPolicy:
+    def current_policy(self) -> CurrentPolicy:
+        """The rules in force, as place_call reads them."""
         return CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)
 
     @cached_property

@@ -518,7 +518,7 @@ _BY_HAND = (
         "a message that is sent again counts as young",
         "a dead letter for a day",
         Guarantee.EXPIRY,
-        ("operations.redriving._body", always("late")),
+        ("operations.redriving._body", always("last")),
     ),
     _mutation(
         "a message is deleted although SQS didn't confirm that it was sent again",

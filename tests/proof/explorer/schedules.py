@@ -332,7 +332,7 @@ class Schedules:
         whys = [stop.why for stop in state.stops if stop.request_id == item["requestId"]]
         reasons = {
             "expired": item["recordedAt"] > item["createdAt"] + min(p.expire_after_seconds for p in self._policies),
-            "cancelled": CANCEL_BATCH in whys,
+            "cancelled": any(why.startswith(CANCEL) for why in whys),
             "do-not-call": any(why.startswith(DO_NOT_CALL) for why in whys),
             "recipient-cap": any(policy.when_capped == "reject" for policy in self._policies),
         }

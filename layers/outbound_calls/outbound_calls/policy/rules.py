@@ -146,6 +146,16 @@ def resolve(policy: Policy, default_preset: str, organization: str | None = None
     )
 
 
+def defined_purposes(policy: Policy, organization: str | None = None) -> frozenset[str]:
+    """The purposes that a policy defines for an organization by its name; None: for any of them."""
+    organizations = policy.says.get("organizations", {})
+    own: Part = organizations.get(organization, {})
+    parts: list[Part] = [own if "purposes" in own else policy.says]
+    if organization is None:
+        parts += organizations.values()
+    return frozenset(name for part in parts for name in part.get("purposes", {}))
+
+
 def redial_of(asked: Mapping[str, Any], ceiling: int) -> Redial:
     """The redial rules that a request asks for, in their form on the wire, within the policy's `maxAttemptsCeiling`."""
     return _limited(_redial(asked), ceiling)

@@ -60,7 +60,7 @@ from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, Objection, Pa
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
 from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait
-from outbound_calls.use_cases.decide import attempt_name
+from outbound_calls.use_cases.decide import PolicyUnreadable, attempt_name
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, PlaceAnswer
@@ -204,6 +204,10 @@ class PlaceCalls:
         objection = Objection(until, asked.organization, tuple(sorted(entry.purposes or ())))
         number_hash = self.judge.numbers.of(entry.phone_number)
         self.judge.table.add_objection(number_hash, objection, OutcomeSource.UPSTREAM, self.clock())
+        with suppress(PolicyUnreadable):
+            if self.judge.policy.undefined(objection.purposes, objection.organization):
+                # It is on the list all the same. But it may be misspelled, and hold for nothing: a person must see it.
+                raise InvalidInput("doNotCall.purposes", "only purposes that the policy defines")
         return Placement(PlaceResult.DO_NOT_CALL, None)
 
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
