@@ -56,6 +56,7 @@ _RECEIVE = "use_cases.receive.ReceiveWebhooks"
 _POLL = "use_cases.sweep.PollCalls"
 _REDRIVE = "operations.redriving.Redrive"
 _RESOLVING = "operations.resolving.Resolving"
+_STILL_ALLOWS = "use_cases.decide.JudgeAttempts.still_allows"
 _TRANSITIONS = "domain.transitions.TRANSITIONS"
 _LEASED = "#dueAt = :seen AND attribute_not_exists(#redialAt)"
 _AS_SHOWN = "#status = :status AND attribute_not_exists(#nextAttempt)"
@@ -179,7 +180,9 @@ _ANSWERS = (
         Guarantee.ONE_DIAL,
         (
             f"{_ALLOMIA}.place_call",
-            in_handler("httpx.RequestError", replace_call("Ambiguous", "self.place_call(request, callback_url)")),
+            in_handler(
+                "httpx.RequestError", replace_call("Ambiguous", "self.place_call(organization, request, callback_url)")
+            ),
         ),
     ),
     _mutation(
@@ -317,6 +320,8 @@ _POLICY = (
         "a day passes",
         Guarantee.ONE_DIAL,
         (f"{_TABLE}.reject", drop_condition("status")),
+        # Which would notice that it has expired since
+        (_STILL_ALLOWS, always_returns("True")),
     ),
     _mutation(
         "a rejected request is kept",
@@ -761,7 +766,7 @@ _CHANGES = (
         "a window that closes between decision and POST is not noticed",
         "a window that shuts",
         Guarantee.ALLOWED,
-        ("use_cases.decide.JudgeAttempts.still_allows", always_returns("True")),
+        (_STILL_ALLOWS, always_returns("True")),
     ),
     _mutation(
         "the do-not-call list is not looked at",
