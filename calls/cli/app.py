@@ -36,6 +36,7 @@ from calls.cli.options import (
 )
 from calls.cli.output import Exit
 from calls.cli.policy import pause, policy, resume
+from calls.cli.reporting import report
 from calls.operations.doctor import Doctor
 from calls.operations.explaining import Explaining
 from calls.operations.following import Follower, Following
@@ -67,7 +68,7 @@ app = typer.Typer(
 )
 app.add_typer(policy, name="policy")
 app.add_typer(do_not_call, name="do-not-call")
-for each in (pause, resume, cancel, forget, explain, audit, record, recording, transcript):
+for each in (report, pause, resume, cancel, forget, explain, audit, record, recording, transcript):
     command(app)(each)
 
 

@@ -65,6 +65,10 @@ class Output:
         else:
             self.stdout.print(_rendered(result))
 
+    def write(self, text: str) -> None:
+        """Print a result that is for another program, such as CSV."""
+        sys.stdout.write(text)
+
     def refuse(self, message: str, code: Exit) -> Exit:
         """Print why there is no result; returns the exit code."""
         if self.as_json:

@@ -379,6 +379,23 @@ def _table(*columns: str) -> Table:
     return table
 
 
+def narrow_table(*columns: str) -> Table:
+    """A table for narrow terminals: no lines, and every column is whole but the last, which gets what width is left.
+
+    A column whose name begins with `>` holds numbers. What may be long, such as an id, belongs into the last.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    for column in columns[:-1]:
+        table.add_column(column.removeprefix(">"), justify="right" if column[:1] == ">" else "left", no_wrap=True)
+    table.add_column(columns[-1], overflow="fold")
+    return table
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A count with its noun."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def facts_table(rows: Iterable[tuple[str | Text, str | Text | None]]) -> Table:
     """Names and values, without those that hold nothing."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -38,6 +38,8 @@ class FoundAttempt(AttemptReport):
 
     organization: OrganizationName | None = Field(None, description="absent for the default organization")
     request_id: RequestId
+    batch: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict, description="the request's own, as it came")
     redial_pending: bool = Field(default=False, exclude=True, description="whether another attempt is to be made")
 
     @property
@@ -63,16 +65,21 @@ class Records:
 
     def find(self, keys: Iterable[AttemptKey]) -> dict[AttemptKey, FoundAttempt]:
         """Those of these attempts that have a record, as of every acknowledged write."""
-        found: dict[AttemptKey, FoundAttempt] = {}
+        return {attempt.key: _report(attempt) for attempt in self.attempts(keys)}
+
+    def attempts(self, keys: Iterable[AttemptKey], *, consistent: bool = True) -> Iterator[Attempt]:
+        """Those of these attempts that have a record, a hundred at a time, without their requests' content.
+
+        A consistent read costs a read unit for each attempt; one that may miss the last moment costs half of that.
+        """
         for chunk in batched(dict.fromkeys(keys), _MAX_KEYS, strict=False):
             items = [to_dynamodb({"requestId": str(key.request), "attempt": key.number}) for key in chunk]
-            asked: Any = {self.table.name: {"Keys": items, "ConsistentRead": True} | _PROJECTION}
+            asked: Any = {self.table.name: {"Keys": items, "ConsistentRead": consistent} | _PROJECTION}
             while asked:
                 answer = self.table.client.batch_get_item(RequestItems=asked)
-                attempts = map(_found, answer["Responses"].get(self.table.name, []))
-                found |= {attempt.key: attempt for attempt in attempts}
+                for item in answer["Responses"].get(self.table.name, []):
+                    yield attempt_from_item(from_dynamodb(item))
                 asked = answer.get("UnprocessedKeys")
-        return found
 
     def statuses(self, keys: Iterable[AttemptKey]) -> dict[AttemptKey, Status]:
         """The statuses of those of these attempts that have a record."""
@@ -147,6 +154,13 @@ class Records:
         return SearchResult(
             calls=still_open[:limit], more=len(still_open) > limit, records_read=len(attempts), read_units=units
         )
+
+    def open_now(self) -> Iterator[Attempt]:
+        """The attempts in the index `due`, a hundred at a time, at half a read unit each.
+
+        One that ended meanwhile may be among them, and one whose redial is pending is.
+        """
+        return self.attempts((due.key for due in self.due()), consistent=False)
 
     def every_open_attempt(self) -> list[FoundAttempt]:
         """The attempts in the index `due`. One that ended meanwhile may be among them."""
@@ -230,6 +244,8 @@ def _report(attempt: Attempt) -> FoundAttempt:
     return FoundAttempt(
         organization=request.organization,
         request_id=request.request_id,
+        batch=attempt.labels.batch,
+        metadata=dict(attempt.labels.metadata),
         redial_pending=attempt.redial_at is not None,
         **dict(attempt_report(attempt)),
     )
