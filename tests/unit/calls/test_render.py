@@ -272,7 +272,9 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("answer", "confirmed"), [("y", True), ("n", False), ("", False)])
+@pytest.mark.parametrize(
+    ("answer", "confirmed"), [("y", True), ("yes", True), ("Yes", True), ("n", False), ("no", False), ("", False)]
+)
 def test_a_person_is_asked_and_an_empty_answer_is_a_no(
     answer: str, confirmed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
