@@ -23,6 +23,7 @@ from calls.cli.options import (
     CustomerName,
     Limit,
     Metadata,
+    OrganizationOption,
     PhoneNumber,
     PhoneNumberId,
     RequestFile,
@@ -38,6 +39,7 @@ from calls.cli.options import (
 from calls.cli.output import Exit
 from calls.cli.policy import pause, policy, resume
 from calls.cli.reporting import report
+from calls.operations.cancelling import request_key
 from calls.operations.doctor import Doctor
 from calls.operations.explaining import Explaining
 from calls.operations.following import Follower, Following
@@ -46,7 +48,7 @@ from calls.operations.masking import Mask, mask_text, masked, unmasked
 from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows, unsent_rows
 from calls.operations.placing_again import AgainPreflight, check_again
 from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
-from calls.operations.records import OPEN
+from calls.operations.records import OPEN, Search
 from calls.operations.redriving import Redrive, read_fixed
 from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes
 from calls.operations.requests_file import Row, read_rows
@@ -57,10 +59,12 @@ from calls.operations.watching import Watch
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.transitions import TERMINAL
 
 app = typer.Typer(
     epilog="Exit codes: 0 done; 1 refused, or a check failed; 2 the command line is wrong; 3 AWS or the stack can't be "
-    "reached; 4 not everything was sent; 5 the timeout passed before all calls ended; 6 some calls need a person.",
+    "reached; 4 not everything was sent; 5 the timeout passed before all calls ended; 6 some calls need a person; "
+    "130 Ctrl-C.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -85,6 +89,9 @@ def calls(
 
 OPEN_ALWAYS = "On a dev stack: `calls policy set --preset open`."
 """For a developer whose first call meets a closed window."""
+
+LIST_DAYS = 7
+"""How far back the calls with a status are listed."""
 
 
 class Again(StrEnum):
@@ -175,20 +182,23 @@ def show(context: Context, request_id: Annotated[str, typer.Argument(help="The r
 def list_(
     context: Context,
     status: Annotated[list[Status] | None, typer.Option(help="Only calls with this status. Repeatable.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only calls created since: 90m, 2h, 3d or a date.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help=f"Also calls that ended since: 90m, 2h, 3d or a date. By --status: {LIST_DAYS}d.")
+    ] = None,
+    organization: OrganizationOption = None,
     limit: Limit = 50,
 ) -> Exit:
-    """List open calls, or search all.
+    """List open calls, or those that ended.
 
-    An index finds open calls. Any other search reads the whole table, up to its limit, at half a read unit for each
-    4 KB; the result includes the cost.
+    First what ended, newest first, and then what is open, first what is due next. Costs what it finds: it reads
+    indexes, and no more of them than --limit takes.
     """
-    records = context.stack.records
-    if not since and OPEN.issuperset(status or ()):
-        result = records.open_attempts(limit, status or OPEN)
-    else:
-        result = records.search(status or (), read_since(since, time.time()) if since else None, limit)
-    context.out.show(result)
+    stack, now = context.stack, time.time()
+    statuses = frozenset(status or (Status if since else OPEN))
+    first = read_since(since, now) if since else now - LIST_DAYS * 86_400
+    own = [request_key("a", organization).organization] if organization else None
+    organizations = own or (stack.policies.organizations() if TERMINAL & statuses else [None])
+    context.out.show(stack.records.search(Search(statuses, organizations, first, now, limit, of_all=own is None)))
     return Exit.DONE
 
 

@@ -23,7 +23,8 @@ from calls.cli.render import render
 from calls.cli.visible import visible, visible_json, visible_result
 from outbound_calls.contracts.wire import WireModel
 
-_FILE_WIDTH = 140
+_FILE_WIDTH = 400
+"""Of a pipe: no id is folded."""
 
 
 class Exit(IntEnum):

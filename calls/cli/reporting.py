@@ -11,9 +11,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from calls.cli.command import Context
+from calls.cli.listing import counted
 from calls.cli.options import OrganizationOption
 from calls.cli.output import Exit
-from calls.cli.render import counted, narrow_table, render, render_status
+from calls.cli.render import narrow_table, render, render_status
 from calls.operations.cancelling import request_key
 from calls.operations.preflight import InvalidRows, RowIds, read_requests
 from calls.operations.reporting import (

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, computed_field
 
 from calls.operations.placing_again import latest_of
+from calls.operations.records import STATUS_ORDER, is_open, open_status
 from outbound_calls.contracts.vocabulary import Dialled, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import OrganizationName, WireModel
 from outbound_calls.domain.transitions import TERMINAL
@@ -129,7 +130,7 @@ class CallsReport(WireModel):
     @property
     def by_status(self) -> dict[str, int]:
         """The requests by status, in the statuses' order."""
-        return _sums(self.lines, lambda line: line.status, (*_ORDER, NOT_SEEN))
+        return _sums(self.lines, lambda line: line.status, (*STATUS_ORDER, NOT_SEEN))
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -153,7 +154,7 @@ class CallsReport(WireModel):
     @property
     def outcomes(self) -> list[ReportLine]:
         """The lines, added up over days and organizations, in the statuses' order."""
-        order = (*_ORDER, NOT_SEEN)
+        order = (*STATUS_ORDER, NOT_SEEN)
         return sorted(_added_up(self.lines), key=lambda line: (order.index(line.status), -line.requests))
 
     @property
@@ -175,20 +176,6 @@ class CallsReport(WireModel):
             if line.day in found:
                 found[line.day][line.group] += line.requests
         return {name: {group: counts[group] for group in Group if counts[group]} for name, counts in found.items()}
-
-
-_ORDER = (
-    Status.COMPLETED,
-    Status.NO_ANSWER,
-    Status.BUSY,
-    Status.FAILED,
-    Status.REJECTED,
-    Status.CANCELLED,
-    Status.UNKNOWN,
-    Status.CALLING,
-    Status.DISPATCHING,
-    Status.SCHEDULED,
-)
 
 
 def _sums(lines: Iterable[ReportLine], name: Callable[[ReportLine], str], order: Sequence[str]) -> dict[str, int]:
@@ -294,10 +281,10 @@ class Reporting:
         if period.until > self.now:
             for attempt in self.records.open_now():
                 counted.read += 1
-                if selection.has(attempt) and _is_open(attempt):
+                if selection.has(attempt) and is_open(attempt):
                     waits_for = ParkReason.REDIAL if attempt.redial_at else attempt.park_reason
-                    status = Status.SCHEDULED if attempt.redial_at else attempt.status
-                    counted.add(attempt.key.request.organization, None, str(status), waits_for, attempt.dialled)
+                    status = open_status(attempt)
+                    counted.add(attempt.key.request.organization, None, status, waits_for, attempt.dialled)
         return self._report(counted, period, TREND_DAYS if trend else 0, selection)
 
     def of_file(self, rows: Sequence[CheckedRow], name: str, period: Period, trend: bool) -> CallsReport:
@@ -343,11 +330,6 @@ def _is_last(attempt: Attempt) -> bool:
     """Whether an attempt that ended is the request's outcome: no other follows, and the request was ever seen."""
     follows = attempt.next_attempt is not None or attempt.redial_at is not None
     return not follows and attempt.reason_code is not ReasonCode.CANCELLED_UNSEEN
-
-
-def _is_open(attempt: Attempt) -> bool:
-    """Whether an entry of the index `due` stands for an open request. An attempt may have ended meanwhile."""
-    return attempt.status not in TERMINAL or attempt.redial_at is not None
 
 
 def _add(counted: _Count, attempts: Sequence[FoundAttempt], period: Period) -> None:

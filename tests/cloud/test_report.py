@@ -9,7 +9,6 @@ import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -28,7 +27,7 @@ from outbound_calls.contracts.time_zones import time_zone
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
 from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey
 from tests.cloud.operator import OperatedStack
-from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt
+from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, operations_asked
 from tests.world import DUE_SHARDS, create_calls_table
 
 TORONTO = time_zone("America/Toronto")
@@ -65,18 +64,6 @@ def counts(report: CallsReport) -> dict[tuple[str | None, str], int]:
     return dict(found)
 
 
-@contextmanager
-def reads(own: SampleAttempts) -> Iterator[Counter[str]]:
-    """Counts the requests to DynamoDB."""
-    asked: Counter[str] = Counter()
-    events = own.table.client.meta.events
-    events.register_first("before-call.dynamodb", lambda model, **_: asked.update([model.name]), unique_id="counted")
-    try:
-        yield asked
-    finally:
-        events.unregister("before-call.dynamodb", unique_id="counted")
-
-
 def test_a_day_is_the_clinics_and_each_request_counts_once(own: SampleAttempts) -> None:
     # Given outcomes at the borders of the day, open calls, a redial that is pending and one that was made
     ended(own, Status.BUSY, MIDNIGHT - 1)
@@ -90,7 +77,7 @@ def test_a_day_is_the_clinics_and_each_request_counts_once(own: SampleAttempts) 
     # And a request that was cancelled and never seen
     own.table.cancel_unseen(RequestKey("never-seen"), OutcomeSource.UPSTREAM, NOON)
 
-    with reads(own) as asked:
+    with operations_asked(own.table.client) as asked:
         report = Reporting(Records(own.table), NOON + 60).of_days(Selection([None]), TODAY, trend=True)
 
     assert counts(report) == {
@@ -114,7 +101,7 @@ def test_a_report_of_a_day_that_is_over_reads_nothing_that_is_open(own: SampleAt
     own.scheduled(now=NOON)
     ended(own, Status.COMPLETED)
 
-    with reads(own) as asked:
+    with operations_asked(own.table.client) as asked:
         report = Reporting(Records(own.table), NOON + 86_400).of_days(Selection([None]), TODAY, trend=False)
 
     assert counts(report) == {("2026-04-01", "completed"): 1}
@@ -145,7 +132,7 @@ def test_a_thousand_open_calls_are_read_a_hundred_at_a_time(own: SampleAttempts)
         batch: Any = [{"PutRequest": {"Item": copy}} for copy in copies[start : start + 25]]
         own.table.client.batch_write_item(RequestItems={own.table.name: batch})
 
-    with reads(own) as asked:
+    with operations_asked(own.table.client) as asked:
         report = Reporting(Records(own.table), NOON + 60).of_days(Selection([None]), TODAY, trend=False)
 
     assert report.by_status == {"scheduled": 1000}
@@ -211,7 +198,7 @@ def test_a_file_is_reported_row_by_row_without_the_index(
     rows = [{"requestId": f"row-{number}", "phoneNumber": "+15005550100"} for number in (1, 2)]
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
-    with reads(operated.attempts) as asked:
+    with operations_asked(operated.attempts.table.client) as asked:
         code, report = operated.calls(capsys, "report", "--file", str(file))
 
     assert (code, report["file"], report["byStatus"]) == (Exit.DONE, "reminders.jsonl", {"busy": 1, "not-seen": 1})
