@@ -21,7 +21,6 @@ from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.status_api import PossibleZone
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import AttemptNumber, OrganizationName, RequestId, WireModel
-from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
 
 COLUMNS = (
     "organization",
@@ -79,7 +78,7 @@ class Auditing:
 
     def organizations(self) -> tuple[list[str | None], str | None]:
         """All that the secret of keys or the policy names, and the default one; and why one of them may be missing."""
-        named = {*(self.policies.in_force().document.organizations or {})} - {DEFAULT_ORGANIZATION}
+        named = {name for name in self.policies.organizations() if name}
         incomplete = None
         try:
             content = self.keys.read()

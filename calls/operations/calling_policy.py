@@ -17,8 +17,9 @@ from calls.operations.resolving import NotAllowed
 from outbound_calls.adapters.policy_table import PolicyChanged, PolicyTable, StoredVersion
 from outbound_calls.contracts.policy import CallingPolicy, StoredPolicy, read_policy, read_stored_policy
 from outbound_calls.contracts.wire import InvalidInput, WireModel
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
 from outbound_calls.domain.timing import utc_text
-from outbound_calls.policy.rules import read_stored
+from outbound_calls.policy.rules import read_stored, resolve
 from outbound_calls.use_cases.sweep import IN_FORCE_SECONDS
 
 _MAX_REPEATS = 10
@@ -102,6 +103,24 @@ class Policies:
             document=CallingPolicy.model_validate(_document(stored)),
             holidays_until=until,
         )
+
+    def organizations(self) -> list[str | None]:
+        """The default organization (None), and those that the document in force names.
+
+        Raises:
+            NotAllowed: When it can't be read.
+        """
+        named = {*(_read(self.table.policy()).organizations or {})} - {DEFAULT_ORGANIZATION}
+        return [None, *sorted(named)]
+
+    def time_zone(self, organization: str | None) -> str | None:
+        """The time zone of an organization by the document in force; None where neither it nor its preset names one.
+
+        Raises:
+            NotAllowed: When the document can't be read.
+        """
+        stored = read_stored(_text(_read(self.table.policy())))
+        return resolve(stored, self.default_preset, organization).time_zone
 
     def history(self) -> PolicyHistory:
         """Every version that was set.
