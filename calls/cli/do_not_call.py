@@ -126,7 +126,7 @@ def _(report: NumberReport) -> RenderableType:
                 entry.organization or "all", purposes, entry.until or "for good", entry.source, entry.added_at
             )
         shown.append(table)
-    return Group(*shown, *_warnings(report.warnings))
+    return Group(*shown, *_warnings(report.warnings or []))
 
 
 @render.register
@@ -143,7 +143,7 @@ def _(report: ImportReport) -> RenderableType:
         for row in report.unwritten:
             table.add_row(str(row.row), row.reason)
         shown += [Text("Not confirmed. Run the same command again:", "bold red"), table]
-    return Group(*shown, *_warnings(report.warnings))
+    return Group(*shown, *_warnings(report.warnings or []))
 
 
 def _warnings(warnings: list[str]) -> list[Text]:

@@ -66,7 +66,7 @@ class NumberReport(WireModel):
     listed: bool = Field(description="whether any entry holds now, for anyone and anything")
     changed: bool | None = Field(None, description="whether this command changed the list; absent for a check")
     entries: list[ListedEntry] = Field(description="the entries that hold now")
-    warnings: list[str] = Field(default_factory=list)
+    warnings: list[str] | None = Field(None, description="absent where there are none")
 
 
 class UnwrittenRow(WireModel):
@@ -84,7 +84,7 @@ class ImportReport(WireModel):
     added: int | None = Field(None, description="absent when nothing was imported, because rows are invalid")
     known: int | None = Field(None, description="rows whose number was on the list for at least as long")
     unwritten: list[UnwrittenRow] = Field(default_factory=list)
-    warnings: list[str] = Field(default_factory=list)
+    warnings: list[str] | None = Field(None, description="absent where there are none")
 
 
 class ListCount(WireModel):
@@ -162,7 +162,7 @@ class DoNotCallList:
     def add(self, entry: Entry) -> NumberReport:
         """Put a number on the list. An entry that holds at least as long stays as it is."""
         report = self.check(entry.phone_number, self._add(entry))
-        return report.model_copy(update={"warnings": self._undefined([entry])})
+        return report.model_copy(update={"warnings": self._undefined([entry]) or None})
 
     def remove(self, entry: Entry) -> NumberReport:
         """Take one entry of a number off the list: the one for this organization (or all) and these purposes."""
@@ -188,7 +188,7 @@ class DoNotCallList:
             added=results.count(True),
             known=results.count(False),
             unwritten=[each for each in results if isinstance(each, UnwrittenRow)],
-            warnings=self._undefined(entry for _, entry in valid),
+            warnings=self._undefined(entry for _, entry in valid) or None,
         )
 
     def count(self) -> ListCount:

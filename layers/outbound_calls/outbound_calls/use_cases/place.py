@@ -30,7 +30,7 @@ from outbound_calls.adapters.allomia import (
     NotAccepted,
     Throttled,
 )
-from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY
+from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY, waits_for_setting
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
@@ -45,7 +45,7 @@ from outbound_calls.contracts.messages import (
     read_message,
 )
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
-from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, InvalidInput
+from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import (
     Attempt,
     AttemptKey,
@@ -252,7 +252,7 @@ class PlaceCalls:
         if isinstance(organization, KeyUnusable):
             return self._park_for(attempt, organization.reason, organization.detail, _min_wait_seconds(organization))
         callback_url = self.callbacks.url(attempt.key)
-        breaker = self.circuit_breakers.of(_breaker_name(attempt))
+        breaker = self.circuit_breakers.of(waits_for_setting(attempt))
         permit = breaker.acquire()
         if permit is None:
             # One that AlloMia refuses still waits for that.
@@ -514,11 +514,6 @@ def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
         raise invalid_field("notBefore")
     said = asked.model_dump(mode="json", include={"calling_windows", "redial"}, exclude_none=True)
     return Terms(not_before, not_after, asked.time_zone, said.get("callingWindows"), said.get("redial"))
-
-
-def _breaker_name(attempt: Attempt) -> str:
-    setting = attempt.request.setting if attempt.request else ""
-    return f"{attempt.key.request.organization or ''}{ORGANIZATION_SEPARATOR}{setting}"
 
 
 def _report(permit: Permit, attempt: Attempt, answer: PlaceAnswer) -> None:
