@@ -205,7 +205,7 @@ class PlaceCalls:
         number_hash = self.judge.numbers.of(entry.phone_number)
         self.judge.table.add_objection(number_hash, objection, OutcomeSource.UPSTREAM, self.clock())
         with suppress(PolicyUnreadable):
-            if self.judge.policy.undefined(objection.purposes, objection.organization):
+            if objection.purposes and self.judge.policy.undefined(objection.purposes, objection.organization):
                 # It is on the list all the same. But it may be misspelled, and hold for nothing: a person must see it.
                 raise InvalidInput("doNotCall.purposes", "only purposes that the policy defines")
         return Placement(PlaceResult.DO_NOT_CALL, None)
