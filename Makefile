@@ -85,7 +85,7 @@ lint-types:
 	@$(PYTHON) -m mypy
 
 lint-template:
-	@$(BIN)/cfn-lint template.yaml .github/aws/deploy-role.yaml examples/upstream.yaml examples/outcomes-over-https.yaml
+	@$(BIN)/cfn-lint template.yaml .github/aws/*.yaml examples/upstream.yaml examples/outcomes-over-https.yaml
 
 lint-sam:
 	@$(OFFLINE) $(SAM) validate --lint

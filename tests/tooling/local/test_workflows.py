@@ -140,6 +140,25 @@ def test_aws_trusts_the_jobs_of_one_environment_and_hands_on_one_role() -> None:
     assert not [each for each in rights.values() if "*" in str(each["Action"])]
 
 
+@pytest.mark.parametrize(
+    ("repository", "accepted"),
+    [
+        ("clinic/calls", True),
+        ("clinic@1234/calls@567890", True),
+        ("clinic@1234/calls", False),
+        ("clinic@x/calls@1", False),
+        ("clinic/calls:ref:refs/heads/main", False),
+        ("*/*", False),
+    ],
+)
+def test_the_deploy_role_takes_both_forms_of_a_repository(repository: str, accepted: bool) -> None:
+    pattern = yaml_parse((ROOT / ".github/aws/deploy-role.yaml").read_text())["Parameters"]["Repository"][
+        "AllowedPattern"
+    ]
+
+    assert bool(re.fullmatch(pattern, repository)) is accepted
+
+
 def test_a_fault_would_be_found_by_the_linter(tmp_path: Path) -> None:
     careless = read(FILES[0])
     careless["jobs"]["check"]["steps"].append({"run": "echo ${{ github.event.pull_request.title }}"})
