@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 type Mask = Callable[[str], str]
 
+_MAX_SHOWN = 24
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,}")
 
 
@@ -24,3 +25,17 @@ def unmasked(phone_number: str) -> str:
 def mask_text(text: str) -> str:
     """A text with the phone numbers in it masked."""
     return _NUMBER.sub(lambda found: masked(found[0]), text)
+
+
+def mask_value(text: str | None) -> str | None:
+    """A cell's shape: each letter and digit masked, but a scientific notation's E and the last two digits of a number.
+
+    Enough to find the cell and see what is wrong with it.
+    """
+    if text is None:
+        return None
+    shape = re.sub(r"[^\W_]", "•", text[:_MAX_SHOWN])
+    if re.fullmatch(r"[+(]?[0-9][0-9.,E+() \-]{6,18}", text):
+        shape = "".join("E" if each == "E" else masked for each, masked in zip(text, shape, strict=True))
+        shape = shape[:-2] + text[-2:] if "E" not in text else shape
+    return shape + ("…" if len(text) > _MAX_SHOWN else "")

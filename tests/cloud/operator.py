@@ -1,4 +1,4 @@
-"""The operators' command on a stack that has what the commands of calling policy need, and no functions."""
+"""The operators' command on a stack of tables, a secret and a queue, with no functions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PARAMETERS = {
 
 
 class OperatedStack:
-    """A stack of tables and a secret, and the command on it. `parameters` are more of the stack's parameters."""
+    """A stack of tables, a secret and a queue, and the command on it. `parameters` are more of the stack's."""
 
     def __init__(self, cloud: LocalCloud, **parameters: str) -> None:
         dynamodb = cloud.client("dynamodb")
@@ -36,6 +36,7 @@ class OperatedStack:
         outputs = {
             "CallsTableName": create_calls_table(dynamodb),
             "PolicyTableName": create_policy_table(dynamodb),
+            "CallQueueUrl": cloud.client("sqs").create_queue(QueueName=self.name)["QueueUrl"],
         }
         values = PARAMETERS | parameters
         template = {
