@@ -65,8 +65,9 @@ lock: setup ## Compile the requirements files again (LOCK_FLAGS=--upgrade for ne
 	$(COMPILE) --universal --group local-cloud --output-file "$(CURDIR)/local/requirements.txt"
 	$(COMPILE) --universal --group lambda-runtime --output-file "$(CURDIR)/local/lambda-runtime.txt"
 
-schemas: setup ## Write docs/integrate/schemas from the models
+schemas: setup ## Write docs/integrate/schemas from the models, and from those openapi.json and the types in examples
 	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m local.schemas
+	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m local.upstream_kit
 
 build: setup ## sam build, both layers included, into .aws-sam (does nothing when it is up to date)
 	@$(PYTHON) -m local.sam
