@@ -47,6 +47,8 @@ def read_phone_number(text: str, country: str | None = None) -> str:
     Raises:
         UnclearNumber: When it isn't certainly one number.
     """
+    if _E164.fullmatch(text):
+        return text
     number = _written(text)
     if found := _SCIENTIFIC.fullmatch(number):
         number = _expanded(*found.groups(default=""))

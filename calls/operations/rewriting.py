@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
+_DIGIT = re.compile("[0-9]")
 _YEAR_FIRST = re.compile(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})")
 _YEAR_LAST = re.compile(r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4}|[0-9]{2})")
 _DAY_NAMED = re.compile(r"([0-9]{1,2})[- ]([a-z]{3,9})\.?[- ,]+([0-9]{4}|[0-9]{2})")
@@ -20,12 +22,15 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:[.,][0-9]{1,20})?(?:e\+?[0-9]{1,2})?")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
+@lru_cache(maxsize=4096)  # a column of dates or times holds few different ones
 def canonical(text: str, *, certain: bool = False) -> str:
     """One form for all texts that a spreadsheet may have made of the same one. A plain text stays as it is."""
     plain = " ".join(unicodedata.normalize("NFC", text).split()).removeprefix("'")
     low = plain.casefold()
     if low in {"true", "false"}:
         return low
+    if not _DIGIT.search(low):
+        return plain
     if _NUMBER.fullmatch(low):
         return _number(low)
     day, blank, time = low.replace("t", " ", 1).partition(" ") if _YEAR_FIRST.match(low) else low.partition(" ")
