@@ -6,6 +6,7 @@ from collections.abc import Callable
 type Mask = Callable[[str], str]
 
 _MAX_SHOWN = 24
+_DIGITS = re.compile(r"[+(]?[0-9][0-9.,E+() \-]{6,18}")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,}")
 
 
@@ -27,15 +28,14 @@ def mask_text(text: str) -> str:
     return _NUMBER.sub(lambda found: masked(found[0]), text)
 
 
-def mask_value(text: str | None) -> str | None:
-    """A cell's shape: each letter and digit masked, but a scientific notation's E and the last two digits of a number.
+def mask_value(text: str | None, *, is_number: bool = False) -> str | None:
+    """A cell's shape: each letter and digit masked. Enough to find the cell and see what is wrong with it.
 
-    Enough to find the cell and see what is wrong with it.
+    Of a phone number, the last two digits are shown, or the E of the scientific notation that it is in.
     """
     if text is None:
         return None
-    shape = re.sub(r"[^\W_]", "•", text[:_MAX_SHOWN])
-    if re.fullmatch(r"[+(]?[0-9][0-9.,E+() \-]{6,18}", text):
-        shape = "".join("E" if each == "E" else masked for each, masked in zip(text, shape, strict=True))
-        shape = shape[:-2] + text[-2:] if "E" not in text else shape
-    return shape + ("…" if len(text) > _MAX_SHOWN else "")
+    shape = re.sub(r"[^\W_]", "•", text[:_MAX_SHOWN]) + ("…" if len(text) > _MAX_SHOWN else "")
+    if not (is_number and _DIGITS.fullmatch(text)):
+        return shape
+    return shape[:-2] + text[-2:] if "E" not in text else shape[: text.index("E")] + "E" + shape[text.index("E") + 1 :]

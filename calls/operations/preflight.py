@@ -42,7 +42,13 @@ class InvalidRow(WireModel):
         """The row with the error's public text: its `field` may be a name that the row made up."""
         field, _, rule = str(error).partition(": ")
         column, value = row.place(error.field) or (None, None)
-        return cls(row=row.number, field=field, rule=rule, column=column, value=mask_value(value))
+        return cls(
+            row=row.number,
+            field=field,
+            rule=rule,
+            column=column,
+            value=mask_value(value, is_number=field == "phoneNumber"),
+        )
 
 
 class InvalidRows(WireModel):

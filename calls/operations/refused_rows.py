@@ -25,7 +25,8 @@ def write_refused(file: RequestsFile, invalid: Sequence[InvalidRow]) -> Path:
     for each in invalid:
         rules.setdefault(each.row, f"{each.field}: {each.rule}")
     refused = (row for row in file.rows() if row.number in rules)
-    path = _free(file.path.with_suffix(".refused" + (".csv" if file.table else ".jsonl")))
+    name = file.path.stem.partition(".refused")[0] + ".refused" + (".csv" if file.table else ".jsonl")
+    path = _free(file.path.with_name(name))
     lines = _table(file, refused, rules) if file.table else (f"{row.message}\n" for row in refused)
     with new_file(path) as target:
         # JSON may hold half an emoji. The escape that stands for it is JSON's too.
@@ -41,10 +42,13 @@ def _free(path: Path) -> Path:
 def _table(file: RequestsFile, rows: Iterator[Row], rules: dict[int, str]) -> Iterator[str]:
     """The lines, in the file's own dialect. With a byte order mark, since spreadsheets misread UTF-8 without one."""
     assert file.table  # noqa: S101 - known to the caller
+    # A file of refused rows may be refused again. Its own two columns are replaced.
+    kept = [n for n, cell in enumerate(file.table.header) if cell not in {REFUSED_ROW, REFUSED_BECAUSE}]
     yield "\ufeff"
-    yield _line([REFUSED_ROW, REFUSED_BECAUSE, *file.table.header], file.table.delimiter)
+    yield _line([REFUSED_ROW, REFUSED_BECAUSE, *(file.table.header[n] for n in kept)], file.table.delimiter)
     for row in rows:
-        yield _line([str(row.number), rules[row.number], *row.cells], file.table.delimiter)
+        cells = [row.cells[n] if n < len(row.cells) else "" for n in kept] + list(row.cells[len(file.table.header) :])
+        yield _line([str(row.number), rules[row.number], *cells], file.table.delimiter)
 
 
 def _line(cells: Sequence[str], delimiter: str) -> str:

@@ -58,6 +58,24 @@ def test_the_refused_rows_of_a_table_are_placed_once_they_are_fixed(tmp_path: Pa
     }
 
 
+def test_rows_that_are_refused_again_go_to_another_file_of_the_same_columns(tmp_path: Path) -> None:
+    first = refused(tmp_path / "calls.csv", Dialect().write(CELLS))
+
+    again = refused(first, first.read_bytes().replace(b"5145550198", b"+15145550198"))
+
+    assert again.name == "calls.refused-2.csv"
+    (row,) = read_rows(again)
+    assert (row.cells[0], row.cells[2:]) == ("3", CELLS[3])
+
+
+def test_a_row_that_is_too_short_or_too_long_keeps_its_cells(tmp_path: Path) -> None:
+    path = refused(tmp_path / "calls.csv", b"phone,name\n+15145550199\n+15145550198,Ada,more\n")
+
+    lines = path.read_text("utf-8-sig").splitlines()
+    assert lines[1].endswith(",+15145550199,")
+    assert lines[2].endswith(",+15145550198,Ada,more")
+
+
 def test_refused_json_is_written_as_it_was(tmp_path: Path) -> None:
     lines = ['{"phoneNumber": "+15145550199"}', "not JSON", '{"phoneNumber": "5145550199"}']
 
