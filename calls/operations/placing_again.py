@@ -8,7 +8,7 @@ twice: until the stack has a record of ``ID.2``, it is sent under that same id a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -113,6 +113,11 @@ def check_again(
         others={status: count for status, count in sorted(others.items()) if count},
     )
     return preflight, to_send
+
+
+def latest_of(rows: Sequence[CheckedRow], records: Records) -> dict[int, list[FoundAttempt]]:
+    """By row: all attempts of its request, under the latest id of those that sending it again derives."""
+    return {each.row.row: each.attempts for each in _latest(rows, {each.request_id for each in rows}, records)}
 
 
 def _latest(rows: Iterable[CheckedRow], own_ids: Set[str], records: Records) -> list[_Latest]:
