@@ -334,7 +334,7 @@ def rejected(
     context.out.show(
         QueueListing(
             queue="invalid messages",
-            messages=[message.summary(mask, now) for message in messages],
+            messages=[message.summary(mask, now, stack.last_moment) for message in messages],
             more=len(messages) == limit,
             exported_to=str(export_to) if export_to else None,
         )
@@ -348,7 +348,7 @@ def redrive(
     from_: Annotated[Source | None, typer.Option("--from", help="Send fixed messages; needs --file.")] = None,
     file: Annotated[Path | None, typer.Option(help="The file of `rejected --export`, fixed: .jsonl.")] = None,
     dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Send all dead letters again.")] = False,
-    late: Annotated[bool, typer.Option("--late", help="Also dial requests that are older than 24 hours.")] = False,
+    late: Annotated[bool, typer.Option("--late", help="Also dial requests that have expired.")] = False,
     limit: Limit = 1000,
     yes: Yes = False,
     show_numbers: ShowNumbers = False,
@@ -366,18 +366,20 @@ def redrive(
         out.show(InvalidRows(invalid=invalid))
         return Exit.REFUSED
     url = stack.dead_letter_queue_url if dead_letters else stack.invalid_messages_queue_url
-    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), late)
+    # It says when a request expires.
+    stack.policies.in_force()
+    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), stack.last_moment, late)
     with held_messages(stack.sqs, url, limit, kept_by_stack=not dead_letters) as messages:
         if dead_letters:
             plan = moving.plan_unchanged(messages)
-            waiting = [message.summary(_mask(show_numbers), time.time()) for message in messages]
+            waiting = [message.summary(_mask(show_numbers), time.time(), stack.last_moment) for message in messages]
             out.note(QueueListing(queue="dead letters", messages=waiting, more=len(messages) == limit))
         else:
             plan = moving.plan_fixed(messages, fixed)
         if plan.to_send:
             out.confirm(f"Dial these {len(plan.to_send)} through {stack.name} now?", yes)
         if plan.late:
-            out.confirm(f"{len(plan.late)} of them are older than 24 hours. Dial those all the same?", yes)
+            out.confirm(f"{len(plan.late)} of them have expired. Dial those all the same?", yes)
         report = moving.send(plan)
     out.show(report)
     if report.unsent:

@@ -22,6 +22,7 @@ PARAMETERS = {
     "DefaultAssistantId": "11111111-2222-4333-8444-555555555555",
     "DefaultPhoneNumberId": "66666666-7777-4888-9999-aaaaaaaaaaaa",
     "CallingPolicy": "open",
+    "AllomiaApiKeySecretArn": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:no-such-secret",
 }
 
 
