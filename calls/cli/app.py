@@ -16,6 +16,7 @@ from calls import version
 from calls.cli.call_records import record, recording, transcript
 from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
+from calls.cli.console import console
 from calls.cli.do_not_call import do_not_call
 from calls.cli.explaining import audit, explain
 from calls.cli.options import (
@@ -432,7 +433,7 @@ def doctor(context: Context) -> Exit:
     return Exit.DONE if diagnosis.healthy else Exit.REFUSED
 
 
-for each in (report, pause, resume, cancel, forget, explain, audit, record, recording, transcript):
+for each in (report, console, pause, resume, cancel, forget, explain, audit, record, recording, transcript):
     command(app)(each)
 app.add_typer(policy)
 app.add_typer(do_not_call)

@@ -17,6 +17,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "calls report --batch december --html december.html --language fr",
         "calls report --file reminders.csv --csv",
     ),
+    "console": ("calls console", "calls console --read-only --language fr"),
     "watch": ("calls watch", "calls watch --every 10"),
     "resolve": (
         "calls resolve reminder-A-1001 --as no-answer",
