@@ -22,6 +22,7 @@ from outbound_calls.contracts.messages import CallRequestMessage, read_call_requ
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput, WireModel
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.recipients import organization_key
 from outbound_calls.use_cases.place import Defaults, with_defaults
 
 
@@ -91,7 +92,8 @@ class CheckedRow:
     @property
     def key(self) -> AttemptKey:
         """The attempt that it asks for."""
-        return AttemptKey(RequestKey(str(self.request.request_id)), 1)
+        organization = organization_key(self.request.organization)
+        return AttemptKey(RequestKey(str(self.request.request_id), organization), 1)
 
     @property
     def request_id(self) -> str:
@@ -137,7 +139,7 @@ def read_request(message: str, defaults: Defaults) -> CallRequestMessage:
         InvalidInput: With the field and the rule.
     """
     request = read_call_request(message)
-    with_defaults(request, defaults)
+    with_defaults(request, defaults.of(request.organization))
     return request
 
 

@@ -141,7 +141,8 @@ class Resolving:
         terms = terms_of(message, now)
         if terms.not_after is not None and terms.not_after < now:
             raise NotAllowed("the request's notAfter has passed, so it would not be dialled")
-        attempt = Attempt(key, now, request=with_defaults(message, self.defaults), labels=labels, terms=terms)
+        call = with_defaults(message, self.defaults.of(request.organization))
+        attempt = Attempt(key, now, request=call, labels=labels, terms=terms)
         redial = Redial(
             organization=request.organization,
             request_id=request.request_id,

@@ -256,7 +256,7 @@ FIELDS = (
         (
             '{"phoneNumber": "+14155550123", "organization": "north"}',
             "organization",
-            "1 to 32 of the characters a-z 0-9 -, configured in this stack",
+            "1 to 32 of the characters a-z 0-9 -, configured in this stack; required where there is no default organization",
         ),
     ],
 )

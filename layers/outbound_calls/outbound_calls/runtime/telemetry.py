@@ -143,6 +143,7 @@ class Telemetry:
         key: AttemptKey | None = None,
         outcome: Outcome | None = None,
         attempt: Attempt | None = None,
+        organization: str | None = None,
         **fields: str | int | None,
     ) -> None:
         """Log one event in one line, and count it.
@@ -153,12 +154,13 @@ class Telemetry:
             key: The attempt it is about.
             outcome: The outcome that was recorded with it; it counts as such.
             attempt: The attempt as it is now.
+            organization: Whose it is, where it is about no attempt. None for the default one.
             fields: What else may be logged of it; those without a value are left out.
         """
         metrics = dict.fromkeys([*counted, *(outcome_metrics(outcome) if outcome else ())], 1)
         if outcome and (seconds := seconds_to_outcome(outcome, attempt)) is not None:
             metrics[Metric.SECONDS_TO_OUTCOME] = seconds
-        names: dict[str, str | int | None] = {}
+        names: dict[str, str | int | None] = {"organization": organization}
         if key:
             names = {
                 "organization": key.request.organization,
