@@ -17,6 +17,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
 
 from outbound_calls.contracts.vocabulary import ReasonCode, Status
+from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,6 +187,12 @@ class Telemetry:
         for field, content in {"level": level, "message": event, **kept}.items():
             self.metrics.add_metadata(field, content)
         self.metrics.flush_metrics()
+
+
+def request_names(text: str) -> dict[str, str]:
+    """What names a request in the log, by its key's text, which need not be valid."""
+    organization, _, request_id = text.rpartition(ORGANIZATION_SEPARATOR)
+    return {"organization": organization.rstrip(ORGANIZATION_SEPARATOR), "requestId": request_id}
 
 
 def describe(error: BaseException) -> str:
