@@ -65,6 +65,7 @@ class KnownRow(WireModel):
     """A row whose request the stack already has."""
 
     row: int
+    organization: str | None = Field(None, description="absent for the default organization")
     request_id: str
     status: Status
 
@@ -169,7 +170,12 @@ def check_rows(
         invalid=invalid,
         duplicate=duplicate,
         known=[
-            KnownRow(row=each.row, request_id=each.request_id, status=statuses[each.key])
+            KnownRow(
+                row=each.row,
+                organization=each.key.request.organization,
+                request_id=each.request_id,
+                status=statuses[each.key],
+            )
             for each in first
             if each.key in statuses
         ],
@@ -186,10 +192,12 @@ def read_requests(
     valid, invalid = _read(rows, ids, defaults)
     first: list[CheckedRow] = []
     duplicate: list[DuplicateRow] = []
-    for request_id, (one, *others) in _by_id(valid).items():
+    for key, (one, *others) in _by_key(valid).items():
         if all(other.request == one.request for other in others):
             first.append(one)
-            duplicate += [DuplicateRow(row=other.row, request_id=request_id, same_as_row=one.row) for other in others]
+            duplicate += [
+                DuplicateRow(row=other.row, request_id=key.request_id, same_as_row=one.row) for other in others
+            ]
         else:
             # Nothing tells which row is meant. The stack would dial the one that comes first.
             rule = f"one id, one call: rows {_list(each.row for each in (one, *others))} have different content"
@@ -212,10 +220,10 @@ def _read(rows: Iterable[Row], ids: RowIds, defaults: Defaults) -> tuple[list[Ch
     return valid, invalid
 
 
-def _by_id(rows: Iterable[CheckedRow]) -> dict[str, list[CheckedRow]]:
-    groups: dict[str, list[CheckedRow]] = defaultdict(list)
+def _by_key(rows: Iterable[CheckedRow]) -> dict[RequestKey, list[CheckedRow]]:
+    groups: dict[RequestKey, list[CheckedRow]] = defaultdict(list)
     for each in rows:
-        groups[each.request_id].append(each)
+        groups[each.key.request].append(each)
     return groups
 
 
