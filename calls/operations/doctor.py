@@ -164,7 +164,7 @@ class Doctor:
         """The AlloMia key of each organization, read as the functions read it, and tried without placing a call."""
         advice = "Correct the secret AllomiaApiKeySecretArn: docs/operate/deploy.md."
         try:
-            content = self.stack.organizations.read()
+            content = self.stack.organizations.in_secret()
         except SecretUnreadable as error:
             yield _failed("AlloMia key", str(error), "Does the secret exist, and may you read it?")
             return

@@ -76,7 +76,7 @@ class Organizations:
             phone_number_id=organization.phone_number_id or self.phone_number_id,
         )
 
-    def read(self) -> SecretContent:
+    def in_secret(self) -> SecretContent:
         """All that the secret says.
 
         Raises:
