@@ -46,14 +46,14 @@ def audit(
 ) -> Exit:
     """List what allowed each dial: the policy's version and preset, and the recipient's local time.
 
-    Holds no personal data. Without --organization: the default one, and those that the policy names.
+    Holds no personal data. Without --organization: the default one, and those that the policy and the secret name.
     """
     stack, now = context.stack, time.time()
     since, until = read_since(from_, now, "--from"), read_since(to, now, "--to") if to else now
     if since >= until:
         raise typer.BadParameter("--from must be earlier than --to")
     organizations = (
-        [request_key("a", organization).organization] if organization else context.stack.policies.organizations()
+        [request_key("a", organization).organization] if organization else context.stack.organization_names()
     )
     dials = list(Auditing(stack.records).dials(organizations, since, until, now))
     audited = Audit(since=utc_text(int(since)), until=utc_text(int(until)), dials=dials)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, override
@@ -59,7 +60,7 @@ class Resource:
 class StackDefaults(Defaults):
     """The defaults of a stack's organizations. It reads the secret only where the stack's parameters say too little."""
 
-    organizations: Organizations | None = None
+    organizations: Callable[[], Organizations] | None = None
 
     @override
     def of(self, organization: str | None) -> Defaults | None:
@@ -72,7 +73,7 @@ class StackDefaults(Defaults):
         if self.organizations is None or (name is None and self.assistant_id and self.phone_number_id):
             return self
         try:
-            found = self.organizations.named(name)
+            found = self.organizations().named(name)
         except OrganizationMissing:
             raise invalid_field("organization") from None
         except SecretUnusable:
@@ -183,7 +184,7 @@ class DeployedStack:
     @cached_property
     def defaults(self) -> Defaults:
         """What a request gets where it names none of its own."""
-        return StackDefaults(*self._default_ids, self.organizations)
+        return StackDefaults(*self._default_ids, lambda: self.organizations)
 
     @property
     def _default_ids(self) -> tuple[str | None, str | None]:
@@ -231,6 +232,17 @@ class DeployedStack:
         """The organizations in the secret of AlloMia keys. Reading it takes a right of its own."""
         arn = self._of_this_version(self.parameters, "AllomiaApiKeySecretArn")
         return Organizations(Secret(self.client("secretsmanager"), arn, time.monotonic), *self._default_ids)
+
+    def organization_names(self) -> list[str | None]:
+        """The default organization (None), those that the policy names, and those in the secret if it may be read.
+
+        Raises:
+            NotAllowed: When the policy can't be read.
+        """
+        names = self.policies.organizations()
+        with suppress(SecretUnusable, NoSuchStack):
+            names += sorted(filter(None, self.organizations.in_secret().organizations))
+        return list(dict.fromkeys(names))
 
     @cached_property
     def judge(self) -> JudgeAttempts:

@@ -70,7 +70,7 @@ def test_an_organization_that_is_broken_delays_and_loses_no_call_of_another(clin
     assert waiting["clinic-wrong"] <= {"refused-by-allomia"}
     assert waiting["clinic-outage"] <= {None, "short-of-time", "circuit-open"}
 
-    # And the status API reports each under its organization, to whom may read that organization alone
+    # And the status API reports each under its organization, to a client that may read that organization alone
     reader = principal(clinics, f"{clinics.stack.outputs['StatusApiArn'].removesuffix('*')}{HEALTHY}~*")
     found = report(clinics, f"{HEALTHY}~visit-1", reader)
     assert found

@@ -122,7 +122,7 @@ def test_a_row_is_checked_with_the_defaults_of_its_organization(
     organization: str | None, fields: dict[str, str], invalid: str | None
 ) -> None:
     """The default organization's are parameters of the stack, for which the secret isn't read."""
-    defaults = StackDefaults(ASSISTANT_ID, PHONE_NUMBER_ID, organizations_in(NORTH))
+    defaults = StackDefaults(ASSISTANT_ID, PHONE_NUMBER_ID, lambda: organizations_in(NORTH))
 
     preflight, to_send = check(row(2, organization=organization, **fields), defaults=defaults)
 
@@ -133,7 +133,7 @@ def test_a_row_is_checked_with_the_defaults_of_its_organization(
 @pytest.mark.parametrize("organization", ["north", "west"])
 def test_where_the_secret_may_not_be_read_a_row_of_an_organization_is_sent(organization: str) -> None:
     preflight, _ = check(
-        row(2, organization=organization), defaults=StackDefaults(organizations=organizations_in(None))
+        row(2, organization=organization), defaults=StackDefaults(organizations=lambda: organizations_in(None))
     )
 
     assert preflight.to_send == 1
@@ -143,7 +143,9 @@ def test_without_parameters_the_default_organizations_defaults_are_those_in_the_
     text = f'{{"organizations": {{"default": {{"apiKey": "k", "assistantId": "{ASSISTANT_ID}"}}}}}}'
     organizations = organizations_in(text)
 
-    preflight, _ = check(row(2, phoneNumberId=PHONE_NUMBER_ID), defaults=StackDefaults(organizations=organizations))
+    preflight, _ = check(
+        row(2, phoneNumberId=PHONE_NUMBER_ID), defaults=StackDefaults(organizations=lambda: organizations)
+    )
 
     assert preflight.to_send == 1
 
