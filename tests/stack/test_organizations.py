@@ -9,7 +9,7 @@ import pytest
 from local.environment import API_KEY, LocalEnvironment
 from outbound_calls.adapters.organizations import REREAD_SECONDS
 from tests.stack.conftest import wait_until
-from tests.stack.test_get_call import principal, report
+from tests.stack.test_get_call import get, principal, report
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
 
 ANSWERED, NO_ANSWER_FOR_LONG, NO_SUCH_ASSISTANT = "+15005550100", "+15005550316", "+15005550302"
@@ -71,7 +71,14 @@ def test_an_organization_that_is_broken_delays_and_loses_no_call_of_another(clin
     assert waiting["clinic-outage"] <= {None, "short-of-time", "circuit-open"}
 
     # And the status API reports each under its organization, to a client that may read that organization alone
-    reader = principal(clinics, f"{clinics.stack.outputs['StatusApiArn'].removesuffix('*')}{HEALTHY}~*")
+    calls_arn = clinics.stack.outputs["StatusApiArn"].removesuffix("*")
+    reader = principal(clinics, f"{calls_arn}{HEALTHY}~*")
     found = report(clinics, f"{HEALTHY}~visit-1", reader)
     assert found
     assert (found.organization, found.request_id, found.status) == (HEALTHY, "visit-1", "completed")
+    assert get(clinics, "visit-1", reader).status_code == 403
+
+    # And those of the default organization alone, to a client that is denied the others
+    of_default = principal(clinics, f"{calls_arn}*", denied=[f"{calls_arn}*~*"])
+    assert get(clinics, "visit-1", of_default).status_code == 200
+    assert get(clinics, f"{HEALTHY}~visit-1", of_default).status_code == 403
