@@ -228,7 +228,7 @@ def test_an_attempt_that_was_never_dialled_has_no_such_time(attempt: Attempt | N
 def test_a_line_names_its_organization_and_no_metric_has_it_as_a_dimension(
     counted: tuple[Metric, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    telemetry = a_telemetry()
+    telemetry = a_telemetry(f"organizations-{len(counted)}")
 
     telemetry.log("call placed", *counted, key=AttemptKey(RequestKey("visit-1", "north"), 1))
     telemetry.log("waiting attempts kept", *counted, organization="north")
