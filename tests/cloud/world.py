@@ -15,6 +15,7 @@ from local.simulator import ScriptedAllomia, returns
 from outbound_calls.adapters.calls_table import DueEntry
 from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.recipients import organization_key
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS
@@ -187,4 +188,4 @@ class CloudWorld:
 
 def key_of(request: Mapping[str, Any]) -> AttemptKey:
     """The first attempt of a request as upstream sends it."""
-    return AttemptKey(RequestKey(request["requestId"]), 1)
+    return AttemptKey(RequestKey(request["requestId"], organization_key(request.get("organization"))), 1)
