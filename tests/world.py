@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -67,7 +68,7 @@ def dispatch_message(key: AttemptKey, times_parked: int = 1) -> str:
     return DispatchMessage(dispatch=name, times_parked=times_parked).model_dump_json()
 
 
-class _Template(yaml.SafeLoader):
+class _Template(yaml.CSafeLoader):
     """Reads the template, without the values that CloudFormation's functions would compute."""
 
 
@@ -84,10 +85,17 @@ def create_policy_table(dynamodb: DynamoDBClient) -> str:
     return _create_table(dynamodb, "PolicyTable")
 
 
+@cache
+def _resources() -> dict[str, Any]:
+    """The template's resources. Reading it takes longer than creating a table."""
+    template = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 - a SafeLoader
+    resources: dict[str, Any] = template["Resources"]
+    return resources
+
+
 def _create_table(dynamodb: DynamoDBClient, logical_id: str) -> str:
     """Create a table from the template itself, so that the two can't drift apart."""
-    template = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 - a SafeLoader
-    properties = template["Resources"][logical_id]["Properties"]
+    properties = _resources()[logical_id]["Properties"]
     kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "StreamSpecification")
     definition: dict[str, Any] = {name: properties[name] for name in kept if name in properties}
     if "StreamSpecification" in definition:

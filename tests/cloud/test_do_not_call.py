@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,13 @@ from calls.operations.requests_file import Row
 from local.cloud import LocalCloud
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
 from outbound_calls.domain.recipients import Objection
-from tests.cloud.operator import OperatedStack
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork
 from tests.unit.parts import SecretsInMemory, a_secret
 from tests.world import NOW, create_policy_table
 
 NUMBER, OTHER, MASKED = "+15145550199", "+15145550198", "+1514•••••99"
 LATER = "2099-01-01T00:00:00Z"
-
-type Calls = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture

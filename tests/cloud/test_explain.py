@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -29,7 +29,7 @@ from outbound_calls.domain.timing import utc_text
 from outbound_calls.runtime.settings import PlaceCallSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS, JudgeAttempts
 from outbound_calls.use_cases.place import Defaults, PlaceResult
-from tests.cloud.operator import OperatedStack
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, new_key
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
@@ -44,8 +44,6 @@ VERDICTS = {
     PlaceResult.PARKED: Verdict.WAIT,
     PlaceResult.REJECTED: Verdict.REJECT,
 }
-
-type Calls = Callable[..., tuple[int, dict[str, Any]]]
 
 
 class PolicyWorld(CloudWorld):
@@ -185,16 +183,6 @@ def test_times_are_shown_by_the_clock_of_the_recipient(policy_world: PolicyWorld
 
 
 # The commands.
-
-
-@pytest.fixture
-def operated(cloud: LocalCloud) -> OperatedStack:
-    return OperatedStack(cloud)
-
-
-@pytest.fixture
-def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
-    return lambda *arguments: operated.calls(capsys, *arguments)
 
 
 def close_now(calls: Calls, folder: Path) -> None:

@@ -3,7 +3,6 @@
 import itertools
 import json
 import random
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -15,20 +14,17 @@ from outbound_calls.adapters.secrets import FAILURE_SECONDS, SecretUnreadable
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, Message, PlaceResult
 from outbound_calls.use_cases.sweep import PollResult
-from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, SampleAttempts, new_attempt
+from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, new_attempt
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import CALL_ID
-from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, CloudResources, dispatch_message
+from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, dispatch_message
 
 FAULTS = [LOSE_ANSWER, LOSE_REQUEST]
 
 
 @pytest.fixture
-def world(resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork) -> Iterator[CloudWorld]:
-    """The use cases behind that network, with clients that send everything once."""
-    world = CloudWorld(resources, attempts, lambda service, *_: network.client(service))
-    yield world
-    world.close()
+def world(networked_world: CloudWorld) -> CloudWorld:
+    return networked_world
 
 
 def sweep_until_it_ends(world: CloudWorld, key: AttemptKey) -> str | None:
