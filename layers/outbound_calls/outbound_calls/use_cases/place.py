@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.calls_table import CallsTable, Recording
     from outbound_calls.adapters.circuit_breaker import CircuitBreakers, Permit
     from outbound_calls.adapters.fingerprints import Fingerprints
+    from outbound_calls.adapters.organizations import Organization
     from outbound_calls.adapters.queues import InvalidMessagesQueue
     from outbound_calls.use_cases.cancel import CancelRequests
     from outbound_calls.use_cases.decide import JudgeAttempts, Judgement
@@ -233,7 +234,7 @@ class PlaceCalls:
 
     def _dial(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Placement:
         # What may fail or take long is read before the claim, and before the decision, which must not grow old.
-        unusable = self.allomia.check_key()
+        organization = self.allomia.organization(attempt.key.request.organization)
         decided_at = self.clock()
         judgement = self.judge.judge(attempt, decided_at)
         attempt = replace(attempt, expires_at=judgement.expires_at, policy_version=judgement.version)
@@ -244,8 +245,8 @@ class PlaceCalls:
                 return self._park(attempt, until, reason, words)
             case Dial():
                 pass
-        if unusable is not None:
-            return self._park_for(attempt, unusable.reason, unusable.detail, _min_wait_seconds(unusable))
+        if isinstance(organization, KeyUnusable):
+            return self._park_for(attempt, organization.reason, organization.detail, _min_wait_seconds(organization))
         callback_url = self.callbacks.url(attempt.key)
         breaker = self.circuit_breakers.of(_breaker_name(attempt))
         permit = breaker.acquire()
@@ -267,7 +268,7 @@ class PlaceCalls:
             if self.clock() - decided_at >= MAX_DECISION_AGE_SECONDS or seconds_left() < _SECONDS_TO_POST:
                 dial.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
-            answer = self._post(claimed, callback_url)
+            answer = self._post(organization, claimed, callback_url)
             _report(permit, attempt, answer)
         if isinstance(answer, NotAccepted | Declined):
             dial.give_back()
@@ -296,11 +297,11 @@ class PlaceCalls:
                 return write()
         return write()
 
-    def _post(self, claimed: Attempt, callback_url: str) -> PlaceAnswer:
+    def _post(self, organization: Organization, claimed: Attempt, callback_url: str) -> PlaceAnswer:
         if claimed.request is None:
             raise ValueError("a claimed attempt has its request")
         try:
-            return self.allomia.place_call(claimed.request, callback_url)
+            return self.allomia.place_call(organization, claimed.request, callback_url)
         except Exception as error:  # noqa: BLE001 - whatever it is, the POST may have been sent
             return Ambiguous(type(error).__name__)
 

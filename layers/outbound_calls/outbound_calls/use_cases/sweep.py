@@ -9,13 +9,13 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from outbound_calls.adapters.allomia import KEY_UNUSABLE, MAX_EXCHANGE_SECONDS, StatusUnavailable
+from outbound_calls.adapters.allomia import KEY_UNUSABLE, MAX_EXCHANGE_SECONDS, KeyUnusable, StatusUnavailable
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import Attempt, Outcome
 from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 
 if TYPE_CHECKING:
-    from outbound_calls.adapters.allomia import AllomiaClient
+    from outbound_calls.adapters.allomia import AllomiaClient, StatusAnswer
     from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper, Recording
     from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
     from outbound_calls.adapters.queues import CallQueue
@@ -163,7 +163,7 @@ class PollCalls:
         waiting = Poll(PollResult.WAITING, attempt.key)
         patience = 0
         if attempt.outbound_call_id:
-            answer = self.allomia.call_status(attempt.outbound_call_id)
+            answer = self._call_status(attempt, attempt.outbound_call_id)
             if isinstance(answer, StatusUnavailable):
                 waiting = Poll(PollResult.UNAVAILABLE, attempt.key, answer.reason)
                 patience = (
@@ -185,6 +185,12 @@ class PollCalls:
         if (attempt.due_at or 0) > next_look:
             self.table.set_due(attempt, next_look)
         return waiting
+
+    def _call_status(self, attempt: Attempt, outbound_call_id: str) -> StatusAnswer:
+        organization = self.allomia.organization(attempt.key.request.organization)
+        if isinstance(organization, KeyUnusable):
+            return StatusUnavailable(KEY_UNUSABLE)
+        return self.allomia.call_status(organization, outbound_call_id)
 
     def _give_up(self, attempt: Attempt, last: Poll) -> Poll:
         if attempt.outbound_call_id:
