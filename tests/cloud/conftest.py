@@ -1,4 +1,7 @@
-"""One local cloud for all these tests, and in it one table: each test makes attempts of its own."""
+"""One local cloud for all these tests, and in it one table for each module: each test makes attempts of its own.
+
+The local cloud takes the longer to search an index, the more attempts its table holds.
+"""
 
 from collections.abc import Iterator
 
@@ -17,12 +20,12 @@ def cloud() -> Iterator[LocalCloud]:
         yield cloud
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def resources(cloud: LocalCloud) -> CloudResources:
     return CloudResources(cloud)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def attempts(cloud: LocalCloud, resources: CloudResources) -> SampleAttempts:
     return SampleAttempts.over(cloud.client("dynamodb"), resources.table_name)
 

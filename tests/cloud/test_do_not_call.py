@@ -24,11 +24,6 @@ LATER = "2099-01-01T00:00:00Z"
 
 
 @pytest.fixture
-def operated(cloud: LocalCloud) -> OperatedStack:
-    return OperatedStack(cloud)
-
-
-@pytest.fixture
 def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
     def run(*arguments: str) -> tuple[int, dict[str, Any]]:
         code, answer = operated.calls(capsys, "do-not-call", *arguments)

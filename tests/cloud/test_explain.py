@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -259,16 +260,20 @@ def test_a_dry_run_says_what_policy_would_do_with_each_row(
 def test_what_allowed_each_dial_is_exported_without_personal_data(
     calls: Calls, operated: OperatedStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Given dials of two days ago: an audit reads every day from then until now
+    now = datetime.now(UTC).replace(hour=14, minute=30, second=0, microsecond=0) - timedelta(days=2)
+    at, seconds = now.strftime("%Y-%m-%dT%H:%M"), int(now.timestamp())
+    local = now.astimezone(ZoneInfo("America/Toronto")).isoformat()
     allowance = Allowance(12, Preset.CANADA, ("America/Toronto", "America/Detroit", "+2"), "number", "2026f")
     table = operated.attempts.table
-    for number, dispatched_at in enumerate((NOW - 1, NOW, NOW + DAY)):
+    for number, dispatched_at in enumerate((seconds - 1, seconds, seconds + DAY)):
         key = replace(new_key(), request=replace(new_key().request, request_id=f"visit-{number}"))
         claimed = table.claim(replace(new_attempt(key), allowance=allowance), "claim", dispatched_at, 180)
         assert claimed
         if number == 1:
-            operated.attempts.table.record(key, an_outcome(Status.COMPLETED), NOW + 20 * DAY)
+            operated.attempts.table.record(key, an_outcome(Status.COMPLETED), seconds + DAY + 2)
     operated.attempts.scheduled()
-    span = ("--from", "2026-04-01T14:30Z", "--to", "2026-04-02T14:30:01Z")
+    span = ("--from", f"{at}Z", "--to", utc_text(seconds + DAY + 1))
 
     code, audited = calls("audit", *span)
 
@@ -284,7 +289,7 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
         "number",
         "2026f",
     )
-    assert [each.get("localTime") for each in dial["zones"]] == [*["2026-04-01T10:30:00-04:00"] * 2, None]
+    assert [each.get("localTime") for each in dial["zones"]] == [local, local, None]
     assert PHONE_NUMBER[2:] not in json.dumps(audited)
     assert "Ada" not in json.dumps(audited)
 
@@ -295,8 +300,8 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
         "organization": "",
         "requestId": "visit-1",
         "attempt": "1",
-        "dispatchedAt": "2026-04-01T14:30:00Z",
-        "recipientTime": "2026-04-01T10:30:00-04:00 America/Toronto; 2026-04-01T10:30:00-04:00 America/Detroit; +2",
+        "dispatchedAt": utc_text(seconds),
+        "recipientTime": f"{local} America/Toronto; {local} America/Detroit; +2",
         "zoneSource": "number",
         "zoneData": "2026f",
         "policyVersion": "12",
