@@ -255,12 +255,13 @@ def test_an_invalid_message_that_could_not_be_kept_is_delivered_again(
     assert {message["body"] for message in world.invalid_messages()} == {"not JSON"}
 
 
-def test_no_call_that_was_not_posted_stays_claimed(world: CloudWorld, network: FaultyNetwork) -> None:
-    """300 calls, while DynamoDB's answers to a third of the writes come too late, and some writes never arrive."""
+@pytest.mark.parametrize("calls", [100, pytest.param(300, marks=pytest.mark.proof)])
+def test_no_call_that_was_not_posted_stays_claimed(world: CloudWorld, network: FaultyNetwork, calls: int) -> None:
+    """Many calls, while DynamoDB's answers to a third of the writes come too late, and some writes never arrive."""
     chance = random.Random(20261127)  # noqa: S311 - the same each time
     faults = [LOSE_ANSWER] * 6 + [LOSE_REQUEST] * 2 + [PASS] * 12
     network.plan = lambda operation, _: chance.choice(faults) if operation in {"PutItem", "UpdateItem"} else PASS
-    requests = [world.request() for _ in range(300)]
+    requests = [world.request() for _ in range(calls)]
     for request in requests:
         # The queue delivers a message five times at most. Some workers run out of time within their claim.
         for _ in range(5):
@@ -272,8 +273,8 @@ def test_no_call_that_was_not_posted_stays_claimed(world: CloudWorld, network: F
 
     posted = {str(post["callbackUrl"]) for post in world.allomia.posts}
     not_posted = [key for request in requests if world.callback_url(key := key_of(request)) not in posted]
-    assert len(posted) > 150
-    assert len(not_posted) > 30
+    assert len(posted) > calls / 2
+    assert len(not_posted) > calls / 10
     # Their claims were given back, so they are dialled now, and don't end as unknown.
     for key in not_posted:
         item = world.attempts.existing_item(key)
