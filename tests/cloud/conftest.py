@@ -3,6 +3,7 @@
 The local cloud takes the longer to search an index, the more attempts its table holds.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,12 +12,17 @@ from local.cloud import LocalCloud
 from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import FaultyNetwork, SampleAttempts
 from tests.cloud.world import CloudWorld
+from tests.second_engine.engine import SecondEngineCloud
 from tests.world import CloudResources
+
+SECOND_ENGINE = "TESTS_SECOND_ENGINE"
+"""With this variable, these tests run on another implementation of DynamoDB (`make second-engine`)."""
 
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud() as cloud:
+    kind = SecondEngineCloud if os.environ.get(SECOND_ENGINE) else LocalCloud
+    with kind() as cloud:
         yield cloud
 
 
