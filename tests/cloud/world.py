@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pytest
+
 from local.simulator import ScriptedAllomia, returns
 from outbound_calls.adapters.calls_table import DueEntry
 from outbound_calls.adapters.policy_table import PolicyTable
@@ -184,6 +186,14 @@ class CloudWorld:
     def send(self, url: str, body: str) -> Receipt:
         request_id, attempt, signature = url.removeprefix(WEBHOOK_URL + "/").split("/")
         return self.receive_webhooks.receive(Webhook(request_id, attempt, signature, body))
+
+
+class OverANetwork:
+    """Tests whose world is behind a network that loses a request or an answer."""
+
+    @pytest.fixture
+    def world(self, networked_world: CloudWorld) -> CloudWorld:
+        return networked_world
 
 
 def key_of(request: Mapping[str, Any]) -> AttemptKey:
