@@ -21,8 +21,9 @@ def console(
 ) -> Exit:
     """Run the console, a web page on this computer, until Ctrl-C.
 
-    Shows what needs a person, what is in progress, what waits and until when, and how today went. Prints the address,
-    which works on this computer only: its token lets a browser in, so don't pass it on.
+    Shows what needs a person, what is in progress, what waits and until when, and how today went. Records outcomes,
+    cancels, dials again, pauses and resumes. Prints the address, which works on this computer only: its token lets a
+    browser in, so don't pass it on.
     """
     # The other commands start without a web server.
     from calls.console.app import ConsoleOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cache
@@ -14,31 +14,37 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from jinja2 import Environment
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from calls.console.access import Access, Keys
+from calls.console.actions import Actions, Done, finding_in
+from calls.console.forms import Form, attempts_in, one, read_form
 from calls.operations.cancelling import request_key
-from calls.operations.explaining import Explaining
+from calls.operations.explaining import Explaining, ShownRequest
 from calls.operations.masking import mask_text, masked, unmasked
 from calls.operations.overview import Overview
 from calls.operations.reporting import Period, Reporting, Selection, needs_a_person
-from calls.operations.resolving import NotAllowed
+from calls.operations.resolving import Finding, NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
 from calls.pages.report import Language, Words, environment, report_style, report_values
 from outbound_calls.adapters.calls_table import WriteUnanswered
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.time_zones import time_zone
+from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.domain.transitions import TERMINAL
 
 _FOLDER = Path(__file__).parent
 LANGUAGE_COOKIE = "calls-language"
 
 type View = Callable[[Request], Response]
+type Action = Callable[[Request, Form], Response]
 
 VIEWS = ("overview", "to-do", "waiting", "report", "policy")
 """The views in the navigation, by the name of their words."""
@@ -65,8 +71,20 @@ def console_app(stack: DeployedStack, options: ConsoleOptions, host: str, keys: 
         "/policy": console.policy,
         "/requests/{key}": console.request,
     }
+    actions = {
+        "/resolve": console.resolve,
+        "/cancel": console.cancel,
+        "/dial-again": console.dial_again,
+        "/pause": console.pause,
+        "/resume": console.resume,
+    }
     routes = [
         *(Route(path, console.answering(view)) for path, view in views.items()),
+        *(
+            Route(path, console.acting(action), methods=["POST"])
+            for path, action in actions.items()
+            if not options.read_only
+        ),
         Route("/language/{language}", console.choose_language),
         Route("/console.css", style),
     ]
@@ -93,6 +111,52 @@ class Console:
                 return self._failed(request, error)
 
         return answer
+
+    def acting(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
+        """An action that takes a form of this console, and answers an error with a page."""
+
+        async def answer(request: Request) -> Response:
+            form = await read_form(request, self.keys.form)
+            return await run_in_threadpool(self.answering(lambda each: action(each, form)), request)
+
+        return answer
+
+    def resolve(self, request: Request, form: Form) -> Response:
+        """Record what a person found out: of one call at once, of several after they confirmed it."""
+        if single := one(form, "single"):
+            finding, _, call = single.partition(" ")
+            form = {"finding": [finding], "call": [call]}
+        elif one(form, "confirmed") != "yes":
+            return self._confirm(request, "resolve", form, finding_in(form))
+        return self._done(request, self._actions().resolve(form))
+
+    def cancel(self, request: Request, form: Form) -> Response:
+        """Cancel requests, after the person confirmed it."""
+        if one(form, "confirmed") != "yes":
+            return self._confirm(request, "cancel", form)
+        return self._done(request, self._actions().cancel(form))
+
+    def dial_again(self, request: Request, form: Form) -> Response:
+        """Make another attempt."""
+        return self._done(request, self._actions().dial_again(form))
+
+    def pause(self, request: Request, form: Form) -> Response:
+        """Pause calls."""
+        return self._done(request, self._actions().pause(form))
+
+    def resume(self, request: Request, form: Form) -> Response:
+        """Resume calls."""
+        return self._done(request, self._actions().resume(form))
+
+    def _actions(self) -> Actions:
+        return Actions(self.stack, self.options.clock)
+
+    def _confirm(self, request: Request, action: str, form: Form, finding: str = "") -> Response:
+        calls = [(f"{each.request}/{each.number}", str(each.request)) for each in attempts_in(form)]
+        return self._page(request, "confirm", action=action, calls=calls, finding=finding)
+
+    def _done(self, request: Request, done: Sequence[Done]) -> Response:
+        return self._page(request, "done", done=done)
 
     def overview(self, request: Request) -> Response:
         """What needs a person, what is in progress, and what waits, in short."""
@@ -128,7 +192,10 @@ class Console:
         preview = self._look().preview(self.stack.judge) if "preview" in request.query_params else None
         in_force = self.stack.policies.in_force()
         document = json.dumps(in_force.document.wire(), indent=2, ensure_ascii=False)
-        return self._page(request, "policy", policy=in_force, document=document, preview=preview)
+        organizations = self.stack.policies.organizations()
+        return self._page(
+            request, "policy", policy=in_force, organizations=organizations, document=document, preview=preview
+        )
 
     def request(self, request: Request) -> Response:
         """One request, with all its attempts and, while it waits, what policy says for it rule by rule."""
@@ -139,7 +206,9 @@ class Console:
         mask = unmasked if self.options.show_numbers else masked
         last = self.stack.table.read(AttemptKey(key, report.attempts[-1].attempt))
         number = mask(last.request.phone_number) if last and last.request else None
-        return self._page(request, "request", key=str(key), report=report, phone_number=number)
+        return self._page(
+            request, "request", key=str(key), report=report, phone_number=number, can_dial_again=_ended(report)
+        )
 
     def choose_language(self, request: Request) -> Response:
         """Show pages in another language from now on."""
@@ -203,11 +272,18 @@ class Console:
             "outcome": words.outcome,
             "code": words.code,
             "needs_a_person": needs_a_person,
+            "findings": list(Finding),
             "moment": lambda text: _local(words, text),
             "mask": mask_text,
             "now": _local(words, datetime.fromtimestamp(int(now), UTC).isoformat()),
         }
         return HTMLResponse(_templates().get_template(f"{view}.html.jinja").render(**{**shared, **values}), status)
+
+
+def _ended(report: ShownRequest) -> bool:
+    """Whether another attempt could be made: the last has ended, and the call didn't take place."""
+    last = report.attempts[-1].status
+    return last in TERMINAL and last is not Status.COMPLETED
 
 
 def style(_request: Request) -> Response:

@@ -44,6 +44,10 @@ class Browser:
     def get(self, path: str, **options: Any) -> httpx.Response:
         return asyncio.run(self._ask("GET", path, options))
 
+    def post(self, path: str, *, form: str = "the-form", origin: str = ORIGIN, **fields: Any) -> httpx.Response:
+        """Send a form of this console."""
+        return asyncio.run(self._ask("POST", path, {"data": {"form": form, **fields}, "headers": {"origin": origin}}))
+
     async def _ask(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         transport = httpx.ASGITransport(self._app)
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies=self._cookies) as http:
@@ -215,3 +219,94 @@ def test_a_page_reads_no_more_than_it_shows(filled: OperatedStack, path: str, mo
 
     assert asked.total() <= most, asked
     assert "Scan" not in asked
+
+
+def test_one_click_records_what_a_person_found_out(filled: OperatedStack) -> None:
+    key = unknown(filled, "lost-2")
+
+    text = client(filled).post("/resolve", single="no-answer lost-2/1").text
+
+    assert filled.attempts.status(key) == "no-answer"
+    assert "lost-2: No answer" in text
+
+
+def test_several_are_recorded_once_that_is_confirmed_and_each_has_its_result(filled: OperatedStack) -> None:
+    keys = [unknown(filled, f"bulk-{number}") for number in (1, 2)]
+    waiting = parked(filled, "bulk-3")
+    chosen: dict[str, Any] = {"finding": "busy", "call": [f"{key.request}/1" for key in (*keys, waiting)]}
+
+    asked = client(filled).post("/resolve", **chosen).text
+
+    assert [filled.attempts.status(key) for key in keys] == ["unknown", "unknown"]
+    assert all(str(key.request) in asked for key in keys)
+
+    done = client(filled).post("/resolve", confirmed="yes", **chosen).text
+
+    assert [filled.attempts.status(key) for key in (*keys, waiting)] == ["busy", "busy", "scheduled"]
+    assert "attempt 1 is scheduled; only an unknown call can be resolved" in done
+
+
+def test_requests_are_cancelled_once_that_is_confirmed(filled: OperatedStack) -> None:
+    key = parked(filled, "cancel-1")
+
+    client(filled).post("/cancel", call="cancel-1/1")
+    assert filled.attempts.status(key) == "scheduled"
+
+    done = client(filled).post("/cancel", call="cancel-1/1", confirmed="yes").text
+    assert filled.attempts.status(key) == "cancelled"
+    assert "it is not dialled" in done
+
+
+def test_a_call_is_dialled_again_only_if_the_person_knows_what_that_means(filled: OperatedStack) -> None:
+    key = unknown(filled, "again-1")
+    fields = {"request": "again-1", "phoneNumber": PHONE_NUMBER, "dynamicVariables": "day=Monday\nplace=Room 4"}
+
+    refused = client(filled).post("/dial-again", **fields)
+    assert (refused.status_code, len(filled.stack.table.read_all(key.request))) == (409, 1)
+
+    done = client(filled).post("/dial-again", confirmed="yes", **fields)
+    again = filled.attempts.read(AttemptKey(key.request, 2))
+    assert (done.status_code, again.status, again.park_reason) == (200, "scheduled", ParkReason.DIAL_AGAIN)
+    assert again.request is not None
+    assert again.request.dynamic_variables == {"day": "Monday", "place": "Room 4"}
+    assert PHONE_NUMBER not in refused.text + done.text
+    assert client(filled).post("/dial-again", confirmed="yes", **fields).status_code == 409
+    assert "again-1" not in client(filled).get("/to-do").text
+
+
+def test_calls_are_paused_and_resumed(cloud: LocalCloud) -> None:
+    operated = OperatedStack(cloud)
+    browser = client(operated)
+
+    browser.post("/pause")
+    assert operated.stack.policies.in_force().paused
+    assert "Calls are paused" in browser.get("/").text
+
+    browser.post("/resume")
+    assert operated.stack.policies.in_force().paused == []
+
+
+ACTIONS = ("/resolve", "/cancel", "/dial-again", "/pause", "/resume")
+
+
+@pytest.mark.parametrize("path", ACTIONS)
+def test_no_other_page_can_change_anything(filled: OperatedStack, path: str) -> None:
+    key = unknown(filled, f"safe-{path[1:]}")
+    fields = {"confirmed": "yes", "finding": "busy", "call": f"{key.request}/1", "request": str(key.request)}
+    origins = ("null", "http://127.0.0.1:9999", "http://localhost:8123", f"https://{HOST}", "")
+
+    answers = [client(filled).post(path, origin=origin, **fields) for origin in origins]
+    answers += [client(filled).post(path, form="another", **fields), client(filled).get(path)]
+    answers += [client(filled, let_in=False).post(path, **fields)]
+
+    assert {answer.status_code for answer in answers} <= {403, 405}
+    assert filled.attempts.status(key) == "unknown"
+    assert filled.stack.policies.in_force().paused == []
+
+
+@pytest.mark.parametrize("path", ACTIONS)
+def test_read_only_has_no_action(filled: OperatedStack, path: str) -> None:
+    browser = client(filled, read_only=True)
+
+    assert browser.post(path, confirmed="yes", call="waits-1/1").status_code == 404
+    assert all("<form" not in browser.get(view).text for view in (*VIEWS, "/requests/lost-1"))
