@@ -8,7 +8,6 @@ from tests.proof.explorer.guarantees import Guarantee
 from tests.proof.explorer.operators import (
     Change,
     Operator,
-    add_argument,
     add_element,
     allow_transition,
     always,
@@ -153,7 +152,7 @@ _SETTLE = (
         "settling drops the due time",
         "one request",
         Guarantee.ARMED,
-        (f"{_TABLE}.settle", add_argument("_move", "removes", "('dueAt',)")),
+        (f"{_TABLE}.settle", add_element("'dueAt'", beside="numberHash")),
     ),
     _mutation(
         "settling loses the call's id",

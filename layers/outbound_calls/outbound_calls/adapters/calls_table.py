@@ -406,12 +406,14 @@ class CallsTable:
     def settle(self, attempt: Attempt, outbound_call_id: str, contact_id: str | None) -> RecordResult:
         """Store that AlloMia accepted the call of a claimed attempt. `dueAt` stays as the claim set it.
 
+        With the call's id it needs no look at AlloMia's call log, so the hash of its number makes room.
+
         A webhook that came first has stored the call's id already. `OTHER_CALL` means that it stored a different one:
         AlloMia made two calls of one attempt.
         """
         sets = {"outboundCallId": outbound_call_id, "contactId": contact_id}
         where = _Where(claim_id=attempt.claim_id, outbound_call_id=outbound_call_id)
-        written, item = self._move(attempt.key, Status.CALLING, sets, where=where)
+        written, item = self._move(attempt.key, Status.CALLING, sets, removes=("numberHash",), where=where)
         known = (item or {}).get("outboundCallId")
         if written:
             return RecordResult.STORED

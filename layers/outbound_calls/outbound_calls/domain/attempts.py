@@ -208,7 +208,7 @@ class Attempt:
     """What is known of a POST whose answer was lost."""
 
     number_hash: str | None = None
-    """The start of the keyed hash of the number that it dials, while it may be looked for in AlloMia's call log."""
+    """The start of the keyed hash of the number that it dials, while it may have to be found in AlloMia's call log."""
 
     outbound_call_id: str | None = None
     contact_id: str | None = None
