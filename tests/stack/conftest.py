@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from local.cloud import LocalCloud
-from local.environment import API_KEY, LocalEnvironment, deploy_into
+from local.environment import API_KEY, KEY_WITH_ID, LocalEnvironment, deploy_into
 from local.simulator import Simulator
 
 GRACE_SECONDS = 8
@@ -17,7 +17,7 @@ DEADLINE_SECONDS = 50
 """Long enough for several polls before it."""
 
 LATE_SECONDS = DEADLINE_SECONDS + 10
-"""So that a late webhook meets an `unknown`."""
+"""So that a late webhook meets an `unknown`, and a late entry of the call log isn't found."""
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def parts() -> Iterator[tuple[LocalCloud, Simulator]]:
 def world(parts: tuple[LocalCloud, Simulator]) -> LocalEnvironment:
     """A stack under which minutes are seconds."""
     return deploy_into(
-        *parts, {"WebhookGraceSeconds": GRACE_SECONDS, "CallDeadlineSeconds": DEADLINE_SECONDS}, "outbound"
+        *parts, {"WebhookGraceSeconds": GRACE_SECONDS, "CallDeadlineSeconds": DEADLINE_SECONDS}, "outbound", KEY_WITH_ID
     )
 
 

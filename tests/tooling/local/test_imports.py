@@ -51,6 +51,7 @@ OWN = {
     | {
         "adapters.callback_urls",
         "adapters.circuit_breaker",
+        "adapters.dial_marks",
         "adapters.fingerprints",
         "contracts.messages",
         "contracts.terms",
@@ -68,7 +69,10 @@ OWN = {
     "ReceiveWebhookFunction": ASSEMBLED
     | TABLE
     | {"adapters.callback_urls", "adapters.secrets", "runtime.telemetry", "use_cases.receive"},
-    "PollCallsFunction": ASSEMBLED | ALLOMIA | POLICY | {"adapters.rate_limiter", "use_cases.sweep"},
+    "PollCallsFunction": ASSEMBLED
+    | ALLOMIA
+    | POLICY
+    | {"adapters.dial_marks", "adapters.rate_limiter", "use_cases.log_reads", "use_cases.sweep"},
     "PublishOutcomeFunction": ASSEMBLED
     | ITEMS
     | {
