@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.log_matches import Window
 from outbound_calls.use_cases.log_reads import MAX_PAGES, PIECE_SECONDS, LogReads
 from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.publish import outcome_event
 from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, LOG_PATIENCE_SECONDS, Poll, PollResult
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, SampleAttempts
 from tests.cloud.world import CloudWorld, key_of
@@ -243,6 +245,23 @@ def test_a_call_that_is_found_and_has_no_outcome_is_unknown_with_its_id(world: L
 
     assert (item["status"], item["reason"].rpartition("; ")[2]) == ("unknown", f"{RANG}: {word}")
     assert item["outboundCallId"] == item["callLogId"]
+
+
+@pytest.mark.parametrize("status", ["completed", "calling"])
+@pytest.mark.parametrize("is_uuid", [True, False])
+def test_an_id_that_is_written_otherwise_still_makes_an_event(world: LogWorld, status: str, is_uuid: bool) -> None:
+    id_ = str(uuid4()).upper() if is_uuid else f"call-{next(_numbers)}"
+    world.allomia.configure(log_entries="other-id")
+    key = world.lost()
+    world.allomia.allomia.memory.log[0].id = id_
+    world.allomia.status = returns(200, {"status": status, "callDetails": {"duration": 7}})
+
+    item = world.given_up(key)
+
+    assert item["callLogId"] == id_
+    event = outcome_event(attempt_from_item(item))
+    assert event.outbound_call_id == (id_.lower() if is_uuid else None)
+    assert (event.status, event.dialled) == ("completed" if status == "completed" else "unknown", Dialled.YES)
 
 
 # Whose call it is.

@@ -154,7 +154,7 @@ def log_response(answer: str, assistant_id: str) -> httpx.Response:
 
 def log_id(key: tuple[str, int], shown: str) -> str:
     """The id of a call's entry in the log."""
-    return call_id(*key, 1) if shown == OWN_ID else f"log-of-{key[0]}-{key[1]}"
+    return call_id(*key, 1) if shown == OWN_ID else call_id(f"log {key[0]}", key[1], 1)
 
 
 def utc_text(epoch_seconds: int) -> str:

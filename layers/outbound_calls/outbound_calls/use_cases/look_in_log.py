@@ -7,11 +7,14 @@ module, and only where there is something to look for.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from outbound_calls.adapters.allomia import MAX_EXCHANGE_SECONDS, NOT_FOUND, StatusUnavailable
 from outbound_calls.adapters.call_log import CallLog
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
+from outbound_calls.contracts.wire import Uuid, validate
 from outbound_calls.domain.attempts import CallDetails, Outcome
 from outbound_calls.domain.log_matches import NoMatch, Sought, Window, match, took_place
 from outbound_calls.use_cases.log_reads import SHORT_OF_TIME
@@ -83,22 +86,33 @@ class LookInLog:
         """What AlloMia reports of the call. The log's id may be another one than AlloMia's id of the call."""
         if not reads.permit():
             return NotRead(SHORT_OF_TIME, log_id)
-        answer = self.allomia.call_status(organization, log_id)
+        call_id = _call_id(log_id)
+        answer = self.allomia.call_status(organization, call_id or log_id)
         if isinstance(answer, StatusUnavailable):
             if answer.reason != NOT_FOUND:
                 return NotRead(answer.reason, log_id)
             if not took_place(entry):
                 return Found(words=RANG, call_log_id=log_id)
-            details = CallDetails(entry.call_started_at, entry.call_ended_at, entry.call_duration_seconds)
+            seconds = round(entry.call_duration_seconds or 0, 6)
+            details = CallDetails(entry.call_started_at, entry.call_ended_at, seconds)
             outcome = Outcome(Status.COMPLETED, OutcomeSource.CALL_LOG, call_details=details, call_log_id=log_id)
             return Found(outcome, call_log_id=log_id)
         if answer.outcome is None:
             said = answer.allomia_status or "calling"
-            return Found(words=f"{RANG}: {said}", outbound_call_id=log_id, call_log_id=log_id)
+            return Found(words=f"{RANG}: {said}", outbound_call_id=call_id, call_log_id=log_id)
         outcome = replace(
             answer.outcome,
             source=OutcomeSource.CALL_LOG,
-            outbound_call_id=answer.outcome.outbound_call_id or log_id,
+            outbound_call_id=answer.outcome.outbound_call_id or call_id,
             call_log_id=log_id,
         )
         return Found(outcome, call_log_id=log_id)
+
+
+def _call_id(log_id: str) -> str | None:
+    """The log's id as AlloMia's id of a call; None where it can't be one."""
+    kind: Any = Uuid
+    try:
+        return str(validate(kind, log_id))
+    except ValidationError:
+        return None
