@@ -12,7 +12,7 @@ digits, which sort as texts. Only organizations whose id is configured have any 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from outbound_calls.adapters.dynamodb import to_dynamodb
 
@@ -71,16 +71,15 @@ class DialMarks:
         item = {
             "subject": _organization(organization_id),
             "entry": log_id,
-            "attempt": attempt,
+            "boundTo": attempt,
             "expiresAt": int(now) + ENTRY_KEPT_SECONDS,
         }
-        placeholders: Any = {"ExpressionAttributeValues": to_dynamodb({":attempt": attempt})}
         try:
             self.client.put_item(
                 TableName=self.name,
                 Item=to_dynamodb(item),
-                ConditionExpression="attribute_not_exists(subject) OR attempt = :attempt",
-                **placeholders,
+                ConditionExpression="attribute_not_exists(subject) OR boundTo = :attempt",
+                ExpressionAttributeValues=to_dynamodb({":attempt": attempt}),
             )
         except self.client.exceptions.ConditionalCheckFailedException:
             return False
