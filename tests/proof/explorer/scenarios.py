@@ -554,7 +554,7 @@ DEEP = (
     replace(
         QUICK["found in the log"],
         name="found in the log, with a webhook",
-        kinds=frozenset({"answered", "killed", POLICY_FAILS}),
+        kinds=frozenset({"killed", POLICY_FAILS}),
         webhooks=1,
         outcomes=("busy",),
     ),

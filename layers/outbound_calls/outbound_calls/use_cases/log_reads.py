@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from outbound_calls.adapters.allomia import StatusUnavailable
+from outbound_calls.use_cases.sweep import SHORT_OF_TIME
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.call_log import CallLog
@@ -22,7 +23,7 @@ MAX_PAGES = 20
 PIECE_SECONDS = 120
 """The log is read in pieces of this length, so that attempts share what they read."""
 
-SHORT_OF_TIME, TOO_MANY_PAGES, PAGES_CHANGED = "short-of-time", "too-many-pages", "pages-changed"
+TOO_MANY_PAGES, PAGES_CHANGED = "too-many-pages", "pages-changed"
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.contracts.wire import Uuid, validate
 from outbound_calls.domain.attempts import CallDetails, Outcome
 from outbound_calls.domain.log_matches import NoMatch, Sought, Window, match, took_place
-from outbound_calls.use_cases.log_reads import SHORT_OF_TIME
+from outbound_calls.use_cases.sweep import SHORT_OF_TIME
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient

@@ -219,7 +219,8 @@ class PollCalls:
         if isinstance(looked, NotRead):
             patience = KEY_PATIENCE_SECONDS if looked.reason == KEY_UNUSABLE else LOG_PATIENCE_SECONDS
             deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
-            waiting = Poll(PollResult.UNAVAILABLE, attempt.key, looked.reason)
+            result = PollResult.SKIPPED if looked.reason == SHORT_OF_TIME else PollResult.UNAVAILABLE
+            waiting = Poll(result, attempt.key, looked.reason)
             if now < deadline_at + patience:
                 self.table.set_due(attempt, int(now) + _SECONDS_BETWEEN_LOOKS)
                 return waiting
