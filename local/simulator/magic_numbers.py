@@ -125,8 +125,8 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
     ),
     (
         "0323",
-        "accepted, then the connection is dropped, and the webhook is very late",
-        _post("drop-after-accept", "late"),
+        "accepted, then the connection is dropped; the webhook is very late, and the call log never shows the call",
+        Behaviour(post="drop-after-accept", webhooks="late", log_entries="never"),
         _COMPLETED,
     ),
     ("0324", "accepted, then no answer for a long time", _post("hang-after-accept"), _COMPLETED),
