@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from calls.operations.calling_policy import Policies
+from calls.operations.expiring import LastMoments
 from calls.operations.records import Records
 from outbound_calls.adapters.calls_table import CallsTable
 from outbound_calls.adapters.organizations import Organizations
@@ -206,8 +207,17 @@ class DeployedStack:
     @cached_property
     def judge(self) -> JudgeAttempts:
         """What policy says for an attempt, as place_call judges it."""
-        policy = CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)
-        return JudgeAttempts(policy, self.policy_table, self.number_hashes)
+        return JudgeAttempts(self.current_policy, self.policy_table, self.number_hashes)
+
+    @property
+    def last_moment(self) -> LastMoments:
+        """When requests expire, by the policy in force."""
+        return LastMoments(self.current_policy)
+
+    @cached_property
+    def current_policy(self) -> CurrentPolicy:
+        """The rules in force, as place_call reads them."""
+        return CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)
 
     @cached_property
     def operator(self) -> str:

@@ -1,4 +1,4 @@
-"""The operators' command on a stack that has what the commands of calling policy need, and no functions."""
+"""The operators' command on a stack of tables, a secret and a queue, with no functions."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ PARAMETERS = {
     "DefaultAssistantId": "11111111-2222-4333-8444-555555555555",
     "DefaultPhoneNumberId": "66666666-7777-4888-9999-aaaaaaaaaaaa",
     "CallingPolicy": "open",
+    "AllomiaApiKeySecretArn": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:no-such-secret",
 }
 
 

@@ -17,11 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calls.cli.output import Exit
+from calls.operations.auditing import Auditing
 from calls.operations.explaining import Explaining, Verdict
 from calls.operations.forecasting import Forecasting, Forecasts
 from calls.operations.preflight import CheckedRow, read_request
 from local.cloud import LocalCloud
+from outbound_calls.adapters.organizations import Organizations
 from outbound_calls.adapters.policy_table import PolicyTable
+from outbound_calls.adapters.secrets import Secret
 from outbound_calls.contracts.messages import MAX_DAYS_AHEAD
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Preset, Status
 from outbound_calls.domain.attempts import Allowance
@@ -32,7 +35,7 @@ from outbound_calls.use_cases.place import Defaults, PlaceResult
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, new_key
 from tests.cloud.world import CloudWorld, key_of
-from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
+from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 from tests.unit.policy.parts import DAYS
 from tests.unit.policy.test_widening import documents, windows
 from tests.world import NOW, CloudResources
@@ -68,7 +71,8 @@ class PolicyWorld(CloudWorld):
 
     def forecast(self, *requests: dict[str, Any]) -> Forecasts:
         rows = [
-            CheckedRow(number, read_request(json.dumps(request), DEFAULTS)) for number, request in enumerate(requests)
+            CheckedRow.of(number, read_request(json.dumps(request), DEFAULTS))
+            for number, request in enumerate(requests)
         ]
         return Forecasting(self.judge, DEFAULTS, self.clock).forecast(rows)
 
@@ -285,6 +289,7 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
     code, audited = calls("audit", *span)
 
     assert code == 0
+    assert (audited["organizations"], "can't be read" in audited["incomplete"]) == (["default"], True)
     assert [(each["requestId"], each["status"]) for each in audited["dials"]] == [
         ("visit-1", "completed"),
         ("visit-2", "dispatching"),
@@ -322,3 +327,18 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
     assert calls("audit", "--from", "1h", "--to", "2h")[0] == Exit.USAGE
     assert operated.run("audit", *span) == 0
     assert "2 dials" in capsys.readouterr().out
+
+
+def test_an_audit_reads_every_organization_that_the_keys_or_the_policy_name(
+    operated: OperatedStack, cloud: LocalCloud
+) -> None:
+    document = {"organizations": {"boston": {"paused": True}, "default": {"paused": False}}}
+    operated.stack.policy_table.set_policy(json.dumps(document), "test", NOW, 0)
+    secrets = cloud.client("secretsmanager")
+    content = {"organizations": {name: {"apiKey": API_KEY} for name in ("default", "north")}}
+    arn = secrets.create_secret(Name=f"{operated.name}-keys", SecretString=json.dumps(content))["ARN"]
+    keys = Organizations(Secret(secrets, arn, time.monotonic))
+
+    auditing = Auditing(operated.stack.records, keys, operated.stack.policies)
+
+    assert auditing.organizations() == ([None, "boston", "north"], None)

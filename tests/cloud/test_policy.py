@@ -221,6 +221,30 @@ def test_a_policy_that_grows_old_between_decision_and_dial_dials_no_one(world: C
     assert world.allomia.posts == []
 
 
+@pytest.mark.parametrize(
+    ("policy", "request_says", "reason"),
+    [
+        ({"callingWindows": [{"days": ["wed"], "from": "09:00", "to": "10:30"}]}, {}, "outside-calling-window"),
+        ({}, {"notAfter": "2026-04-01T14:29:59Z"}, "expired"),
+    ],
+    ids=["a window closes", "it expires"],
+)
+def test_no_one_is_dialled_at_a_moment_that_came_between_decision_and_dial(
+    world: CloudWorld, policy: dict[str, Any], request_says: dict[str, str], reason: str
+) -> None:
+    world.decide_by(basedOn="open", **policy)
+    # Allowed when it is decided, 1.5 s before half past ten, and not when it would be posted.
+    world.clock.now, world.clock.step = NOW - 2, 0.5
+
+    request = world.request(timeZone="America/Toronto", **request_says)
+    placement = world.place(request)
+
+    assert (placement.code, world.allomia.posts) == ("short-of-time", [])
+    assert world.attempts.existing_item(key_of(request)).keys().isdisjoint({"claimId", "dispatchedAt"})
+    world.clock.step = 0.0
+    assert world.come_up(key_of(request)).code == reason
+
+
 class TestOverANetwork:
     """The use cases behind a network that counts and may lose requests."""
 

@@ -263,7 +263,26 @@ def test_an_answer_after_the_next_attempt_was_claimed_is_a_contradiction(world: 
 
     assert world.webhook(key, "completed").result is RecordResult.CONTRADICTS
 
-    assert world.attempts.status(after(key)) == "calling"
+    item = world.attempts.existing_item(after(key))
+    # No one asked for a cancellation.
+    assert (item["status"], "redial" in item, "cancelRequestedAt" in item) == ("calling", False, False)
+    world.webhook(after(key), "busy")
+    assert (world.attempts.read(after(key)).final, world.attempts.read(after(key)).cancel_requested_at) == (True, None)
+
+
+def test_a_redial_that_allomia_refuses_ends_where_the_person_answered_meanwhile(world: CloudWorld) -> None:
+    key = busy(world)
+    world.redialled(key)
+    world.allomia.post = returns(429)
+    receipts: list[object] = []
+    world.allomia.before_answer = lambda _post: receipts.append(world.webhook(key, "completed"))
+
+    placement = world.place_queued()
+
+    assert (placement.result, placement.code) == (PlaceResult.CANCELLED, "answered-meanwhile")
+    item = world.attempts.existing_item(after(key))
+    assert (item["status"], item["outcomeSource"]) == ("cancelled", "webhook")
+    assert "cancelRequestedAt" not in item
 
 
 def test_an_answer_drops_the_redial_of_the_attempt_that_followed(world: CloudWorld) -> None:
@@ -431,7 +450,9 @@ def test_an_outcome_is_kept_where_the_request_is_cancelled_between_its_two_write
 ) -> None:
     key = claimed(attempts)
 
-    with before_update(attempts, 1, lambda: attempts.table.request_cancel(attempts.read(key), NOW)):
+    with before_update(
+        attempts, 1, lambda: attempts.table.request_cancel(attempts.read(key), OutcomeSource.UPSTREAM, NOW)
+    ):
         recording = attempts.table.record(key, an_outcome(status), NOW + 60)
 
     assert recording.result is RecordResult.STORED

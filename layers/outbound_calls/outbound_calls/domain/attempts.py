@@ -196,6 +196,10 @@ class Attempt:
     """The number of the attempt that was made after this one."""
 
     cancel_requested_at: int | None = None
+    cancel_requested_by: OutcomeSource | None = None
+    answered_at: int | None = None
+    """When an earlier attempt turned out to have been answered, while this one was in progress."""
+
     is_dropped: bool = False
     """A redial that came to nothing: the request ended with the outcome before. It is no outcome of its own."""
 

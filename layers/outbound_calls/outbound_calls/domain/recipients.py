@@ -12,7 +12,7 @@ def organization_name(organization: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PastDial:
-    """A dial to the number that AlloMia may have taken. `at` is not before the dial itself."""
+    """A dial to the number that AlloMia may have taken. `at` is the latest time at which it was posted."""
 
     at: float
     organization: str | None = None

@@ -30,7 +30,7 @@ from outbound_calls.adapters.allomia import (
     NotAccepted,
     Throttled,
 )
-from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY
+from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY, waits_for_setting
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
 from outbound_calls.adapters.dial_marks import HASH_CHARACTERS
 from outbound_calls.adapters.policy_table import TakenDial
@@ -46,7 +46,7 @@ from outbound_calls.contracts.messages import (
     read_message,
 )
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
-from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, InvalidInput
+from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import (
     Attempt,
     AttemptKey,
@@ -61,7 +61,7 @@ from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, Objection, Pa
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
 from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait
-from outbound_calls.use_cases.decide import attempt_name
+from outbound_calls.use_cases.decide import PolicyUnreadable, attempt_name
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, PlaceAnswer
@@ -207,6 +207,10 @@ class PlaceCalls:
         objection = Objection(until, asked.organization, tuple(sorted(entry.purposes or ())))
         number_hash = self.judge.numbers.of(entry.phone_number)
         self.judge.table.add_objection(number_hash, objection, OutcomeSource.UPSTREAM, self.clock())
+        with suppress(PolicyUnreadable):
+            if objection.purposes and self.judge.policy.undefined(objection.purposes, objection.organization):
+                # It is on the list all the same. But it may be misspelled, and hold for nothing: a person must see it.
+                raise InvalidInput("doNotCall.purposes", "only purposes that the policy defines")
         return Placement(PlaceResult.DO_NOT_CALL, None)
 
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
@@ -251,7 +255,7 @@ class PlaceCalls:
         if isinstance(organization, KeyUnusable):
             return self._park_for(attempt, organization.reason, organization.detail, _min_wait_seconds(organization))
         callback_url = self.callbacks.url(attempt.key)
-        breaker = self.circuit_breakers.of(_breaker_name(attempt))
+        breaker = self.circuit_breakers.of(waits_for_setting(attempt))
         permit = breaker.acquire()
         if permit is None:
             # One that AlloMia refuses still waits for that.
@@ -268,10 +272,16 @@ class PlaceCalls:
             if claimed is None:
                 return _duplicate(attempt)
             claimed = replace(claimed, expires_at=attempt.expires_at, policy_version=attempt.policy_version)
-            dial = _RememberedDial(self.judge, judgement, claimed, self.clock)
+            dial = _RememberedDial(self.judge, judgement, claimed, decided_at + MAX_DECISION_AGE_SECONDS, self.clock)
             if (wait := self._mark(organization, claimed) or dial.take()) is not None:
                 return self._insist(lambda: self._park(claimed, wait.until, wait.park_reason, wait.reason))
-            if self.clock() - decided_at >= MAX_DECISION_AGE_SECONDS or seconds_left() < _SECONDS_TO_POST:
+            now = self.clock()
+            if (
+                now - decided_at >= MAX_DECISION_AGE_SECONDS
+                or seconds_left() < _SECONDS_TO_POST
+                # A window may have closed since, or the request expired.
+                or not self.judge.still_allows(judgement, attempt, now)
+            ):
                 dial.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
             answer = self._post(organization, claimed, callback_url)
@@ -407,18 +417,30 @@ class PlaceCalls:
             self.table.expect_waiting(attempt.key.request.organization, self.clock())
         if self.table.park(attempt, due_at, reason, refusal):
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
-        if attempt.status is Status.DISPATCHING and self.table.cancel_marked(attempt, self.clock()):
-            return Placement(PlaceResult.CANCELLED, attempt.key, ReasonCode.CANCELLED, detail)
+        if attempt.status is Status.DISPATCHING and (outcome := self.table.stop_of(attempt)):
+            return self._stop(attempt, outcome, detail)
         return _duplicate(attempt)
+
+    def _stop(self, attempt: Attempt, outcome: Outcome, detail: str) -> Placement:
+        """End a claimed attempt that isn't to be parked, as it was stopped meanwhile."""
+        if attempt.is_redial and outcome.reason_code is ReasonCode.CANCELLED:
+            return self._drop(attempt, outcome)
+        if not self.table.stop(attempt, outcome, self.clock()):
+            return _duplicate(attempt)
+        return Placement(PlaceResult.CANCELLED, attempt.key, outcome.reason_code or "", detail)
 
 
 @dataclass(slots=True)
 class _RememberedDial:
-    """The dial of a claimed attempt, as recipient caps count it. Without a cap it isn't remembered."""
+    """The dial of a claimed attempt, as recipient caps count it. Without a cap it isn't remembered.
+
+    It counts from `posted_by`, the latest time at which it may be posted: no dial is closer to it than a cap says.
+    """
 
     judge: JudgeAttempts
     judgement: Judgement
     attempt: Attempt
+    posted_by: float
     clock: Callable[[], float]
     taken: TakenDial | None = None
 
@@ -431,7 +453,7 @@ class _RememberedDial:
         try:
             for _ in range(_MAX_REPEATS):
                 now = self.clock()
-                dial = PastDial(now, key.request.organization, self.attempt.labels.purpose)
+                dial = PastDial(self.posted_by, key.request.organization, self.attempt.labels.purpose)
                 taken = TakenDial(attempt_name(key), claim_id, dial)
                 if self.judge.table.take_dial(judgement.number_hash, judgement.remembered, taken, now):
                     self.taken = taken
@@ -516,11 +538,6 @@ def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
         raise invalid_field("notBefore")
     said = asked.model_dump(mode="json", include={"calling_windows", "redial"}, exclude_none=True)
     return Terms(not_before, not_after, asked.time_zone, said.get("callingWindows"), said.get("redial"))
-
-
-def _breaker_name(attempt: Attempt) -> str:
-    setting = attempt.request.setting if attempt.request else ""
-    return f"{attempt.key.request.organization or ''}{ORGANIZATION_SEPARATOR}{setting}"
 
 
 def _report(permit: Permit, attempt: Attempt, answer: PlaceAnswer) -> None:
