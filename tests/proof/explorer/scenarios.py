@@ -554,7 +554,8 @@ DEEP = (
     replace(
         QUICK["found in the log"],
         name="found in the log, with a webhook",
-        kinds=frozenset({"killed", POLICY_FAILS}),
+        mishaps=1,
+        kinds=frozenset({"answered", "killed"}),
         webhooks=1,
         outcomes=("busy",),
     ),
