@@ -81,7 +81,7 @@ class Auditing:
         named = {name for name in self.policies.organizations() if name}
         incomplete = None
         try:
-            content = self.keys.read()
+            content = self.keys.in_secret()
             named |= {name for name in content.organizations if name}
         except SecretUnusable as error:
             incomplete = f"AlloMia keys: {error}. Only the organizations that the policy names were read"

@@ -55,7 +55,9 @@ class Forecasting:
         """
         check_access(self.judge)
         now = self.clock()
-        attempts = [new_attempt(row.request, row.request_id, self.defaults, now) for row in rows]
+        attempts = [
+            new_attempt(row.request, row.request_id, self.defaults.of(row.request.organization), now) for row in rows
+        ]
         with ThreadPoolExecutor(_WORKERS) as pool:
             judgements = list(pool.map(lambda attempt: self.judge.judge(attempt, now), attempts))
         dials: dict[str, tuple[TakenDial, ...]] = defaultdict(tuple)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,21 +18,9 @@ from outbound_calls.contracts.policy import MAX_POLICY_BYTES
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import RequestKey
 from outbound_calls.policy.rules import read_stored, resolve
-from tests.cloud.operator import OperatedStack
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import at_once, new_attempt, new_key
 from tests.world import NOW, create_policy_table
-
-type Calls = Callable[..., tuple[int, dict[str, Any]]]
-
-
-@pytest.fixture
-def operated(cloud: LocalCloud) -> OperatedStack:
-    return OperatedStack(cloud)
-
-
-@pytest.fixture
-def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
-    return lambda *arguments: operated.calls(capsys, *arguments)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
@@ -21,9 +21,9 @@ from outbound_calls.use_cases.cancel import CancelRequests, RequestKeepsChanging
 from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.place import Message, PlaceResult
 from outbound_calls.use_cases.publish import PublishOutcomes
-from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, SampleAttempts, at_once, new_key
-from tests.cloud.world import CloudWorld, key_of
-from tests.world import DEADLINE_SECONDS, CloudResources
+from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, at_once, new_key
+from tests.cloud.world import CloudWorld, OverANetwork, key_of
+from tests.world import DEADLINE_SECONDS
 
 CALLING, PARKED, CANCELLED = PlaceResult.CALLING, PlaceResult.PARKED, PlaceResult.CANCELLED
 DUPLICATE, DROPPED = PlaceResult.DUPLICATE, PlaceResult.REDIAL_DROPPED
@@ -439,20 +439,12 @@ def test_a_cancellation_gives_up_where_the_request_keeps_changing(world: CloudWo
         CancelRequests(cast("Any", frozen)).cancel(key.request, OutcomeSource.UPSTREAM)
 
 
-class TestOverANetwork:
+class TestOverANetwork(OverANetwork):
     """The use cases behind a network that loses requests or answers; clients send everything once or twice."""
 
     @pytest.fixture(params=[1, 2], ids=["sent once", "sent again"])
     def tries(self, request: pytest.FixtureRequest) -> int:
         return int(request.param)
-
-    @pytest.fixture
-    def world(
-        self, tries: int, resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork
-    ) -> Iterator[CloudWorld]:
-        world = CloudWorld(resources, attempts, lambda service, *_: network.client(service, tries))
-        yield world
-        world.close()
 
     @pytest.mark.parametrize("fault", FAULTS)
     @pytest.mark.parametrize("row", ["unseen", "parked by policy", "calling", "redial pending", "redial made"])

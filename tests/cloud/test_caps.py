@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.use_cases.decide import attempt_name
 from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, PlaceResult
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, FaultyNetwork, SampleAttempts, at_once
-from tests.cloud.world import CloudWorld, key_of
+from tests.cloud.world import CloudWorld, OverANetwork, key_of
 from tests.unit.parts import CALL_ID, PHONE_NUMBER
 from tests.world import NOW, CloudResources, dispatch_message
 
@@ -189,19 +188,11 @@ def test_no_number_stands_in_the_policy_table(world: CloudWorld) -> None:
 # A policy table that fails.
 
 
-class TestOverANetwork:
+class TestOverANetwork(OverANetwork):
     """The use cases behind a network that loses one request or answer.
 
     A new request puts its claim, then its dials; where AlloMia is known not to have the call, its dials once more.
     """
-
-    @pytest.fixture
-    def world(
-        self, resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork
-    ) -> Iterator[CloudWorld]:
-        world = CloudWorld(resources, attempts, lambda service, *_: network.client(service))
-        yield world
-        world.close()
 
     def test_without_caps_nothing_is_written_to_it(self, world: CloudWorld, network: FaultyNetwork) -> None:
         world.placed()

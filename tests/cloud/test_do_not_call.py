@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,13 @@ from local.cloud import LocalCloud
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
 from outbound_calls.domain.recipients import Objection
 from outbound_calls.use_cases.decide import CurrentPolicy
-from tests.cloud.operator import OperatedStack
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork
 from tests.unit.parts import SecretsInMemory, a_secret
 from tests.world import NOW, create_policy_table
 
 NUMBER, OTHER, MASKED = "+15145550199", "+15145550198", "+1514•••••99"
 LATER = "2099-01-01T00:00:00Z"
-
-type Calls = Callable[..., tuple[int, dict[str, Any]]]
-
-
-@pytest.fixture
-def operated(cloud: LocalCloud) -> OperatedStack:
-    return OperatedStack(cloud)
 
 
 @pytest.fixture

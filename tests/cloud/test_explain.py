@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,7 +33,7 @@ from outbound_calls.domain.timing import utc_text
 from outbound_calls.runtime.settings import PlaceCallSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS, JudgeAttempts
 from outbound_calls.use_cases.place import Defaults, PlaceResult
-from tests.cloud.operator import OperatedStack
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, new_key
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
@@ -47,8 +48,6 @@ VERDICTS = {
     PlaceResult.PARKED: Verdict.WAIT,
     PlaceResult.REJECTED: Verdict.REJECT,
 }
-
-type Calls = Callable[..., tuple[int, dict[str, Any]]]
 
 
 class PolicyWorld(CloudWorld):
@@ -191,16 +190,6 @@ def test_times_are_shown_by_the_clock_of_the_recipient(policy_world: PolicyWorld
 # The commands.
 
 
-@pytest.fixture
-def operated(cloud: LocalCloud) -> OperatedStack:
-    return OperatedStack(cloud)
-
-
-@pytest.fixture
-def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
-    return lambda *arguments: operated.calls(capsys, *arguments)
-
-
 def close_now(calls: Calls, folder: Path) -> None:
     """A policy that is closed for a day at least."""
     file = folder / "closed.json"
@@ -275,16 +264,20 @@ def test_a_dry_run_says_what_policy_would_do_with_each_row(
 def test_what_allowed_each_dial_is_exported_without_personal_data(
     calls: Calls, operated: OperatedStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Given dials of two days ago: an audit reads every day from then until now
+    now = datetime.now(UTC).replace(hour=14, minute=30, second=0, microsecond=0) - timedelta(days=2)
+    at, seconds = now.strftime("%Y-%m-%dT%H:%M"), int(now.timestamp())
+    local = now.astimezone(ZoneInfo("America/Toronto")).isoformat()
     allowance = Allowance(12, Preset.CANADA, ("America/Toronto", "America/Detroit", "+2"), "number", "2026f")
     table = operated.attempts.table
-    for number, dispatched_at in enumerate((NOW - 1, NOW, NOW + DAY)):
+    for number, dispatched_at in enumerate((seconds - 1, seconds, seconds + DAY)):
         key = replace(new_key(), request=replace(new_key().request, request_id=f"visit-{number}"))
         claimed = table.claim(replace(new_attempt(key), allowance=allowance), "claim", dispatched_at, 180)
         assert claimed
         if number == 1:
-            operated.attempts.table.record(key, an_outcome(Status.COMPLETED), NOW + 20 * DAY)
+            operated.attempts.table.record(key, an_outcome(Status.COMPLETED), seconds + DAY + 2)
     operated.attempts.scheduled()
-    span = ("--from", "2026-04-01T14:30Z", "--to", "2026-04-02T14:30:01Z")
+    span = ("--from", f"{at}Z", "--to", utc_text(seconds + DAY + 1))
 
     code, audited = calls("audit", *span)
 
@@ -301,7 +294,7 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
         "number",
         "2026f",
     )
-    assert [each.get("localTime") for each in dial["zones"]] == [*["2026-04-01T10:30:00-04:00"] * 2, None]
+    assert [each.get("localTime") for each in dial["zones"]] == [local, local, None]
     assert PHONE_NUMBER[2:] not in json.dumps(audited)
     assert "Ada" not in json.dumps(audited)
 
@@ -312,8 +305,8 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
         "organization": "",
         "requestId": "visit-1",
         "attempt": "1",
-        "dispatchedAt": "2026-04-01T14:30:00Z",
-        "recipientTime": "2026-04-01T10:30:00-04:00 America/Toronto; 2026-04-01T10:30:00-04:00 America/Detroit; +2",
+        "dispatchedAt": utc_text(seconds),
+        "recipientTime": f"{local} America/Toronto; {local} America/Detroit; +2",
         "zoneSource": "number",
         "zoneData": "2026f",
         "policyVersion": "12",

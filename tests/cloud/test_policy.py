@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,9 +17,9 @@ from outbound_calls.domain.recipients import PastDial
 from outbound_calls.use_cases.decide import CACHE_SECONDS
 from outbound_calls.use_cases.place import Placement, PlaceResult
 from tests.cloud.parts import LOSE_REQUEST, PASS, FaultyNetwork, SampleAttempts, at_once, new_attempt
-from tests.cloud.world import CloudWorld, key_of
+from tests.cloud.world import CloudWorld, OverANetwork, key_of
 from tests.unit.parts import PHONE_NUMBER
-from tests.world import NOW, CloudResources, dispatch_message
+from tests.world import NOW, dispatch_message
 
 CALLING, PARKED, REJECTED, CANCELLED = (
     PlaceResult.CALLING,
@@ -245,16 +245,8 @@ def test_no_one_is_dialled_at_a_moment_that_came_between_decision_and_dial(
     assert world.come_up(key_of(request)).code == reason
 
 
-class TestOverANetwork:
+class TestOverANetwork(OverANetwork):
     """The use cases behind a network that counts and may lose requests."""
-
-    @pytest.fixture
-    def world(
-        self, resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork
-    ) -> Iterator[CloudWorld]:
-        world = CloudWorld(resources, attempts, lambda service, *_: network.client(service))
-        yield world
-        world.close()
 
     def test_threads_read_the_policy_once(self, world: CloudWorld, network: FaultyNetwork) -> None:
         results = at_once(8, lambda _: world.place(world.request()).result)

@@ -29,9 +29,9 @@ from tests.cloud.parts import (
     at_once,
     new_attempt,
 )
-from tests.cloud.world import CloudWorld
+from tests.cloud.world import CloudWorld, OverANetwork
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
-from tests.world import DEADLINE_SECONDS, NOW, RETENTION_DAYS, CloudResources
+from tests.world import DEADLINE_SECONDS, NOW, RETENTION_DAYS
 
 CALLING, DROPPED = PlaceResult.CALLING, PlaceResult.REDIAL_DROPPED
 DAY = 86_400
@@ -481,20 +481,12 @@ def test_a_poll_brings_a_provisional_outcome_too(attempts: SampleAttempts) -> No
 # A network that loses requests or answers.
 
 
-class TestOverANetwork:
+class TestOverANetwork(OverANetwork):
     """The use cases behind a network that loses one request or answer; clients send everything once or twice."""
 
     @pytest.fixture(params=[1, 2], ids=["sent once", "sent again"])
-    def world(
-        self,
-        request: pytest.FixtureRequest,
-        resources: CloudResources,
-        attempts: SampleAttempts,
-        network: FaultyNetwork,
-    ) -> Iterator[CloudWorld]:
-        world = CloudWorld(resources, attempts, lambda service, *_: network.client(service, request.param))
-        yield world
-        world.close()
+    def tries(self, request: pytest.FixtureRequest) -> int:
+        return int(request.param)
 
     @pytest.mark.parametrize("fault", FAULTS)
     @pytest.mark.parametrize("skip", [0, 1])

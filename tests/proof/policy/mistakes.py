@@ -201,7 +201,7 @@ def notice(mistake: Mistake) -> Notice:
     recorder = Recorder()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / LAYER.name
-        shutil.copytree(LAYER, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(LAYER, copy)
         apply(mistake.operator, mistake.target, copy)
         sys.path.insert(0, folder)
         sys.dont_write_bytecode = True

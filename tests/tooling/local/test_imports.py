@@ -72,7 +72,13 @@ OWN = {
     "PollCallsFunction": ASSEMBLED
     | ALLOMIA
     | POLICY
-    | {"adapters.dial_marks", "adapters.rate_limiter", "use_cases.log_reads", "use_cases.sweep"},
+    | {
+        "adapters.dial_marks",
+        "adapters.rate_limiter",
+        "use_cases.log_reads",
+        "use_cases.not_found",
+        "use_cases.sweep",
+    },
     "PublishOutcomeFunction": ASSEMBLED
     | ITEMS
     | {

@@ -131,8 +131,8 @@ def request_item(request: CallRequest) -> Item:
 def _request(item: Mapping[str, Any]) -> CallRequest:
     return CallRequest(
         phone_number=item["phoneNumber"],
-        assistant_id=item["assistantId"],
-        phone_number_id=item["phoneNumberId"],
+        assistant_id=item.get("assistantId"),
+        phone_number_id=item.get("phoneNumberId"),
         customer_name=item.get("customerName"),
         dynamic_variables=item.get("dynamicVariables"),
     )

@@ -344,6 +344,9 @@ class CallsTable:
         if attempt.status is None:
             item = self._new_item(attempt, Status.DISPATCHING) | without_none(sets)
             return attempt_from_item(item) if self._put(item, claim_id) else None
+        if attempt.request and attempt.request.setting != attempt.setting:
+            # It was parked before its organization's defaults were known.
+            sets |= {"setting": attempt.request.setting, "request": request_item(attempt.request)}
         where = _Where(times_parked=attempt.times_parked)
         written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=_REMOVED_BY_A_CLAIM, where=where)
         if item_now is None or not (written or _is_claim(item_now, claim_id)):  # already this worker's: see `_put`

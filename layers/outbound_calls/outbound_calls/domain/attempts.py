@@ -50,18 +50,18 @@ class AttemptKey:
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A request that is ready to be dialled: the stack's defaults are filled in."""
+    """A request that can be dialled once both ids are known: its own, or its organization's defaults."""
 
     phone_number: str
-    assistant_id: str
-    phone_number_id: str
+    assistant_id: str | None
+    phone_number_id: str | None
     customer_name: str | None = None
     dynamic_variables: Mapping[str, str] | None = None
 
     @property
     def setting(self) -> str:
         """The assistant and the number to call from, by the first digits of their ids."""
-        return f"{self.assistant_id[:8]}-{self.phone_number_id[:8]}"
+        return f"{(self.assistant_id or '')[:8]}-{(self.phone_number_id or '')[:8]}"
 
 
 @dataclass(frozen=True, slots=True)

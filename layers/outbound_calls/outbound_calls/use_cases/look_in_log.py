@@ -35,7 +35,7 @@ RANG = "the call log shows that the phone rang, and AlloMia reports no outcome"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LogFinding:
     """What the log shows: an outcome; or why there is none, in words for a person."""
 
     outcome: Outcome | None = None
@@ -60,13 +60,13 @@ class LookInLog:
     allomia: AllomiaClient
     marks: DialMarks
 
-    def look(self, attempt: Attempt, organization: Organization, reads: LogReads, now: float) -> Found | NotRead:
+    def look(self, attempt: Attempt, organization: Organization, reads: LogReads, now: float) -> LogFinding | NotRead:
         """Look for the call of a claimed attempt, of which AlloMia gave no id.
 
         Raises when the policy table can't be reached.
         """
         id_, number_hash, request = organization.organization_id, attempt.number_hash, attempt.request
-        if not (id_ and number_hash and request and attempt.dispatched_at):
+        if not (id_ and number_hash and request and request.assistant_id and attempt.dispatched_at):
             raise ValueError("not looked for")
         window = Window.around(attempt.dispatched_at, DISPATCH_TO_ANSWER_SECONDS)
         read = reads.window(CallLog(self.allomia), organization, window)
@@ -74,15 +74,15 @@ class LookInLog:
             return NotRead(read)
         entry = match(Sought(request.phone_number, request.assistant_id, window), read.entries, read.unreadable)
         if isinstance(entry, NoMatch):
-            return Found(words=entry)
+            return LogFinding(words=entry)
         log_id, name = str(entry.id), str(attempt.key)
         if self.marks.has_rival(id_, number_hash, name, window.rivals):
-            return Found(words=RIVAL)
+            return LogFinding(words=RIVAL)
         if not self.marks.bind_entry(id_, log_id, name, now):
-            return Found(words=RIVAL)
+            return LogFinding(words=RIVAL)
         return self._ask(organization, entry, log_id, reads)
 
-    def _ask(self, organization: Organization, entry: LogEntry, log_id: str, reads: LogReads) -> Found | NotRead:
+    def _ask(self, organization: Organization, entry: LogEntry, log_id: str, reads: LogReads) -> LogFinding | NotRead:
         """What AlloMia reports of the call. The log's id may be another one than AlloMia's id of the call."""
         if not reads.permit():
             return NotRead(SHORT_OF_TIME, log_id)
@@ -92,21 +92,21 @@ class LookInLog:
             if answer.reason != NOT_FOUND:
                 return NotRead(answer.reason, log_id)
             if not took_place(entry):
-                return Found(words=RANG, call_log_id=log_id)
+                return LogFinding(words=RANG, call_log_id=log_id)
             seconds = round(entry.call_duration_seconds or 0, 6)
             details = CallDetails(entry.call_started_at, entry.call_ended_at, seconds)
             outcome = Outcome(Status.COMPLETED, OutcomeSource.CALL_LOG, call_details=details, call_log_id=log_id)
-            return Found(outcome, call_log_id=log_id)
+            return LogFinding(outcome, call_log_id=log_id)
         if answer.outcome is None:
             said = answer.allomia_status or "calling"
-            return Found(words=f"{RANG}: {said}", outbound_call_id=call_id, call_log_id=log_id)
+            return LogFinding(words=f"{RANG}: {said}", outbound_call_id=call_id, call_log_id=log_id)
         outcome = replace(
             answer.outcome,
             source=OutcomeSource.CALL_LOG,
             outbound_call_id=answer.outcome.outbound_call_id or call_id,
             call_log_id=log_id,
         )
-        return Found(outcome, call_log_id=log_id)
+        return LogFinding(outcome, call_log_id=log_id)
 
 
 def _call_id(log_id: str) -> str | None:

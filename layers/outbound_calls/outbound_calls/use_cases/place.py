@@ -33,6 +33,7 @@ from outbound_calls.adapters.allomia import (
 from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY, waits_for_setting
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
 from outbound_calls.adapters.dial_marks import HASH_CHARACTERS
+from outbound_calls.adapters.organizations import OrganizationMissing
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.dispatch import DispatchMessage
@@ -57,7 +58,7 @@ from outbound_calls.domain.attempts import (
     RequestKey,
     Terms,
 )
-from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, Objection, PastDial
+from outbound_calls.domain.recipients import Objection, PastDial, organization_key
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
 from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait
@@ -125,6 +126,9 @@ class Placement:
     allomia_status: str | None = None
     """AlloMia's word for a status that it doesn't document; empty where it is no word."""
 
+    organization: str | None = None
+    """Of a message that is about no single request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -147,6 +151,13 @@ class Defaults:
     assistant_id: str | None = None
     phone_number_id: str | None = None
 
+    def of(self, organization: str | None) -> Defaults | None:
+        """The defaults of an organization, as messages name it. These are the default organization's alone.
+
+        None where they aren't known.
+        """
+        return self if organization_key(organization) is None else None
+
 
 @dataclass(frozen=True, slots=True)
 class PlaceCalls:
@@ -162,7 +173,6 @@ class PlaceCalls:
     cancel: CancelRequests
     circuit_breakers: CircuitBreakers
     grace_seconds: int
-    defaults: Defaults = field(default_factory=Defaults)
     clock: Callable[[], float] = time.time
     jitter: Jitter = _random.uniform
     new_claim_id: Callable[[], str] = field(default=lambda: uuid4().hex)
@@ -190,10 +200,11 @@ class PlaceCalls:
 
     def _cancel(self, asked: CancelMessage) -> Placement:
         """Cancel a request at once, and what is parked of a batch when it comes up."""
-        organization = configured_organization(asked.organization)
+        self._defaults(asked.organization)
+        organization = organization_key(asked.organization)
         if asked.cancel.batch is not None:
             self.judge.table.cancel_batch(organization, asked.cancel.batch, OutcomeSource.UPSTREAM, self.clock())
-            return Placement(PlaceResult.CANCELLATION, None, "batch")
+            return Placement(PlaceResult.CANCELLATION, None, "batch", organization=organization)
         key = RequestKey(asked.cancel.request_id or "", organization)
         cancelled = self.cancel.cancel(key, OutcomeSource.UPSTREAM)
         number = cancelled.attempt.key.number if cancelled.attempt else 1
@@ -202,7 +213,8 @@ class PlaceCalls:
     def _do_not_call(self, asked: DoNotCallMessage) -> Placement:
         """Put a number on the do-not-call list: for the organization that the message names, or for all."""
         entry = asked.do_not_call
-        configured_organization(asked.organization)
+        if asked.organization is not None:
+            self._defaults(asked.organization)
         until = None if entry.until is None else epoch_seconds(entry.until)
         objection = Objection(until, asked.organization, tuple(sorted(entry.purposes or ())))
         number_hash = self.judge.numbers.of(entry.phone_number)
@@ -211,12 +223,27 @@ class PlaceCalls:
             if objection.purposes and self.judge.policy.undefined(objection.purposes, objection.organization):
                 # It is on the list all the same. But it may be misspelled, and hold for nothing: a person must see it.
                 raise InvalidInput("doNotCall.purposes", "only purposes that the policy defines")
-        return Placement(PlaceResult.DO_NOT_CALL, None)
+        return Placement(PlaceResult.DO_NOT_CALL, None, organization=organization_key(asked.organization))
+
+    def _defaults(self, organization: str | None) -> Defaults | None:
+        """An organization's defaults; None while nothing is known of it, as when the secret can't be read.
+
+        Raises:
+            InvalidInput: When the stack has no such organization.
+        """
+        try:
+            found = self.allomia.organizations.named(organization_key(organization))
+        except OrganizationMissing:
+            raise invalid_field("organization") from None
+        except SecretUnusable:
+            return None
+        return Defaults(found.assistant_id, found.phone_number_id)
 
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
-        """The first attempt for a request. Defaults are filled in now, since a later deployment may change them."""
+        """The first attempt for a request. Defaults are filled in now, since they may change later."""
         sent_at = self.clock() if message.sent_at is None else message.sent_at
-        attempt = new_attempt(asked, asked.request_id or message.message_id, self.defaults, sent_at)
+        defaults = self._defaults(asked.organization)
+        attempt = new_attempt(asked, asked.request_id or message.message_id, defaults, sent_at)
         return replace(attempt, fingerprint=self._fingerprint(asked))
 
     def _fingerprint(self, asked: CallRequestMessage) -> str | None:
@@ -252,6 +279,9 @@ class PlaceCalls:
                 return self._park(attempt, until, reason, words)
             case Dial():
                 pass
+        if not isinstance(organization, KeyUnusable):
+            attempt = _completed(attempt, organization)
+            organization = _without_defaults(attempt) or organization
         if isinstance(organization, KeyUnusable):
             return self._park_for(attempt, organization.reason, organization.detail, _min_wait_seconds(organization))
         callback_url = self.callbacks.url(attempt.key)
@@ -483,26 +513,15 @@ def _wait_for_the_table(now: float, error: Exception) -> Wait:
     return Wait(int(now) + UNREADABLE_LOOK_SECONDS, ParkReason.POLICY_UNREADABLE, words)
 
 
-def configured_organization(name: str | None) -> str | None:
-    """An organization as keys name it: None for the default one.
-
-    Raises:
-        InvalidInput: When it isn't configured.
-    """
-    if name not in {None, DEFAULT_ORGANIZATION}:
-        raise invalid_field("organization")
-    return None
-
-
-def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults, sent_at: float) -> Attempt:
-    """The first attempt for a request, with the stack's defaults. `sent_at` is when the queue got it (epoch seconds).
+def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults | None, sent_at: float) -> Attempt:
+    """The first attempt for a request, with these defaults. `sent_at` is when the queue got it (epoch seconds).
 
     Raises:
         InvalidInput: As `with_defaults` and `terms_of` do.
     """
     created_at = int(sent_at)
     return Attempt(
-        AttemptKey(RequestKey(request_id), 1),
+        AttemptKey(RequestKey(request_id, organization_key(asked.organization)), 1),
         created_at,
         request=with_defaults(asked, defaults),
         labels=Labels(asked.metadata or {}, asked.batch, asked.purpose),
@@ -510,20 +529,38 @@ def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults, 
     )
 
 
-def with_defaults(asked: CallRequestMessage, defaults: Defaults) -> CallRequest:
-    """The request, with the stack's defaults where it names none of its own.
+def with_defaults(asked: CallRequestMessage, defaults: Defaults | None) -> CallRequest:
+    """The request, with the defaults of its organization where it names none of its own, as far as they are known.
 
     Raises:
-        InvalidInput: When it names none and there is no default, or names an organization that isn't configured.
+        InvalidInput: When it names none and there is no default.
     """
-    configured_organization(asked.organization)
-    assistant_id = asked.assistant_id or defaults.assistant_id
-    phone_number_id = asked.phone_number_id or defaults.phone_number_id
-    if assistant_id is None:
+    known = defaults or Defaults()
+    assistant_id = asked.assistant_id or known.assistant_id
+    phone_number_id = asked.phone_number_id or known.phone_number_id
+    if defaults and assistant_id is None:
         raise invalid_field("assistantId")
-    if phone_number_id is None:
+    if defaults and phone_number_id is None:
         raise invalid_field("phoneNumberId")
     return CallRequest(asked.phone_number, assistant_id, phone_number_id, asked.customer_name, asked.dynamic_variables)
+
+
+def _completed(attempt: Attempt, organization: Organization) -> Attempt:
+    """An attempt with its organization's defaults, where they weren't known when its request arrived."""
+    request = attempt.request
+    if request is None or (request.assistant_id and request.phone_number_id):
+        return attempt
+    assistant_id = request.assistant_id or organization.assistant_id
+    phone_number_id = request.phone_number_id or organization.phone_number_id
+    return replace(attempt, request=replace(request, assistant_id=assistant_id, phone_number_id=phone_number_id))
+
+
+def _without_defaults(attempt: Attempt) -> KeyUnusable | None:
+    """Why an attempt can't be dialled by its organization's entry in the secret; None when it can."""
+    request = attempt.request
+    if request is None or (request.assistant_id and request.phone_number_id):
+        return None
+    return KeyUnusable(ParkReason.KEY_UNREADABLE, "neither the request nor the secret names an assistant and a number")
 
 
 def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
