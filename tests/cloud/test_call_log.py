@@ -85,7 +85,7 @@ def moment(epoch_seconds: float) -> datetime:
     return datetime.fromtimestamp(epoch_seconds, UTC)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def secret_arn(resources: CloudResources) -> str:
     return resources.new_secret(json.dumps({"apiKey": API_KEY, "organizationId": ORGANIZATION}))
 
