@@ -258,7 +258,7 @@ class PollCalls:
         from outbound_calls.use_cases.log_reads import LogReads
         from outbound_calls.use_cases.look_in_log import LogFinding, LookInLog, NotRead
 
-        organization = self.allomia.organization(attempt.key.request.organization)
+        organization = self.allomia.organization_named(attempt.key.request.organization)
         looked: LogFinding | NotRead = NotRead(KEY_UNUSABLE)
         if not isinstance(organization, KeyUnusable):
             if organization.organization_id is None:
