@@ -26,7 +26,6 @@ from calls.cli.options import (
     OrganizationOption,
     PhoneNumber,
     PhoneNumberId,
-    RequestFile,
     RequestIdOption,
     ShowNumbers,
     Timeout,
@@ -39,7 +38,8 @@ from calls.cli.options import (
 from calls.cli.output import Exit
 from calls.cli.policy import pause, policy, resume
 from calls.cli.reporting import report
-from calls.operations.cancelling import request_key
+from calls.cli.resolving import record_many, resolving_of
+from calls.operations.cancelling import check_batch, request_key
 from calls.operations.doctor import Doctor
 from calls.operations.explaining import Explaining
 from calls.operations.following import Follower, Following
@@ -52,7 +52,9 @@ from calls.operations.records import OPEN, Search
 from calls.operations.redriving import Redrive, read_fixed
 from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes
 from calls.operations.requests_file import Row, read_rows
-from calls.operations.resolving import Finding, RedialReport, Resolving, request_in_file
+from calls.operations.resolving import Finding, RedialReport, request_in_file
+from calls.operations.resolving_many import COLUMNS as FINDINGS
+from calls.operations.resolving_many import ResolvingMany, read_findings
 from calls.operations.sending import Sender
 from calls.operations.waiting_messages import QueueListing, export, held_messages
 from calls.operations.watching import Watch
@@ -226,7 +228,9 @@ def watch(
 @command(app)
 def resolve(
     context: Context,
-    request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    request_id: Annotated[
+        str | None, typer.Argument(help="The request's id; left out with a file of outcomes, or --since.")
+    ] = None,
     as_: Annotated[Finding | None, typer.Option("--as", help="Record this outcome of an unknown call.")] = None,
     attempt: Annotated[
         int | None,
@@ -235,32 +239,51 @@ def resolve(
     dial_again: Annotated[
         bool, typer.Option("--dial-again", help="Make another attempt. Pass the request again.")
     ] = False,
-    file: RequestFile = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Outcomes, one per row: .csv ({', '.join(FINDINGS.names)}) or .jsonl. With --dial-again: a file as "
+            "for `place`, with a row for this request."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Record --as for all that became unknown since: 90m, 2h, 3d or a date.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="With --since: only until then.")] = None,
+    organization: OrganizationOption = None,
     phone_number: PhoneNumber = None,
     assistant_id: AssistantId = None,
     phone_number_id: PhoneNumberId = None,
     customer_name: CustomerName = None,
     variable: Variables = None,
     metadata: Metadata = None,
-    batch: Batch = "",
+    batch: Annotated[
+        str, typer.Option(help="With --since: only this batch. With --dial-again: the --batch of `place`.")
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Dial again although the call was completed.")] = False,
     yes: Yes = False,
     wait: Wait = False,
     timeout: Timeout = 900,
     show_numbers: ShowNumbers = False,
 ) -> Exit:
-    """Resolve a call by hand.
+    """Resolve calls by hand: one, those of a file of outcomes, or all that became unknown since a time.
 
     Record what you found out, or dial again. Only the outcome is recorded; keep notes in your own files. The record of
     a finished call holds no phone number, so --dial-again needs the request again; its metadata is kept unless you pass
     other.
     """
     stack, out = context.stack, context.out
+    if request_id is None:
+        if dial_again or attempt is not None:
+            raise typer.BadParameter("--dial-again and --attempt go with one request's id")
+        return _resolve_many(context, as_, file, since, until, organization, batch, yes)
     if (as_ is None) != dial_again:
         raise typer.BadParameter("pass either --as with an outcome, or --dial-again")
     if attempt is not None and dial_again:
         raise typer.BadParameter("--attempt goes with --as: --dial-again makes the next attempt")
-    resolving = Resolving(stack.table, stack.defaults)
+    if since or until or organization or (file and not dial_again):
+        raise typer.BadParameter("--since, --until, --organization and a file of outcomes go without a request's id")
+    resolving = resolving_of(context)
     key = RequestKey.from_text(request_id)
     if as_ is not None:
         number = resolving.unknown_attempt(key, attempt).number
@@ -283,6 +306,39 @@ def resolve(
     following = _follow(context, {attempt_key: None}, timeout) if wait else None
     out.show(RedialReport(redial=redial, following=following))
     return _exit_code(following)
+
+
+def _resolve_many(
+    context: Context,
+    finding: Finding | None,
+    file: Path | None,
+    since: str | None,
+    until: str | None,
+    organization: str | None,
+    batch: str,
+    yes: bool,
+) -> Exit:
+    stack, now = context.stack, time.time()
+    if (file is None) == (since is None) or (finding is None and file is None):
+        raise typer.BadParameter("pass a request's id, or --file with outcomes, or --as with --since")
+    if file and (until or organization or batch):
+        raise typer.BadParameter("--until, --organization and --batch go with --since: a file names the calls itself")
+    many = ResolvingMany(stack.records, resolving_of(context))
+    if file:
+        rows, invalid = read_findings(read_rows(file, FINDINGS), finding)
+        if invalid:
+            context.out.show(InvalidRows(invalid=invalid))
+            return Exit.REFUSED
+        plan, chosen = many.plan_rows(rows)
+        return record_many(context, many, plan, chosen, yes)
+    first, last = read_since(str(since), now), read_since(until, now, "--until") if until else now
+    if not now - MAX_DAYS_AGO * 86_400 <= first <= last - 1:
+        raise typer.BadParameter(f"--since must be at most {MAX_DAYS_AGO} days ago, and earlier than --until")
+    if batch:
+        check_batch(batch, organization)
+    own = [request_key("a", organization).organization] if organization else stack.policies.organizations()
+    plan, chosen = many.plan_found(own, first, last, batch or None, Finding(str(finding)))
+    return record_many(context, many, plan, chosen, yes)
 
 
 @command(app)

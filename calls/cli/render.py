@@ -93,6 +93,7 @@ def _attempt(attempt: AttemptReport) -> RenderableType:
         "ended reason": details.ended_reason if details else None,
         "recorded": local_moment(attempt.recorded_at),
         "source": attempt.outcome_source,
+        "resolved by": attempt.resolved_by,
         "reason code": attempt.reason_code,
         "reason": attempt.reason,
     }

@@ -210,10 +210,14 @@ class DeployedStack:
         return JudgeAttempts(policy, self.policy_table, self.number_hashes)
 
     @cached_property
+    def operator_arn(self) -> str:
+        """Who runs the command: the ARN of the AWS credentials."""
+        return str(self.client("sts").get_caller_identity()["Arn"])
+
+    @property
     def operator(self) -> str:
-        """Who runs the command: the name in the AWS credentials, such as `user/alice`."""
-        arn: str = self.client("sts").get_caller_identity()["Arn"]
-        return arn.rpartition(":")[2]
+        """The same, short: such as `user/alice`."""
+        return self.operator_arn.rpartition(":")[2]
 
     def _of_this_version(self, named: Mapping[str, str], name: str) -> str:
         if name not in named:

@@ -143,6 +143,9 @@ class Outcome:
     reason: str | None = None
     """`reason_code` in words, without personal data."""
 
+    resolved_by: str | None = None
+    """The ARN of the AWS identity that recorded it by hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -211,6 +214,7 @@ class Attempt:
     recorded_at: int | None = None
     reason_code: ReasonCode | None = None
     reason: str | None = None
+    resolved_by: str | None = None
 
     @property
     def final(self) -> bool:
