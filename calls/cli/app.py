@@ -17,6 +17,7 @@ from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
 from calls.cli.do_not_call import do_not_call
 from calls.cli.explaining import audit, explain
+from calls.cli.messages import discard, redrive, rejected
 from calls.cli.options import (
     AssistantId,
     Batch,
@@ -49,14 +50,12 @@ from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow,
 from calls.operations.placing_again import AgainPreflight, check_again
 from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
 from calls.operations.records import OPEN, Search
-from calls.operations.redriving import Redrive, read_fixed
 from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes
 from calls.operations.requests_file import Row, read_rows
 from calls.operations.resolving import Finding, RedialReport, request_in_file
 from calls.operations.resolving_many import COLUMNS as FINDINGS
 from calls.operations.resolving_many import ResolvingMany, read_findings
 from calls.operations.sending import Sender
-from calls.operations.waiting_messages import QueueListing, export, held_messages
 from calls.operations.watching import Watch
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
@@ -98,12 +97,6 @@ LIST_DAYS = 7
 
 class Again(StrEnum):
     """What of a file may be sent again."""
-
-    REJECTED = "rejected"
-
-
-class Source(StrEnum):
-    """A queue whose messages must be fixed before a redrive."""
 
     REJECTED = "rejected"
 
@@ -342,78 +335,6 @@ def _resolve_many(
 
 
 @command(app)
-def rejected(
-    context: Context,
-    export_to: Annotated[
-        Path | None, typer.Option("--export", help="Write them to this new file, to be fixed.")
-    ] = None,
-    limit: Limit = 1000,
-    show_numbers: ShowNumbers = False,
-) -> Exit:
-    """List invalid messages.
-
-    Each comes with the rule that it breaks. They stay in their queue.
-    """
-    stack = context.stack
-    with held_messages(stack.sqs, stack.invalid_messages_queue_url, limit, kept_by_stack=True) as messages:
-        if export_to:
-            export(messages, export_to)
-    mask, now = _mask(show_numbers), time.time()
-    context.out.show(
-        QueueListing(
-            queue="invalid messages",
-            messages=[message.summary(mask, now) for message in messages],
-            more=len(messages) == limit,
-            exported_to=str(export_to) if export_to else None,
-        )
-    )
-    return Exit.DONE
-
-
-@command(app)
-def redrive(
-    context: Context,
-    from_: Annotated[Source | None, typer.Option("--from", help="Send fixed messages; needs --file.")] = None,
-    file: Annotated[Path | None, typer.Option(help="The file of `rejected --export`, fixed: .jsonl.")] = None,
-    dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Send all dead letters again.")] = False,
-    late: Annotated[bool, typer.Option("--late", help="Also dial requests that are older than 24 hours.")] = False,
-    limit: Limit = 1000,
-    yes: Yes = False,
-    show_numbers: ShowNumbers = False,
-) -> Exit:
-    """Send waiting messages again.
-
-    These are fixed invalid messages, or dead letters unchanged. Each is sent first and then deleted, so nothing is
-    lost; and sent under its own id, so nothing is dialled twice. A request expires when it would have without this.
-    """
-    if (from_ is None) != dead_letters or (file is None) != dead_letters:
-        raise typer.BadParameter("pass either --from rejected with --file, or --dead-letters")
-    stack, out = context.stack, context.out
-    fixed, invalid = read_fixed(read_rows(file), stack.defaults) if file else ([], [])
-    if invalid:
-        out.show(InvalidRows(invalid=invalid))
-        return Exit.REFUSED
-    url = stack.dead_letter_queue_url if dead_letters else stack.invalid_messages_queue_url
-    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), late)
-    with held_messages(stack.sqs, url, limit, kept_by_stack=not dead_letters) as messages:
-        if dead_letters:
-            plan = moving.plan_unchanged(messages)
-            waiting = [message.summary(_mask(show_numbers), time.time()) for message in messages]
-            out.note(QueueListing(queue="dead letters", messages=waiting, more=len(messages) == limit))
-        else:
-            plan = moving.plan_fixed(messages, fixed)
-        if plan.to_send:
-            out.confirm(f"Dial these {len(plan.to_send)} through {stack.name} now?", yes)
-        if plan.late:
-            out.confirm(f"{len(plan.late)} of them are older than 24 hours. Dial those all the same?", yes)
-        report = moving.send(plan)
-    out.show(report)
-    if report.unsent:
-        return Exit.NOT_ALL_SENT
-    return Exit.REFUSED if report.expired or report.unreadable or report.not_found else Exit.DONE
-
-
-@command(app)
 def republish(
     context: Context,
     since: Annotated[str, typer.Option(help="Outcomes recorded since: 90m, 2h, 3d or a date.")],
@@ -458,7 +379,21 @@ def doctor(context: Context) -> Exit:
     return Exit.DONE if diagnosis.healthy else Exit.REFUSED
 
 
-for each in (report, pause, resume, cancel, forget, explain, audit, record, recording, transcript):
+for each in (
+    rejected,
+    redrive,
+    discard,
+    report,
+    pause,
+    resume,
+    cancel,
+    forget,
+    explain,
+    audit,
+    record,
+    recording,
+    transcript,
+):
     command(app)(each)
 app.add_typer(policy)
 app.add_typer(do_not_call)

@@ -25,7 +25,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "calls resolve reminder-A-1001 --dial-again --file reminders.csv",
     ),
     "rejected": ("calls rejected", "calls rejected --export rejected.jsonl"),
-    "redrive": ("calls redrive --dead-letters", "calls redrive --from rejected --file fixed.jsonl"),
+    "redrive": (
+        "calls redrive --dead-letters",
+        "calls redrive --dead-letters --only reminder-A-1001",
+        "calls redrive --from rejected --file fixed.jsonl",
+    ),
+    "discard": (
+        "calls discard --rejected --older-than 7d --export discarded.jsonl",
+        "calls discard --dead-letters --only reminder-A-1001",
+    ),
     "republish": ("calls republish --since 6h --dry-run",),
     "doctor": ("calls doctor",),
     "pause": ("calls pause", "calls pause --organization boston"),

@@ -19,7 +19,7 @@ from calls.operations.records import STATUS_ORDER, FoundAttempt, SearchResult
 from calls.operations.redriving import RedriveReport
 from calls.operations.republishing import OutcomesFound, RepublishReport
 from calls.operations.resolving import Redial, RedialReport, Resolved
-from calls.operations.waiting_messages import QueueListing
+from calls.operations.waiting_messages import DiscardReport, QueueListing
 from calls.operations.watching import StackState
 from outbound_calls.contracts.status_api import AttemptReport, RequestReport
 from outbound_calls.contracts.wire import WireModel
@@ -337,7 +337,7 @@ def _(report: RedriveReport) -> RenderableType:
             ("unreadable", str(len(report.unreadable)) if report.unreadable else None),
             ("not found", str(len(report.not_found)) if report.not_found else None),
             ("sent, but not deleted here", str(report.not_deleted) if report.not_deleted else None),
-            ("still in the queue", str(report.still_there)),
+            ("still in the queue", _still_there(report.still_there, report.unseen)),
         ]
     )
     listing = Listing([], long="message and reason")
@@ -350,6 +350,22 @@ def _(report: RedriveReport) -> RenderableType:
     for message_id in report.not_found:
         listing.add(long=f"{message_id}  not found: sent before, expired, or held by another reader")
     return Group(facts, listing) if len(listing) else facts
+
+
+@render.register
+def _(report: DiscardReport) -> RenderableType:
+    noun = report.queue.removesuffix("s")
+    heading = Text(f"{report.discarded:,} of {counted(report.chosen, noun)} discarded", "bold")
+    listing = Listing([], long="message and reason")
+    for message_id in report.not_found:
+        listing.add(long=f"{message_id}  not found: not in the queue, or held by another reader")
+    still_there = Text(f"still in the queue: {_still_there(report.still_there, report.unseen)}")
+    copy = [Text(f"Exported to {report.exported_to}, which holds names and numbers.")] if report.exported_to else []
+    return Group(heading, *([listing] if len(listing) else []), still_there, *copy)
+
+
+def _still_there(seen: int, unseen: int) -> str:
+    return f"{seen:,}, and {unseen:,} that weren't looked at: raise --limit" if unseen else f"{seen:,}"
 
 
 # Outcomes to publish again.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from uuid import uuid4
 
+import boto3
 import pytest
 
 from calls.cli.output import Exit
@@ -12,6 +14,21 @@ from local.cloud import LocalCloud
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import CONFLICT, PASS, FaultyNetwork
 from tests.unit.parts import PHONE_NUMBER
+
+
+class InterruptedSession(boto3.session.Session):
+    """A session whose clients get Ctrl-C before one of their requests: the one after so many of this operation."""
+
+    def __init__(self, cloud: LocalCloud, operation: str, after: int) -> None:
+        super().__init__(cloud.account, "local", region_name=cloud.region)
+        self.left, self.lock = after, threading.Lock()
+        self.events.register_first("before-call", lambda model, **_: self.ask(model.name == operation))
+
+    def ask(self, counts: bool) -> None:
+        with self.lock:
+            if counts and self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= counts
 
 
 @pytest.mark.parametrize(
@@ -37,3 +54,18 @@ def test_what_was_placed_is_reported_also_when_it_can_not_be_followed(
     assert document.get("soFar", document)["sent"] == sent
     messages = operated.stack.sqs.receive_message(QueueUrl=operated.stack.call_queue_url)["Messages"]
     assert [json.loads(message["Body"])["phoneNumber"] for message in messages] == [PHONE_NUMBER]
+
+
+def test_a_redrive_that_is_stopped_reports_what_it_sent(cloud: LocalCloud, capsys: pytest.CaptureFixture[str]) -> None:
+    operated = OperatedStack(cloud)
+    for number in range(12):
+        body = json.dumps({"requestId": f"visit-{number}", "phoneNumber": PHONE_NUMBER})
+        operated.stack.sqs.send_message(QueueUrl=operated.stack.dead_letter_queue_url, MessageBody=body)
+    # Ctrl-C after the first ten
+    operated.session = InterruptedSession(cloud, "SendMessageBatch", 1)
+
+    code, document = operated.calls(capsys, "redrive", "--dead-letters", "--yes")
+
+    assert code == Exit.INTERRUPTED
+    so_far = document["soFar"]
+    assert (so_far["sent"], len(so_far["unsent"]), so_far["notDeleted"], so_far["stillThere"]) == (10, 2, 10, 12)
