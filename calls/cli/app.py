@@ -16,6 +16,7 @@ from calls.cli.call_records import record, recording, transcript
 from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
 from calls.cli.do_not_call import do_not_call
+from calls.cli.events import events
 from calls.cli.explaining import audit, explain
 from calls.cli.messages import discard, redrive, rejected
 from calls.cli.options import (
@@ -218,6 +219,9 @@ def watch(
     return Exit.DONE
 
 
+command(app)(events)
+
+
 @command(app)
 def resolve(
     context: Context,
@@ -334,6 +338,10 @@ def _resolve_many(
     return record_many(context, many, plan, chosen, yes)
 
 
+for waiting in (rejected, redrive, discard):
+    command(app)(waiting)
+
+
 @command(app)
 def republish(
     context: Context,
@@ -380,9 +388,6 @@ def doctor(context: Context) -> Exit:
 
 
 for each in (
-    rejected,
-    redrive,
-    discard,
     report,
     pause,
     resume,

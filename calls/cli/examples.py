@@ -17,6 +17,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "calls report --batch december --html december.html --language fr",
         "calls report --file reminders.csv --csv",
     ),
+    "events": ("calls events --since 2h", "calls events --follow", "calls events --follow --json"),
     "watch": ("calls watch", "calls watch --every 10"),
     "resolve": (
         "calls resolve reminder-A-1001 --as no-answer",
