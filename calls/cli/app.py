@@ -46,6 +46,7 @@ from calls.operations.doctor import Doctor
 from calls.operations.explaining import Explaining
 from calls.operations.following import Follower, Following
 from calls.operations.forecasting import Forecasting, Forecasts
+from calls.operations.local_times import local_times
 from calls.operations.masking import Mask, mask_text, masked, unmasked
 from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows, unsent_rows
 from calls.operations.placing_again import AgainPreflight, check_again
@@ -150,7 +151,8 @@ def place(
     out.note(preflight)
     if to_send:
         what = "rejected calls again" if again else "calls"
-        out.confirm(f"Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
+        when = local_times(((row.request.phone_number, row.request.time_zone) for row in to_send), time.time())
+        out.confirm(f"{when} Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
     sent: set[int] = set()
     out.known(lambda: PlaceReport(preflight=preflight, sent=len(sent), unsent=unsent_rows(to_send, sent)))
     unsent = _send(context, to_send, sent.add)
@@ -297,7 +299,8 @@ def resolve(
         request = read_request(str(message), stack.defaults)
     redial, prepared = resolving.prepare(key, request, force, _mask(show_numbers))
     out.note(redial)
-    out.confirm(f"Dial again? The person at {redial.phone_number} may be called a second time.", yes)
+    when = local_times([(request.phone_number, request.time_zone)], time.time())
+    out.confirm(f"{when} Dial again? The person at {redial.phone_number} may be called a second time.", yes)
     attempt_key = resolving.dial_again(redial, prepared)
     out.known(lambda: RedialReport(redial=redial))
     following = _follow(context, {attempt_key: None}, timeout) if wait else None

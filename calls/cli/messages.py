@@ -11,6 +11,7 @@ from calls.cli.command import Context
 from calls.cli.listing import counted
 from calls.cli.options import Limit, ShowNumbers, Yes, read_since
 from calls.cli.output import Exit
+from calls.operations.local_times import local_times
 from calls.operations.masking import Mask, masked, unmasked
 from calls.operations.preflight import InvalidRows
 from calls.operations.redriving import Moved, Redrive, RedrivePlan, read_fixed, redrive_report
@@ -25,6 +26,7 @@ from calls.operations.waiting_messages import (
     delete_messages,
     export,
     held_messages,
+    json_object,
 )
 from calls.operations.watching import queue_depth
 
@@ -172,7 +174,10 @@ def discard(
 
 def _confirm(context: Context, plan: RedrivePlan, yes: bool) -> None:
     if plan.to_send:
-        context.out.confirm(f"Dial these {len(plan.to_send)} through {context.stack.name} now?", yes)
+        requests = (json_object(body) for _, body in plan.to_send)
+        recipients = [(each.get("phoneNumber"), each.get("timeZone")) for each in requests if "dispatch" not in each]
+        question = f"Dial these {len(plan.to_send)} through {context.stack.name} now?"
+        context.out.confirm(f"{local_times(recipients, time.time())} {question}".strip(), yes)
     if plan.late:
         context.out.confirm(f"{len(plan.late)} of them are older than 24 hours. Dial those all the same?", yes)
 
