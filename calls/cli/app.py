@@ -52,7 +52,7 @@ from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow,
 from calls.operations.placing_again import AgainPreflight, check_again
 from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
 from calls.operations.records import OPEN, Search
-from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes
+from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes, stopped
 from calls.operations.requests_file import Row, read_rows
 from calls.operations.resolving import Finding, RedialReport, request_in_file
 from calls.operations.resolving_many import COLUMNS as FINDINGS
@@ -364,16 +364,21 @@ def republish(
     first, last = read_since(since, now), read_since(until, now, "--until") if until else now
     if not now - MAX_DAYS_AGO * 86_400 <= first <= last - 1:
         raise typer.BadParameter(f"--since must be at most {MAX_DAYS_AGO} days ago, and earlier than --until")
-    found, events = find_outcomes(stack.table.ended(organization, first, last), first, last)
-    if dry_run or not events:
+    found, outcomes = find_outcomes(stack.table.ended(organization, first, last), first, last)
+    if dry_run or not outcomes:
         out.show(RepublishReport(found=found))
         return Exit.DONE
     out.note(found)
-    out.confirm(f"Publish {len(events)} outcomes again on {stack.outcome_bus.name}?", yes)
-    with out.progress("published", len(events)) as progress:
-        report = Republishing(stack.outcome_bus).publish(
-            found, events, lambda count: progress.advance(progress.task_ids[0], count)
-        )
+    out.confirm(f"Publish {len(outcomes)} outcomes again on {stack.outcome_bus.name}?", yes)
+    published: list[int] = []
+    out.known(lambda: stopped(found, outcomes, sum(published)))
+    with out.progress("published", len(outcomes)) as progress:
+
+        def on_published(count: int) -> None:
+            published.append(count)
+            progress.advance(progress.task_ids[0], count)
+
+        report = Republishing(stack.outcome_bus).publish(found, outcomes, on_published)
     out.show(report)
     return Exit.NOT_ALL_SENT if report.not_published else Exit.DONE
 

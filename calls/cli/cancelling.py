@@ -1,12 +1,11 @@
 """`calls cancel` and `calls forget`."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +20,7 @@ from calls.operations.cancelling import (
     CancelledRequest,
     Cancelling,
     CancelReport,
+    cancel_report,
     check_batch,
     keys_in_file,
     request_key,
@@ -28,6 +28,7 @@ from calls.operations.cancelling import (
 from calls.operations.do_not_call import read_number
 from calls.operations.forgetting import ForgetReport, Forgetting
 from calls.operations.preflight import InvalidRows, RowIds
+from calls.operations.records import Counted
 from calls.operations.requests_file import read_rows
 from calls.operations.stack import DeployedStack
 from outbound_calls.domain.attempts import RequestKey
@@ -64,9 +65,11 @@ def cancel(
     cancelling = _cancelling(stack)
     if batch is not None and file is None:
         check_batch(batch, organization)
-        with out.progress("cancelled", 0) as progress:
-            report = cancelling.cancel_batch(organization, batch, lambda total: _advance(progress, total))
-        return _show(context, report)
+        cancelling.mark_batch(organization, batch)
+        out.known(lambda: cancel_report([], batch=batch))
+        counted = Counted()
+        going_on = cancelling.open_of_batch(organization, batch, counted)
+        return _cancel(context, cancelling, going_on, batch, counted.read)
     if file:
         keys, invalid = keys_in_file(read_rows(file, COLUMNS), RowIds(stack.arn, batch or ""), stack.defaults)
         if invalid:
@@ -74,14 +77,13 @@ def cancel(
             return Exit.REFUSED
     else:
         keys = dict.fromkeys(request_key(text, organization) for text in request_ids or ())
-    with out.progress("cancelled", len(keys)) as progress:
-        return _show(context, cancelling.cancel(list(keys), _advance(progress, len(keys))))
+    return _cancel(context, cancelling, list(keys))
 
 
 def forget(context: Context, number: Number) -> Exit:
     """Forget a number: cancel what is parked for it, and forget its dials.
 
-    Its do-not-call entries stay. Says what stays elsewhere. Reads the whole calls table.
+    Its do-not-call entries stay. Says what stays elsewhere. Reads what is open.
     """
     stack = context.stack
     forgetting = Forgetting(stack.policy_table, stack.number_hashes, stack.records, _cancelling(stack))
@@ -94,14 +96,23 @@ def _cancelling(stack: DeployedStack) -> Cancelling:
     return Cancelling(CancelRequests(stack.table), stack.records, stack.policy_table)
 
 
-def _advance(progress: Progress, total: int) -> Callable[[], None]:
-    task = progress.task_ids[0]
-    progress.update(task, total=total)
-    return lambda: progress.advance(task)
+def _cancel(
+    context: Context,
+    cancelling: Cancelling,
+    keys: Sequence[RequestKey],
+    batch: str | None = None,
+    read: int | None = None,
+) -> Exit:
+    done: list[CancelledRequest] = []
+    context.out.known(lambda: cancel_report(done, len(keys), batch, read))
+    with context.out.progress("cancelled", len(keys)) as progress:
 
+        def on_done(result: CancelledRequest) -> None:
+            done.append(result)
+            progress.advance(progress.task_ids[0])
 
-def _show(context: Context, report: CancelReport) -> Exit:
-    context.out.show(report)
+        report = cancelling.cancel(keys, on_done)
+    context.out.show(report.model_copy(update={"batch": batch, "records_read": read}))
     return Exit.DONE if report.confirmed else Exit.NOT_ALL_SENT
 
 

@@ -20,6 +20,8 @@ from calls.operations.do_not_call import (
     ImportReport,
     ListCount,
     NumberReport,
+    UnwrittenRow,
+    import_report,
     read_entry,
     read_number,
 )
@@ -83,9 +85,15 @@ def import_(
 
     Importing it again changes nothing more.
     """
-    rows = read_rows(file, COLUMNS)
+    rows, done = read_rows(file, COLUMNS), list[bool | UnwrittenRow]()
+    context.out.known(lambda: import_report(len(rows), [], done))
     with context.out.progress("imported", len(rows)) as progress:
-        report = _list(context).import_(rows, skip_invalid, lambda: progress.advance(progress.task_ids[0]))
+
+        def on_done(result: bool | UnwrittenRow) -> None:
+            done.append(result)
+            progress.advance(progress.task_ids[0])
+
+        report = _list(context).import_(rows, skip_invalid, on_done)
     context.out.show(report)
     if report.unwritten:
         return Exit.NOT_ALL_SENT

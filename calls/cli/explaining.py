@@ -19,7 +19,6 @@ from calls.operations.explaining import Explaining, Explanation, Verdict
 from calls.operations.forecasting import Forecasts
 from outbound_calls.contracts.status_api import PossibleZone
 from outbound_calls.domain.attempts import RequestKey
-from outbound_calls.domain.timing import utc_text
 
 _MAX_SHOWN = 50
 _STYLES = {Verdict.DIAL: "green", Verdict.WAIT: "yellow", Verdict.REJECT: "bold red"}
@@ -55,8 +54,7 @@ def audit(
     organizations = (
         [request_key("a", organization).organization] if organization else context.stack.policies.organizations()
     )
-    dials = list(Auditing(stack.records).dials(organizations, since, until, now))
-    audited = Audit(since=utc_text(int(since)), until=utc_text(int(until)), dials=dials)
+    audited = Auditing(stack.records).audit(organizations, since, until, now)
     if export_to:
         export(audited, export_to)
         audited = audited.model_copy(update={"exported_to": str(export_to)})

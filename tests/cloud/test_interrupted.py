@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from uuid import uuid4
 
 import boto3
@@ -69,3 +70,47 @@ def test_a_redrive_that_is_stopped_reports_what_it_sent(cloud: LocalCloud, capsy
     assert code == Exit.INTERRUPTED
     so_far = document["soFar"]
     assert (so_far["sent"], len(so_far["unsent"]), so_far["notDeleted"], so_far["stillThere"]) == (10, 2, 10, 12)
+
+
+def test_a_cancellation_that_is_stopped_reports_what_it_cancelled(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operated = OperatedStack(cloud)
+    keys = [operated.attempts.scheduled().key for _ in range(12)]
+    operated.session = InterruptedSession(cloud, "UpdateItem", 5)
+
+    code, document = operated.calls(capsys, "cancel", *(key.request.request_id for key in keys))
+
+    so_far = document["soFar"]
+    assert (code, so_far["counts"]) == (Exit.INTERRUPTED, {"cancelled": 5, "not-tried": 7})
+    cancelled = {each["requestId"] for each in so_far["requests"]}
+    assert {key.request.request_id for key in keys if operated.attempts.status(key) == "cancelled"} == cancelled
+
+
+def test_a_batch_is_cancelled_as_soon_as_it_is_marked_and_the_command_says_so(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operated = OperatedStack(cloud)
+    operated.session = InterruptedSession(cloud, "Query", 0)
+
+    code, document = operated.calls(capsys, "cancel", "--batch", "december")
+
+    assert (code, document["soFar"]["batch"]) == (Exit.INTERRUPTED, "december")
+    assert operated.stack.policy_table.cancelled_batch(None, "december")
+
+
+def test_an_import_that_is_stopped_reports_what_it_added(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    operated = OperatedStack(cloud)
+    operated.session = InterruptedSession(cloud, "PutItem", 5)
+    file = tmp_path / "list.csv"
+    file.write_text("\n".join(["phoneNumber", *(f"+1514555{number:04}" for number in range(12))]))
+
+    code, document = operated.calls(capsys, "do-not-call", "import", str(file))
+
+    so_far = document["soFar"]
+    assert (code, so_far["rows"], so_far["added"], so_far["known"]) == (Exit.INTERRUPTED, 12, 5, 0)
+    operated.session = boto3.session.Session(cloud.account, "local", region_name=cloud.region)
+    _, counted = operated.calls(capsys, "do-not-call", "count")
+    assert (counted["entries"], counted["recordsRead"]) == (5, 5)
