@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from calls.cli.command import Context
 from calls.cli.do_not_call import Number
+from calls.cli.listing import Listing
 from calls.cli.options import OrganizationOption
 from calls.cli.output import Exit
 from calls.cli.render import render
@@ -118,17 +118,19 @@ def _cancel(
 
 @render.register
 def _(report: CancelReport) -> RenderableType:
-    table = Table("request", "#", "result", header_style="bold")
-    table.columns[0].no_wrap = True
+    counts = ", ".join(f"{count:,} {result}" for result, count in report.counts.items())
+    shown: list[RenderableType] = [Text(counts or "no requests", "bold")]
+    listing = Listing(["result"], long="request")
     for each in report.requests[:_MAX_SHOWN]:
-        table.add_row(_name(each), "" if each.attempt is None else str(each.attempt), _words(each))
-    shown: list[RenderableType] = [table] if report.requests else []
+        number = f" #{each.attempt}" if each.attempt and each.attempt > 1 else ""
+        listing.add(each.result, long=f"{_name(each)}{number}  {_words(each)}")
+    if len(listing):
+        shown.append(listing)
     if (more := len(report.requests) - _MAX_SHOWN) > 0:
         shown.append(Text(f"{more} more are not shown; --json shows all"))
     if report.batch:
         shown.append(Text(f"The batch {report.batch} is cancelled, with what is still to come of it.", "bold"))
-    counts = ", ".join(f"{count} {result}" for result, count in report.counts.items())
-    return Group(*shown, Text(counts or "no requests"))
+    return Group(*shown)
 
 
 def _name(request: CancelledRequest) -> str:

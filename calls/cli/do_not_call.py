@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from calls.cli.command import Context, command
+from calls.cli.listing import Listing
 from calls.cli.options import OrganizationOption
 from calls.cli.output import Exit
 from calls.cli.render import render
@@ -127,12 +127,11 @@ def _(report: NumberReport) -> RenderableType:
     verdict = "on the do-not-call list" if report.listed else "not on the do-not-call list"
     shown: list[RenderableType] = [Text(f"{report.phone_number}: {words}{verdict}", "bold")]
     if report.entries:
-        table = Table("organization", "purposes", "until", "source", "added", header_style="bold")
+        table = Listing(["organization", "until"], long="purposes, source and when it was added")
         for entry in report.entries:
             purposes = ", ".join(entry.purposes) or "all"
-            table.add_row(
-                entry.organization or "all", purposes, entry.until or "for good", entry.source, entry.added_at
-            )
+            about = f"{purposes}  {entry.source}  {entry.added_at}"
+            table.add(entry.organization or "all", entry.until or "for good", long=about)
         shown.append(table)
     return Group(*shown)
 
@@ -147,9 +146,9 @@ def _(report: ImportReport) -> RenderableType:
     else:
         shown.append(Text(f"{report.added} of {report.rows} rows added, {report.known} were on the list"))
     if report.unwritten:
-        table = Table("row", "reason", header_style="bold")
+        table = Listing([">row"], long="reason")
         for row in report.unwritten:
-            table.add_row(str(row.row), row.reason)
+            table.add(str(row.row), long=row.reason)
         shown += [Text("Not confirmed. Run the same command again:", "bold red"), table]
     return Group(*shown)
 

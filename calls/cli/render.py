@@ -166,19 +166,19 @@ def _(preflight: Preflight) -> RenderableType:
     if preflight.invalid:
         shown.append(_invalid(preflight.invalid))
     if preflight.duplicate:
-        table = _table("row", "same as row", "request")
+        table = Listing([">row", ">same as row"], long="request")
         for duplicate in preflight.duplicate:
-            table.add_row(str(duplicate.row), str(duplicate.same_as_row), duplicate.request_id)
+            table.add(str(duplicate.row), str(duplicate.same_as_row), long=duplicate.request_id)
         shown += [Text("Duplicate rows, sent once:"), table]
     if preflight.known:
-        table = _table("row", "request", "status")
+        table = Listing([">row", "status"], long="request")
         for known in preflight.known:
-            table.add_row(str(known.row), known.request_id, render_status(known.status))
+            table.add(str(known.row), render_status(known.status), long=known.request_id)
         shown += [Text("Rows that the stack already knows, not sent:"), table]
     if preflight.similar:
-        table = _table("rows", "number")
+        table = Listing(["number"], long="rows")
         for similar in preflight.similar:
-            table.add_row(", ".join(map(str, similar.rows)), similar.phone_number)
+            table.add(similar.phone_number, long=", ".join(map(str, similar.rows)))
         warning = "Warning: the same number and variables under different ids. Each of these rows is a call:"
         shown += [Text(warning, "yellow"), table]
     if preflight.derived_ids:
@@ -203,9 +203,9 @@ def _(preflight: AgainPreflight) -> RenderableType:
     if preflight.invalid:
         shown.append(_invalid(preflight.invalid))
     if preflight.again:
-        table = _table("row", "new request", "rejected as", "reason")
+        table = Listing([">row"], long="new request, rejected as, and reason")
         for row in preflight.again[:_MAX_FOLLOWED]:
-            table.add_row(str(row.row), row.request_id, row.rejected_id, row.reason or row.reason_code)
+            table.add(str(row.row), long=f"{row.request_id}  {row.rejected_id}  {row.reason or row.reason_code}")
         shown += [Text(f"Rejected, and sent again{_more(preflight.again)}:"), table]
     if preflight.others:
         others = facts_table((status, str(count)) for status, count in preflight.others.items())
@@ -219,9 +219,9 @@ def _(rows: InvalidRows) -> RenderableType:
 
 
 def _invalid(rows: Iterable[InvalidRow]) -> RenderableType:
-    table = _table("row", "field", "rule")
+    table = Listing([">row"], long="field and rule")
     for row in rows:
-        table.add_row(str(row.row), row.field, row.rule)
+        table.add(str(row.row), long=f"{row.field}: {row.rule}")
     return Group(Text("Invalid rows:"), table)
 
 
@@ -422,12 +422,6 @@ def _name(of: RequestReport | FoundAttempt | FollowedAttempt | Resolved | Redial
 def render_status(status: str) -> Text:
     """A status in its colour."""
     return Text(status, _STYLES.get(status, ""))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(*columns, header_style="bold")
-    table.columns[0].no_wrap = True
-    return table
 
 
 def narrow_table(*columns: str) -> Table:

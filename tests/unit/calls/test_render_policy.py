@@ -57,7 +57,7 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
     ),
     "policy history": (
         PolicyHistory(versions=[VERSION]),
-        ["12", AT, "user/alice", "canada", "organization north", "1 versions"],
+        ["12", AT, "user/alice", "canada", "organization north", "1 version"],
     ),
     "policy set": (
         Proposal(replaces=11, changes=CHANGES, warnings=["it may never happen"]),
@@ -204,7 +204,7 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
             ],
             records_read=7,
         ),
-        ["north~a-1", AT, "2026-12-01T04:30:00-05:00 America/Toronto", "request", "canada, version 12", "1 dials"],
+        ["north~a-1", AT, "2026-12-01T04:30:00-05:00 America/Toronto", "request", "canada, version 12", "1 dial"],
     ),
     "audit of a file": (
         Audit(since=AT, until=LATER, dials=[], records_read=0, exported_to="d.csv"),
