@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -12,6 +11,10 @@ from xdist.scheduler.protocol import Scheduling
 from tests.surroundings import isolate
 
 _COLOUR = isolate()
+
+from tests.recording import requests  # noqa: E402 - botocore, in these surroundings
+
+requests.listen()
 
 DEPLOYED, OPERATED = "deployed", "operated"
 """The two groups of tests that need a deployed stack. Each group shares one local cloud; both take about as long."""
@@ -66,6 +69,13 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
         return (yield)
 
 
+@pytest.fixture(autouse=True)
+def _requests_that_aws_accepts() -> Iterator[None]:
+    """Fail a test in which a request was made that AWS refuses and the emulator doesn't."""
+    yield
+    assert requests.refused() == []
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Let pytest's own output obey the terminal that it is written to."""
@@ -75,10 +85,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def group_of(nodeid: str) -> str:
     """The group a test belongs to: its file, or one of the two groups with a deployed stack."""
-    path = PurePosixPath(nodeid.partition("::")[0])
-    if path.is_relative_to("tests/stack"):
-        return OPERATED if path.name in OPERATION else DEPLOYED
-    return DEPLOYED if path.is_relative_to("tests/proof/chaos") else str(path)
+    path = nodeid.partition("::")[0]
+    if path.startswith("tests/stack/"):
+        return OPERATED if path.removeprefix("tests/stack/") in OPERATION else DEPLOYED
+    return DEPLOYED if path.startswith("tests/proof/chaos/") else path
 
 
 class _ByGroup(LoadScopeScheduling):  # type: ignore[misc]

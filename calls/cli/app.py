@@ -1,5 +1,6 @@
 """The commands. Each reads its options, calls `calls.operations`, and prints the result."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +23,11 @@ from calls.cli.messages import discard, redrive, rejected
 from calls.cli.options import (
     AssistantId,
     Batch,
+    Country,
     CustomerName,
     Limit,
     Metadata,
+    OfOrganization,
     OrganizationOption,
     PhoneNumber,
     PhoneNumberId,
@@ -33,6 +36,7 @@ from calls.cli.options import (
     Timeout,
     Variables,
     Wait,
+    Whose,
     Yes,
     message_from_options,
     read_since,
@@ -48,12 +52,14 @@ from calls.operations.following import Follower, Following
 from calls.operations.forecasting import Forecasting, Forecasts
 from calls.operations.local_times import local_times
 from calls.operations.masking import Mask, mask_text, masked, unmasked
+from calls.operations.placed_rows import PlacedRows
 from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows, unsent_rows
 from calls.operations.placing_again import AgainPreflight, check_again
 from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
 from calls.operations.records import OPEN, Search
+from calls.operations.refused_rows import write_refused
 from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes, stopped
-from calls.operations.requests_file import Row, read_rows
+from calls.operations.requests_file import RequestsFile, Row, read_rows
 from calls.operations.resolving import Finding, RedialReport, request_in_file
 from calls.operations.resolving_many import COLUMNS as FINDINGS
 from calls.operations.resolving_many import ResolvingMany, read_findings
@@ -61,7 +67,7 @@ from calls.operations.sending import Sender
 from calls.operations.watching import Watch
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
-from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.transitions import TERMINAL
 
 app = typer.Typer(
@@ -106,7 +112,10 @@ class Again(StrEnum):
 @command(app)
 def place(
     context: Context,
-    file: Annotated[Path | None, typer.Argument(help="Requests, one per row: .csv or .jsonl.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="Requests, one per row: .csv, .xlsx, .ods, .jsonl or .json.")
+    ] = None,
+    organization: Whose = None,
     request_id: RequestIdOption = None,
     phone_number: PhoneNumber = None,
     assistant_id: AssistantId = None,
@@ -115,8 +124,15 @@ def place(
     variable: Variables = None,
     metadata: Metadata = None,
     batch: Batch = "",
+    country: Country = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, ask policy, and send nothing.")] = False,
-    skip_refused: Annotated[bool, typer.Option("--skip-refused", help="Send the valid rows if others aren't.")] = False,
+    skip_refused: Annotated[
+        bool,
+        typer.Option("--skip-refused", help="Send the valid rows if others aren't; those go to a new file."),
+    ] = False,
+    call_again: Annotated[
+        bool, typer.Option("--call-again", help="Also call numbers that another version of the file has called.")
+    ] = False,
     again: Annotated[
         Again | None, typer.Option(help="Send again the rows of the file that were rejected, under new ids.")
     ] = None,
@@ -131,19 +147,23 @@ def place(
     """
     stack, out = context.stack, context.out
     message = message_from_options(
-        request_id, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata
+        request_id, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata, organization
     )
     if (file is None) == (message is None):
         raise typer.BadParameter("pass either a file, or --phone-number and the other options of one call")
     if again and file is None:
         raise typer.BadParameter("--again goes with a file")
-    rows = read_rows(file) if file else [Row(1, str(message))]
+    requests = RequestsFile(file, country=country) if file else None
+    rows = requests.rows() if requests else iter([Row(1, str(message))])
     ids = RowIds(stack.arn, batch)
+    placed = PlacedRows(_state_folder() / "placed.sqlite", stack.arn, batch)
     preflight: Preflight | AgainPreflight
     if again:
         preflight, to_send = check_again(rows, ids, stack.defaults, stack.records)
     else:
         preflight, to_send = check_rows(rows, ids, stack.defaults, stack.records.statuses, _mask(show_numbers))
+        if requests:
+            preflight = preflight.with_placed(placed.look(to_send, _mask(show_numbers), time.time()))
     known = preflight.known if isinstance(preflight, Preflight) else []
     if dry_run or (preflight.invalid and not skip_refused):
         out.show(PlaceReport(preflight=preflight, policy=_forecasts(context, to_send) if dry_run else None))
@@ -153,21 +173,33 @@ def place(
         what = "rejected calls again" if again else "calls"
         when = local_times(((row.request.phone_number, row.request.time_zone) for row in to_send), time.time())
         out.confirm(f"{when} Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
+    if preflight.rewritten:
+        count = len(preflight.rewritten)
+        out.confirm(f"{count} of them were perhaps placed before. Call these again?", call_again, "--call-again")
+    report = PlaceReport(preflight=preflight)
+    if requests:
+        if preflight.invalid:
+            report = report.model_copy(update={"refused_in": str(write_refused(requests, preflight.invalid))})
+        placed.remember(to_send, time.time())
     sent: set[int] = set()
-    out.known(lambda: PlaceReport(preflight=preflight, sent=len(sent), unsent=unsent_rows(to_send, sent)))
+    out.known(lambda: report.model_copy(update={"sent": len(sent), "unsent": unsent_rows(to_send, sent)}))
     unsent = _send(context, to_send, sent.add)
-    placed = PlaceReport(preflight=preflight, sent=len(to_send) - len(unsent), unsent=unsent)
-    out.known(lambda: placed)
+    report = report.model_copy(update={"sent": len(to_send) - len(unsent), "unsent": unsent})
+    out.known(lambda: report)
     following = _follow(context, attempts_to_follow(known, to_send, unsent), timeout) if wait else None
-    out.show(placed.model_copy(update={"following": following}))
+    out.show(report.model_copy(update={"following": following}))
     return Exit.NOT_ALL_SENT if unsent else _exit_code(following)
 
 
 @command(app)
-def show(context: Context, request_id: Annotated[str, typer.Argument(help="The request's id.")]) -> Exit:
+def show(
+    context: Context,
+    request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    organization: OfOrganization = None,
+) -> Exit:
     """Show all attempts of a request, and why it waits."""
     stack = context.stack
-    report = Explaining(stack.table, stack.judge).show(RequestKey.from_text(request_id))
+    report = Explaining(stack.table, stack.judge).show(request_key(request_id, organization))
     if report is None:
         return context.out.refuse(f"there is no record of {mask_text(request_id)}", Exit.REFUSED)
     if report.park_reason is ParkReason.OUTSIDE_CALLING_WINDOW and report.waiting and stack.is_for_development:
@@ -195,7 +227,7 @@ def list_(
     statuses = frozenset(status or (Status if since else OPEN))
     first = read_since(since, now) if since else now - LIST_DAYS * 86_400
     own = [request_key("a", organization).organization] if organization else None
-    organizations = own or (stack.policies.organizations() if TERMINAL & statuses else [None])
+    organizations = own or (stack.organization_names() if TERMINAL & statuses else [None])
     context.out.show(stack.records.search(Search(statuses, organizations, first, now, limit, of_all=own is None)))
     return Exit.DONE
 
@@ -241,15 +273,17 @@ def resolve(
     file: Annotated[
         Path | None,
         typer.Option(
-            help=f"Outcomes, one per row: .csv ({', '.join(FINDINGS.names)}) or .jsonl. With --dial-again: a file as "
-            "for `place`, with a row for this request."
+            help=f"Outcomes, one per row ({', '.join(FINDINGS.names)}), in a file as for `place`. With --dial-again: a "
+            "file of `place`, with a row for this request."
         ),
     ] = None,
     since: Annotated[
         str | None, typer.Option(help="Record --as for all that became unknown since: 90m, 2h, 3d or a date.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="With --since: only until then.")] = None,
-    organization: OrganizationOption = None,
+    organization: Annotated[
+        str | None, typer.Option("--organization", help="The request's organization; with --since: only this one.")
+    ] = None,
     phone_number: PhoneNumber = None,
     assistant_id: AssistantId = None,
     phone_number_id: PhoneNumberId = None,
@@ -259,6 +293,7 @@ def resolve(
     batch: Annotated[
         str, typer.Option(help="With --since: only this batch. With --dial-again: the --batch of `place`.")
     ] = "",
+    country: Country = None,
     force: Annotated[bool, typer.Option("--force", help="Dial again although the call was completed.")] = False,
     yes: Yes = False,
     wait: Wait = False,
@@ -280,21 +315,24 @@ def resolve(
         raise typer.BadParameter("pass either --as with an outcome, or --dial-again")
     if attempt is not None and dial_again:
         raise typer.BadParameter("--attempt goes with --as: --dial-again makes the next attempt")
-    if since or until or organization or (file and not dial_again):
-        raise typer.BadParameter("--since, --until, --organization and a file of outcomes go without a request's id")
+    if since or until or (file and not dial_again):
+        raise typer.BadParameter("--since, --until and a file of outcomes go without a request's id")
     resolving = resolving_of(context)
-    key = RequestKey.from_text(request_id)
+    key = request_key(request_id, organization)
     if as_ is not None:
         number = resolving.unknown_attempt(key, attempt).number
         question = f"Record attempt {number} of {mask_text(request_id)} as {as_}? It can't be changed afterwards."
         out.confirm(question, yes)
         out.show(resolving.record(key, as_, number))
         return Exit.DONE
-    message = message_from_options(None, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata)
-    if (file is None) == (message is None):
+    message = message_from_options(
+        None, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata, key.organization
+    )
+    if (file is None) == (phone_number is None):
         raise typer.BadParameter("pass either --file, or --phone-number and the other options of the request")
     if file:
-        request = request_in_file(key.request_id, read_rows(file), RowIds(stack.arn, batch), stack.defaults)
+        rows_of_file = RequestsFile(file, country=country).rows()
+        request = request_in_file(key, rows_of_file, RowIds(stack.arn, batch), stack.defaults)
     else:
         request = read_request(str(message), stack.defaults)
     redial, prepared = resolving.prepare(key, request, force, _mask(show_numbers))
@@ -414,6 +452,11 @@ app.add_typer(do_not_call)
 
 def _forecasts(context: Context, rows: Sequence[CheckedRow]) -> Forecasts:
     return Forecasting(context.stack.judge, context.stack.defaults).forecast(rows)
+
+
+def _state_folder() -> Path:
+    """Where this machine keeps what the command must remember."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "allomia-outbound-calls"
 
 
 def _mask(show_numbers: bool) -> Mask:

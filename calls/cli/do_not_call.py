@@ -10,7 +10,7 @@ from rich.text import Text
 
 from calls.cli.command import Context, command
 from calls.cli.listing import Listing
-from calls.cli.options import OrganizationOption
+from calls.cli.options import Country, OrganizationOption
 from calls.cli.output import Exit
 from calls.cli.render import render
 from calls.operations.do_not_call import (
@@ -76,16 +76,19 @@ def check(context: Context, number: Number) -> Exit:
 @command(do_not_call, "import")
 def import_(
     context: Context,
-    file: Annotated[Path, typer.Argument(help=f"Numbers, one per row: .csv ({', '.join(COLUMNS.names)}) or .jsonl.")],
+    file: Annotated[
+        Path, typer.Argument(help=f"Numbers, one per row: .csv or .xlsx ({', '.join(COLUMNS.names)}), or .jsonl.")
+    ],
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Import the valid rows if others aren't.")
     ] = False,
+    country: Country = None,
 ) -> Exit:
     """Put all numbers of a file on the list; none if a row is invalid.
 
     Importing it again changes nothing more.
     """
-    rows, done = read_rows(file, COLUMNS), list[bool | UnwrittenRow]()
+    rows, done = read_rows(file, COLUMNS, country), list[bool | UnwrittenRow]()
     context.out.known(lambda: import_report(len(rows), [], done))
     with context.out.progress("imported", len(rows)) as progress:
 
@@ -108,7 +111,7 @@ def count(context: Context) -> Exit:
 
 
 def _list(context: Context) -> DoNotCallList:
-    return DoNotCallList(context.stack.policy_table, context.stack.number_hashes)
+    return DoNotCallList(context.stack.policy_table, context.stack.number_hashes, context.stack.current_policy)
 
 
 def _entry(number: str, until: str | None, purposes: list[str] | None, organization: str | None) -> Entry:
@@ -133,7 +136,7 @@ def _(report: NumberReport) -> RenderableType:
             about = f"{purposes}  {entry.source}  {entry.added_at}"
             table.add(entry.organization or "all", entry.until or "for good", long=about)
         shown.append(table)
-    return Group(*shown)
+    return Group(*shown, *_warnings(report.warnings or []))
 
 
 @render.register
@@ -150,7 +153,11 @@ def _(report: ImportReport) -> RenderableType:
         for row in report.unwritten:
             table.add(str(row.row), long=row.reason)
         shown += [Text("Not confirmed. Run the same command again:", "bold red"), table]
-    return Group(*shown)
+    return Group(*shown, *_warnings(report.warnings or []))
+
+
+def _warnings(warnings: list[str]) -> list[Text]:
+    return [Text(f"warning: {each}", "yellow") for each in warnings]
 
 
 @render.register

@@ -19,6 +19,7 @@ from calls.operations.explaining import Explaining, Explanation, Verdict
 from calls.operations.forecasting import Forecasts
 from outbound_calls.contracts.status_api import PossibleZone
 from outbound_calls.domain.attempts import RequestKey
+from outbound_calls.domain.recipients import organization_name
 
 _MAX_SHOWN = 50
 _STYLES = {Verdict.DIAL: "green", Verdict.WAIT: "yellow", Verdict.REJECT: "bold red"}
@@ -45,16 +46,19 @@ def audit(
 ) -> Exit:
     """List what allowed each dial: the policy's version and preset, and the recipient's local time.
 
-    Holds no personal data. Without --organization: the default one, and those that the policy names.
+    Holds no personal data. Without --organization: of every one that the secret of keys or the policy names.
     """
     stack, now = context.stack, time.time()
     since, until = read_since(from_, now, "--from"), read_since(to, now, "--to") if to else now
     if since >= until:
         raise typer.BadParameter("--from must be earlier than --to")
-    organizations = (
-        [request_key("a", organization).organization] if organization else context.stack.policies.organizations()
+    auditing = Auditing(stack.records, stack.organizations, stack.policies)
+    organizations, incomplete = auditing.organizations()
+    if organization:
+        organizations, incomplete = [request_key("a", organization).organization], None
+    audited = auditing.audit(organizations, since, until, now).model_copy(
+        update={"organizations": [organization_name(each) for each in organizations], "incomplete": incomplete}
     )
-    audited = Auditing(stack.records).audit(organizations, since, until, now)
     if export_to:
         export(audited, export_to)
         audited = audited.model_copy(update={"exported_to": str(export_to)})
@@ -121,8 +125,9 @@ def _(forecasts: Forecasts) -> RenderableType:
 
 @render.register
 def _(audited: Audit) -> RenderableType:
+    incomplete = [Text(audited.incomplete, style="yellow")] if audited.incomplete else []
     if audited.exported_to:
-        return Text(f"{counted(len(audited.dials), 'dial')} exported to {audited.exported_to}")
+        return Group(*incomplete, Text(f"{counted(len(audited.dials), 'dial')} exported to {audited.exported_to}"))
     table = Listing(["dispatched"], long="request, recipient's clock, policy")
     for dial in audited.dials[:_MAX_SHOWN]:
         clocks = ", ".join(f"{zone.local_time or ''} {zone.time_zone}".strip() for zone in dial.zones)
@@ -134,4 +139,4 @@ def _(audited: Audit) -> RenderableType:
     more = len(audited.dials) - _MAX_SHOWN
     words = f" ({more} more are not shown; --json or --export has all)" if more > 0 else ""
     heading = Text(f"{counted(len(audited.dials), 'dial')}{words}", "bold")
-    return Group(heading, table) if len(table) else heading
+    return Group(heading, *incomplete, *([table] if len(table) else []))

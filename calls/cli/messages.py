@@ -62,7 +62,7 @@ def rejected(
     with held_messages(stack.sqs, stack.invalid_messages_queue_url, limit, kept_by_stack=True) as messages:
         if export_to:
             export(messages, export_to)
-    listing = _listing("invalid messages", messages, limit, _mask(show_numbers))
+    listing = _listing(context, "invalid messages", messages, limit, _mask(show_numbers))
     context.out.show(listing.model_copy(update={"exported_to": str(export_to) if export_to else None}))
     return Exit.DONE
 
@@ -74,7 +74,7 @@ def redrive(
     dead_letters: DeadLetters = False,
     only: Only = None,
     older_than: OlderThan = None,
-    late: Annotated[bool, typer.Option("--late", help="Also dial requests that are older than 24 hours.")] = False,
+    late: Annotated[bool, typer.Option("--late", help="Also dial requests that have expired.")] = False,
     limit: Limit = 1000,
     yes: Yes = False,
     show_numbers: ShowNumbers = False,
@@ -95,13 +95,15 @@ def redrive(
         return Exit.REFUSED
     selection = _selection(only, older_than)
     url = stack.dead_letter_queue_url if dead_letters else stack.invalid_messages_queue_url
-    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), late)
+    # It says when a request expires.
+    stack.policies.in_force()
+    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), stack.last_moment, late)
     with held_messages(stack.sqs, url, limit, kept_by_stack=not dead_letters) as messages:
         unseen = _unseen(context, url, len(messages), limit)
         if dead_letters:
             chosen, not_found = selection.of(messages)
             plan = moving.plan_unchanged(chosen, not_found, len(messages))
-            out.note(_listing("dead letters", chosen, limit, _mask(show_numbers), more=unseen > 0))
+            out.note(_listing(context, "dead letters", chosen, limit, _mask(show_numbers), more=unseen > 0))
         else:
             plan = moving.plan_fixed(messages, fixed)
         _confirm(context, plan, yes)
@@ -158,7 +160,7 @@ def discard(
             )
 
         if chosen:
-            out.note(_listing(queue, chosen, limit, _mask(show_numbers), more=unseen > 0))
+            out.note(_listing(context, queue, chosen, limit, _mask(show_numbers), more=unseen > 0))
             copy = "" if export_to else " No copy is kept: --export writes one."
             words = f"Delete {counted(len(chosen), 'message')} for good? No one is called for them.{copy}"
             out.confirm(words, yes)
@@ -179,7 +181,7 @@ def _confirm(context: Context, plan: RedrivePlan, yes: bool) -> None:
         question = f"Dial these {len(plan.to_send)} through {context.stack.name} now?"
         context.out.confirm(f"{local_times(recipients, time.time())} {question}".strip(), yes)
     if plan.late:
-        context.out.confirm(f"{len(plan.late)} of them are older than 24 hours. Dial those all the same?", yes)
+        context.out.confirm(f"{len(plan.late)} of them have expired. Dial those all the same?", yes)
 
 
 def _selection(only: list[str] | None, older_than: str | None) -> Selection:
@@ -193,12 +195,12 @@ def _unseen(context: Context, url: str, seen: int, limit: int) -> int:
 
 
 def _listing(
-    queue: str, messages: list[HeldMessage], limit: int, mask: Mask, *, more: bool | None = None
+    context: Context, queue: str, messages: list[HeldMessage], limit: int, mask: Mask, *, more: bool | None = None
 ) -> QueueListing:
     now = time.time()
     return QueueListing(
         queue=queue,
-        messages=[message.summary(mask, now) for message in messages],
+        messages=[message.summary(mask, now, context.stack.last_moment) for message in messages],
         more=len(messages) == limit if more is None else more,
     )
 

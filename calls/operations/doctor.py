@@ -22,7 +22,9 @@ from calls.operations.proxies import proxied
 from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
-from outbound_calls.adapters.allomia import http_client
+from outbound_calls.adapters.allomia import NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
+from outbound_calls.adapters.call_log import CallLog
+from outbound_calls.adapters.organizations import Organization
 from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import Status
@@ -140,6 +142,8 @@ class Doctor:
             yield _warning("deployment", status, "Wait until it is complete.")
         else:
             yield _failed("deployment", status, "The last deployment failed: look at the stack's events.")
+        if self.stack.environment in {"staging", "prod"} and self.stack.parameters.get("Rollout") == "AtOnce":
+            yield _warning("releases", "AtOnce: no version is checked", "Set Rollout=Gradual: docs/operate/releases.md")
 
     def parameters(self) -> Iterator[Check]:
         """Parameters that contradict each other, and missing defaults."""
@@ -160,7 +164,7 @@ class Doctor:
         """The AlloMia key of each organization, read as the functions read it, and tried without placing a call."""
         advice = "Correct the secret AllomiaApiKeySecretArn: docs/operate/deploy.md."
         try:
-            content = self.stack.organizations.read()
+            content = self.stack.organizations.in_secret()
         except SecretUnreadable as error:
             yield _failed("AlloMia key", str(error), "Does the secret exist, and may you read it?")
             return
@@ -184,9 +188,24 @@ class Doctor:
                     yield _failed(f"AlloMia key{of}", str(error), advice)
                     continue
                 yield _ok(f"AlloMia key{of}", "the secret holds a key")
-                yield _key_check(f"AlloMia{of}", _ask(http, organization.api_key))
-
+                check = _key_check(f"AlloMia{of}", _ask(http, organization.api_key))
+                yield check
+                if check.verdict is Verdict.OK and organization.organization_id:
+                    log = CallLog(AllomiaClient(http, self.stack.organizations))
+                    yield from self._id_check(f"AlloMia organization{of}", log, organization)
             yield _wrong_key_check("AlloMia's refusal", _ask(http, f"not-a-key-{uuid4()}"))
+
+    def _id_check(self, name: str, log: CallLog, organization: Organization) -> Iterator[Check]:
+        """Whether a key is one of the organization with the id beside it."""
+        now = int(self.clock())
+        match log.calls_page(organization, now - 1, now, limit=1):
+            case StatusUnavailable(reason) if reason == NOT_FOUND:
+                advice = "The key belongs to another organization, or organizationId is wrong: correct the secret."
+                yield _failed(name, "the key doesn't see the organization with this organizationId", advice)
+            case StatusUnavailable(reason):
+                yield _warning(name, f"the call log can't be read: {reason}", "Check AlloMia's status, and retry.")
+            case _:
+                yield _ok(name, "the key is one of this organizationId")
 
     def webhook(self) -> Iterator[Check]:
         """The path of AlloMia's webhooks into the stack, tried with an invalid signature."""
