@@ -530,7 +530,7 @@ _BY_HAND = (
         "a message is deleted although SQS didn't confirm that it was sent again",
         "dead letters",
         Guarantee.ARMED,
-        (f"{_REDRIVE}.send", replace_argument("_delete", 0, "[message for message, _ in plan.to_send]")),
+        (f"{_REDRIVE}.send", replace_argument("delete_messages", 2, "[message for message, _ in plan.to_send]")),
     ),
     _mutation(
         "an invalid message is kept without its id",
@@ -548,14 +548,14 @@ _BY_HAND = (
         "a call is resolved that isn't unknown",
         "resolved too early",
         Guarantee.TRUE_OUTCOME,
-        (f"{_RESOLVING}.unknown_attempt", drop_if("unknown")),
+        ("operations.resolving.choose_unknown", drop_if("unknown")),
         (f"{_TABLE}.resolve", drop_condition("UNKNOWN")),
     ),
     _mutation(
         "a finding is reported as recorded although another outcome came first",
         "resolved by hand",
         Guarantee.TRUE_REPORT,
-        (f"{_RESOLVING}.record", drop_if("found")),
+        (f"{_RESOLVING}.record_attempt", drop_if("found")),
     ),
     _mutation(
         "a request is dialled again although its outcome has changed since it was shown",

@@ -58,6 +58,7 @@ REPORTED_FIELDS = (
     "recordedAt",
     "reasonCode",
     "reason",
+    "resolvedBy",
 )
 """What a report needs of an attempt. The phone number, the name and the variables stay in the table."""
 
@@ -102,6 +103,7 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         recorded_at=optional_int(item, "recordedAt"),
         reason_code=ReasonCode(item["reasonCode"]) if "reasonCode" in item else None,
         reason=item.get("reason"),
+        resolved_by=item.get("resolvedBy"),
     )
 
 

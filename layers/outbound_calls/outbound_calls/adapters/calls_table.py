@@ -542,9 +542,12 @@ class CallsTable:
         where = _Where(tuple(Status), attempt.claim_id, outcome.outbound_call_id, attempt.due_at)
         return self._end(attempt.key, outcome, now, where)
 
-    def resolve(self, key: AttemptKey, status: Status, now: float) -> Recording:
-        """Record what a person found out about an `unknown` attempt; any other one stays as it is."""
-        outcome = Outcome(status, OutcomeSource.OPERATOR)
+    def resolve(self, key: AttemptKey, status: Status, now: float, by: str | None = None) -> Recording:
+        """Record what a person found out about an `unknown` attempt; any other one stays as it is.
+
+        `by` is the ARN of the AWS identity that records it.
+        """
+        outcome = Outcome(status, OutcomeSource.OPERATOR, resolved_by=by)
         return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
 
     # Cancel.
@@ -892,6 +895,7 @@ class CallsTable:
             "callDetails": details_item(outcome.call_details),
             "reasonCode": outcome.reason_code and outcome.reason_code.value,
             "reason": outcome.reason,
+            "resolvedBy": outcome.resolved_by,
         }
 
     def _new_item(self, attempt: Attempt, status: Status) -> Item:

@@ -149,6 +149,9 @@ class Outcome:
     call_log_id: str | None = None
     """The id of the call's entry in AlloMia's call log, where it was found there."""
 
+    resolved_by: str | None = None
+    """The ARN of the AWS identity that recorded it by hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -225,6 +228,7 @@ class Attempt:
     recorded_at: int | None = None
     reason_code: ReasonCode | None = None
     reason: str | None = None
+    resolved_by: str | None = None
 
     @property
     def final(self) -> bool:
