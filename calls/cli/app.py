@@ -16,6 +16,7 @@ from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
 from calls.cli.do_not_call import do_not_call
 from calls.cli.explaining import audit, explain
+from calls.cli.lines import lines
 from calls.cli.options import (
     AssistantId,
     Batch,
@@ -67,7 +68,7 @@ app = typer.Typer(
 )
 app.add_typer(policy, name="policy")
 app.add_typer(do_not_call, name="do-not-call")
-for each in (pause, resume, cancel, forget, explain, audit, record, recording, transcript):
+for each in (pause, resume, lines, cancel, forget, explain, audit, record, recording, transcript):
     command(app)(each)
 
 

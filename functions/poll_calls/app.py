@@ -12,7 +12,7 @@ from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PollCallsSettings
-from outbound_calls.runtime.telemetry import Metric, Telemetry
+from outbound_calls.runtime.telemetry import Metric, Telemetry, lines_metrics
 from outbound_calls.use_cases.sweep import SECONDS_TO_POLL, SHORT_OF_TIME, Poll, PollResult
 
 settings = PollCallsSettings.from_environment(os.environ)
@@ -84,6 +84,8 @@ def log(poll: Poll) -> None:
         outcome=poll.outcome,
         attempt=poll.attempt,
         detail=poll.detail,
+        measured=lines_metrics(poll.lines) if poll.lines else None,
+        organization=poll.organization,
         released=poll.released,
         status=poll.outcome.status if poll.outcome else None,
         allomiaStatus=poll.allomia_status,

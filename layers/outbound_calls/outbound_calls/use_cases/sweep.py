@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
@@ -16,11 +16,14 @@ from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient
-    from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper, Recording
+    from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper, Keeper, Recording, Waiting
     from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
     from outbound_calls.adapters.queues import CallQueue
+    from outbound_calls.contracts.vocabulary import Preset, Priority
     from outbound_calls.domain.attempts import AttemptKey
     from outbound_calls.domain.timing import PollSchedule
+    from outbound_calls.policy.rules import Rules
+    from outbound_calls.use_cases.hand_on import HandOnLines
 
 SECONDS_TO_POLL = MAX_EXCHANGE_SECONDS + 5.0
 """What must be left of an invocation before a lease: the longest exchange, and time to record."""
@@ -65,6 +68,18 @@ class PollResult(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LinesSeen:
+    """What a keeper saw of an organization's lines.
+
+    How many are in use; how many attempts of each priority wait for one, and for how many seconds the first has.
+    """
+
+    in_use: int
+    waiting: Mapping[Priority, int]
+    seconds_waited: Mapping[Priority, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Poll:
     """What happened to one due attempt, in words that may be logged."""
 
@@ -81,6 +96,10 @@ class Poll:
     allomia_status: str | None = None
     """AlloMia's word for a status that it doesn't document."""
 
+    organization: str | None = None
+    lines: LinesSeen | None = None
+    """Of a keeper whose organization has attempts that wait for a line."""
+
 
 @dataclass(frozen=True, slots=True)
 class PollCalls:
@@ -90,7 +109,9 @@ class PollCalls:
     policy_table: PolicyTable
     allomia: AllomiaClient
     queue: CallQueue
+    hand_on: HandOnLines
     schedule: PollSchedule
+    preset: Preset
     clock: Callable[[], float] = time.time
 
     def poll(self, due: DueEntry, seconds_left: Callable[[], float]) -> Poll:
@@ -113,7 +134,10 @@ class PollCalls:
         return self._ask(attempt, now)
 
     def keep(self, due: DueKeeper, seconds_left: Callable[[], float]) -> Poll:
-        """Let policy look again at what waits under another version than the one in force, spread over some minutes.
+        """Look at what waits for a condition of an organization.
+
+        Let policy look again at what waits under another version than the one in force, spread over some minutes. Hand
+        on free lines, whatever was lost before, and let everyone go on once there is no limit any more.
 
         Raises when a table can't be reached. The keeper stays due, or comes due again.
         """
@@ -123,27 +147,76 @@ class PollCalls:
         keeper = self.table.lease_keeper(due, now)
         if keeper is None:
             return Poll(PollResult.SKIPPED, None)
+        kept = Poll(PollResult.KEPT, None, organization=due.organization)
+        any_waits = False
+        if keeper.for_lines:
+            kept, any_waits = self._keep_lines(keeper, now, seconds_left)
         if next(self.table.waiting_for_policy(due.organization), None) is None:
-            self.table.rest_keeper(keeper)
-            return Poll(PollResult.KEPT, None)
+            if not any_waits:
+                self.table.rest_keeper(keeper)
+            return kept
         stored = self.policy_table.policy()
         version = stored.number if stored else 0
         if keeper.released_version == version or (stored and not _is_in_force(stored, now)):
-            return Poll(PollResult.KEPT, None)
+            return kept
         waiting = self.table.waiting_for_policy(due.organization)
         outdated = list(islice((each for each in waiting if each.policy_version != version), MOST_RELEASED))
         if not outdated:
             # A worker may still park what it decided by the version before.
             if stored is None or now >= stored.set_at + SETTLED_SECONDS:
                 self.table.note_released(keeper, version)
-            return Poll(PollResult.KEPT, None)
+            return kept
+        return replace(kept, released=kept.released + self._release(outdated, version, now, seconds_left))
+
+    def _release(self, outdated: list[Waiting], version: int, now: float, seconds_left: Callable[[], float]) -> int:
+        """Have waiting attempts come due again, spread over some minutes. Returns how many."""
         spread = min(OPENING_SPREAD_SECONDS, len(outdated) // RELEASED_PER_SECOND)
         released = 0
         for position, each in enumerate(outdated):
             if seconds_left() < SECONDS_TO_POLL:
                 break
             released += self.table.release(each, int(now) + position * spread // len(outdated), version)
-        return Poll(PollResult.KEPT, None, released=released)
+        return released
+
+    def _keep_lines(self, keeper: Keeper, now: float, seconds_left: Callable[[], float]) -> tuple[Poll, bool]:
+        """Hand on free lines. Returns what the keeper saw, and whether it must look again."""
+        from outbound_calls.domain.lines import MOST_URGENT_FIRST
+
+        organization, lines_table = keeper.organization, self.hand_on.lines_table
+        stored = self.policy_table.policy()
+        rules = self._rules(stored, organization)
+        lines = lines_table.read_lines(organization)
+        waiting = {each: list(self.table.waiting_for_line(organization, each)) for each in MOST_URGENT_FIRST}
+        released = 0
+        if rules is not None and rules.max_concurrent_calls is None:
+            if stored is None or _is_in_force(stored, now):
+                version = stored.number if stored else 0
+                held = [each for some in waiting.values() for each in some if each.policy_version != version]
+                released = self._release(held[:MOST_RELEASED], version, now, seconds_left)
+            for priority, mark in lines.marks.items():
+                if not waiting[priority] and mark.is_settled(now):
+                    lines = lines_table.clear_mark(organization, priority, mark)
+        elif rules is not None:
+            for priority, some in waiting.items():
+                if some and priority not in lines.marks:  # the worker that parked it ended before it marked it
+                    lines = lines_table.mark_waiting(organization, priority, now)
+            lines = self.hand_on.hand_on(organization, rules, lines, seconds_left).lines
+        seen = LinesSeen(
+            lines.in_use(now),
+            {priority: len(some) for priority, some in waiting.items()},
+            {priority: int(now) - some[0].since for priority, some in waiting.items() if some},
+        )
+        poll = Poll(PollResult.KEPT, None, released=released, organization=organization, lines=seen)
+        return poll, any(waiting.values()) or bool(lines.marks)
+
+    def _rules(self, stored: StoredVersion | None, organization: str | None) -> Rules | None:
+        """The rules for an organization; None where the policy can't be read."""
+        from outbound_calls.policy.rules import Policy, UnusablePolicy, read_stored, resolve
+
+        try:
+            return resolve(read_stored(stored.text) if stored else Policy(), self.preset, organization)
+        except UnusablePolicy:
+            return None
 
     def _redial(self, attempt: Attempt, now: float) -> Poll:
         """Make the attempt that follows, and dispatch it. If that fails, it is due like any parked one."""
