@@ -23,6 +23,7 @@ from outbound_calls.adapters.allomia import (
     Throttled,
     http_client,
 )
+from outbound_calls.adapters.organizations import Organization, Organizations
 from outbound_calls.adapters.secrets import Secret
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import CallRequest
@@ -81,17 +82,11 @@ ANSWERS: dict[str, Callable[[httpx.Request], httpx.Response]] = {
 }
 
 
-class _NoSecretsManager:
-    """Holds one key, so that the client needs no AWS."""
-
-    def get_secret_value(self, **_asked: str) -> dict[str, str]:
-        return {"SecretString": "key"}
-
-
 def _ask(answer: Callable[[httpx.Request], httpx.Response]) -> PlaceAnswer:
-    key = Secret(cast("SecretsManagerClient", cast("Any", _NoSecretsManager())), "", lambda: 0.0)
+    key = Secret(cast("SecretsManagerClient", cast("Any", None)), "", lambda: 0.0)
     with http_client("https://allomia.invalid", httpx.MockTransport(answer)) as http:
-        return AllomiaClient(http, key).place_call(_REQUEST, "https://hooks.invalid/a/1/s")
+        client = AllomiaClient(http, Organizations(key))
+        return client.place_call(Organization("key"), _REQUEST, "https://hooks.invalid/a/1/s")
 
 
 def _meaning(answer: PlaceAnswer) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Annotated
 import boto3
 import typer
 
+from calls import version
 from calls.cli.call_records import record, recording, transcript
 from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
@@ -23,6 +24,7 @@ from calls.cli.options import (
     CustomerName,
     Limit,
     Metadata,
+    OrganizationOption,
     PhoneNumber,
     PhoneNumberId,
     RequestFile,
@@ -37,15 +39,17 @@ from calls.cli.options import (
 )
 from calls.cli.output import Exit
 from calls.cli.policy import pause, policy, resume
+from calls.cli.reporting import report
+from calls.operations.cancelling import request_key
 from calls.operations.doctor import Doctor
 from calls.operations.explaining import Explaining
 from calls.operations.following import Follower, Following
 from calls.operations.forecasting import Forecasting, Forecasts
 from calls.operations.masking import Mask, mask_text, masked, unmasked
-from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows
+from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows, unsent_rows
 from calls.operations.placing_again import AgainPreflight, check_again
 from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
-from calls.operations.records import OPEN
+from calls.operations.records import OPEN, Search
 from calls.operations.redriving import Redrive, read_fixed
 from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes
 from calls.operations.requests_file import Row, read_rows
@@ -56,24 +60,39 @@ from calls.operations.watching import Watch
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.transitions import TERMINAL
 
 app = typer.Typer(
-    help="Place calls through a deployed stack, see their outcomes, and fix what needs a person.",
     epilog="Exit codes: 0 done; 1 refused, or a check failed; 2 the command line is wrong; 3 AWS or the stack can't be "
-    "reached; 4 not everything was sent; 5 the timeout passed before all calls ended; 6 some calls need a person.",
-    add_completion=False,
+    "reached; 4 not everything was sent; 5 the timeout passed before all calls ended; 6 some calls need a person; "
+    "130 Ctrl-C.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(policy, name="policy")
-app.add_typer(do_not_call, name="do-not-call")
-for each in (pause, resume, lines, cancel, forget, explain, audit, record, recording, transcript):
-    command(app)(each)
+
+
+def _show_version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"calls {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def calls(
+    shows_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Place calls through a deployed stack, see their outcomes, and fix what needs a person."""
 
 
 OPEN_ALWAYS = "On a dev stack: `calls policy set --preset open`."
 """For a developer whose first call meets a closed window."""
+
+LIST_DAYS = 7
+"""How far back the calls with a status are listed."""
 
 
 class Again(StrEnum):
@@ -137,11 +156,13 @@ def place(
     if to_send:
         what = "rejected calls again" if again else "calls"
         out.confirm(f"Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
-    unsent = _send(context, to_send)
+    sent: set[int] = set()
+    out.known(lambda: PlaceReport(preflight=preflight, sent=len(sent), unsent=unsent_rows(to_send, sent)))
+    unsent = _send(context, to_send, sent.add)
+    placed = PlaceReport(preflight=preflight, sent=len(to_send) - len(unsent), unsent=unsent)
+    out.known(lambda: placed)
     following = _follow(context, attempts_to_follow(known, to_send, unsent), timeout) if wait else None
-    out.show(
-        PlaceReport(preflight=preflight, sent=len(to_send) - len(unsent), unsent=unsent, following=following),
-    )
+    out.show(placed.model_copy(update={"following": following}))
     return Exit.NOT_ALL_SENT if unsent else _exit_code(following)
 
 
@@ -162,20 +183,23 @@ def show(context: Context, request_id: Annotated[str, typer.Argument(help="The r
 def list_(
     context: Context,
     status: Annotated[list[Status] | None, typer.Option(help="Only calls with this status. Repeatable.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only calls created since: 90m, 2h, 3d or a date.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help=f"Also calls that ended since: 90m, 2h, 3d or a date. By --status: {LIST_DAYS}d.")
+    ] = None,
+    organization: OrganizationOption = None,
     limit: Limit = 50,
 ) -> Exit:
-    """List open calls, or search all.
+    """List open calls, or those that ended.
 
-    An index finds open calls. Any other search reads the whole table, up to its limit, at half a read unit for each
-    4 KB; the result includes the cost.
+    First what ended, newest first, and then what is open, first what is due next. Costs what it finds: it reads
+    indexes, and no more of them than --limit takes.
     """
-    records = context.stack.records
-    if not since and OPEN.issuperset(status or ()):
-        result = records.open_attempts(limit, status or OPEN)
-    else:
-        result = records.search(status or (), read_since(since, time.time()) if since else None, limit)
-    context.out.show(result)
+    stack, now = context.stack, time.time()
+    statuses = frozenset(status or (Status if since else OPEN))
+    first = read_since(since, now) if since else now - LIST_DAYS * 86_400
+    own = [request_key("a", organization).organization] if organization else None
+    organizations = own or (stack.policies.organizations() if TERMINAL & statuses else [None])
+    context.out.show(stack.records.search(Search(statuses, organizations, first, now, limit, of_all=own is None)))
     return Exit.DONE
 
 
@@ -256,6 +280,7 @@ def resolve(
     out.note(redial)
     out.confirm(f"Dial again? The person at {redial.phone_number} may be called a second time.", yes)
     attempt_key = resolving.dial_again(redial, prepared)
+    out.known(lambda: RedialReport(redial=redial))
     following = _follow(context, {attempt_key: None}, timeout) if wait else None
     out.show(RedialReport(redial=redial, following=following))
     return _exit_code(following)
@@ -378,6 +403,12 @@ def doctor(context: Context) -> Exit:
     return Exit.DONE if diagnosis.healthy else Exit.REFUSED
 
 
+for each in (report, pause, resume, lines, cancel, forget, explain, audit, record, recording, transcript):
+    command(app)(each)
+app.add_typer(policy)
+app.add_typer(do_not_call)
+
+
 def _forecasts(context: Context, rows: Sequence[CheckedRow]) -> Forecasts:
     return Forecasting(context.stack.judge, context.stack.defaults).forecast(rows)
 
@@ -386,10 +417,15 @@ def _mask(show_numbers: bool) -> Mask:
     return unmasked if show_numbers else masked
 
 
-def _send(context: Context, rows: Sequence[CheckedRow]) -> list[UnsentRow]:
+def _send(context: Context, rows: Sequence[CheckedRow], on_sent: Callable[[int], None]) -> list[UnsentRow]:
     sender = Sender(context.stack.sqs, context.stack.call_queue_url)
     with context.out.progress("sent", len(rows)) as progress:
-        return send_rows(rows, sender, lambda _position: progress.advance(progress.task_ids[0]))
+
+        def sent(position: int) -> None:
+            on_sent(position)
+            progress.advance(progress.task_ids[0])
+
+        return send_rows(rows, sender, sent)
 
 
 def _follow(context: Context, rows: Mapping[AttemptKey, int | None], timeout: float) -> Following:

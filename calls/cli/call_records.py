@@ -66,7 +66,7 @@ def transcript(
 
 
 def _records(stack: DeployedStack) -> CallRecords:
-    return CallRecords(stack.table, stack.allomia_key, stack.parameters["AllomiaBaseUrl"])
+    return CallRecords(stack.table, stack.organizations, stack.parameters["AllomiaBaseUrl"])
 
 
 def _save(context: Context, key: RequestKey, attempt: int | None, kind: Kind, file: Path, force: bool) -> Exit:

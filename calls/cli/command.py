@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,7 +11,9 @@ import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from calls.cli.examples import help_examples
 from calls.cli.output import Exit, NotConfirmed, Output, escape_what_the_terminal_lacks
+from calls.cli.settings import Settings, UnreadableSettings, read_settings
 from calls.operations.call_records import AllomiaUnavailable
 from calls.operations.masking import mask_text
 from calls.operations.requests_file import UnreadableFile
@@ -30,29 +33,52 @@ class Context:
     out: Output
 
 
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One run of the command: its output, the settings, and the session that a test passes in."""
+
+    out: Output
+    settings: Settings
+    session: boto3.Session | None = None
+
+
+StackName = Annotated[
+    str | None,
+    typer.Option("--stack", envvar="CALLS_STACK", help="The stack's name, such as allomia-outbound-calls-prod."),
+]
+Profile = Annotated[str | None, typer.Option("--profile", help="The profile of the AWS credentials.")]
 EndpointUrl = Annotated[str | None, typer.Option(help="The endpoint of the local cloud, instead of AWS.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def find_stack(context: typer.Context, name: str, endpoint_url: str | None) -> DeployedStack:
-    """The stack with this name, by the session that the command runs with.
+def find_stack(
+    context: typer.Context, name: str | None, endpoint_url: str | None, profile: str | None = None
+) -> DeployedStack:
+    """The stack with this name. What isn't given comes from the settings.
 
     Raises:
-        NoSuchStack: When there is none.
+        BadParameter: When no stack is named.
+        NoSuchStack: When there is none with this name.
     """
-    return DeployedStack.find(name, aws_clients(context.obj, endpoint_url))
+    run: Invocation = context.obj
+    stack = name or run.settings.stack
+    if stack is None:
+        raise typer.BadParameter(f"name the stack: with --stack, in CALLS_STACK, or in {run.settings.path}")
+    session = run.session or boto3.Session(
+        profile_name=profile or run.settings.profile, region_name=run.settings.region
+    )
+    return DeployedStack.find(stack, aws_clients(session, endpoint_url or run.settings.endpoint_url))
 
 
 def _shared(
     context: typer.Context,
-    stack: Annotated[
-        str, typer.Option(envvar="CALLS_STACK", help="The stack's name, such as allomia-outbound-calls-prod.")
-    ],
+    stack: StackName = None,
+    profile: Profile = None,
     endpoint_url: EndpointUrl = None,
-    json: Json = False,
+    json: Json = False,  # noqa: ARG001 - `run` has read it, for errors too
 ) -> Context:
     """The options of every command."""
-    return Context(find_stack(context, stack, endpoint_url), Output(json))
+    return Context(find_stack(context, stack, endpoint_url, profile), context.obj.out)
 
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., Exit]], Callable[..., Exit]]:
@@ -70,7 +96,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
 
         run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in options}
-        app.command(name)(run)
+        app.command(name, epilog=help_examples(app, name or function.__name__))(run)
         return function
 
     return register
@@ -79,21 +105,21 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
 def run(app: typer.Typer, arguments: Sequence[str], session: boto3.Session | None = None) -> int:
     """Run a command; returns the exit code. No error message contains a phone number or a name.
 
-    Credentials come from the session, or else from the environment, as boto3 finds them.
+    Credentials come from the session, or else from the profile or the environment, as boto3 finds them.
     """
     escape_what_the_terminal_lacks()
     out = Output(as_json="--json" in arguments)
     try:
-        code = app(args=list(arguments), prog_name="calls", standalone_mode=False, obj=session or boto3.Session())
-        return int(code or Exit.DONE)
+        invocation = Invocation(out, read_settings(os.environ), session)
+        code = app(args=list(arguments), prog_name="calls", standalone_mode=False, obj=invocation)
+        # What typer makes of Ctrl-C.
+        return out.refuse("interrupted", Exit.INTERRUPTED) if code == Exit.INTERRUPTED else int(code or Exit.DONE)
     except typer.TyperException as error:
         return out.refuse(mask_text(error.format_message()), Exit.USAGE)
     except typer.Abort:
         return out.refuse("not confirmed: nothing was done", Exit.REFUSED)
-    except (UnreadableFile, NotAllowed, NotConfirmed, InvalidInput) as error:
+    except (UnreadableFile, UnreadableSettings, NotAllowed, NotConfirmed, InvalidInput) as error:
         return out.refuse(str(error), Exit.REFUSED)
-    except OSError as error:
-        return out.refuse(f"{error.filename}: {error.strerror}", Exit.REFUSED)
     except (NoSuchStack, AllomiaUnavailable) as error:
         return out.refuse(str(error), Exit.UNREACHABLE)
     except SecretUnusable as error:
@@ -108,5 +134,8 @@ def run(app: typer.Typer, arguments: Sequence[str], session: boto3.Session | Non
         return out.refuse(words, Exit.UNREACHABLE)
     except BotoCoreError as error:
         return out.refuse(mask_text(f"AWS can't be reached: {error}"), Exit.UNREACHABLE)
+    # After those of the SDK, of which some are an OSError too.
+    except OSError as error:
+        return out.refuse(f"{error.filename}: {error.strerror}", Exit.REFUSED)
     except Exception as error:  # noqa: BLE001 - its text may hold a person's data
         return out.refuse(f"a bug, or a stack of another version: {describe(error)}", Exit.UNREACHABLE)

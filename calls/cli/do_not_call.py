@@ -27,7 +27,10 @@ from calls.operations.preflight import InvalidRows
 from calls.operations.requests_file import read_rows
 
 do_not_call = typer.Typer(
-    help="The do-not-call list: numbers that are not to be called.", no_args_is_help=True, rich_markup_mode=None
+    name="do-not-call",
+    help="The do-not-call list: numbers that are not to be called.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Number = Annotated[str, typer.Argument(metavar="NUMBER", help="The phone number, E.164, such as +15145550199.")]

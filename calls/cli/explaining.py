@@ -52,7 +52,9 @@ def audit(
     since, until = read_since(from_, now, "--from"), read_since(to, now, "--to") if to else now
     if since >= until:
         raise typer.BadParameter("--from must be earlier than --to")
-    organizations = [request_key("a", organization).organization] if organization else _organizations(context)
+    organizations = (
+        [request_key("a", organization).organization] if organization else context.stack.policies.organizations()
+    )
     dials = list(Auditing(stack.records).dials(organizations, since, until, now))
     audited = Audit(since=utc_text(int(since)), until=utc_text(int(until)), dials=dials)
     if export_to:
@@ -60,11 +62,6 @@ def audit(
         audited = audited.model_copy(update={"exported_to": str(export_to)})
     context.out.show(audited)
     return Exit.DONE
-
-
-def _organizations(context: Context) -> list[str | None]:
-    named = context.stack.policies.in_force().document.organizations or {}
-    return list(dict.fromkeys([None, *(request_key("a", name).organization for name in named)]))
 
 
 @render.register

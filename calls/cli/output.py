@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from io import TextIOWrapper
-from typing import TextIO
+from typing import TextIO, override
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -23,7 +23,8 @@ from calls.cli.render import render
 from calls.cli.visible import visible, visible_json, visible_result
 from outbound_calls.contracts.wire import WireModel
 
-_FILE_WIDTH = 140
+_FILE_WIDTH = 400
+"""Of a pipe: no id is folded."""
 
 
 class Exit(IntEnum):
@@ -36,6 +37,7 @@ class Exit(IntEnum):
     NOT_ALL_SENT = 4
     TIMED_OUT = 5
     NEEDS_A_PERSON = 6
+    INTERRUPTED = 130
 
 
 class NotConfirmed(Exception):
@@ -49,6 +51,15 @@ def _console(stderr: bool) -> Console:
     return console
 
 
+class _Question(Confirm):
+    """A question that also takes the whole words."""
+
+    @override
+    def process_response(self, value: str) -> bool:
+        words = {"yes": "y", "no": "n"}
+        return super().process_response(words.get(value.strip().lower(), value))
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """The output of one command."""
@@ -57,19 +68,37 @@ class Output:
     stdout: Console = field(default_factory=lambda: _console(stderr=False))
     stderr: Console = field(default_factory=lambda: _console(stderr=True))
     stdin: TextIO = field(default_factory=lambda: sys.stdin)
+    _known: list[Callable[[], WireModel]] = field(default_factory=list)
+
+    def known(self, result: Callable[[], WireModel]) -> None:
+        """Keep what is known before a fault or Ctrl-C, to be reported with it: what was sent stays sent.
+
+        Until the result is shown.
+        """
+        self._known[:] = [result]
 
     def show(self, result: WireModel) -> None:
         """Print the command's result."""
+        self._known.clear()
         if self.as_json:
             self._print_json(result.wire())
         else:
             self.stdout.print(_rendered(result))
 
+    def write(self, text: str) -> None:
+        """Print a result that is for another program, such as CSV."""
+        sys.stdout.write(text)
+
     def refuse(self, message: str, code: Exit) -> Exit:
-        """Print why there is no result; returns the exit code."""
+        """Print why there is no result, or only what is known so far; returns the exit code."""
+        known = [make() for make in self._known]
+        self._known.clear()
         if self.as_json:
-            self._print_json({"error": {"message": message, "exitCode": int(code)}})
+            so_far = {"soFar": known[0].wire()} if known else {}
+            self._print_json({"error": {"message": message, "exitCode": int(code)}, **so_far})
         else:
+            for result in known:
+                self.stdout.print(_rendered(result))
             self.stderr.print(visible(f"calls: {message}"), style="red" if self.stderr.is_terminal else None)
         return code
 
@@ -88,7 +117,7 @@ class Output:
             return
         if self.as_json or not self.stdin.isatty():
             raise NotConfirmed("not confirmed: there is no terminal to ask on, so pass --yes")
-        if not Confirm.ask(Text(visible(question)), console=self.stderr, default=False, stream=self.stdin):
+        if not _Question.ask(Text(visible(question)), console=self.stderr, default=False, stream=self.stdin):
             raise NotConfirmed("not confirmed: nothing was done")
 
     @contextmanager

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from calls.cli.command import Context, EndpointUrl, Json, command, find_stack
+from calls.cli.command import Context, EndpointUrl, Json, Profile, StackName, command, find_stack
+from calls.cli.examples import help_examples
 from calls.cli.options import OrganizationOption, Yes
 from calls.cli.output import Exit, Output
 from calls.cli.render import render
@@ -23,13 +24,16 @@ from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.policy.rules import preset_document
 
 policy = typer.Typer(
-    help="When, how often and how many at once: the calling policy.", no_args_is_help=True, rich_markup_mode=None
+    name="policy",
+    help="When, how often and how many at once: the calling policy.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 PresetOption = Annotated[Preset, typer.Option("--preset", help="A preset.")]
 
 
-@policy.command()
+@policy.command(epilog=help_examples(policy, "check"))
 def check(
     file: Annotated[Path, typer.Argument(help="A policy document, JSON.")],
     preset: PresetOption = Preset.CANADA,
@@ -44,14 +48,15 @@ def check(
     return Exit.DONE if result.valid else Exit.REFUSED
 
 
-@policy.command()
+@policy.command(epilog=help_examples(policy, "show"))
 def show(
     context: typer.Context,
     preset: Annotated[
         Preset | None, typer.Option("--preset", help="Show a preset's document instead; needs no stack.")
     ] = None,
     version: Annotated[int | None, typer.Option(min=1, help="Show an earlier version.")] = None,
-    stack: Annotated[str | None, typer.Option(envvar="CALLS_STACK", help="The stack's name.")] = None,
+    stack: StackName = None,
+    profile: Profile = None,
     endpoint_url: EndpointUrl = None,
     as_json: Json = False,
 ) -> Exit:
@@ -63,9 +68,7 @@ def show(
     if preset:
         out.show(CallingPolicy.model_validate(preset_document(preset)))
         return Exit.DONE
-    if stack is None:
-        raise typer.BadParameter("pass --stack, or --preset for a preset's document")
-    in_force = find_stack(context, stack, endpoint_url).policies.in_force(version)
+    in_force = find_stack(context, stack, endpoint_url, profile).policies.in_force(version)
     out.note(in_force)
     out.show(in_force if as_json else in_force.document)
     return Exit.DONE

@@ -1,19 +1,21 @@
 """Results for a person to read. `--json` prints the same values."""
 
-from collections.abc import Iterable, Sized
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sized
 from functools import singledispatch
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from calls.cli.listing import Listing, counted, local_moment, local_time, tallied
 from calls.operations.doctor import Check, Diagnosis, Verdict
 from calls.operations.explaining import ShownRequest
 from calls.operations.following import QUEUED, FollowedAttempt, Following
 from calls.operations.placing import PlaceReport
 from calls.operations.placing_again import AgainPreflight
 from calls.operations.preflight import InvalidRow, InvalidRows, Preflight
-from calls.operations.records import FoundAttempt, SearchResult
+from calls.operations.records import STATUS_ORDER, FoundAttempt, SearchResult
 from calls.operations.redriving import RedriveReport
 from calls.operations.republishing import OutcomesFound, RepublishReport
 from calls.operations.resolving import Redial, RedialReport, Resolved
@@ -56,8 +58,8 @@ def _(report: RequestReport) -> RenderableType:
         facts_table(
             [
                 ("final", "yes" if report.final else "no: another status may follow"),
-                ("next attempt", report.next_attempt_at),
-                ("expires", report.not_after),
+                ("next attempt", local_moment(report.next_attempt_at)),
+                ("expires", local_moment(report.not_after)),
                 ("batch", report.batch),
                 *((f"metadata {name}", value) for name, value in report.metadata.items()),
             ]
@@ -76,20 +78,20 @@ def _attempt(attempt: AttemptReport) -> RenderableType:
     details = attempt.call_details
     facts: dict[str, str | Text | None] = {
         "status": render_status(attempt.status),
-        "dialled": attempt.dialled,
-        "created": attempt.created_at,
-        "dispatched": attempt.dispatched_at,
-        "next poll": attempt.due_at,
+        "phone rang": attempt.dialled,
+        "created": local_moment(attempt.created_at),
+        "dispatched": local_moment(attempt.dispatched_at),
+        "next poll": local_moment(attempt.due_at),
         "parked": f"{attempt.times_parked} times" if attempt.times_parked else None,
         "park reason": attempt.park_reason,
         "AlloMia's call": attempt.outbound_call_id,
         "AlloMia's contact": attempt.contact_id,
         "AlloMia's status": attempt.allomia_status,
-        "call started": details.started_at if details else None,
-        "call ended": details.ended_at if details else None,
+        "call started": local_moment(details.started_at) if details else None,
+        "call ended": local_moment(details.ended_at) if details else None,
         "duration": f"{details.duration} s" if details and details.duration is not None else None,
         "ended reason": details.ended_reason if details else None,
-        "recorded": attempt.recorded_at,
+        "recorded": local_moment(attempt.recorded_at),
         "source": attempt.outcome_source,
         "reason code": attempt.reason_code,
         "reason": attempt.reason,
@@ -99,33 +101,52 @@ def _attempt(attempt: AttemptReport) -> RenderableType:
 
 @render.register
 def _(search: SearchResult) -> RenderableType:
-    read = f"{search.records_read} records read, {search.read_units:g} read units"
+    found = len(search.calls)
+    calls = counted(found, "call") if search.open is None else f"{found:,} of {counted(search.open, 'open call')}"
+    if search.open == 0:
+        calls = "no open calls"
     more = "; there are more: raise --limit" if search.more else ""
-    return Group(_found(search.calls), Text(f"{len(search.calls)} shown{more} ({read})"))
+    heading = f"{calls}{_after_colon(tallied(search.by_status))}{more}"
+    return Group(Text(heading, "bold"), *_found(search.calls))
 
 
-def _found(attempts: Iterable[FoundAttempt]) -> Table:
-    table = _table("request", "#", "status", "created", "recorded", "source", "reason")
+def _after_colon(words: str) -> str:
+    return f": {words}" if words else ""
+
+
+def _found(attempts: Iterable[FoundAttempt]) -> list[RenderableType]:
+    listing = Listing(["status", "local time", "rang", "reason"], long="request")
     for attempt in attempts:
-        table.add_row(
-            _name(attempt),
-            str(attempt.attempt),
+        listing.add(
             render_status(attempt.status),
-            attempt.created_at,
-            attempt.recorded_at or "",
-            attempt.outcome_source or "",
-            _reason(attempt),
+            local_time(attempt.recorded_at or attempt.created_at),
+            attempt.dialled.value,
+            attempt.reason_code or attempt.park_reason or "",
+            long=_request(attempt, attempt.metadata),
         )
-    return table
+    return [listing] if len(listing) else []
+
+
+def _request(call: FoundAttempt | FollowedAttempt, metadata: Mapping[str, str] | None = None) -> Text:
+    """The request's key, the number of a later attempt, and what its sender knows it by."""
+    known = "".join(f"  {name}={value}" for name, value in (metadata or {}).items())
+    return Text.assemble(_name(call), f" #{call.attempt}" if call.attempt > 1 else "", (known, "dim"))
 
 
 @render.register
 def _(state: StackState) -> RenderableType:
-    open_calls = facts_table((status, str(count)) for status, count in state.open.items())
-    queues = _table("queue", "waiting", "held")
+    not_read = {"not read yet": state.not_read}
+    queues = Listing([">waiting", ">held"], long="queue")
     for queue in state.queues:
-        queues.add_row(queue.queue, str(queue.waiting), str(queue.held))
-    return Group(open_calls, queues, Text("Ended during this watch:"), _found(state.ended))
+        queues.add(str(queue.waiting), str(queue.held), long=queue.queue)
+    shown = f" (the last {len(state.ended)})" if len(state.ended) < sum(state.ended_by_status.values()) else ""
+    ended = tallied(state.ended_by_status) or "none"
+    return Group(
+        Text(f"{counted(state.total, 'open call')}{_after_colon(tallied(state.open | not_read))}", "bold"),
+        queues,
+        Text(f"Ended during this watch: {ended}{shown}", "bold"),
+        *_found(state.ended),
+    )
 
 
 # Placing.
@@ -214,10 +235,13 @@ def _(report: PlaceReport) -> RenderableType:
     else:
         shown.append(Text(f"{report.sent} of {report.preflight.to_send} sent"))
     if report.unsent:
-        table = _table("row", "request", "reason")
-        for row in report.unsent:
-            table.add_row(str(row.row), row.request_id, row.reason)
-        shown += [Text("Not sent. Run the same command again; no one is called twice:", "bold red"), table]
+        listing = Listing([">row"], long="request and reason")
+        for row in report.unsent[:_MAX_FOLLOWED]:
+            listing.add(str(row.row), long=f"{row.request_id}  {row.reason}")
+        words = (
+            f"{len(report.unsent)} not sent{_more(report.unsent)}. Run the same command again; no one is called twice:"
+        )
+        shown += [Text(words, "bold red"), listing]
     if report.following:
         shown.append(render(report.following))
     return Group(*shown)
@@ -225,13 +249,24 @@ def _(report: PlaceReport) -> RenderableType:
 
 @render.register
 def _(following: Following) -> RenderableType:
-    table = _table("request", "row", "#", "status", "source", "reason")
+    counts = Counter(call.status for call in following.calls)
+    tally = tallied({status: counts[status] for status in (*STATUS_ORDER, QUEUED)})
+    listing = Listing(["status", "rang", ">row", "reason"], long="request")
     for call in sorted(following.calls, key=_priority)[:_MAX_FOLLOWED]:
-        row = "" if call.row is None else str(call.row)
-        table.add_row(
-            _name(call), row, str(call.attempt), render_status(call.status), call.outcome_source or "", _reason(call)
+        listing.add(
+            render_status(call.status),
+            call.dialled.value,
+            "" if call.row is None else str(call.row),
+            call.reason_code or call.park_reason or "",
+            long=_request(call),
         )
-    return Group(table, Text(f"{following.ended} of {len(following.calls)} have their outcome{_more(following.calls)}"))
+    ended = f"{following.ended} of {len(following.calls)} have their outcome{_after_colon(tally)}"
+    shown: list[RenderableType] = [Text(ended, "bold")]
+    if len(listing):
+        shown.append(listing)
+    if more := _more(following.calls):
+        shown.append(Text(more.strip(" ()")))
+    return Group(*shown)
 
 
 def _priority(call: FollowedAttempt) -> int:
@@ -271,20 +306,23 @@ def _(report: RedialReport) -> RenderableType:
 
 
 @render.register
-def _(listing: QueueListing) -> RenderableType:
-    table = _table("message", "request", "number", "age", "reason")
-    for message in listing.messages:
-        table.add_row(
-            message.id,
-            message.request_id or "",
-            message.phone_number or "",
+def _(queue: QueueListing) -> RenderableType:
+    noun = queue.queue.removesuffix("s")
+    more = "; there are more: raise --limit" if queue.more else ""
+    expired = sum(message.expired for message in queue.messages)
+    too_old = f", {expired} expired" if expired else ""
+    shown: list[RenderableType] = [Text(f"{counted(len(queue.messages), noun)}{too_old}{more}", "bold")]
+    listing = Listing(["age", "number"], long="message, request and reason")
+    for message in queue.messages:
+        listing.add(
             f"{_age(message.age_seconds)}{', expired' if message.expired else ''}",
-            message.reason or "",
+            message.phone_number or "",
+            long="  ".join(filter(None, [message.id, message.request_id, message.reason])),
         )
-    more = "; there are more: raise --limit" if listing.more else ""
-    shown: list[RenderableType] = [table, Text(f"{len(listing.messages)} {listing.queue}{more}")]
-    if listing.exported_to:
-        shown.append(Text(f"Exported to {listing.exported_to}, which holds names and numbers."))
+    if len(listing):
+        shown.append(listing)
+    if queue.exported_to:
+        shown.append(Text(f"Exported to {queue.exported_to}, which holds names and numbers."))
     return Group(*shown)
 
 
@@ -301,16 +339,16 @@ def _(report: RedriveReport) -> RenderableType:
             ("still in the queue", str(report.still_there)),
         ]
     )
-    table = _table("message", "reason")
+    listing = Listing([], long="message and reason")
     for message in report.unsent:
-        table.add_row(message.id, message.reason)
+        listing.add(long=f"{message.id}  {message.reason}")
     for message_id in report.expired:
-        table.add_row(message_id, "older than 24 hours, or past its notAfter: not sent without --late")
+        listing.add(long=f"{message_id}  expired: not sent without --late")
     for message_id in report.unreadable:
-        table.add_row(message_id, "not JSON that the stack can read: its sender has to send it again")
+        listing.add(long=f"{message_id}  not JSON that the stack can read: its sender has to send it again")
     for message_id in report.not_found:
-        table.add_row(message_id, "not found: sent before, expired, or held by another reader")
-    return Group(facts, table) if table.row_count else facts
+        listing.add(long=f"{message_id}  not found: sent before, expired, or held by another reader")
+    return Group(facts, listing) if len(listing) else facts
 
 
 # Outcomes to publish again.
@@ -364,10 +402,6 @@ def _name(of: RequestReport | FoundAttempt | FollowedAttempt | Resolved | Redial
     return str(RequestKey(of.request_id, of.organization))
 
 
-def _reason(attempt: FoundAttempt | FollowedAttempt) -> str:
-    return attempt.reason or attempt.reason_code or attempt.park_reason or ""
-
-
 def render_status(status: str) -> Text:
     """A status in its colour."""
     return Text(status, _STYLES.get(status, ""))
@@ -376,6 +410,18 @@ def render_status(status: str) -> Text:
 def _table(*columns: str) -> Table:
     table = Table(*columns, header_style="bold")
     table.columns[0].no_wrap = True
+    return table
+
+
+def narrow_table(*columns: str) -> Table:
+    """A table for narrow terminals: no lines, and every column is whole but the last, which gets what width is left.
+
+    A column whose name begins with `>` holds numbers. What may be long, such as an id, belongs into the last.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    for column in columns[:-1]:
+        table.add_column(column.removeprefix(">"), justify="right" if column[:1] == ">" else "left", no_wrap=True)
+    table.add_column(columns[-1], overflow="fold")
     return table
 
 

@@ -21,13 +21,14 @@ from outbound_calls.adapters.allomia import (
     KEY_UNUSABLE,
     NOT_FOUND,
     AllomiaClient,
+    KeyUnusable,
     StatusUnavailable,
     http_client,
 )
 from outbound_calls.adapters.bounded_http import BoundedTransport, deadline
 from outbound_calls.adapters.call_log import CallLog
 from outbound_calls.adapters.calls_table import CallsTable
-from outbound_calls.adapters.secrets import Secret
+from outbound_calls.adapters.organizations import Organizations
 from outbound_calls.contracts.call_log import CallRecord
 from outbound_calls.contracts.wire import AttemptNumber, OrganizationName, RequestId, WireModel
 from outbound_calls.domain.attempts import Attempt, RequestKey
@@ -92,10 +93,10 @@ type OnProgress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class CallRecords:
-    """Asks AlloMia about calls, with the stack's key."""
+    """Asks AlloMia about calls, with the key of the request's organization."""
 
     table: CallsTable
-    key: Secret
+    organizations: Organizations
     allomia_url: str
     max_file_bytes: int = MAX_FILE_BYTES
 
@@ -153,10 +154,11 @@ class CallRecords:
     def _record(self, request: RequestKey, number: int | None) -> tuple[Attempt, CallRecord]:
         attempt = self._attempt(request, number)
         with http_client(self.allomia_url) as http:
-            client = AllomiaClient(http, self.key)
-            if unusable := client.check_key():
-                raise AllomiaUnavailable(f"the AlloMia key: {unusable.detail}")
-            answer = CallLog(client).call_record(str(attempt.outbound_call_id))
+            client = AllomiaClient(http, self.organizations)
+            organization = client.organization(request.organization)
+            if isinstance(organization, KeyUnusable):
+                raise AllomiaUnavailable(f"the AlloMia key: {organization.detail}")
+            answer = CallLog(client).call_record(organization, str(attempt.outbound_call_id))
         match answer:
             case StatusUnavailable(reason) if reason == NOT_FOUND:
                 raise NotAllowed("AlloMia has no record of this call under its id, or not yet")

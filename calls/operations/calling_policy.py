@@ -18,7 +18,7 @@ from outbound_calls.adapters.policy_table import PolicyChanged, PolicyTable, Sto
 from outbound_calls.contracts.policy import CallingPolicy, StoredPolicy, read_policy, read_stored_policy
 from outbound_calls.contracts.wire import InvalidInput, WireModel
 from outbound_calls.domain.timing import utc_text
-from outbound_calls.policy.rules import read_stored
+from outbound_calls.policy.rules import read_stored, resolve
 from outbound_calls.use_cases.sweep import IN_FORCE_SECONDS
 
 _MAX_REPEATS = 10
@@ -102,6 +102,23 @@ class Policies:
             document=CallingPolicy.model_validate(_document(stored)),
             holidays_until=until,
         )
+
+    def organizations(self) -> list[str | None]:
+        """The default organization (None), and those that the document in force names.
+
+        Raises:
+            NotAllowed: When it can't be read.
+        """
+        return [None, *sorted(_read(self.table.policy()).organizations or {})]
+
+    def time_zone(self, organization: str | None) -> str | None:
+        """The time zone of an organization by the document in force; None where neither it nor its preset names one.
+
+        Raises:
+            NotAllowed: When the document can't be read.
+        """
+        stored = read_stored(_text(_read(self.table.policy())))
+        return resolve(stored, self.default_preset, organization).time_zone
 
     def history(self) -> PolicyHistory:
         """Every version that was set.

@@ -20,8 +20,15 @@ from pydantic import Field
 from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
-from outbound_calls.adapters.allomia import KEY_UNUSABLE, NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
-from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable, api_key
+from outbound_calls.adapters.allomia import (
+    KEY_UNUSABLE,
+    NOT_FOUND,
+    AllomiaClient,
+    StatusAnswer,
+    StatusUnavailable,
+    http_client,
+)
+from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import WireModel
@@ -154,28 +161,29 @@ class Doctor:
             yield _ok("defaults", "an assistant and a phone number")
 
     def key(self) -> Iterator[Check]:
-        """The AlloMia key, read as the functions read it, and tried without placing a call."""
-        secret = self.stack.allomia_key
+        """The AlloMia key of each organization, read as the functions read it, and tried without placing a call."""
+        advice = "Correct the secret AllomiaApiKeySecretArn: docs/operate/deploy.md."
         try:
-            api_key(secret.current())
+            content = self.stack.organizations.read()
         except SecretUnreadable as error:
             yield _failed("AlloMia key", str(error), "Does the secret exist, and may you read it?")
             return
         except SecretUnusable as error:
-            yield _failed("AlloMia key", str(error), "Put the key into the secret AllomiaApiKeySecretArn.")
+            yield _failed("AlloMia key", str(error), advice)
             return
-        yield _ok("AlloMia key", "the secret holds a key")
+        if content.broken_names:
+            yield _failed("AlloMia key", f"{content.broken_names} names in the secret break the rule", advice)
         with http_client(self.stack.parameters["AllomiaBaseUrl"], self.transport) as http:
-            answer = AllomiaClient(http, secret).call_status(str(uuid4()))
-        match answer:
-            case StatusUnavailable(reason) if reason == NOT_FOUND:
-                yield _ok("AlloMia", "accepts the key: no such call (404)")
-            case StatusUnavailable(reason) if reason == KEY_UNUSABLE:
-                yield _failed("AlloMia", "declines the key", "Put a valid key into the secret. Calls wait for it.")
-            case StatusUnavailable(reason):
-                yield _failed("AlloMia", reason, "AlloMia can't be reached from here: check its status, and retry.")
-            case _:
-                yield _failed("AlloMia", "reports a call that was never made", "Check AllomiaBaseUrl: is it AlloMia's?")
+            client = AllomiaClient(http, self.stack.organizations)
+            for name in content.organizations:
+                of = "" if name is None else f" of {name}"
+                try:
+                    organization = content[name]
+                except SecretUnusable as error:
+                    yield _failed(f"AlloMia key{of}", str(error), advice)
+                    continue
+                yield _ok(f"AlloMia key{of}", "the secret holds a key")
+                yield _key_check(f"AlloMia{of}", client.call_status(organization, str(uuid4())))
 
     def webhook(self) -> Iterator[Check]:
         """The path of AlloMia's webhooks into the stack, tried with an invalid signature."""
@@ -379,3 +387,15 @@ class Doctor:
         )["Datapoints"]
         values = [float(point[statistic]) for point in points]
         return (sum(values) if statistic == "Sum" else max(values)) if values else None
+
+
+def _key_check(name: str, answer: StatusAnswer) -> Check:
+    """What AlloMia says to an organization's key, asked for a call that doesn't exist."""
+    match answer:
+        case StatusUnavailable(reason) if reason == NOT_FOUND:
+            return _ok(name, "accepts the key: no such call (404)")
+        case StatusUnavailable(reason) if reason == KEY_UNUSABLE:
+            return _failed(name, "declines the key", "Put a valid key into the secret. Calls wait for it.")
+        case StatusUnavailable(reason):
+            return _failed(name, reason, "AlloMia can't be reached from here: check its status, and retry.")
+    return _failed(name, "reports a call that was never made", "Check AllomiaBaseUrl: is it AlloMia's?")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from calls.operations.records import FoundAttempt, Records
-from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import AttemptNumber, OrganizationName, RequestId, WireModel
 from outbound_calls.domain.attempts import AttemptKey
-from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TERMINAL
+from outbound_calls.domain.transitions import TERMINAL
 
 QUEUED = "queued"
 """Shown for an attempt that has no record yet."""
@@ -31,6 +31,7 @@ class FollowedAttempt(WireModel):
     row: int | None = Field(None, description="the row of the file that asked for it")
     status: str = Field(description=f"its status, or {QUEUED} while it has no record")
     ended: bool
+    dialled: Dialled = Field(Dialled.NO, description="whether the phone rang")
     park_reason: ParkReason | None = None
     outcome_source: OutcomeSource | None = None
     reason_code: ReasonCode | None = None
@@ -83,7 +84,7 @@ def _following(rows: Mapping[AttemptKey, int | None], seen: Mapping[AttemptKey, 
         calls=calls,
         ended=ended,
         all_ended=ended == len(calls),
-        needs_a_person=any(call.ended and Status(call.status) not in ALLOMIA_OUTCOMES for call in calls),
+        needs_a_person=any(call.status in {Status.REJECTED, Status.UNKNOWN} for call in calls),
     )
 
 
@@ -102,6 +103,7 @@ def _followed(key: AttemptKey, row: int | None, found: FoundAttempt | None) -> F
         update={
             "status": found.status.value,
             "ended": found.status in TERMINAL,
+            "dialled": found.dialled,
             "park_reason": found.park_reason,
             "outcome_source": found.outcome_source,
             "reason_code": found.reason_code,

@@ -1,6 +1,6 @@
 """Place calls: send checked rows to the call queue, and know which attempts to follow afterwards."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from calls.operations.preflight import CheckedRow, KnownRow, Preflight
 from calls.operations.sending import OnSent, Sender
 from outbound_calls.contracts.wire import WireModel
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
+
+NOT_CONFIRMED = "not confirmed"
 
 
 class UnsentRow(WireModel):
@@ -37,6 +39,15 @@ def send_rows(rows: Sequence[CheckedRow], sender: Sender, on_sent: OnSent = lamb
     return [
         UnsentRow(row=rows[position].row, request_id=rows[position].request_id, reason=reason)
         for position, reason in sorted(unsent.items())
+    ]
+
+
+def unsent_rows(rows: Sequence[CheckedRow], sent: Collection[int]) -> list[UnsentRow]:
+    """The rows that aren't at one of the positions that SQS confirmed before something stopped the sending."""
+    return [
+        UnsentRow(row=each.row, request_id=each.request_id, reason=NOT_CONFIRMED)
+        for position, each in enumerate(rows)
+        if position not in sent
     ]
 
 

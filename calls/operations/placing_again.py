@@ -109,6 +109,11 @@ def check_again(
     return preflight, to_send
 
 
+def latest_of(rows: Sequence[CheckedRow], records: Records) -> dict[int, list[FoundAttempt]]:
+    """By row: all attempts of its request, under the latest id of those that sending it again derives."""
+    return {each.row.row: each.attempts for each in _latest(rows, {each.request_id for each in rows}, records)}
+
+
 def _latest(rows: Iterable[CheckedRow], own_ids: Set[str], records: Records) -> list[_Latest]:
     """The latest of each row that has a record. Stops before an id that is another row's own."""
     latest: dict[int, _Latest] = {}

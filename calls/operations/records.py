@@ -1,20 +1,22 @@
-"""Look up attempts in the calls table: by key, the open ones, or all that match.
+"""Look up attempts in the calls table: by key, the open ones, or those that ended.
 
 The request itself, with the phone number, the name and the variables, is never read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import batched
+from itertools import batched, islice
 from typing import Any
 
 from pydantic import Field
 
-from outbound_calls.adapters.attempt_items import REPORTED_FIELDS, attempt_from_item
+from outbound_calls.adapters.attempt_items import REPORTED_FIELDS, attempt_from_item, ended_on
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry, due_entry
-from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
+from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.contracts.status_api import AttemptReport
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, OrganizationName, RequestId, WireModel
@@ -25,7 +27,22 @@ from outbound_calls.use_cases.look_up import attempt_report
 OPEN = frozenset(Status) - TERMINAL
 """The statuses of attempts in the index `due`."""
 
+STATUS_ORDER = (
+    Status.COMPLETED,
+    Status.NO_ANSWER,
+    Status.BUSY,
+    Status.FAILED,
+    Status.REJECTED,
+    Status.CANCELLED,
+    Status.UNKNOWN,
+    Status.CALLING,
+    Status.DISPATCHING,
+    Status.SCHEDULED,
+)
+"""The order in which people are shown the statuses: first what ended."""
+
 ENDED_REASONS_DAYS = 7
+_DAY_SECONDS = 86_400
 _MAX_KEYS = 100  # of one BatchGetItem
 _PROJECTION: Any = {
     "ProjectionExpression": ", ".join(f"#{name}" for name in REPORTED_FIELDS),
@@ -38,6 +55,8 @@ class FoundAttempt(AttemptReport):
 
     organization: OrganizationName | None = Field(None, description="absent for the default organization")
     request_id: RequestId
+    batch: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict, description="the request's own, as it came")
     redial_pending: bool = Field(default=False, exclude=True, description="whether another attempt is to be made")
 
     @property
@@ -47,12 +66,39 @@ class FoundAttempt(AttemptReport):
 
 
 class SearchResult(WireModel):
-    """The attempts found, newest first, and what the search cost."""
+    """The attempts found: those that ended, newest first, and then those that are open, first what is due next."""
 
     calls: list[FoundAttempt]
+    by_status: dict[str, int] = Field(description="how many of these there are with each status")
     more: bool = Field(description="true when the search stopped at its limit")
+    open: int | None = Field(None, description="how many attempts are open, where all of these were asked for")
     records_read: int
-    read_units: float = Field(description="billed by DynamoDB: https://aws.amazon.com/dynamodb/pricing/")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to look for: attempts with one of these statuses, of these organizations (None is the default one).
+
+    Those that ended did so since `since`; times are epoch seconds. At most `limit` are found.
+    """
+
+    statuses: Collection[Status]
+    organizations: Sequence[str | None]
+    since: float
+    now: float
+    limit: int
+    of_all: bool = False
+    """Whether open attempts of every organization are wanted."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is for exactly what is open."""
+        return set(self.statuses) == OPEN and self.of_all
+
+    def has_open(self, attempt: Attempt) -> bool:
+        """Whether it is for this attempt, as an open one."""
+        mine = self.of_all or attempt.key.request.organization in self.organizations
+        return mine and is_open(attempt) and open_status(attempt) in self.statuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +109,23 @@ class Records:
 
     def find(self, keys: Iterable[AttemptKey]) -> dict[AttemptKey, FoundAttempt]:
         """Those of these attempts that have a record, as of every acknowledged write."""
-        found: dict[AttemptKey, FoundAttempt] = {}
-        for chunk in batched(dict.fromkeys(keys), _MAX_KEYS, strict=False):
+        return {attempt.key: _report(attempt) for attempt in self.attempts(keys)}
+
+    def attempts(
+        self, keys: Iterable[AttemptKey], *, consistent: bool = True, at_a_time: int = _MAX_KEYS
+    ) -> Iterator[Attempt]:
+        """Those of these attempts that have a record, at most a hundred at a time, without their requests' content.
+
+        A consistent read costs a read unit for each attempt; one that may miss the last moment costs half of that.
+        """
+        for chunk in batched(_once(keys), at_a_time, strict=False):
             items = [to_dynamodb({"requestId": str(key.request), "attempt": key.number}) for key in chunk]
-            asked: Any = {self.table.name: {"Keys": items, "ConsistentRead": True} | _PROJECTION}
+            asked: Any = {self.table.name: {"Keys": items, "ConsistentRead": consistent} | _PROJECTION}
             while asked:
                 answer = self.table.client.batch_get_item(RequestItems=asked)
-                attempts = map(_found, answer["Responses"].get(self.table.name, []))
-                found |= {attempt.key: attempt for attempt in attempts}
+                for item in answer["Responses"].get(self.table.name, []):
+                    yield attempt_from_item(from_dynamodb(item))
                 asked = answer.get("UnprocessedKeys")
-        return found
 
     def statuses(self, keys: Iterable[AttemptKey]) -> dict[AttemptKey, Status]:
         """The statuses of those of these attempts that have a record."""
@@ -88,17 +141,38 @@ class Records:
             asked = {AttemptKey(key.request, key.number + 1) for key in attempts}
         return found
 
-    def due(self) -> Iterator[DueEntry]:
-        """Every open attempt, from the index; within each shard, in the order in which they are due."""
-        for shard in range(self.table.due_shards):
+    def due(self, page_size: int | None = None) -> Iterator[DueEntry]:
+        """Every open attempt, from the index, in the order in which they are due.
+
+        `page_size` is how many entries of each shard are read at a time, for one who may need only the first.
+        """
+        shards = (self._due_in(shard, page_size) for shard in range(self.table.due_shards))
+        return heapq.merge(*shards, key=lambda each: each.due_at)
+
+    def _due_in(self, shard: int, page_size: int | None) -> Iterator[DueEntry]:
+        for page in self.table.client.get_paginator("query").paginate(
+            TableName=self.table.name,
+            IndexName="due",
+            KeyConditionExpression="dueShard = :shard",
+            ExpressionAttributeValues=to_dynamodb({":shard": shard}),
+            PaginationConfig={"PageSize": page_size} if page_size else {},
+        ):
+            entries = map(due_entry, page["Items"])
+            yield from (each for each in entries if isinstance(each, DueEntry))
+
+    def count_open(self) -> int:
+        """How many attempts are open, and organizations that wait for a condition: the entries of the index `due`."""
+        return sum(
+            page["Count"]
+            for shard in range(self.table.due_shards)
             for page in self.table.client.get_paginator("query").paginate(
                 TableName=self.table.name,
                 IndexName="due",
                 KeyConditionExpression="dueShard = :shard",
                 ExpressionAttributeValues=to_dynamodb({":shard": shard}),
-            ):
-                due = map(due_entry, page["Items"])
-                yield from (each for each in due if isinstance(each, DueEntry))
+                Select="COUNT",
+            )
+        )
 
     def seconds_overdue(self, now: float) -> int | None:
         """How long the attempt that waits longest has been due; None when none is due."""
@@ -137,16 +211,60 @@ class Records:
         details = (attempt.call_details for attempt in ended)
         return {each.ended_reason for each in details if each and each.ended_reason}
 
-    def open_attempts(self, limit: int, statuses: Collection[Status] = OPEN) -> SearchResult:
-        """Open attempts with one of these statuses. Costs what is open, however many records the table has."""
-        attempts = self.every_open_attempt()
-        # An attempt that ended between the two reads is not open any more.
-        still_open = _newest_first(attempt for attempt in attempts if attempt.status in statuses)
-        # A consistent read of up to 4 KB costs one unit, and a page of the index half of one.
-        units = len(attempts) + 0.5 * self.table.due_shards
+    def search(self, wanted: Search) -> SearchResult:
+        """The attempts that are wanted: what ended since then, and what is open.
+
+        From the indexes `ended` and `due`, and no more of them than it takes to find `limit` and know whether there are
+        more. An open attempt costs half a read unit, and so do about seven that ended.
+        """
+        counted = _Counted()
+        most = wanted.limit + 1
+        ended = [self._newest(organization, wanted, counted) for organization in wanted.organizations]
+        found = list(islice(heapq.merge(*ended, key=lambda each: -(each.recorded_at or 0)), most))
+        if OPEN.intersection(wanted.statuses) and len(found) < most:
+            seen = {each.key for each in found}
+            # Some of those that are read may have another status, or have ended meanwhile.
+            size = min(most - len(found), _MAX_KEYS) if wanted.is_open else _MAX_KEYS
+            keys = (due.key for due in self.due(page_size=max(most, _MAX_KEYS)))
+            attempts = counted.all(self.attempts(keys, consistent=False, at_a_time=size))
+            open_ = (each for each in attempts if wanted.has_open(each) and each.key not in seen)
+            found += islice(open_, most - len(found))
+        calls = [_report(each) for each in found[: wanted.limit]]
         return SearchResult(
-            calls=still_open[:limit], more=len(still_open) > limit, records_read=len(attempts), read_units=units
+            calls=calls,
+            by_status=tally(each.status for each in calls),
+            more=len(found) > wanted.limit,
+            open=self.count_open() if wanted.is_open else None,
+            records_read=counted.read,
         )
+
+    def _newest(self, organization: str | None, wanted: Search, counted: _Counted) -> Iterator[Attempt]:
+        """What ended of an organization, newest first."""
+        statuses = sorted(TERMINAL.intersection(wanted.statuses))
+        named = {f":status{number}": status.value for number, status in enumerate(statuses)}
+        first, last = (int(each) // _DAY_SECONDS for each in (wanted.since, wanted.now))
+        for day in range(last, first - 1, -1) if statuses else ():
+            for page in self.table.client.get_paginator("query").paginate(
+                TableName=self.table.name,
+                IndexName="ended",
+                KeyConditionExpression="endedOn = :day AND recordedAt >= :since",
+                FilterExpression=f"#status IN ({', '.join(named)})",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues=to_dynamodb(
+                    {":day": ended_on(organization, day * _DAY_SECONDS), ":since": int(wanted.since), **named}
+                ),
+                ScanIndexForward=False,
+                PaginationConfig={"PageSize": wanted.limit + 1} if TERMINAL.issubset(statuses) else {},
+            ):
+                counted.read += page["ScannedCount"]
+                yield from (attempt_from_item(from_dynamodb(item)) for item in page["Items"])
+
+    def open_now(self) -> Iterator[Attempt]:
+        """The attempts in the index `due`, a hundred at a time, at half a read unit each.
+
+        One that ended meanwhile may be among them, and one whose redial is pending is.
+        """
+        return self.attempts((due.key for due in self.due()), consistent=False)
 
     def every_open_attempt(self) -> list[FoundAttempt]:
         """The attempts in the index `due`. One that ended meanwhile may be among them."""
@@ -181,44 +299,42 @@ class Records:
         for item in (from_dynamodb(item) for page in pages for item in page["Items"]):
             yield AttemptKey(RequestKey.from_text(item["requestId"]), int(item["attempt"]))
 
-    def search(self, statuses: Collection[Status], since: float | None, limit: int) -> SearchResult:
-        """All attempts with one of these statuses (any, when there are none), created since then (epoch seconds).
 
-        A scan: DynamoDB reads and bills the whole table, until `limit` attempts are found.
-        """
-        attempts: list[FoundAttempt] = []
-        read, units, more = 0, 0.0, False
-        for page in self.table.client.get_paginator("scan").paginate(
-            TableName=self.table.name, ReturnConsumedCapacity="TOTAL", **_filter(statuses, since)
-        ):
-            attempts += map(_found, page["Items"])
-            read += page["ScannedCount"]
-            units += page.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
-            if len(attempts) > limit:
-                more = True
-                break
-        return SearchResult(calls=_newest_first(attempts)[:limit], more=more, records_read=read, read_units=units)
+def _once[T](values: Iterable[T]) -> Iterator[T]:
+    """Each of these once, as soon as it comes."""
+    seen: set[T] = set()
+    for each in values:
+        if each not in seen:
+            seen.add(each)
+            yield each
 
 
-def _filter(statuses: Collection[Status], since: float | None) -> Any:
-    # A keeper, which is no attempt, has number 0.
-    conditions = ["#attempt > :none"]
-    values: Item = {":none": 0}
-    if statuses:
-        named = {f":status{number}": status.value for number, status in enumerate(sorted(statuses))}
-        conditions.append(f"#status IN ({', '.join(named)})")
-        values |= named
-    if since is not None:
-        conditions.append("#createdAt >= :since")
-        values[":since"] = int(since)
-    return _PROJECTION | {
-        "FilterExpression": " AND ".join(conditions),
-        "ExpressionAttributeValues": to_dynamodb(values),
-    }
+@dataclass(slots=True)
+class _Counted:
+    """Counts the records that are read."""
+
+    read: int = 0
+
+    def all[T](self, records: Iterable[T]) -> Iterator[T]:
+        for each in records:
+            self.read += 1
+            yield each
 
 
-def _newest_first(attempts: Iterable[FoundAttempt]) -> list[FoundAttempt]:
-    return sorted(attempts, key=lambda attempt: (attempt.created_at, attempt.request_id), reverse=True)
+def is_open(attempt: Attempt) -> bool:
+    """Whether there is something left to do: it hasn't ended, or its redial is pending."""
+    return attempt.status not in TERMINAL or attempt.redial_at is not None
+
+
+def open_status(attempt: Attempt) -> Status:
+    """The status of an open attempt. One whose redial is pending counts as scheduled."""
+    return Status.SCHEDULED if attempt.redial_at is not None else Status(attempt.status or "")
+
+
+def tally(statuses: Iterable[str]) -> dict[str, int]:
+    """How many there are of each status, in the statuses' order."""
+    counted = Counter(statuses)
+    return {status.value: counted[status] for status in STATUS_ORDER if counted[status]}
 
 
 def _found(item: Mapping[str, Any]) -> FoundAttempt:
@@ -230,6 +346,8 @@ def _report(attempt: Attempt) -> FoundAttempt:
     return FoundAttempt(
         organization=request.organization,
         request_id=request.request_id,
+        batch=attempt.labels.batch,
+        metadata=dict(attempt.labels.metadata),
         redial_pending=attempt.redial_at is not None,
         **dict(attempt_report(attempt)),
     )

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
 from calls.operations.preflight import InvalidRow, read_request
@@ -164,12 +165,16 @@ class Redrive:
         )
 
     def _delete(self, messages: Sequence[HeldMessage]) -> int:
-        """Delete these; returns how many could not be deleted."""
+        """Delete these; returns how many could not be deleted. They are sent, so a fault here is no error."""
         failed = 0
         for chunk in batched(messages, BATCH, strict=False):
             entries: Any = [{"Id": str(number), "ReceiptHandle": each.receipt} for number, each in enumerate(chunk)]
-            answer = self.client.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
-            failed += len(answer.get("Failed", []))
+            try:
+                answer = self.client.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
+            except (ClientError, BotoCoreError):
+                failed += len(chunk)
+            else:
+                failed += len(answer.get("Failed", []))
         return failed
 
 

@@ -16,6 +16,7 @@ from calls.operations.calling_policy import Policies
 from calls.operations.records import Records
 from outbound_calls.adapters.calls_table import CallsTable
 from outbound_calls.adapters.lines_table import LinesTable
+from outbound_calls.adapters.organizations import Organizations
 from outbound_calls.adapters.outcome_bus import OutcomeBus
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
 from outbound_calls.adapters.secrets import Secret
@@ -203,10 +204,10 @@ class DeployedStack:
         return NumberHashes(Secret(self.client("secretsmanager"), arn, time.monotonic))
 
     @cached_property
-    def allomia_key(self) -> Secret:
-        """AlloMia's key. Reading it takes a right of its own."""
+    def organizations(self) -> Organizations:
+        """The organizations in the secret of AlloMia keys. Reading it takes a right of its own."""
         arn = self._of_this_version(self.parameters, "AllomiaApiKeySecretArn")
-        return Secret(self.client("secretsmanager"), arn, time.monotonic)
+        return Organizations(Secret(self.client("secretsmanager"), arn, time.monotonic))
 
     @cached_property
     def judge(self) -> JudgeAttempts:

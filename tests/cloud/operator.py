@@ -26,14 +26,18 @@ PARAMETERS = {
 
 
 class OperatedStack:
-    """A stack of tables and a secret, and the command on it. `parameters` are more of the stack's parameters."""
+    """A stack of tables, queues and a secret, and the command on it. `parameters` are more of the stack's."""
 
     def __init__(self, cloud: LocalCloud, **parameters: str) -> None:
         dynamodb = cloud.client("dynamodb")
         self.session: Any = boto3.session.Session(cloud.account, "local", region_name=cloud.region)
         self.endpoint_url = cloud.endpoint_url
         self.name = f"operated-{uuid4().hex[:8]}"
-        outputs = {
+        queues = {
+            name: cloud.client("sqs").create_queue(QueueName=f"{self.name}-{name}")["QueueUrl"]
+            for name in ("CallQueueUrl", "InvalidMessagesQueueUrl", "DeadLetterQueueUrl")
+        }
+        outputs = queues | {
             "CallsTableName": create_calls_table(dynamodb),
             "PolicyTableName": create_policy_table(dynamodb),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -202,6 +203,18 @@ def consistent_reads(dynamodb: DynamoDBClient, operation: str) -> Iterator[list[
     dynamodb.meta.events.register_first(
         event, lambda params, **_: asked.append(params.get("ConsistentRead", False)), name
     )
+    try:
+        yield asked
+    finally:
+        dynamodb.meta.events.unregister(event, unique_id=name)
+
+
+@contextmanager
+def operations_asked(dynamodb: DynamoDBClient) -> Iterator[Counter[str]]:
+    """Count the requests to DynamoDB, by operation."""
+    asked: Counter[str] = Counter()
+    event, name = "before-call.dynamodb", "operations-asked"
+    dynamodb.meta.events.register_first(event, lambda model, **_: asked.update([model.name]), name)
     try:
         yield asked
     finally:

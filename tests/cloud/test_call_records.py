@@ -23,7 +23,7 @@ from outbound_calls.domain.attempts import AttemptKey
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import new_attempt, new_key
 from tests.tooling.simulator.conftest import eventually
-from tests.unit.parts import API_KEY, ASSISTANT_ID, CONTACT_ID, PHONE_NUMBER_ID, api_key_secret
+from tests.unit.parts import API_KEY, ASSISTANT_ID, CONTACT_ID, PHONE_NUMBER_ID, organizations_in
 from tests.world import CloudResources
 
 SUMMARY, FRENCH_SUMMARY = "The person confirmed the appointment.", "La personne a confirmé le rendez-vous."
@@ -176,7 +176,7 @@ def test_a_failure_of_allomia_is_reported(
 def test_without_the_key_it_says_so(
     operated: OperatedStack, placed: Callable[..., AttemptKey], simulator: Simulator
 ) -> None:
-    records = CallRecords(operated.stack.table, api_key_secret(None), simulator.url)
+    records = CallRecords(operated.stack.table, organizations_in(None), simulator.url)
 
     with pytest.raises(AllomiaUnavailable, match="the AlloMia key: the secret"):
         records.record(placed().request, None, Language.ENGLISH)
@@ -268,7 +268,7 @@ def test_a_file_that_is_too_large_is_refused(
     progress: list[Any] = []
     simulator.configure(media="huge")
     stack = operated.stack
-    records = CallRecords(stack.table, stack.allomia_key, simulator.url, max_file_bytes=1_000_000)
+    records = CallRecords(stack.table, stack.organizations, simulator.url, max_file_bytes=1_000_000)
 
     with pytest.raises(AllomiaUnavailable, match="larger than 1000000 bytes"):
         records.save(key.request, None, Kind.RECORDING, tmp_path / "x", False, lambda *each: progress.append(each))
@@ -282,7 +282,7 @@ def test_a_link_without_encryption_is_not_followed(
     operated: OperatedStack,
 ) -> None:
     stack = operated.stack
-    records = CallRecords(stack.table, stack.allomia_key, "https://allomia.example")
+    records = CallRecords(stack.table, stack.organizations, "https://allomia.example")
 
     with pytest.raises(AllomiaUnavailable, match="isn't encrypted"):
         records._fetch("http://allomia.example/file", io.BytesIO(), lambda *_: None)

@@ -210,7 +210,7 @@ def test_a_call_that_waits_for_a_line_pays_for_its_place(world: CountedWorld) ->
     assert world.counted() == {"GetItem": 2, "Query": 1, "UpdateItem": 3}
 
 
-@pytest.mark.parametrize(("lines", "units"), [(10, 1), (35, 1), (50, 2), (200, 6)])
+@pytest.mark.parametrize(("lines", "units"), [(10, 1), (40, 1), (50, 2), (200, 5)])
 def test_a_write_of_the_lines_costs_what_the_capacity_page_says(world: CountedWorld, lines: int, units: int) -> None:
     world.decided_by(maxConcurrentCalls=lines)
     table = world.release_lines.lines_table

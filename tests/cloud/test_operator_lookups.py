@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from calls.operations.following import Follower, Following
-from calls.operations.records import Records
+from calls.operations.records import OPEN, Records, Search
 from calls.operations.watching import Watch
 from local.cloud import LocalCloud
+from outbound_calls.adapters.dynamodb import to_dynamodb
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
-from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, new_key
-from tests.world import NOW, CloudResources, create_calls_table
+from outbound_calls.domain.transitions import TERMINAL
+from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, new_key, operations_asked
+from tests.unit.parts import CALL_ID
+from tests.world import DUE_SHARDS, NOW, CloudResources, create_calls_table
 
 
 @pytest.fixture
@@ -45,27 +50,79 @@ def test_an_attempt_of_an_organization_is_found_by_its_whole_key(attempts: Sampl
 def test_no_personal_data_is_looked_up(own_attempts: SampleAttempts) -> None:
     own_attempts.scheduled()
 
-    result = Records(own_attempts.table).search((), None, 10)
+    result = Records(own_attempts.table).search(everything())
 
     assert len(result.calls) == 1
     assert "phoneNumber" not in result.model_dump_json()
     assert "Ada" not in result.model_dump_json()
 
 
-def test_open_attempts_come_from_the_index_and_others_from_a_scan(own_attempts: SampleAttempts) -> None:
-    scheduled, calling = own_attempts.scheduled().key, own_attempts.calling().key
-    ended = own_attempts.ended(Status.BUSY)
+def test_open_attempts_and_those_that_ended_come_from_the_indexes(own_attempts: SampleAttempts) -> None:
+    later, calling = own_attempts.scheduled(due_at=NOW + 9000).key, own_attempts.calling().key
+    pending = own_attempts.redial_pending(NOW + 600)
+    busy, unknown = own_attempts.ended(Status.BUSY), own_attempts.ended(Status.UNKNOWN)
     records = Records(own_attempts.table)
 
-    assert {each.key for each in records.open_attempts(10).calls} == {scheduled, calling}
-    assert [each.key for each in records.open_attempts(10, {Status.CALLING}).calls] == [calling]
-    limited = records.open_attempts(1)
-    assert (len(limited.calls), limited.more, limited.records_read) == (1, True, 2)
+    def found(**wanted: Any) -> list[AttemptKey]:
+        return [each.key for each in records.search(everything(**wanted)).calls]
 
-    assert [each.key for each in records.search({Status.BUSY}, None, 10).calls] == [ended]
-    assert len(records.search((), NOW, 10).calls) == 3
-    assert records.search((), NOW + 1, 10).calls == []
-    assert records.search((), None, 2).more
+    # Open ones, first what is due next; one whose redial is pending is scheduled
+    assert found(statuses=OPEN) == [calling, pending, later]
+    assert found(statuses={Status.CALLING}) == [calling]
+    assert found(statuses={Status.SCHEDULED}) == [pending, later]
+    limited = records.search(everything(statuses=OPEN, limit=1))
+    assert (limited.more, limited.open, limited.by_status) == (True, 3, {"calling": 1})
+
+    # What ended, newest first, each attempt once
+    assert set(found(statuses={Status.BUSY})) == {busy, pending}
+    assert found(statuses={Status.UNKNOWN}) == [unknown]
+    assert sorted(map(str, found())) == sorted(map(str, {busy, unknown, pending, calling, later}))
+    assert set(found()[:3]) == {busy, unknown, pending}
+    assert found(since=NOW + 201, statuses=TERMINAL) == []
+    assert records.search(everything(limit=2)).more
+
+
+def everything(**changes: Any) -> Search:
+    return replace(Search(frozenset(Status), [None], NOW - 1, NOW + 300, 10, of_all=True), **changes)
+
+
+def test_newest_is_first_over_days_and_organizations(own_attempts: SampleAttempts) -> None:
+    keys: list[AttemptKey] = []
+    for days, organization in ((3, None), (2, "north"), (1, None), (0, "north")):
+        at = NOW - days * 86_400
+        key = AttemptKey(RequestKey(f"visit-{days}", organization), 1)
+        claimed = own_attempts.claim(new_attempt(key, at), now=at)
+        assert claimed is not None
+        own_attempts.table.record(key, an_outcome(Status.BUSY), at)
+        keys.insert(0, key)
+    records = Records(own_attempts.table)
+
+    def found(**wanted: Any) -> list[AttemptKey]:
+        wanted = {"since": NOW - 4 * 86_400, "organizations": [None, "north"], "statuses": TERMINAL} | wanted
+        return [each.key for each in records.search(everything(**wanted)).calls]
+
+    assert found() == keys
+    assert found(organizations=["north"]) == [keys[0], keys[2]]
+    assert found(limit=2) == keys[:2]
+    assert found(since=NOW - 86_400) == keys[:2]
+
+
+def test_a_list_reads_no_more_than_its_limit_takes(own_attempts: SampleAttempts) -> None:
+    # Given 500 open calls
+    image = own_attempts.image(own_attempts.scheduled().key)
+    assert image is not None
+    copies = [image | to_dynamodb({"requestId": f"copy-{number}", "dueShard": number % 4}) for number in range(499)]
+    for start in range(0, len(copies), 25):
+        batch: Any = [{"PutRequest": {"Item": copy}} for copy in copies[start : start + 25]]
+        own_attempts.table.client.batch_write_item(RequestItems={own_attempts.table.name: batch})
+
+    # When ten are listed, from the index, and the others are counted in it
+    with operations_asked(own_attempts.table.client) as asked:
+        result = Records(own_attempts.table).search(everything(statuses=OPEN))
+
+    # Then no other record is read
+    assert (len(result.calls), result.more, result.open, result.records_read) == (10, True, 500, 11)
+    assert asked == {"Query": 2 * DUE_SHARDS, "BatchGetItem": 1}
 
 
 def test_overdue_attempts_are_found(own_attempts: SampleAttempts) -> None:
@@ -152,10 +209,35 @@ def test_a_watch_shows_open_calls_and_those_that_ended_during_it(
     own_attempts.table.record(calling, an_outcome(Status.UNKNOWN), NOW + 9)
     second, third = watch.look(), watch.look()
 
-    assert first.open == {"scheduled": 1, "dispatching": 0, "calling": 1}
+    assert (first.total, first.open) == (2, {"calling": 1, "dispatching": 0, "scheduled": 1})
     assert first.ended == []
     assert [(queue.queue, queue.waiting) for queue in first.queues] == [("dead letters", 1)]
-    assert second.open == {"scheduled": 1, "dispatching": 0, "calling": 0}
+    assert second.open == {"calling": 0, "dispatching": 0, "scheduled": 1}
+    assert second.ended_by_status == third.ended_by_status == {"unknown": 1}
     assert [(found.key, found.status) for found in second.ended] == [(calling, Status.UNKNOWN)]
     assert third.ended == second.ended
     assert ended_before.request.request_id not in third.model_dump_json()
+
+
+def test_a_look_reads_only_what_has_changed(own_attempts: SampleAttempts, resources: CloudResources) -> None:
+    calling, dispatching = own_attempts.calling().key, own_attempts.dispatching()
+    own_attempts.scheduled()
+    watch = Watch(Records(own_attempts.table), resources.sqs, {})
+
+    def look() -> tuple[dict[str, int], int]:
+        with operations_asked(own_attempts.table.client) as asked:
+            state = watch.look()
+        assert asked["Query"] == DUE_SHARDS
+        return state.open, asked["BatchGetItem"]
+
+    assert look() == ({"calling": 1, "dispatching": 1, "scheduled": 1}, 1)
+    own_attempts.table.settle(dispatching, CALL_ID, None)
+    # A dial in progress is read each time: the index doesn't say that it became a call.
+    assert look() == ({"calling": 2, "dispatching": 0, "scheduled": 1}, 1)
+    assert look() == ({"calling": 2, "dispatching": 0, "scheduled": 1}, 0)
+    own_attempts.table.record(calling, an_outcome(Status.COMPLETED), NOW + 9)
+    assert look() == ({"calling": 1, "dispatching": 0, "scheduled": 1}, 1)
+    assert look()[1] == 0
+    pending = own_attempts.redial_pending()
+    assert look() == ({"calling": 1, "dispatching": 0, "scheduled": 2}, 1)
+    assert pending not in [each.key for each in watch.look().ended]

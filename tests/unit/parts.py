@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from botocore.exceptions import ClientError
 
+from outbound_calls.adapters.organizations import Organization, Organizations
 from outbound_calls.adapters.secrets import WAIT_SECONDS, Secret
 from outbound_calls.domain.attempts import AttemptKey, CallRequest, RequestKey
 
@@ -101,8 +102,12 @@ def a_secret(
     return Secret(cast("SecretsManagerClient", secrets), SECRET_ARN, clock or Clock(), wait_seconds)
 
 
-def api_key_secret(text: str | None = API_KEY) -> Secret:
-    return a_secret(SecretsInMemory({"AWSCURRENT": text}))
+def organizations_in(text: str | None = API_KEY) -> Organizations:
+    """The organizations in a secret with this text."""
+    return Organizations(a_secret(SecretsInMemory({"AWSCURRENT": text})))
+
+
+AN_ORGANIZATION = Organization(API_KEY, "an-organization")
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,12 @@ from outbound_calls.adapters.allomia import (
     Throttled,
     http_client,
 )
-from outbound_calls.adapters.secrets import CACHE_SECONDS, REREAD_SECONDS
+from outbound_calls.adapters.organizations import Organization, Organizations
+from outbound_calls.adapters.secrets import REREAD_SECONDS
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
 from outbound_calls.domain.attempts import CallDetails, Outcome
 from tests.unit.parts import (
+    AN_ORGANIZATION,
     API_KEY,
     ASSISTANT_ID,
     CALL_ID,
@@ -52,7 +54,7 @@ from tests.unit.parts import (
     SecretsInMemory,
     a_request,
     a_secret,
-    api_key_secret,
+    organizations_in,
 )
 
 CALLBACK_URL = "https://hooks.example/webhooks/allomia/visit-2031/1/eT2rU8HEvnZrZ-6brnHtFXxb9HGDwyDjlz5v7jsxfQ4"
@@ -86,15 +88,18 @@ class RecordedAllomia:
     @contextmanager
     def client(self) -> Iterator[AllomiaClient]:
         with http_client("https://allomia.example/", httpx.MockTransport(self._handle)) as http:
-            yield AllomiaClient(http, a_secret(self.secrets, self.clock))
+            yield AllomiaClient(http, Organizations(a_secret(self.secrets, self.clock)))
 
     def place(self, **request: Any) -> PlaceAnswer:
         with self.client() as client:
-            return client.place_call(a_request(**request), CALLBACK_URL)
+            organization = client.organization(None)
+            if isinstance(organization, KeyUnusable):
+                return organization
+            return client.place_call(organization, a_request(**request), CALLBACK_URL)
 
     def status(self) -> StatusAnswer:
         with self.client() as client:
-            return client.call_status(CALL_ID)
+            return client.call_status(AN_ORGANIZATION, CALL_ID)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -327,7 +332,7 @@ def test_a_base_url_may_have_a_path(base_url: str, asked: str) -> None:
         return httpx.Response(200, json=CALLING)
 
     with http_client(base_url, httpx.MockTransport(handler)) as http:
-        AllomiaClient(http, api_key_secret()).place_call(a_request(), CALLBACK_URL)
+        AllomiaClient(http, organizations_in()).place_call(AN_ORGANIZATION, a_request(), CALLBACK_URL)
 
     assert str(requests[0].url) == asked
 
@@ -525,8 +530,8 @@ def test_no_cookie_is_kept() -> None:
 
     with allomia.client() as client:
         for _ in range(2):
-            client.place_call(a_request(), CALLBACK_URL)
-        client.call_status(CALL_ID)
+            client.place_call(AN_ORGANIZATION, a_request(), CALLBACK_URL)
+        client.call_status(AN_ORGANIZATION, CALL_ID)
 
     assert [request.headers.get("Cookie") for request in allomia.requests] == [None] * 3
 
@@ -537,9 +542,9 @@ def test_an_answer_is_read_until_the_deadline() -> None:
         (MAX_EXCHANGE_SECONDS + 1, Ambiguous("HTTP 200, unreadable: body")),
     ):
         with http_client("https://allomia.example", httpx.MockTransport(answer(200, CALLING))) as http:
-            client = AllomiaClient(http, api_key_secret(), clock=iter([0.0, last]).__next__)
+            client = AllomiaClient(http, organizations_in(), clock=iter([0.0, last]).__next__)
 
-            assert client.place_call(a_request(), CALLBACK_URL) == known
+            assert client.place_call(AN_ORGANIZATION, a_request(), CALLBACK_URL) == known
 
 
 # The key.
@@ -550,8 +555,9 @@ def test_a_declined_key_is_read_again_for_the_next_call() -> None:
     with allomia.client() as client:
 
         def place() -> None:
-            assert client.check_key() is None
-            client.place_call(a_request(), CALLBACK_URL)
+            organization = client.organization(None)
+            assert isinstance(organization, Organization)
+            client.place_call(organization, a_request(), CALLBACK_URL)
 
         place()
         allomia.secrets.rotate("the-new-key")
@@ -585,22 +591,8 @@ def test_without_a_key_nothing_is_sent(secrets: SecretsInMemory, detail: str) ->
     allomia = RecordedAllomia(answer(200, CALLING), secrets)
 
     with allomia.client() as client:
-        assert client.check_key() == KeyUnusable(ParkReason.KEY_UNREADABLE, detail)
-    assert allomia.place() == KeyUnusable(ParkReason.KEY_UNREADABLE, detail)
-    assert allomia.status() == StatusUnavailable(KEY_UNUSABLE)
+        assert client.organization(None) == KeyUnusable(ParkReason.KEY_UNREADABLE, detail)
     assert allomia.requests == []
-
-
-def test_after_the_key_was_checked_a_call_is_placed_without_reading_it() -> None:
-    allomia = RecordedAllomia(answer(200, CALLING))
-    with allomia.client() as client:
-        assert client.check_key() is None
-        allomia.secrets.fault = ConnectTimeoutError(endpoint_url="https://zqx.example")
-        allomia.clock.pass_seconds(2 * CACHE_SECONDS)
-
-        assert client.place_call(a_request(), CALLBACK_URL) == accepted()
-
-    assert allomia.secrets.reads == ["AWSCURRENT"]
 
 
 # The status of a call.
@@ -675,10 +667,11 @@ def test_the_status_is_asked_for_as_the_documentation_says() -> None:
 def test_a_key_declined_by_a_status_request_is_read_again(code: int) -> None:
     allomia = RecordedAllomia(answer(code))
     with allomia.client() as client:
-        client.call_status(CALL_ID)
-        allomia.clock.pass_seconds(REREAD_SECONDS)
-        client.call_status(CALL_ID)
-        client.call_status(CALL_ID)
+        for passed in (0, REREAD_SECONDS, 0):
+            allomia.clock.pass_seconds(passed)
+            organization = client.organization(None)
+            assert isinstance(organization, Organization)
+            client.call_status(organization, CALL_ID)
 
     assert allomia.secrets.reads == ["AWSCURRENT"] * 2
 

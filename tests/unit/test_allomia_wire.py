@@ -31,6 +31,7 @@ from outbound_calls.adapters.allomia import (
 )
 from outbound_calls.contracts.vocabulary import ParkReason
 from tests.unit.parts import (
+    AN_ORGANIZATION,
     API_KEY,
     ASSISTANT_ID,
     CALL_ID,
@@ -42,9 +43,9 @@ from tests.unit.parts import (
     HttpRequest,
     SocketServer,
     a_request,
-    api_key_secret,
     closed_port,
     http_answer,
+    organizations_in,
 )
 
 CALLBACK_URL = "https://hooks.example/webhooks/allomia/visit-2031/1/signature"
@@ -56,19 +57,23 @@ def not_sent(detail: str) -> NotAccepted:
     return NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, detail)
 
 
+def ring(allomia: AllomiaClient) -> PlaceAnswer:
+    return allomia.place_call(AN_ORGANIZATION, a_request(), CALLBACK_URL)
+
+
 @contextmanager
 def client(
     url: str, clock: Clock | None = None, connections: int = 10, exchange_seconds: float = MAX_EXCHANGE_SECONDS
 ) -> Iterator[AllomiaClient]:
     """The client as the functions build it, over real sockets."""
     with http_client(url, connections=connections) as http:
-        yield AllomiaClient(http, api_key_secret(), clock or time.monotonic, exchange_seconds)
+        yield AllomiaClient(http, organizations_in(), clock or time.monotonic, exchange_seconds)
 
 
 def place(behave: Behaviour, clock: Clock | None = None) -> tuple[PlaceAnswer, SocketServer]:
     """Place one call with a server that behaves so; the server has ended, and says what it saw."""
     with SocketServer(behave) as server, client(server.url, clock) as allomia:
-        return allomia.place_call(a_request(), CALLBACK_URL), server
+        return ring(allomia), server
 
 
 def says(answer: bytes) -> Behaviour:
@@ -113,10 +118,8 @@ def test_a_call_is_placed_with_one_post_over_the_wire() -> None:
 
 def test_a_refused_connection_proves_that_nothing_was_sent() -> None:
     with closed_port() as url, client(url) as allomia:
-        assert allomia.place_call(a_request(), CALLBACK_URL) == NotAccepted(
-            ParkReason.ALLOMIA_UNREACHABLE, "ConnectError"
-        )
-        assert allomia.call_status(CALL_ID) == StatusUnavailable("ConnectError")
+        assert ring(allomia) == NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, "ConnectError")
+        assert allomia.call_status(AN_ORGANIZATION, CALL_ID) == StatusUnavailable("ConnectError")
 
 
 def test_an_unanswered_tls_handshake_proves_that_nothing_was_sent() -> None:
@@ -124,9 +127,7 @@ def test_an_unanswered_tls_handshake_proves_that_nothing_was_sent() -> None:
     with SocketServer(drops) as server, client(server.url.replace("http:", "https:")) as allomia:
         allomia.http.timeout = httpx.Timeout(0.2)
 
-        assert allomia.place_call(a_request(), CALLBACK_URL) == NotAccepted(
-            ParkReason.ALLOMIA_UNREACHABLE, "ConnectTimeout"
-        )
+        assert ring(allomia) == NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, "ConnectTimeout")
         assert server.requests == []
         # Connecting is tried twice; that is safe.
         assert server.connections == 2
@@ -145,7 +146,7 @@ def test_a_server_without_tls_gets_nothing() -> None:
         thread = threading.Thread(target=speak_plainly)
         thread.start()
         with client(f"https://127.0.0.1:{listener.getsockname()[1]}") as allomia:
-            answer = allomia.place_call(a_request(), CALLBACK_URL)
+            answer = ring(allomia)
         thread.join(10)
 
     assert answer == not_sent("ConnectError")
@@ -209,7 +210,7 @@ def test_a_read_timeout_is_ambiguous_and_not_retried() -> None:
     with SocketServer(says(b"")) as server, client(server.url) as allomia:
         allomia.http.timeout = httpx.Timeout(0.2)
 
-        assert allomia.place_call(a_request(), CALLBACK_URL) == Ambiguous("ReadTimeout")
+        assert ring(allomia) == Ambiguous("ReadTimeout")
         assert len(server.posts()) == 1
 
 
@@ -317,7 +318,7 @@ def test_an_answer_takes_little_memory_whatever_it_is(hostile: bytes) -> None:
     with SocketServer(says_and_drops(hostile)) as server, client(server.url) as allomia:
         tracemalloc.start()
         try:
-            allomia.place_call(a_request(), CALLBACK_URL)
+            ring(allomia)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -368,8 +369,8 @@ def test_an_exchange_ends_at_its_deadline_however_the_answer_dribbles(row: str) 
 
     with SocketServer(behave) as server, client(server.url, exchange_seconds=0.3) as allomia:
         began = time.monotonic()
-        assert allomia.place_call(a_request(), CALLBACK_URL) == Ambiguous(posted)
-        assert allomia.call_status(CALL_ID) == StatusUnavailable(asked)
+        assert ring(allomia) == Ambiguous(posted)
+        assert allomia.call_status(AN_ORGANIZATION, CALL_ID) == StatusUnavailable(asked)
         assert 0.5 < time.monotonic() - began < 10
 
     assert len(server.posts()) == 1
@@ -396,7 +397,9 @@ def test_a_request_that_is_read_too_slowly_is_ambiguous_at_the_deadline() -> Non
         thread.start()
         with client(f"http://127.0.0.1:{listener.getsockname()[1]}", exchange_seconds=1.0) as allomia:
             began = time.monotonic()
-            answer = allomia.place_call(a_request(dynamic_variables={"x": "y" * 10_000_000}), CALLBACK_URL)
+            answer = allomia.place_call(
+                AN_ORGANIZATION, a_request(dynamic_variables={"x": "y" * 10_000_000}), CALLBACK_URL
+            )
             took = time.monotonic() - began
         has_ended.set()
         thread.join(10)
@@ -408,7 +411,7 @@ def test_a_request_that_is_read_too_slowly_is_ambiguous_at_the_deadline() -> Non
 def test_the_deadline_counts_from_before_the_connection() -> None:
     with SocketServer(drops) as server, client(server.url.replace("http:", "https:"), exchange_seconds=0.3) as allomia:
         began = time.monotonic()
-        assert allomia.place_call(a_request(), CALLBACK_URL) == not_sent("ConnectTimeout")
+        assert ring(allomia) == not_sent("ConnectTimeout")
         assert time.monotonic() - began < 10
 
     assert server.requests == []
@@ -420,7 +423,7 @@ def test_the_deadline_counts_from_before_the_connection() -> None:
 def test_a_connection_is_used_again() -> None:
     with SocketServer(says(http_answer(CALLING))) as server, client(server.url) as allomia:
         for _ in range(3):
-            assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
+            assert ring(allomia) == ACCEPTED
 
     assert (len(server.requests), server.connections) == (3, 1)
 
@@ -441,9 +444,9 @@ def test_a_connection_closed_by_the_server_is_not_reused() -> None:
         closed.set()
 
     with SocketServer(behave) as server, client(server.url) as allomia:
-        assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
+        assert ring(allomia) == ACCEPTED
         assert closed.wait(10)
-        assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
+        assert ring(allomia) == ACCEPTED
 
     assert (len(server.requests), server.connections) == (2, 2)
 
@@ -458,8 +461,8 @@ def test_a_kept_connection_that_breaks_during_the_post_makes_it_ambiguous() -> N
         return True
 
     with SocketServer(behave) as server, client(server.url) as allomia:
-        assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
-        assert isinstance(allomia.place_call(a_request(), CALLBACK_URL), Ambiguous)
+        assert ring(allomia) == ACCEPTED
+        assert isinstance(ring(allomia), Ambiguous)
 
     assert len(server.posts()) == 2
 
@@ -471,8 +474,8 @@ def test_a_broken_answer_does_not_affect_the_next_one() -> None:
         return True
 
     with SocketServer(behave) as server, client(server.url) as allomia:
-        assert isinstance(allomia.place_call(a_request(), CALLBACK_URL), Ambiguous)
-        assert allomia.place_call(a_request(), CALLBACK_URL) == ACCEPTED
+        assert isinstance(ring(allomia), Ambiguous)
+        assert ring(allomia) == ACCEPTED
 
 
 def test_a_pool_timeout_proves_that_nothing_was_sent() -> None:
@@ -486,12 +489,12 @@ def test_a_pool_timeout_proves_that_nothing_was_sent() -> None:
 
     answers: list[PlaceAnswer] = []
     with SocketServer(behave) as server, client(server.url, connections=1) as allomia:
-        first = threading.Thread(target=lambda: answers.append(allomia.place_call(a_request(), CALLBACK_URL)))
+        first = threading.Thread(target=lambda: answers.append(ring(allomia)))
         first.start()
         assert has_arrived.wait(10)
         # The first waits for its answer with the timeouts that it began with.
         allomia.http.timeout = httpx.Timeout(10, pool=0.1)
-        second = allomia.place_call(a_request(), CALLBACK_URL)
+        second = ring(allomia)
         may_answer.set()
         first.join(10)
 
@@ -511,10 +514,7 @@ def test_ten_concurrent_calls_use_ten_connections() -> None:
 
     answers: list[PlaceAnswer] = []
     with SocketServer(behave) as server, client(server.url) as allomia:
-        threads = [
-            threading.Thread(target=lambda: answers.append(allomia.place_call(a_request(), CALLBACK_URL)))
-            for _ in range(10)
-        ]
+        threads = [threading.Thread(target=lambda: answers.append(ring(allomia))) for _ in range(10)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -538,7 +538,7 @@ def test_ten_concurrent_calls_use_ten_connections() -> None:
 )
 def test_a_broken_status_answer_says_nothing(behave: Behaviour, reason: str) -> None:
     with SocketServer(behave) as server, client(server.url) as allomia:
-        assert allomia.call_status(CALL_ID) == StatusUnavailable(reason)
+        assert allomia.call_status(AN_ORGANIZATION, CALL_ID) == StatusUnavailable(reason)
 
 
 def test_certificates_are_verified() -> None:

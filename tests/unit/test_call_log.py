@@ -19,11 +19,13 @@ from outbound_calls.adapters.allomia import (
     http_client,
 )
 from outbound_calls.adapters.call_log import CallLog
+from outbound_calls.adapters.organizations import Organization
 from outbound_calls.contracts.call_log import CallRecord, LogPage, read_call_record, read_log_page
 from outbound_calls.contracts.wire import InvalidInput
-from tests.unit.parts import API_KEY, CALL_ID, a_request, api_key_secret
+from tests.unit.parts import API_KEY, CALL_ID, a_request, organizations_in
 
 ORGANIZATION = organization_id("own")
+OWN = Organization(API_KEY, ORGANIZATION)
 DAY = 86_400
 ENTRY = {
     "id": CALL_ID,
@@ -60,15 +62,15 @@ def ask[T](answer: httpx.Response | Exception, question: Callable[[AllomiaClient
         return answer
 
     with http_client("https://allomia.example", httpx.MockTransport(handle)) as http:
-        return question(AllomiaClient(http, api_key_secret()))
+        return question(AllomiaClient(http, organizations_in()))
 
 
 def ask_for_page(allomia: AllomiaClient) -> LogPage | StatusUnavailable:
-    return CallLog(allomia).calls_page(ORGANIZATION, 0, DAY)
+    return CallLog(allomia).calls_page(OWN, 0, DAY)
 
 
 def ask_for_record(allomia: AllomiaClient) -> CallRecord | StatusUnavailable:
-    return CallLog(allomia).call_record(CALL_ID)
+    return CallLog(allomia).call_record(OWN, CALL_ID)
 
 
 def test_the_log_is_asked_for_as_the_documentation_says() -> None:
@@ -79,7 +81,7 @@ def test_the_log_is_asked_for_as_the_documentation_says() -> None:
         return httpx.Response(200, content=page(ENTRY))
 
     with http_client("https://allomia.example", httpx.MockTransport(answer)) as http:
-        CallLog(AllomiaClient(http, api_key_secret())).calls_page(ORGANIZATION, 0, DAY, page=2, limit=7)
+        CallLog(AllomiaClient(http, organizations_in())).calls_page(OWN, 0, DAY, page=2, limit=7)
 
     (request,) = asked
     assert (request.method, request.url.path) == ("GET", "/api/calls")
@@ -116,14 +118,14 @@ def test_a_record_has_the_documented_fields() -> None:
 def test_the_client_and_the_simulator_agree() -> None:
     allomia = ScriptedAllomia(lambda: 1000.0, accepted_keys=(API_KEY,), ring_seconds=0)
     with http_client("https://allomia.example", allomia) as http:
-        client = AllomiaClient(http, api_key_secret())
+        client = AllomiaClient(http, organizations_in())
         log = CallLog(client)
         for number in ("+15005550100", "+15005550101", "+15005550102"):
-            client.place_call(a_request(phone_number=number), f"https://hooks.example/{number}/1/s")
+            client.place_call(OWN, a_request(phone_number=number), f"https://hooks.example/{number}/1/s")
 
-        first, last = (log.calls_page(ORGANIZATION, 0, DAY, page=number, limit=2) for number in (1, 2))
-        none = log.calls_page(ORGANIZATION, DAY, DAY)
-        record = log.call_record(allomia.calls()[0].outbound_call_id)
+        first, last = (log.calls_page(OWN, 0, DAY, page=number, limit=2) for number in (1, 2))
+        none = log.calls_page(OWN, DAY, DAY)
+        record = log.call_record(OWN, allomia.calls()[0].outbound_call_id)
 
     assert isinstance(first, LogPage)
     assert isinstance(last, LogPage)
@@ -159,14 +161,6 @@ def test_a_failure_says_that_nothing_was_learned(
     answer, reason = FAILURES[row]
 
     assert ask(answer, question) == StatusUnavailable(reason)
-
-
-@pytest.mark.parametrize("question", [ask_for_page, ask_for_record])
-def test_without_a_key_nothing_is_asked(question: Callable[[AllomiaClient], StatusUnavailable]) -> None:
-    allomia = ScriptedAllomia()
-    allomia.before_answer = lambda _request: pytest.fail("AlloMia was asked")
-    with http_client("https://allomia.example", allomia) as http:
-        assert question(AllomiaClient(http, api_key_secret(None))) == StatusUnavailable(KEY_UNUSABLE)
 
 
 def test_a_record_of_another_call_is_unreadable() -> None:

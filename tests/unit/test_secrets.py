@@ -1,4 +1,4 @@
-"""Secrets: how long they are cached, which version is read when, and what an AlloMia key looks like."""
+"""Secrets: how long they are cached, and which version is read when."""
 
 import threading
 import time
@@ -15,7 +15,6 @@ from outbound_calls.adapters.secrets import (
     WAIT_SECONDS,
     SecretUnreadable,
     SecretUnusable,
-    api_key,
 )
 from tests.unit.parts import SECRET_ARN, Clock, SecretsInMemory, a_secret
 
@@ -84,7 +83,7 @@ def test_a_failure_is_remembered_for_five_seconds() -> None:
     clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"}, fault=UNREACHABLE)
     secret = a_secret(secrets, clock)
 
-    for use in [secret.current, secret.current, secret.last_read, secret.previous]:
+    for use in [secret.current, secret.current, lambda: secret.recent(5), secret.previous]:
         with pytest.raises(SecretUnreadable, match="ConnectTimeoutError"):
             use()
     clock.pass_seconds(FAILURE_SECONDS - 0.1)
@@ -107,7 +106,7 @@ def test_what_was_read_stays_in_use_while_it_cannot_be_read_again(expired: bool)
     clock.pass_seconds(REREAD_SECONDS if expired else CACHE_SECONDS)
     assert not expired or secret.expire()
 
-    assert (secret.current(), secret.previous(), secret.last_read()) == ("two", "one", "two")
+    assert (secret.current(), secret.previous()) == ("two", "one")
     assert secrets.reads[2:] == ["AWSCURRENT"]
 
     # It is tried again, at most every 30 seconds
@@ -138,18 +137,54 @@ def test_a_version_that_was_read_stays_in_use_while_the_other_one_cannot_be_read
     assert secrets.reads[2:] == ["AWSCURRENT"]
 
 
-def test_the_text_that_was_last_read_is_used_without_a_read_however_old_it_is() -> None:
+def test_a_recent_text_is_read_again_only_when_the_last_one_is_older() -> None:
     clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
     secret = a_secret(secrets, clock)
-
-    assert (secret.last_read(), secrets.reads) == ("one", ["AWSCURRENT"])
-    clock.pass_seconds(10 * CACHE_SECONDS)
-    secret.expire()
+    assert secret.recent(5) == "one"
     secrets.rotate("two")
+    clock.pass_seconds(4.9)
+    assert secret.recent(5) == "one"
+    clock.pass_seconds(0.1)
 
-    assert (secret.last_read(), secrets.reads) == ("one", ["AWSCURRENT"])
-    assert secret.current() == "two"
-    assert secret.last_read() == "two"
+    assert (secret.recent(5), secret.current()) == ("two", "two")
+    assert secrets.reads == ["AWSCURRENT"] * 2
+
+
+def test_what_was_read_before_is_not_recent_while_it_cannot_be_read_again() -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
+    secret = a_secret(secrets, clock)
+    assert secret.current() == "one"
+    secrets.fault = UNREACHABLE
+    clock.pass_seconds(5)
+
+    for _ in range(2):
+        with pytest.raises(SecretUnreadable, match="ConnectTimeoutError"):
+            secret.recent(5)
+        assert secret.current() == "one"
+    clock.pass_seconds(FAILURE_SECONDS)
+    with pytest.raises(SecretUnreadable):
+        secret.recent(5)
+    assert len(secrets.reads) == 3
+    secrets.fault = None
+    clock.pass_seconds(FAILURE_SECONDS)
+    assert secret.recent(5) == "one"
+
+
+def test_who_needs_a_recent_text_waits_for_the_read_of_another_thread() -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
+    secret = a_secret(secrets, clock)
+    assert secret.current() == "one"
+    secrets.rotate("two")
+    secrets.gate = threading.Event()
+    clock.pass_seconds(5)
+
+    uses = in_threads(4, lambda: secret.recent(5))
+
+    until(lambda: len(secrets.reads) == 2)
+    assert secret.current() == "one"
+    secrets.open_gate()
+    assert {use.result(10) for use in uses} == {"two"}
+    assert len(secrets.reads) == 2
 
 
 def test_after_expiring_it_the_next_use_reads_it_again() -> None:
@@ -245,7 +280,7 @@ def test_while_one_thread_reads_again_the_others_use_what_there_is() -> None:
 
     # No lock is held meanwhile, so none of these hangs
     assert [secret.current() for _ in range(10)] == ["one"] * 10
-    assert (secret.last_read(), secret.expire()) == ("one", False)
+    assert not secret.expire()
     secrets.open_gate()
     assert reader.result(10) == "two"
     assert secret.current() == "two"
@@ -266,41 +301,3 @@ def test_a_read_that_is_interrupted_is_a_failure_like_others() -> None:
     secrets.fault = None
     clock.pass_seconds(FAILURE_SECONDS)
     assert secret.current() == "one"
-
-
-# AlloMia's key.
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "the-key",
-        " the-key\n",
-        '{"apiKey": "the-key"}',
-        ' {"apiKey": " the-key ", "note": "rotated in March"}\n',
-    ],
-)
-def test_a_key_is_bare_or_in_json(text: str) -> None:
-    assert api_key(text) == "the-key"
-
-
-def test_a_key_may_have_any_visible_ascii_character() -> None:
-    key = "".join(map(chr, range(ord("!"), ord("~") + 1)))
-
-    assert api_key(key) == key
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", " \n", "zqx key", "zqx\nkey", "zqx\x00", "zqx-é", "zqx\x7f"),
-        *("{", "{}", '{"apikey": "zqx"}', '{"apiKey": ""}', '{"apiKey": "zqx key"}', '{"apiKey": "zqx'),
-        *('{"apiKey": null}', '{"apiKey": 7}', '{"apiKey": ["zqx"]}', '{"apiKey": ' + "[" * 100_000),
-    ],
-)
-def test_an_unusable_key_raises_without_repeating_it(text: str) -> None:
-    with pytest.raises(SecretUnusable) as caught:
-        api_key(text)
-
-    assert "zqx" not in str(caught.value)
-    assert caught.value.__cause__ is None

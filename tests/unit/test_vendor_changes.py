@@ -22,7 +22,7 @@ from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.domain.attempts import CallDetails, Outcome
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES
 from outbound_calls.use_cases.receive import Webhook, _body
-from tests.unit.parts import CALL_ID, CONTACT_ID, a_request, api_key_secret
+from tests.unit.parts import AN_ORGANIZATION, CALL_ID, CONTACT_ID, a_request, organizations_in
 
 DETAILS = {
     "startedAt": "2026-04-01T14:30:00Z",
@@ -128,7 +128,7 @@ def check_outcome(sent: Sent, outcome: Outcome | None, source: OutcomeSource) ->
 def ask[T](sent: Sent, question: Callable[[AllomiaClient], T]) -> T:
     answer = httpx.MockTransport(lambda _request: httpx.Response(200, content=sent.body))
     with http_client("https://allomia.example", answer) as http:
-        return question(AllomiaClient(http, api_key_secret()))
+        return question(AllomiaClient(http, organizations_in()))
 
 
 def word(status: str) -> str | None:
@@ -149,7 +149,7 @@ def test_no_change_of_the_webhook_costs_its_outcome(sent: Sent) -> None:
 @generated
 @given(answers())
 def test_no_change_of_the_answer_to_a_post_costs_the_calls_id(sent: Sent) -> None:
-    answer = ask(sent, lambda allomia: allomia.place_call(a_request(), "https://hooks.example/a/1/s"))
+    answer = ask(sent, lambda allomia: allomia.place_call(AN_ORGANIZATION, a_request(), "https://hooks.example/a/1/s"))
 
     assert isinstance(answer, Accepted)
     assert (answer.outbound_call_id, answer.allomia_status) == (CALL_ID, word(sent.status))
@@ -159,7 +159,7 @@ def test_no_change_of_the_answer_to_a_post_costs_the_calls_id(sent: Sent) -> Non
 @generated
 @given(answers())
 def test_no_change_of_the_status_answer_costs_its_outcome(sent: Sent) -> None:
-    answer = ask(sent, lambda allomia: allomia.call_status(CALL_ID))
+    answer = ask(sent, lambda allomia: allomia.call_status(AN_ORGANIZATION, CALL_ID))
 
     assert isinstance(answer, Found)
     assert answer.allomia_status == word(sent.status)
@@ -177,8 +177,8 @@ def answers_without_status(draw: st.DrawFn) -> Sent:
 @generated
 @given(answers_without_status())
 def test_an_id_is_an_id_whatever_the_status_is(sent: Sent) -> None:
-    answer = ask(sent, lambda allomia: allomia.place_call(a_request(), "https://hooks.example/a/1/s"))
-    asked = ask(sent, lambda allomia: allomia.call_status(CALL_ID))
+    answer = ask(sent, lambda allomia: allomia.place_call(AN_ORGANIZATION, a_request(), "https://hooks.example/a/1/s"))
+    asked = ask(sent, lambda allomia: allomia.call_status(AN_ORGANIZATION, CALL_ID))
 
     assert isinstance(answer, Accepted)
     assert (answer.outbound_call_id, answer.outcome) == (CALL_ID, None)
@@ -196,8 +196,8 @@ def test_an_error_in_json_is_allomias_own_whatever_its_shape(name: str, value: A
     transport = httpx.MockTransport(lambda _request: httpx.Response(400, content=body))
 
     with http_client("https://allomia.example", transport) as http:
-        client = AllomiaClient(http, api_key_secret())
-        answer = client.place_call(a_request(), "https://hooks.example/a/1/s")
+        client = AllomiaClient(http, organizations_in())
+        answer = client.place_call(AN_ORGANIZATION, a_request(), "https://hooks.example/a/1/s")
 
     assert getattr(answer, "from_allomia", None) is True
 
@@ -248,7 +248,7 @@ def test_no_change_of_the_log_costs_an_entry_or_its_documented_fields(
     page: tuple[list[frozenset[str]], int, bytes],
 ) -> None:
     kept, others, body = page
-    answer = ask(Sent(body, "", False, None), lambda allomia: CallLog(allomia).calls_page("an-organization", 0, 1))
+    answer = ask(Sent(body, "", False, None), lambda allomia: CallLog(allomia).calls_page(AN_ORGANIZATION, 0, 1))
 
     assert isinstance(answer, LogPage)
     assert (len(answer.entries), answer.unreadable, answer.more) == (len(kept), others, True)
@@ -261,7 +261,7 @@ def test_no_change_of_the_log_costs_an_entry_or_its_documented_fields(
 def test_no_change_of_a_record_costs_its_documented_fields(record: tuple[frozenset[str], str]) -> None:
     kept, text = record
     body = text.encode(errors="replace")
-    answer = ask(Sent(body, "", False, None), lambda allomia: CallLog(allomia).call_record(CALL_ID))
+    answer = ask(Sent(body, "", False, None), lambda allomia: CallLog(allomia).call_record(AN_ORGANIZATION, CALL_ID))
 
     if "id" not in kept and isinstance(answer, StatusUnavailable):
         return
@@ -274,5 +274,10 @@ def test_no_change_of_a_record_costs_its_documented_fields(record: tuple[frozens
 def test_no_answer_of_the_log_raises(body: bytes) -> None:
     sent = Sent(body, "", False, None)
 
-    assert isinstance(ask(sent, lambda allomia: CallLog(allomia).calls_page("o", 0, 1)), LogPage | StatusUnavailable)
-    assert isinstance(ask(sent, lambda allomia: CallLog(allomia).call_record(CALL_ID)), CallRecord | StatusUnavailable)
+    assert isinstance(
+        ask(sent, lambda allomia: CallLog(allomia).calls_page(AN_ORGANIZATION, 0, 1)), LogPage | StatusUnavailable
+    )
+    assert isinstance(
+        ask(sent, lambda allomia: CallLog(allomia).call_record(AN_ORGANIZATION, CALL_ID)),
+        CallRecord | StatusUnavailable,
+    )

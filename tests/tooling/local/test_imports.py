@@ -40,8 +40,8 @@ ITEMS = {"adapters.attempt_items", "adapters.call_states", "adapters.dynamodb"} 
 TABLE = ITEMS | {"adapters.calls_table", "policy.redial"}
 POLICY = {"adapters.policy_table", "domain.recipients"}
 ALLOMIA = TABLE | {
-    *("adapters.allomia", "adapters.bounded_http", "adapters.queues", "adapters.secrets"),
-    *("contracts.dispatch", "runtime.telemetry"),
+    *("adapters.allomia", "adapters.bounded_http", "adapters.organizations", "adapters.queues", "adapters.secrets"),
+    *("contracts.dispatch", "domain.recipients", "runtime.telemetry"),
 }
 
 OWN = {

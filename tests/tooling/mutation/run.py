@@ -51,7 +51,9 @@ MODULES = {
     **dict.fromkeys(("policy.caps", "policy.redial", "policy.calendars", "policy.number_zones"), POLICY),
     **dict.fromkeys(("policy.evaluation", "policy.rules", "policy.refusals"), POLICY),
     **dict.fromkeys(("adapters.callback_urls", "adapters.fingerprints", "adapters.secrets"), UNIT),
-    **dict.fromkeys(("adapters.circuit_breaker", "adapters.bounded_http", "adapters.allomia"), UNIT),
+    **dict.fromkeys(
+        ("adapters.circuit_breaker", "adapters.bounded_http", "adapters.allomia", "adapters.organizations"), UNIT
+    ),
     "adapters.calls_table": CLOUD,
 }
 """The modules to mutate, and the folder with the tests that must fail: the lowest level that can catch the mistake."""

@@ -17,7 +17,7 @@ from outbound_calls.adapters.allomia import (
     http_client,
 )
 from tests.tooling.simulator.conftest import ORDER, TransportFace
-from tests.unit.parts import API_KEY, a_request, api_key_secret
+from tests.unit.parts import AN_ORGANIZATION, API_KEY, a_request, organizations_in
 
 URL = "https://hooks.example/visit/1/signature"
 
@@ -37,7 +37,7 @@ def test_an_answer_means_what_the_stack_concludes(name: str) -> None:
     allomia.post = name
 
     with http_client("https://allomia.example", allomia) as http:
-        conclusion = AllomiaClient(http, api_key_secret(), lambda: 0.0).place_call(a_request(), URL)
+        conclusion = AllomiaClient(http, organizations_in(), lambda: 0.0).place_call(AN_ORGANIZATION, a_request(), URL)
 
     assert isinstance(conclusion, CONCLUSIONS[ANSWERS[name].means])
 

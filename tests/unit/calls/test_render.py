@@ -147,8 +147,10 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
         ["a-1", "december", MARKUP, "completed", CALL_ID, "150 s", "customer-ended-call", "maybe", "deadline"],
     ),
     "list": (
-        SearchResult(calls=[FOUND, PARKED], more=True, records_read=7, read_units=3.5),
-        ["north~a-1", MARKUP, "dial-again", "--limit", "7", "3.5"],
+        SearchResult(
+            calls=[FOUND, PARKED], by_status={"unknown": 1, "scheduled": 1}, more=True, open=9000, records_read=7
+        ),
+        ["2 of 9,000 open calls: 1 unknown, 1 scheduled", "north~a-1 #2", "no-outcome", "dial-again", "--limit"],
     ),
     "dry run": (
         PlaceReport(preflight=PREFLIGHT),
@@ -160,15 +162,31 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
         ["a-5.2", "a-5", MARKUP, "2 more", "unknown", "17"],
     ),
     "watch": (
-        StackState(open={"calling": 42}, queues=[QueueDepth(queue="dead letters", waiting=17, held=3)], ended=[FOUND]),
-        ["42", "dead letters", "17", "a-1"],
+        StackState(
+            total=142,
+            open={"calling": 42},
+            not_read=100,
+            queues=[QueueDepth(queue="dead letters", waiting=17, held=3)],
+            ended_by_status={"unknown": 16},
+            ended=[FOUND],
+        ),
+        ["142 open calls: 42 calling, 100 not read yet", "dead letters", "17", "16 unknown (the last 1)", "a-1"],
     ),
     "resolve": (RESOLVED, ["a-1", "2", "busy"]),
     "redial": (REDIAL, ["a-1", "+1514•••••99", "unknown", "no-outcome", MARKUP, "kept from the record"]),
     "dial again": (RedialReport(redial=REDIAL, following=FOLLOWING), ["attempt 2", "1 of 1"]),
     "rejected": (
         INVALID_MESSAGES,
-        ["m-1", "a-1", "+1514•••••99", MARKUP, "2 hours, expired", "1 invalid messages", "--limit", "rejected.jsonl"],
+        [
+            "m-1",
+            "a-1",
+            "+1514•••••99",
+            MARKUP,
+            "2 hours, expired",
+            "1 invalid message, 1 expired; there are more",
+            "--limit",
+            "rejected.jsonl",
+        ],
     ),
     "invalid rows": (InvalidRows(invalid=[InvalidRow(row=2, field="id", rule=MARKUP)]), ["2", "id", MARKUP]),
     "redrive": (REDRIVE, ["5", "m-1", "Throttled", "m-2", "m-3", "--late", "m-4", "not JSON", "not deleted here"]),
@@ -272,7 +290,9 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("answer", "confirmed"), [("y", True), ("n", False), ("", False)])
+@pytest.mark.parametrize(
+    ("answer", "confirmed"), [("y", True), ("yes", True), ("Yes", True), ("n", False), ("no", False), ("", False)]
+)
 def test_a_person_is_asked_and_an_empty_answer_is_a_no(
     answer: str, confirmed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:

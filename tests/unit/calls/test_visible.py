@@ -45,8 +45,8 @@ RESULTS: dict[str, WireModel] = {
     "a list": SearchResult.model_construct(
         calls=[FoundAttempt.model_construct(**_ATTEMPT, request_id=HOSTILE, reason=HOSTILE)],
         more=False,
+        by_status={},
         records_read=1,
-        read_units=1.0,
     ),
     "numbers and reasons of messages": QueueListing(
         queue="dead letters",
@@ -54,7 +54,7 @@ RESULTS: dict[str, WireModel] = {
         more=False,
     ),
     "progress": Following(
-        calls=[FollowedAttempt.model_construct(request_id="a", attempt=1, status="x", ended=True, reason=HOSTILE)],
+        calls=[FollowedAttempt.model_construct(request_id=HOSTILE, attempt=1, status="x", ended=True, reason=HOSTILE)],
         ended=1,
         all_ended=True,
         needs_a_person=False,

@@ -33,7 +33,8 @@ import httpx
 
 from outbound_calls.adapters.bounded_http import BoundedTransport, deadline
 from outbound_calls.adapters.call_states import outcome_from_state, unfamiliar_status
-from outbound_calls.adapters.secrets import Secret, SecretUnusable, api_key
+from outbound_calls.adapters.organizations import Organization, Organizations
+from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.allomia import (
     MAX_WEBHOOK_BYTES,
     CallState,
@@ -189,40 +190,34 @@ class AllomiaClient:
     """Places calls and asks for their status. Never raises for what AlloMia or the network does."""
 
     http: httpx.Client
-    key: Secret
+    organizations: Organizations
     clock: Callable[[], float] = time.monotonic
     exchange_seconds: float = MAX_EXCHANGE_SECONDS
 
-    def check_key(self) -> KeyUnusable | None:
-        """Why no key can be sent; None when one can. Reads the key when it is outdated.
+    def organization(self, name: str | None) -> Organization | KeyUnusable:
+        """An organization with its key, by its name here (None: the default one). Reads the secret when it is outdated.
 
-        Ask before the claim: reading the key may take seconds and fail.
+        Ask before the claim: reading the secret may take seconds and fail.
         """
         try:
-            _authorization(self.key.current())
+            return self.organizations.named(name)
         except SecretUnusable as error:
             return KeyUnusable(ParkReason.KEY_UNREADABLE, str(error))
-        return None
 
-    def place_call(self, request: CallRequest, callback_url: str) -> PlaceAnswer:
-        """POST /api/outbound, once, with the key that `check_key` found."""
+    def place_call(self, organization: Organization, request: CallRequest, callback_url: str) -> PlaceAnswer:
+        """POST /api/outbound, once, with the organization's key."""
+        order = _order(request, callback_url).wire()
         try:
-            authorization = _authorization(self.key.last_read())
-        except SecretUnusable as error:
-            return KeyUnusable(ParkReason.KEY_UNREADABLE, str(error))
-        try:
-            response = self._exchange(
-                "POST", "/api/outbound", json=_order(request, callback_url).wire(), headers=authorization
-            )
+            response = self._exchange("POST", "/api/outbound", json=order, headers=_authorization(organization))
         except _NOTHING_SENT as error:
             return NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, type(error).__name__)
         except httpx.RequestError as error:
             return Ambiguous(type(error).__name__)
         return self._place_answer(response)
 
-    def call_status(self, outbound_call_id: str) -> StatusAnswer:
+    def call_status(self, organization: Organization, outbound_call_id: str) -> StatusAnswer:
         """GET /api/outbound/{id}/status."""
-        content = self.fetch(f"/api/outbound/{outbound_call_id}/status")
+        content = self.fetch(organization, f"/api/outbound/{outbound_call_id}/status")
         if isinstance(content, StatusUnavailable):
             return content
         try:
@@ -233,20 +228,19 @@ class AllomiaClient:
             return StatusUnavailable(UNREADABLE)
         return Found(outcome_from_state(state, OutcomeSource.POLL), unfamiliar_status(state))
 
-    def fetch(self, path: str, parameters: dict[str, str] | None = None) -> bytes | StatusUnavailable:
-        """GET a path with the key: the content of a successful answer."""
+    def fetch(
+        self, organization: Organization, path: str, parameters: dict[str, str] | None = None
+    ) -> bytes | StatusUnavailable:
+        """GET a path with the organization's key: the content of a successful answer."""
         try:
-            authorization = _authorization(self.key.current())
-            response = self._exchange("GET", path, params=parameters, headers=authorization)
-        except SecretUnusable:
-            return StatusUnavailable(KEY_UNUSABLE)
+            response = self._exchange("GET", path, params=parameters, headers=_authorization(organization))
         except httpx.RequestError as error:
             return StatusUnavailable(type(error).__name__)
         match response.status_code:
             case HTTPStatus.NOT_FOUND:
                 return StatusUnavailable(NOT_FOUND)
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-                self.key.expire()
+                self.organizations.expire()
                 return StatusUnavailable(KEY_UNUSABLE)
             case code if not response.is_success:
                 return StatusUnavailable(f"HTTP {code}")
@@ -266,7 +260,7 @@ class AllomiaClient:
                 # The POST is to be sent elsewhere, so nothing was done here. 302 and 303 may answer one that was done.
                 return NotAccepted(ParkReason.ALLOMIA_UNREACHABLE, status)
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-                self.key.expire()
+                self.organizations.expire()
                 return KeyUnusable(ParkReason.KEY_DECLINED, status)
             case HTTPStatus.TOO_MANY_REQUESTS:
                 return Throttled(ParkReason.RATE_LIMITED, status, _retry_after(response) or 0.0)
@@ -302,8 +296,8 @@ class AllomiaClient:
         return httpx.Response(response.status_code, headers=kept, content=bytes(content))
 
 
-def _authorization(secret_text: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {api_key(secret_text)}"}
+def _authorization(organization: Organization) -> dict[str, str]:
+    return {"Authorization": f"Bearer {organization.api_key}"}
 
 
 def _raw(response: httpx.Response) -> Iterable[bytes]:

@@ -7,6 +7,7 @@ call API. An answer is a `LogPage` or a `CallRecord`, or `StatusUnavailable` whe
 from dataclasses import dataclass
 
 from outbound_calls.adapters.allomia import UNREADABLE, AllomiaClient, StatusUnavailable
+from outbound_calls.adapters.organizations import Organization
 from outbound_calls.contracts.call_log import CallRecord, LogPage, read_call_record, read_log_page
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.timing import utc_text
@@ -22,21 +23,22 @@ class CallLog:
     allomia: AllomiaClient
 
     def calls_page(
-        self, organization_id: str, since: int, until: int, page: int = 1, limit: int = MAX_PAGE_ENTRIES
+        self, organization: Organization, since: int, until: int, page: int = 1, limit: int = MAX_PAGE_ENTRIES
     ) -> LogPage | StatusUnavailable:
         """GET /api/calls: one page of an organization's outbound calls, the oldest first.
 
         Args:
-            organization_id: AlloMia's id of the organization, which it wants even with the organization's own key.
+            organization: Has its id, which AlloMia wants even with the organization's own key.
             since: Epoch seconds.
             until: Epoch seconds.
             page: From 1.
             limit: How many calls a page has at most.
         """
         content = self.allomia.fetch(
+            organization,
             "/api/calls",
             {
-                "organizationId": organization_id,
+                "organizationId": organization.organization_id or "",
                 "callType": "Outbound",
                 "from": utc_text(since),
                 "to": utc_text(until),
@@ -52,9 +54,9 @@ class CallLog:
         except InvalidInput:
             return StatusUnavailable(UNREADABLE)
 
-    def call_record(self, log_id: str) -> CallRecord | StatusUnavailable:
+    def call_record(self, organization: Organization, log_id: str) -> CallRecord | StatusUnavailable:
         """GET /api/calls/{id}: what AlloMia knows of a call, by its id in the call log."""
-        content = self.allomia.fetch(f"/api/calls/{log_id}")
+        content = self.allomia.fetch(organization, f"/api/calls/{log_id}")
         if isinstance(content, StatusUnavailable):
             return content
         try:

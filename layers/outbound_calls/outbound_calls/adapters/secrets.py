@@ -6,7 +6,6 @@ read, one thread reads while the others use what there is, and a failure is reme
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -74,15 +73,18 @@ class Secret:
         """
         return _text(self._version("AWSCURRENT"))
 
-    def last_read(self) -> str:
-        """The current version's text as last read, however old. Asks Secrets Manager only if there is none.
+    def recent(self, max_age_seconds: float) -> str:
+        """The current version's text, read less than that long ago.
 
         Raises:
-            SecretUnusable: As `current` does.
+            SecretUnreadable: When it can't be read now, whatever was read before.
+            SecretUnusable: When the secret holds no text.
         """
         with self._lock:
-            text = self._texts.get("AWSCURRENT")
-        return text or self.current()
+            now = self.clock()
+            if now - self._refreshed_at >= max_age_seconds:
+                self._outdated_at = now
+        return _text(self._version("AWSCURRENT", may_be_old=False))
 
     def previous(self) -> str | None:
         """The previous version, while AWS still keeps it.
@@ -101,7 +103,7 @@ class Secret:
             self._outdated_at = now
             return True
 
-    def _version(self, version: Version) -> str | None:
+    def _version(self, version: Version, *, may_be_old: bool = True) -> str | None:
         with self._lock:
             now = self.clock()
             if now >= self._outdated_at:
@@ -110,7 +112,9 @@ class Secret:
                 self._refreshed_at, self._outdated_at = now, now + CACHE_SECONDS
             read = self._reads.get(version)
             failed = now < self._failed_until
-            if version in self._texts and (version in self._fresh or read or failed):
+            if failed and not may_be_old:
+                raise SecretUnreadable(self._failure)
+            if version in self._texts and (version in self._fresh or (may_be_old and (read or failed))):
                 return self._texts[version]
             if failed:
                 raise SecretUnreadable(self._failure)
@@ -122,7 +126,8 @@ class Secret:
         elif not read.wait(self.wait_seconds):
             raise SecretUnreadable("NoAnswerInTime")
         with self._lock:
-            if version not in self._texts:
+            failed = self.clock() < self._failed_until
+            if version not in self._texts or (failed and not may_be_old):
                 raise SecretUnreadable(self._failure)
             return self._texts[version]
 
@@ -158,20 +163,3 @@ def _text(found: str | None) -> str:
     if not found:
         raise SecretUnusable("the secret has no SecretString")
     return found
-
-
-def api_key(secret_text: str) -> str:
-    """The AlloMia key in a secret's text: the bare key, or ``{"apiKey": "…"}``.
-
-    Raises:
-        SecretUnusable: When there is none that fits in an HTTP header.
-    """
-    text = secret_text.strip()
-    if text.startswith("{"):
-        try:
-            text = json.loads(text)["apiKey"].strip()
-        except (ValueError, KeyError, AttributeError, RecursionError):
-            raise SecretUnusable('the secret is JSON, but not {"apiKey": "…"}') from None
-    if not text or not all("!" <= character <= "~" for character in text):
-        raise SecretUnusable("the secret holds no key of printable ASCII characters")
-    return text

@@ -86,6 +86,18 @@ class Lines:
         return self.is_free(limit, now) and not any(each in self.marks for each in not_less_urgent(priority))
 
 
+@dataclass(frozen=True, slots=True)
+class LinesSeen:
+    """What a keeper saw of an organization's lines.
+
+    How many are in use; how many attempts of each priority wait for one, and for how many seconds the first has.
+    """
+
+    in_use: int
+    waiting: Mapping[Priority, int]
+    seconds_waited: Mapping[Priority, int]
+
+
 def not_less_urgent(priority: Priority) -> tuple[Priority, ...]:
     """A priority and those that come before it."""
     return MOST_URGENT_FIRST[: MOST_URGENT_FIRST.index(priority) + 1]

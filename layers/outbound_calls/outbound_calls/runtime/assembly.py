@@ -187,9 +187,11 @@ class Assembly:
 
     def _allomia(self, settings: PlaceCallSettings | PollCallsSettings) -> AllomiaClient:
         from outbound_calls.adapters.allomia import AllomiaClient, http_client
+        from outbound_calls.adapters.organizations import Organizations
 
         http = http_client(settings.allomia_base_url, self.transport, connections=WORKERS)
-        return AllomiaClient(http, self._secret(settings.allomia_api_key_secret_arn), self.monotonic)
+        organizations = Organizations(self._secret(settings.allomia_api_key_secret_arn))
+        return AllomiaClient(http, organizations, self.monotonic)
 
     def _secret(self, arn: str) -> Secret:
         from outbound_calls.adapters.secrets import Secret

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason
     from outbound_calls.domain.attempts import Attempt, AttemptKey, Outcome
+    from outbound_calls.domain.lines import LinesSeen
     from outbound_calls.runtime.settings import Settings
-    from outbound_calls.use_cases.sweep import LinesSeen
 
 
 class Metric(StrEnum):

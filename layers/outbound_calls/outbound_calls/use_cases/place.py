@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.circuit_breaker import CircuitBreakers, Permit
     from outbound_calls.adapters.fingerprints import Fingerprints
     from outbound_calls.adapters.lines_table import LinesTable
+    from outbound_calls.adapters.organizations import Organization
     from outbound_calls.adapters.queues import InvalidMessagesQueue
     from outbound_calls.policy.rules import Rules
     from outbound_calls.use_cases.cancel import CancelRequests
@@ -260,7 +261,7 @@ class PlaceCalls:
 
     def _dial(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Placement:
         # What may fail or take long is read before the claim, and before the decision, which must not grow old.
-        unusable = self.allomia.check_key()
+        organization = self.allomia.organization(attempt.key.request.organization)
         decided_at = self.clock()
         judgement = self.judge.judge(attempt, decided_at)
         attempt = replace(attempt, expires_at=judgement.expires_at, policy_version=judgement.version)
@@ -272,8 +273,8 @@ class PlaceCalls:
                 return self._park(attempt, until, reason, words)
             case Dial():
                 pass
-        if unusable is not None:
-            return self._park_for(attempt, unusable.reason, unusable.detail, _min_wait_seconds(unusable))
+        if isinstance(organization, KeyUnusable):
+            return self._park_for(attempt, organization.reason, organization.detail, _min_wait_seconds(organization))
         if (no_line := line.look()) is not None:
             return line.park(attempt, no_line)
         callback_url = self.callbacks.url(attempt.key)
@@ -301,7 +302,7 @@ class PlaceCalls:
                 line.give_back()
                 dial.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
-            answer = self._post(claimed, callback_url)
+            answer = self._post(organization, claimed, callback_url)
             _report(permit, attempt, answer)
         if isinstance(answer, NotAccepted | Declined):
             line.give_back()
@@ -331,11 +332,11 @@ class PlaceCalls:
                 return write()
         return write()
 
-    def _post(self, claimed: Attempt, callback_url: str) -> PlaceAnswer:
+    def _post(self, organization: Organization, claimed: Attempt, callback_url: str) -> PlaceAnswer:
         if claimed.request is None:
             raise ValueError("a claimed attempt has its request")
         try:
-            return self.allomia.place_call(claimed.request, callback_url)
+            return self.allomia.place_call(organization, claimed.request, callback_url)
         except Exception as error:  # noqa: BLE001 - whatever it is, the POST may have been sent
             return Ambiguous(type(error).__name__)
 
@@ -460,7 +461,7 @@ class PlaceCalls:
 
     def _hand_on_free_lines(self, asked: HandOnMessage, seconds_left: Callable[[], float]) -> Placement:
         """Hand on the free lines of an organization."""
-        organization = configured_organization(asked.hand_on.organization)
+        organization = asked.hand_on.organization
         self._hand_on(organization, self.lines_table.read_lines(organization), seconds_left)
         return Placement(PlaceResult.HANDED_ON, None)
 

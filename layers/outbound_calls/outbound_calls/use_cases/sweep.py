@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from outbound_calls.adapters.allomia import KEY_UNUSABLE, MAX_EXCHANGE_SECONDS, StatusUnavailable
+from outbound_calls.adapters.allomia import KEY_UNUSABLE, MAX_EXCHANGE_SECONDS, KeyUnusable, StatusUnavailable
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import Attempt, Outcome
 from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 
 if TYPE_CHECKING:
-    from outbound_calls.adapters.allomia import AllomiaClient
+    from outbound_calls.adapters.allomia import AllomiaClient, StatusAnswer
     from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper, Keeper, Recording, Waiting
     from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
     from outbound_calls.adapters.queues import CallQueue
-    from outbound_calls.contracts.vocabulary import Preset, Priority
+    from outbound_calls.contracts.vocabulary import Preset
     from outbound_calls.domain.attempts import AttemptKey
+    from outbound_calls.domain.lines import LinesSeen
     from outbound_calls.domain.timing import PollSchedule
     from outbound_calls.policy.rules import Rules
     from outbound_calls.use_cases.hand_on import HandOnLines
@@ -65,18 +66,6 @@ class PollResult(StrEnum):
     WAITING = "waiting"
     UNAVAILABLE = "unavailable"
     SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, slots=True)
-class LinesSeen:
-    """What a keeper saw of an organization's lines.
-
-    How many are in use; how many attempts of each priority wait for one, and for how many seconds the first has.
-    """
-
-    in_use: int
-    waiting: Mapping[Priority, int]
-    seconds_waited: Mapping[Priority, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +169,7 @@ class PollCalls:
 
     def _keep_lines(self, keeper: Keeper, now: float, seconds_left: Callable[[], float]) -> tuple[Poll, bool]:
         """Hand on free lines. Returns what the keeper saw, and whether it must look again."""
-        from outbound_calls.domain.lines import MOST_URGENT_FIRST
+        from outbound_calls.domain.lines import MOST_URGENT_FIRST, LinesSeen
 
         organization, lines_table = keeper.organization, self.hand_on.lines_table
         stored = self.policy_table.policy()
@@ -236,7 +225,7 @@ class PollCalls:
         waiting = Poll(PollResult.WAITING, attempt.key)
         patience = 0
         if attempt.outbound_call_id:
-            answer = self.allomia.call_status(attempt.outbound_call_id)
+            answer = self._call_status(attempt, attempt.outbound_call_id)
             if isinstance(answer, StatusUnavailable):
                 waiting = Poll(PollResult.UNAVAILABLE, attempt.key, answer.reason)
                 patience = (
@@ -258,6 +247,12 @@ class PollCalls:
         if (attempt.due_at or 0) > next_look:
             self.table.set_due(attempt, next_look)
         return waiting
+
+    def _call_status(self, attempt: Attempt, outbound_call_id: str) -> StatusAnswer:
+        organization = self.allomia.organization(attempt.key.request.organization)
+        if isinstance(organization, KeyUnusable):
+            return StatusUnavailable(KEY_UNUSABLE)
+        return self.allomia.call_status(organization, outbound_call_id)
 
     def _give_up(self, attempt: Attempt, last: Poll) -> Poll:
         if attempt.outbound_call_id:

@@ -1,0 +1,162 @@
+"""A report as one page that a manager can open, print and forward. English or French."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from calls.operations.reporting import CallsReport, Group, ReportLine
+
+_FOLDER = Path(__file__).parent
+
+
+class Language(StrEnum):
+    """The languages of a page."""
+
+    ENGLISH = "en"
+    FRENCH = "fr"
+
+
+def environment() -> Environment:
+    """The templates of this folder. Everything that they show is escaped, and a name that is missing is an error."""
+    return Environment(
+        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+
+
+def report_page(report: CallsReport, language: Language = Language.ENGLISH) -> str:
+    """The page of a report."""
+    words = Words(language)
+    style = (_FOLDER / "report.css").read_text(encoding="utf-8")
+    days = report.days
+    return (
+        environment()
+        .get_template("report.html.jinja")
+        .render(
+            report=report,
+            language=language.value,
+            style=Markup(style),  # noqa: S704 - a file of this folder
+            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            title=_title(report, words),
+            about=_about(report, words),
+            made_at=words.moment(report.made_at),
+            busiest=max((sum(counts.values()) for counts in days.values()), default=0),
+            word=words.word,
+            number=words.number,
+            percent=words.percent,
+            outcome=words.outcome,
+            short_date=words.short_date,
+            described=words.described,
+            shares=shares,
+            by_group=by_group,
+            total=lambda counts: sum(counts.values()),
+        )
+    )
+
+
+@cache
+def all_words() -> dict[str, dict[str, str]]:
+    """Every word of the pages, by language and name."""
+    words: dict[str, dict[str, str]] = json.loads((_FOLDER / "words.json").read_text(encoding="utf-8"))
+    return words
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words, numbers and dates of one language."""
+
+    language: Language
+
+    def word(self, name: str, /, **values: object) -> str:
+        """The words with this name."""
+        return all_words()[self.language][name].format(**values)
+
+    def number(self, count: int) -> str:
+        """A count."""
+        return f"{count:,}".replace(",", self.word("thousands"))
+
+    def percent(self, count: int, total: int) -> str:
+        """A share. Less than one percent is not nothing, and what isn't all is less than a hundred."""
+        if not total:
+            return ""
+        if 0 < count * 100 < total:
+            return self.word("less than one percent")
+        share = round(count * 100 / total)
+        return self.word("percent", number=min(share, 99) if count < total else share)
+
+    def outcome(self, status: str, code: str | None) -> str:
+        """A status, with why."""
+        known = all_words()[self.language]
+        words = known.get(f"status {status}", status)
+        return f"{words} ({known.get(f'code {code}', code)})" if code else words
+
+    def date(self, text: str, pattern: str = "date format") -> str:
+        """An ISO date in words."""
+        day = date.fromisoformat(text)
+        weekday = self.word("weekdays").split()[day.weekday()]
+        month = self.word("months").split()[day.month - 1]
+        return self.word(
+            pattern,
+            weekday=weekday,
+            weekday3=weekday[:3],
+            month=month,
+            month3=month[:3],
+            month4=month[:4],
+            day=day.day,
+            year=day.year,
+        )
+
+    def short_date(self, text: str) -> str:
+        """An ISO date, short."""
+        return self.date(text, "short date")
+
+    def moment(self, text: str) -> str:
+        """An ISO time by its own clock."""
+        moment = datetime.fromisoformat(text)
+        return f"{self.date(moment.date().isoformat())} {moment:%H:%M}"
+
+    def described(self, counts: Mapping[str, int]) -> str:
+        """Counts by group in words, for those who can't see the bar."""
+        return ", ".join(f"{self.word(group)}: {self.number(count)}" for group, count in counts.items())
+
+
+def by_group(lines: Iterable[ReportLine]) -> dict[str, int]:
+    """How many requests of these lines are in each group."""
+    counted: Counter[str] = Counter()
+    for line in lines:
+        counted[line.group] += line.requests
+    return {group.value: counted[group] for group in Group if counted[group]}
+
+
+def shares(counts: Mapping[str, int], total: int) -> Iterator[tuple[str, str, str]]:
+    """The parts of a bar: each group with where it begins and how wide it is, in percent."""
+    begins = 0.0
+    for group, count in counts.items():
+        width = 100 * count / total
+        yield group, f"{begins:.2f}", f"{width:.2f}"
+        begins += width
+
+
+def _title(report: CallsReport, words: Words) -> str:
+    if report.file:
+        return words.word("file", name=report.file)
+    if report.first_day == report.last_day:
+        return words.word("day", day=words.date(report.first_day))
+    return words.word("days", first=words.date(report.first_day), last=words.date(report.last_day))
+
+
+def _about(report: CallsReport, words: Words) -> str:
+    """What the report is limited to."""
+    names = {"organization": report.organization, "batch": report.batch, "prefix": report.prefix}
+    return ", ".join(words.word(kind, name=name) for kind, name in names.items() if name)
