@@ -39,11 +39,11 @@ UNLOCKED := .venv/lock
 COMPILE := "$(CURDIR)/$(BIN)/uv" --directory $(UNLOCKED) pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
-.PHONY: help setup lock schemas build check lint $(LINTERS) unit format test proof mutation coverage bench cost demo local \
-	invoke release clean FORCE
+.PHONY: help setup lock schemas build check lint $(LINTERS) unit format test proof second-engine mutation coverage bench cost \
+	demo local invoke release clean FORCE
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.complete ## Install everything the project needs into .venv (does nothing when it is up to date)
 
@@ -65,8 +65,9 @@ lock: setup ## Compile the requirements files again (LOCK_FLAGS=--upgrade for ne
 	$(COMPILE) --universal --group local-cloud --output-file "$(CURDIR)/local/requirements.txt"
 	$(COMPILE) --universal --group lambda-runtime --output-file "$(CURDIR)/local/lambda-runtime.txt"
 
-schemas: setup ## Write docs/integrate/schemas from the models
+schemas: setup ## Write docs/integrate/schemas from the models, and docs/operate/parameters.json from the template
 	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m local.schemas
+	@$(PYTHON) -m local.parameters
 
 build: setup ## sam build, both layers included, into .aws-sam (does nothing when it is up to date)
 	@$(PYTHON) -m local.sam
@@ -85,7 +86,7 @@ lint-types:
 	@$(PYTHON) -m mypy
 
 lint-template:
-	@$(BIN)/cfn-lint template.yaml .github/aws/deploy-role.yaml examples/upstream.yaml examples/outcomes-over-https.yaml
+	@$(BIN)/cfn-lint template.yaml .github/aws/*.yaml examples/upstream.yaml examples/outcomes-over-https.yaml
 
 lint-sam:
 	@$(OFFLINE) $(SAM) validate --lint
@@ -111,6 +112,11 @@ test: lint build ## Everything: `make lint`, then every test (PYTEST_FLAGS="-k n
 proof: TEST_SECONDS := 7200
 proof: build ## The long proofs of the guarantees, with their figures (PROOF_SEED=7 for other random schedules)
 	@$(PYTEST) $(FOUR_WORKERS) -o test_seconds=3600 -rP -m proof $(PYTEST_FLAGS)
+
+second-engine: setup ## tests/cloud with another implementation of DynamoDB, dynalite. Needs Node.js 20
+	@mkdir -p .venv/second-engine && cp tests/second_engine/package.json tests/second_engine/package-lock.json .venv/second-engine
+	@npm ci --prefix .venv/second-engine --ignore-scripts --no-audit --no-fund --loglevel=error
+	@TESTS_SECOND_ENGINE=1 $(PYTEST) --numprocesses=2 tests/cloud $(PYTEST_FLAGS)
 
 mutation: setup ## Check that a test fails for each small mistake in what the guarantees rest on (MUTATION_ONLY=domain)
 	@nice -n 19 $(PYTHON) -m tests.tooling.mutation.run $(MUTATION_ONLY)

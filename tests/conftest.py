@@ -13,6 +13,10 @@ from tests.surroundings import isolate
 
 _COLOUR = isolate()
 
+from tests.recording import requests  # noqa: E402 - botocore, in these surroundings
+
+requests.listen()
+
 DEPLOYED, OPERATED = "deployed", "operated"
 """The two groups of tests that need a deployed stack. Each group shares one local cloud; both take about as long."""
 
@@ -64,6 +68,13 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     """Limit the end of the fixtures."""
     with _limited(item.config):
         return (yield)
+
+
+@pytest.fixture(autouse=True)
+def _requests_that_aws_accepts() -> Iterator[None]:
+    """Fail a test in which a request was made that AWS refuses and the emulator doesn't."""
+    yield
+    assert requests.refused() == []
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,19 +3,30 @@
 import json
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from subprocess import DEVNULL, PIPE
 from typing import Any
 
+from tests.recording import requests
+from tests.tables import ROOT
 from tests.unit.parts import MEASURED
-from tests.world import ROOT
 
 # Imports a function once, then calls it for each event. Lambda has the function's own folder on the path.
 _RUNTIME = """
-import importlib.util, json, pathlib, sys
+import importlib.util, json, os, pathlib, sys
+from botocore import handlers
+
+def note(params, model, **_):
+    request = [model.service_model.service_name, model.name, params]
+    os.write(requests, json.dumps(request, default=str).encode() + b"\\n")
+
+requests = int(sys.argv[2])
+handlers.BUILTIN_HANDLERS.append(("before-parameter-build", note, handlers.REGISTER_LAST))
 
 class Context:
     function_name = "the-function"
@@ -56,15 +67,17 @@ class FunctionRun:
 
 def run_function(name: str, environment: Mapping[str, str], *events: Any) -> FunctionRun:
     """Start a function and give it each event in turn."""
-    done = subprocess.run(
-        _command(name),
-        input="".join(json.dumps(event) + "\n" for event in events),
-        env=_process_environment(environment),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with _noted_requests() as descriptor:
+        done = subprocess.run(
+            _command(name, descriptor),
+            input="".join(json.dumps(event) + "\n" for event in events),
+            env=_process_environment(environment),
+            pass_fds=[descriptor],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     lines = done.stdout.splitlines()
     printed = "\n".join([line for line in lines if not line.startswith("ANSWER ")] + [done.stderr])
     answers = [json.loads(line.removeprefix("ANSWER ")) for line in lines if line.startswith("ANSWER ")]
@@ -76,9 +89,18 @@ def kill_function(name: str, environment: Mapping[str, str], event: Any, after_l
 
     It is ended once it has printed so many lines, or has printed too few of them within 30 s.
     """
-    with subprocess.Popen(
-        _command(name), env=_process_environment(environment), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True
-    ) as process:
+    with (
+        _noted_requests() as descriptor,
+        subprocess.Popen(
+            _command(name, descriptor),
+            env=_process_environment(environment),
+            pass_fds=[descriptor],
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            text=True,
+        ) as process,
+    ):
         assert process.stdin
         assert process.stdout
         limit = threading.Timer(30, process.kill)
@@ -91,10 +113,19 @@ def kill_function(name: str, environment: Mapping[str, str], event: Any, after_l
     return FunctionRun([], "".join(lines), failed=True)
 
 
-def _command(name: str) -> list[str]:
+@contextmanager
+def _noted_requests() -> Iterator[int]:
+    """A file in which a function notes its requests, by its descriptor. They are checked at the end."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
+        yield file.fileno()
+        file.seek(0)
+        requests.note_lines(line for line in file if line.endswith("\n"))
+
+
+def _command(name: str, descriptor: int) -> list[str]:
     # Lambda doesn't buffer what a function prints.
     path = ROOT / "functions" / name / "app.py"
-    return [sys.executable, "-u", "-W", "error", "-c", _RUNTIME, str(path)]
+    return [sys.executable, "-u", "-W", "error", "-c", _RUNTIME, str(path), str(descriptor)]
 
 
 def _process_environment(environment: Mapping[str, str]) -> dict[str, str]:

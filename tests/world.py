@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import yaml
-
 from outbound_calls.contracts.dispatch import AttemptName, DispatchMessage
+from tests.tables import table_properties
 from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER_ID
 
 if TYPE_CHECKING:
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from local.cloud import LocalCloud
     from outbound_calls.domain.attempts import AttemptKey
 
-ROOT = Path(__file__).resolve().parent.parent
 NOW = 1_775_053_800
 """2026-04-01T14:30:00Z, when most of these attempts are dispatched."""
 
@@ -68,13 +65,6 @@ def dispatch_message(key: AttemptKey, times_parked: int = 1) -> str:
     return DispatchMessage(dispatch=name, times_parked=times_parked).model_dump_json()
 
 
-class _Template(yaml.SafeLoader):
-    """Reads the template, without the values that CloudFormation's functions would compute."""
-
-
-_Template.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
-
-
 def create_calls_table(dynamodb: DynamoDBClient) -> str:
     """Create a calls table as the template defines it. Returns its name."""
     return _create_table(dynamodb, "CallsTable")
@@ -87,8 +77,7 @@ def create_policy_table(dynamodb: DynamoDBClient) -> str:
 
 def _create_table(dynamodb: DynamoDBClient, logical_id: str) -> str:
     """Create a table from the template itself, so that the two can't drift apart."""
-    template = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 - a SafeLoader
-    properties = template["Resources"][logical_id]["Properties"]
+    properties = table_properties()[logical_id]
     kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "StreamSpecification")
     definition: dict[str, Any] = {name: properties[name] for name in kept if name in properties}
     if "StreamSpecification" in definition:

@@ -144,6 +144,8 @@ class Doctor:
             yield _warning("deployment", status, "Wait until it is complete.")
         else:
             yield _failed("deployment", status, "The last deployment failed: look at the stack's events.")
+        if self.stack.environment in {"staging", "prod"} and self.stack.parameters.get("Rollout") == "AtOnce":
+            yield _warning("releases", "AtOnce: no version is checked", "Set Rollout=Gradual: docs/operate/releases.md")
 
     def parameters(self) -> Iterator[Check]:
         """Parameters that contradict each other, and missing defaults."""

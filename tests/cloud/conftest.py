@@ -1,5 +1,6 @@
 """One local cloud for all these tests, and in it one table: each test makes attempts of its own."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -7,12 +8,17 @@ import pytest
 from local.cloud import LocalCloud
 from tests.cloud.parts import FaultyNetwork, SampleAttempts
 from tests.cloud.world import CloudWorld
+from tests.second_engine.engine import SecondEngineCloud
 from tests.world import CloudResources
+
+SECOND_ENGINE = "TESTS_SECOND_ENGINE"
+"""With this variable, these tests run on another implementation of DynamoDB (`make second-engine`)."""
 
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud() as cloud:
+    kind = SecondEngineCloud if os.environ.get(SECOND_ENGINE) else LocalCloud
+    with kind() as cloud:
         yield cloud
 
 

@@ -176,6 +176,18 @@ def test_a_failed_deployment_is_reported(stack: DescribedStack, status: str, ver
     assert stack.verdicts("deployment") == {"deployment": verdict}
 
 
+@pytest.mark.parametrize(
+    ("environment", "rollout", "warned"),
+    [("prod", "AtOnce", True), ("staging", "AtOnce", True), ("prod", "Gradual", False), ("dev", "AtOnce", False)],
+)
+def test_a_stack_whose_releases_are_not_gradual_is_a_warning(
+    stack: DescribedStack, environment: str, rollout: str, warned: bool
+) -> None:
+    stack.parameters |= {"Environment": environment, "Rollout": rollout}
+
+    assert stack.verdicts("deployment").get("releases") is (Verdict.WARNING if warned else None)
+
+
 @pytest.mark.parametrize(("deadline", "verdict"), [("181", Verdict.OK), ("180", Verdict.FAILED), ("5", Verdict.FAILED)])
 def test_a_deadline_before_the_first_poll_is_reported(stack: DescribedStack, deadline: str, verdict: Verdict) -> None:
     stack.parameters |= {"CallDeadlineSeconds": deadline}

@@ -13,8 +13,9 @@ from typing import Any, cast
 import pytest
 
 from outbound_calls.use_cases.place import PlaceCalls
+from tests.tables import ROOT
 from tests.unit.parts import MEASURED, SocketServer
-from tests.world import ROOT, environment
+from tests.world import environment
 
 APPS = sorted(ROOT.glob("functions/*/app.py"))
 

@@ -15,7 +15,8 @@ FILES: Final = sorted((ROOT / ".github/workflows").glob("*.yml"))
 PINNED: Final = re.compile(r"^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 ENVIRONMENTS: Final = ("staging", "prod")
 DEPLOY: Final = {"contents": "read", "id-token": "write"}
-RIGHTS: Final = {"staging": DEPLOY, "prod": DEPLOY, "release": {"contents": "write"}}
+PUBLISH: Final = {"contents": "write", "id-token": "write", "attestations": "write"}
+RIGHTS: Final = {"staging": DEPLOY, "prod": DEPLOY, "release": PUBLISH}
 
 type Workflow = dict[Any, Any]
 
@@ -57,7 +58,9 @@ def test_what_is_run_exists(path: Path) -> None:
         if program == "make":
             assert set(arguments) <= targets
         else:
-            assert program in {".venv/bin/sam", "gh"} or command.startswith("python -m local.release ")
+            assert program in {".venv/bin/sam", "gh"} or command.removeprefix(".venv/bin/").startswith(
+                "python -m local.release "
+            )
 
 
 @workflow
@@ -119,6 +122,22 @@ def test_an_environment_is_deployed_from_its_own_ref_after_the_checks_one_at_a_t
     assert ("--no-confirm-changeset" in steps[-1]) is (environment == "prod")
 
 
+def test_everything_that_a_release_publishes_is_attested_and_the_code_has_a_bill_of_materials() -> None:
+    steps = read(ROOT / ".github/workflows/release.yml")["jobs"]["release"]["steps"]
+    runs = [step.get("run", "") for step in steps]
+    attested = [step["with"] for step in steps if step.get("uses", "").startswith("actions/attest@")]
+
+    build, assets = runs.index("make build"), runs.index(".venv/bin/python -m local.release assets dist")
+    publish = len(steps) - 1
+    assert runs[publish].startswith("gh release create ")
+    assert runs[publish].endswith(" dist/*")
+    assert build < assets < publish - len(attested)
+    assert attested == [
+        {"subject-path": "dist/*"},
+        {"subject-path": "dist/*.tar.gz", "sbom-path": "dist/allomia-outbound-calls.cdx.json"},
+    ]
+
+
 def test_aws_trusts_the_jobs_of_one_environment_and_hands_on_one_role() -> None:
     template = yaml_parse((ROOT / ".github/aws/deploy-role.yaml").read_text())
     role = template["Resources"]["DeployRole"]["Properties"]
@@ -138,6 +157,25 @@ def test_aws_trusts_the_jobs_of_one_environment_and_hands_on_one_role() -> None:
     # It reads a template that it is given, and nothing of the account.
     assert everywhere == {"ReadTemplateParameters"}
     assert not [each for each in rights.values() if "*" in str(each["Action"])]
+
+
+@pytest.mark.parametrize(
+    ("repository", "accepted"),
+    [
+        ("clinic/calls", True),
+        ("clinic@1234/calls@567890", True),
+        ("clinic@1234/calls", False),
+        ("clinic@x/calls@1", False),
+        ("clinic/calls:ref:refs/heads/main", False),
+        ("*/*", False),
+    ],
+)
+def test_the_deploy_role_takes_both_forms_of_a_repository(repository: str, accepted: bool) -> None:
+    pattern = yaml_parse((ROOT / ".github/aws/deploy-role.yaml").read_text())["Parameters"]["Repository"][
+        "AllowedPattern"
+    ]
+
+    assert bool(re.fullmatch(pattern, repository)) is accepted
 
 
 def test_a_fault_would_be_found_by_the_linter(tmp_path: Path) -> None:

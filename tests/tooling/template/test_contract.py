@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -166,8 +167,10 @@ def test_the_template_contains_no_secret(stack: Stack) -> None:
 
 
 DEPLOYED: Final = (
-    *("template.yaml", "samconfig.toml", "statemachines/poller.asl.json", ".github/aws/deploy-role.yaml"),
-    *("examples/upstream.yaml", "examples/outcomes-over-https.yaml", "docs/operate/operator-policy.json"),
+    *("template.yaml", "samconfig.toml", "statemachines/poller.asl.json"),
+    *(".github/aws/deploy-role.yaml", ".github/aws/execution-role.yaml"),
+    *("examples/upstream.yaml", "examples/outcomes-over-https.yaml"),
+    *("docs/operate/operator-policy.json", "docs/operate/on-call-policy.json"),
 )
 
 
@@ -175,6 +178,27 @@ DEPLOYED: Final = (
 def test_nothing_that_is_deployed_names_a_partition_or_an_account(path: str) -> None:
     """GovCloud and China are partitions of their own, with other ARNs."""
     assert not re.search(r"arn:aws:|\b[0-9]{12}\b", (PROJECT / path).read_text())
+
+
+def splits_in(value: Any) -> Iterator[Any]:
+    """What each Fn::Split in a part of the template splits."""
+    match value:
+        case {"Fn::Split": [_, text]}:
+            yield text
+        case dict():
+            for each in value.values():
+                yield from splits_in(each)
+        case list():
+            for each in value:
+                yield from splits_in(each)
+
+
+def test_no_text_that_is_split_can_be_empty(written: Template) -> None:
+    """AWS documents no result for that, and Select would find nothing."""
+    parameters = written["Parameters"]
+    for text in splits_in(written["Resources"]):
+        named = parameters.get(text.get("Ref", ""), {})
+        assert text.get("Fn::Sub", "").endswith("-") or ("AllowedPattern" in named and "Default" not in named)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from outbound_calls.contracts.time_zones import (
     time_zone,
     time_zone_names,
 )
+from tests.tables import ROOT
 from tests.unit.policy.parts import clock_changes
-from tests.world import ROOT
 
 ZONE = TypeAdapter[str](TimeZoneName)
 
