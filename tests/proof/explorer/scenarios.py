@@ -411,9 +411,6 @@ QUICK = {
             expiry=True,
         ),
         replace(_LINE, name="two requests for one line", mishaps=0),
-        replace(_LINE, name="a line that isn't taken", kinds=_ANSWERED, answers=(HEALTHY, "429 with Retry-After")),
-        replace(_LINE, name="a line and a crash", kinds=frozenset({"killed"})),
-        replace(_LINE, name="a line and a duplicate", kinds=frozenset({"repeated"})),
         replace(_BRIEF, name="paused at the start", prompt=True, policies=(_PAUSED, _OPEN), attempts=1, expiry=True),
         replace(
             _BRIEF,
@@ -454,6 +451,12 @@ _SLOW = Scenario(
 )
 DEEP = (
     _SLOW,
+    replace(_LINE, name="a line that isn't taken", kinds=_ANSWERED, answers=(HEALTHY, "429 with Retry-After")),
+    replace(_LINE, name="a line and a crash", kinds=frozenset({"killed"})),
+    replace(_LINE, name="a line and a duplicate", kinds=frozenset({"repeated"})),
+    replace(_LINE, name="three requests for one line", mishaps=0, messages={"m": "a", "n": "b", "o": "c"}, workers=1),
+    replace(_LINE, name="a line more or less", mishaps=0, policies=(_TWO_LINES, _ONE_LINE), attempts=1),
+    replace(_LINE, name="a line and then no limit", mishaps=0, policies=(_ONE_LINE, _OPEN), attempts=1),
     replace(QUICK["one request"], name="one request, two webhooks", webhooks=2),
     replace(QUICK["one request"], name="one request, two mishaps", mishaps=2, kinds=_UNHURRIED),
     replace(QUICK["one request"], name="one request, three workers", workers=3),
