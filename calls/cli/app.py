@@ -1,5 +1,6 @@
 """The commands. Each reads its options, calls `calls.operations`, and prints the result."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +22,11 @@ from calls.cli.lines import lines
 from calls.cli.options import (
     AssistantId,
     Batch,
+    Country,
     CustomerName,
     Limit,
     Metadata,
+    OfOrganization,
     OrganizationOption,
     PhoneNumber,
     PhoneNumberId,
@@ -33,6 +36,7 @@ from calls.cli.options import (
     Timeout,
     Variables,
     Wait,
+    Whose,
     Yes,
     message_from_options,
     read_since,
@@ -46,20 +50,22 @@ from calls.operations.explaining import Explaining
 from calls.operations.following import Follower, Following
 from calls.operations.forecasting import Forecasting, Forecasts
 from calls.operations.masking import Mask, mask_text, masked, unmasked
+from calls.operations.placed_rows import PlacedRows
 from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows, unsent_rows
 from calls.operations.placing_again import AgainPreflight, check_again
 from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
 from calls.operations.records import OPEN, Search
 from calls.operations.redriving import Redrive, read_fixed
+from calls.operations.refused_rows import write_refused
 from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes
-from calls.operations.requests_file import Row, read_rows
+from calls.operations.requests_file import RequestsFile, Row, read_rows
 from calls.operations.resolving import Finding, RedialReport, Resolving, request_in_file
 from calls.operations.sending import Sender
 from calls.operations.waiting_messages import QueueListing, export, held_messages
 from calls.operations.watching import Watch
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
-from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.transitions import TERMINAL
 
 app = typer.Typer(
@@ -110,7 +116,10 @@ class Source(StrEnum):
 @command(app)
 def place(
     context: Context,
-    file: Annotated[Path | None, typer.Argument(help="Requests, one per row: .csv or .jsonl.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="Requests, one per row: .csv, .xlsx, .ods, .jsonl or .json.")
+    ] = None,
+    organization: Whose = None,
     request_id: RequestIdOption = None,
     phone_number: PhoneNumber = None,
     assistant_id: AssistantId = None,
@@ -119,8 +128,15 @@ def place(
     variable: Variables = None,
     metadata: Metadata = None,
     batch: Batch = "",
+    country: Country = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, ask policy, and send nothing.")] = False,
-    skip_refused: Annotated[bool, typer.Option("--skip-refused", help="Send the valid rows if others aren't.")] = False,
+    skip_refused: Annotated[
+        bool,
+        typer.Option("--skip-refused", help="Send the valid rows if others aren't; those go to a new file."),
+    ] = False,
+    call_again: Annotated[
+        bool, typer.Option("--call-again", help="Also call numbers that another version of the file has called.")
+    ] = False,
     again: Annotated[
         Again | None, typer.Option(help="Send again the rows of the file that were rejected, under new ids.")
     ] = None,
@@ -135,19 +151,23 @@ def place(
     """
     stack, out = context.stack, context.out
     message = message_from_options(
-        request_id, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata
+        request_id, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata, organization
     )
     if (file is None) == (message is None):
         raise typer.BadParameter("pass either a file, or --phone-number and the other options of one call")
     if again and file is None:
         raise typer.BadParameter("--again goes with a file")
-    rows = read_rows(file) if file else [Row(1, str(message))]
+    requests = RequestsFile(file, country=country) if file else None
+    rows = requests.rows() if requests else iter([Row(1, str(message))])
     ids = RowIds(stack.arn, batch)
+    placed = PlacedRows(_state_folder() / "placed.sqlite", stack.arn, batch)
     preflight: Preflight | AgainPreflight
     if again:
         preflight, to_send = check_again(rows, ids, stack.defaults, stack.records)
     else:
         preflight, to_send = check_rows(rows, ids, stack.defaults, stack.records.statuses, _mask(show_numbers))
+        if requests:
+            preflight = preflight.with_placed(placed.look(to_send, _mask(show_numbers), time.time()))
     known = preflight.known if isinstance(preflight, Preflight) else []
     if dry_run or (preflight.invalid and not skip_refused):
         out.show(PlaceReport(preflight=preflight, policy=_forecasts(context, to_send) if dry_run else None))
@@ -156,21 +176,33 @@ def place(
     if to_send:
         what = "rejected calls again" if again else "calls"
         out.confirm(f"Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
+    if preflight.rewritten:
+        count = len(preflight.rewritten)
+        out.confirm(f"{count} of them were perhaps placed before. Call these again?", call_again, "--call-again")
+    report = PlaceReport(preflight=preflight)
+    if requests:
+        if preflight.invalid:
+            report = report.model_copy(update={"refused_in": str(write_refused(requests, preflight.invalid))})
+        placed.remember(to_send, time.time())
     sent: set[int] = set()
-    out.known(lambda: PlaceReport(preflight=preflight, sent=len(sent), unsent=unsent_rows(to_send, sent)))
+    out.known(lambda: report.model_copy(update={"sent": len(sent), "unsent": unsent_rows(to_send, sent)}))
     unsent = _send(context, to_send, sent.add)
-    placed = PlaceReport(preflight=preflight, sent=len(to_send) - len(unsent), unsent=unsent)
-    out.known(lambda: placed)
+    report = report.model_copy(update={"sent": len(to_send) - len(unsent), "unsent": unsent})
+    out.known(lambda: report)
     following = _follow(context, attempts_to_follow(known, to_send, unsent), timeout) if wait else None
-    out.show(placed.model_copy(update={"following": following}))
+    out.show(report.model_copy(update={"following": following}))
     return Exit.NOT_ALL_SENT if unsent else _exit_code(following)
 
 
 @command(app)
-def show(context: Context, request_id: Annotated[str, typer.Argument(help="The request's id.")]) -> Exit:
+def show(
+    context: Context,
+    request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    organization: OfOrganization = None,
+) -> Exit:
     """Show all attempts of a request, and why it waits."""
     stack = context.stack
-    report = Explaining(stack.table, stack.judge).show(RequestKey.from_text(request_id))
+    report = Explaining(stack.table, stack.judge).show(request_key(request_id, organization))
     if report is None:
         return context.out.refuse(f"there is no record of {mask_text(request_id)}", Exit.REFUSED)
     if report.park_reason is ParkReason.OUTSIDE_CALLING_WINDOW and report.waiting and stack.is_for_development:
@@ -198,7 +230,7 @@ def list_(
     statuses = frozenset(status or (Status if since else OPEN))
     first = read_since(since, now) if since else now - LIST_DAYS * 86_400
     own = [request_key("a", organization).organization] if organization else None
-    organizations = own or (stack.policies.organizations() if TERMINAL & statuses else [None])
+    organizations = own or (stack.organization_names() if TERMINAL & statuses else [None])
     context.out.show(stack.records.search(Search(statuses, organizations, first, now, limit, of_all=own is None)))
     return Exit.DONE
 
@@ -236,6 +268,7 @@ def resolve(
     dial_again: Annotated[
         bool, typer.Option("--dial-again", help="Make another attempt. Pass the request again.")
     ] = False,
+    organization: OfOrganization = None,
     file: RequestFile = None,
     phone_number: PhoneNumber = None,
     assistant_id: AssistantId = None,
@@ -244,6 +277,7 @@ def resolve(
     variable: Variables = None,
     metadata: Metadata = None,
     batch: Batch = "",
+    country: Country = None,
     force: Annotated[bool, typer.Option("--force", help="Dial again although the call was completed.")] = False,
     yes: Yes = False,
     wait: Wait = False,
@@ -262,18 +296,21 @@ def resolve(
     if attempt is not None and dial_again:
         raise typer.BadParameter("--attempt goes with --as: --dial-again makes the next attempt")
     resolving = Resolving(stack.table, stack.defaults)
-    key = RequestKey.from_text(request_id)
+    key = request_key(request_id, organization)
     if as_ is not None:
         number = resolving.unknown_attempt(key, attempt).number
         question = f"Record attempt {number} of {mask_text(request_id)} as {as_}? It can't be changed afterwards."
         out.confirm(question, yes)
         out.show(resolving.record(key, as_, number))
         return Exit.DONE
-    message = message_from_options(None, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata)
-    if (file is None) == (message is None):
+    message = message_from_options(
+        None, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata, key.organization
+    )
+    if (file is None) == (phone_number is None):
         raise typer.BadParameter("pass either --file, or --phone-number and the other options of the request")
     if file:
-        request = request_in_file(key.request_id, read_rows(file), RowIds(stack.arn, batch), stack.defaults)
+        rows_of_file = RequestsFile(file, country=country).rows()
+        request = request_in_file(key, rows_of_file, RowIds(stack.arn, batch), stack.defaults)
     else:
         request = read_request(str(message), stack.defaults)
     redial, prepared = resolving.prepare(key, request, force, _mask(show_numbers))
@@ -307,7 +344,7 @@ def rejected(
     context.out.show(
         QueueListing(
             queue="invalid messages",
-            messages=[message.summary(mask, now) for message in messages],
+            messages=[message.summary(mask, now, stack.last_moment) for message in messages],
             more=len(messages) == limit,
             exported_to=str(export_to) if export_to else None,
         )
@@ -321,7 +358,7 @@ def redrive(
     from_: Annotated[Source | None, typer.Option("--from", help="Send fixed messages; needs --file.")] = None,
     file: Annotated[Path | None, typer.Option(help="The file of `rejected --export`, fixed: .jsonl.")] = None,
     dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Send all dead letters again.")] = False,
-    late: Annotated[bool, typer.Option("--late", help="Also dial requests that are older than 24 hours.")] = False,
+    late: Annotated[bool, typer.Option("--late", help="Also dial requests that have expired.")] = False,
     limit: Limit = 1000,
     yes: Yes = False,
     show_numbers: ShowNumbers = False,
@@ -339,18 +376,20 @@ def redrive(
         out.show(InvalidRows(invalid=invalid))
         return Exit.REFUSED
     url = stack.dead_letter_queue_url if dead_letters else stack.invalid_messages_queue_url
-    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), late)
+    # It says when a request expires.
+    stack.policies.in_force()
+    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), stack.last_moment, late)
     with held_messages(stack.sqs, url, limit, kept_by_stack=not dead_letters) as messages:
         if dead_letters:
             plan = moving.plan_unchanged(messages)
-            waiting = [message.summary(_mask(show_numbers), time.time()) for message in messages]
+            waiting = [message.summary(_mask(show_numbers), time.time(), stack.last_moment) for message in messages]
             out.note(QueueListing(queue="dead letters", messages=waiting, more=len(messages) == limit))
         else:
             plan = moving.plan_fixed(messages, fixed)
         if plan.to_send:
             out.confirm(f"Dial these {len(plan.to_send)} through {stack.name} now?", yes)
         if plan.late:
-            out.confirm(f"{len(plan.late)} of them are older than 24 hours. Dial those all the same?", yes)
+            out.confirm(f"{len(plan.late)} of them have expired. Dial those all the same?", yes)
         report = moving.send(plan)
     out.show(report)
     if report.unsent:
@@ -411,6 +450,11 @@ app.add_typer(do_not_call)
 
 def _forecasts(context: Context, rows: Sequence[CheckedRow]) -> Forecasts:
     return Forecasting(context.stack.judge, context.stack.defaults).forecast(rows)
+
+
+def _state_folder() -> Path:
+    """Where this machine keeps what the command must remember."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "allomia-outbound-calls"
 
 
 def _mask(show_numbers: bool) -> Mask:

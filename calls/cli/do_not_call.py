@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calls.cli.command import Context, command
-from calls.cli.options import OrganizationOption
+from calls.cli.options import Country, OrganizationOption
 from calls.cli.output import Exit
 from calls.cli.render import render
 from calls.operations.do_not_call import (
@@ -74,16 +74,19 @@ def check(context: Context, number: Number) -> Exit:
 @command(do_not_call, "import")
 def import_(
     context: Context,
-    file: Annotated[Path, typer.Argument(help=f"Numbers, one per row: .csv ({', '.join(COLUMNS.names)}) or .jsonl.")],
+    file: Annotated[
+        Path, typer.Argument(help=f"Numbers, one per row: .csv or .xlsx ({', '.join(COLUMNS.names)}), or .jsonl.")
+    ],
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Import the valid rows if others aren't.")
     ] = False,
+    country: Country = None,
 ) -> Exit:
     """Put all numbers of a file on the list; none if a row is invalid.
 
     Importing it again changes nothing more.
     """
-    rows = read_rows(file, COLUMNS)
+    rows = read_rows(file, COLUMNS, country)
     with context.out.progress("imported", len(rows)) as progress:
         report = _list(context).import_(rows, skip_invalid, lambda: progress.advance(progress.task_ids[0]))
     context.out.show(report)
@@ -100,7 +103,7 @@ def count(context: Context) -> Exit:
 
 
 def _list(context: Context) -> DoNotCallList:
-    return DoNotCallList(context.stack.policy_table, context.stack.number_hashes)
+    return DoNotCallList(context.stack.policy_table, context.stack.number_hashes, context.stack.current_policy)
 
 
 def _entry(number: str, until: str | None, purposes: list[str] | None, organization: str | None) -> Entry:
@@ -126,7 +129,7 @@ def _(report: NumberReport) -> RenderableType:
                 entry.organization or "all", purposes, entry.until or "for good", entry.source, entry.added_at
             )
         shown.append(table)
-    return Group(*shown)
+    return Group(*shown, *_warnings(report.warnings or []))
 
 
 @render.register
@@ -143,7 +146,11 @@ def _(report: ImportReport) -> RenderableType:
         for row in report.unwritten:
             table.add_row(str(row.row), row.reason)
         shown += [Text("Not confirmed. Run the same command again:", "bold red"), table]
-    return Group(*shown)
+    return Group(*shown, *_warnings(report.warnings or []))
+
+
+def _warnings(warnings: list[str]) -> list[Text]:
+    return [Text(f"warning: {each}", "yellow") for each in warnings]
 
 
 @render.register

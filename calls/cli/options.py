@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from calls.operations.phone_numbers import countries
 from outbound_calls.contracts.messages import CallRequestMessage
 
 
@@ -29,7 +30,25 @@ Batch = Annotated[
     str,
     typer.Option(help="Part of the id derived for a row without a requestId: the same row can be called again."),
 ]
+
+
+def _country(code: str | None) -> str | None:
+    if code is None or code.upper() in countries():
+        return code and code.upper()
+    raise typer.BadParameter("a country's two letters, such as CA, US or FR")
+
+
+Country = Annotated[
+    str | None,
+    typer.Option("--country", callback=_country, help="Read numbers without a plus sign as numbers of this country."),
+]
 OrganizationOption = Annotated[str | None, typer.Option("--organization", help="Only this organization.")]
+Whose = Annotated[
+    str | None, typer.Option("--organization", help=f"Whose key, assistant and number to use: {_rule('organization')}.")
+]
+OfOrganization = Annotated[
+    str | None, typer.Option("--organization", help="The request's organization, where the id doesn't name it.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 ShowNumbers = Annotated[bool, typer.Option("--show-numbers", help="Show phone numbers unmasked.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the calls until each has its outcome.")]
@@ -48,9 +67,11 @@ def message_from_options(
     customer_name: str | None,
     variables: Iterable[str] | None,
     metadata: Iterable[str] | None,
+    organization: str | None = None,
 ) -> str | None:
     """The queue message that the options describe; None when none of them was given."""
     fields: dict[str, Any] = {
+        "organization": organization,
         "requestId": request_id,
         "phoneNumber": phone_number,
         "assistantId": assistant_id,

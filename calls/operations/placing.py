@@ -29,6 +29,7 @@ class PlaceReport(WireModel):
     preflight: Preflight | AgainPreflight
     policy: Forecasts | None = Field(None, description="with --dry-run: what policy would do now with the valid rows")
     sent: int | None = Field(None, description="absent when nothing was to be sent: --dry-run, or invalid rows")
+    refused_in: str | None = Field(None, description="with --skip-refused: the new file with the invalid rows")
     unsent: list[UnsentRow] = Field(default_factory=list)
     following: Following | None = Field(None, description="with --wait: the state of the calls")
 
@@ -57,4 +58,4 @@ def attempts_to_follow(
     """The attempts of the rows that were sent or already known, each with its row."""
     not_sent = {each.row for each in unsent}
     sent = {each.key: each.row for each in rows if each.row not in not_sent}
-    return sent | {AttemptKey(RequestKey(each.request_id), 1): each.row for each in known}
+    return sent | {AttemptKey(RequestKey(each.request_id, each.organization), 1): each.row for each in known}

@@ -319,6 +319,8 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _order(request: CallRequest, callback_url: str) -> OutboundCallOrder:
+    if request.assistant_id is None or request.phone_number_id is None:
+        raise ValueError("a call is placed with an assistant and a number to call from")
     return OutboundCallOrder(
         phone_number=request.phone_number,
         assistant_id=request.assistant_id,
