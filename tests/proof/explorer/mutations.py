@@ -860,7 +860,7 @@ _CHANGES = (
         "the keeper releases nothing",
         "paused and resumed",
         Guarantee.RIGHT_END,
-        (f"{_POLL}.keep", replace_call("table.release", "False")),
+        (f"{_POLL}._release", replace_call("table.release", "False")),
     ),
     _mutation(
         "no keeper looks after what waits",
