@@ -19,6 +19,7 @@ from calls.cli.command import Context, command, run
 from calls.cli.do_not_call import do_not_call
 from calls.cli.events import events
 from calls.cli.explaining import audit, explain
+from calls.cli.lines import lines
 from calls.cli.messages import discard, redrive, rejected
 from calls.cli.options import (
     AssistantId,
@@ -437,6 +438,7 @@ for each in (
     report,
     pause,
     resume,
+    lines,
     cancel,
     forget,
     explain,

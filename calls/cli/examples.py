@@ -39,6 +39,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "doctor": ("calls doctor",),
     "pause": ("calls pause", "calls pause --organization boston"),
     "resume": ("calls resume",),
+    "lines": ("calls lines", "calls lines --organization boston --json"),
     "cancel": (
         "calls cancel reminder-A-1001 reminder-A-1002",
         "calls cancel --file reminders.csv",

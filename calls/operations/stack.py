@@ -17,6 +17,7 @@ from calls.operations.calling_policy import Policies
 from calls.operations.expiring import LastMoments
 from calls.operations.records import Records
 from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.adapters.lines_table import LinesTable
 from outbound_calls.adapters.organizations import OrganizationMissing, Organizations
 from outbound_calls.adapters.outcome_bus import OutcomeBus
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
@@ -211,6 +212,11 @@ class DeployedStack:
     def policy_table(self) -> PolicyTable:
         """The policy table, as the functions use it."""
         return PolicyTable(self.client("dynamodb"), self._of_this_version(self.outputs, "PolicyTableName"))
+
+    @cached_property
+    def lines_table(self) -> LinesTable:
+        """The lines in use, in the policy table."""
+        return LinesTable(self.client("dynamodb"), self._of_this_version(self.outputs, "PolicyTableName"))
 
     @property
     def default_preset(self) -> str:
