@@ -116,7 +116,7 @@ proof: build ## The long proofs of the guarantees, with their figures (PROOF_SEE
 second-engine: setup ## tests/cloud with another implementation of DynamoDB, dynalite. Needs Node.js 20
 	@mkdir -p .venv/second-engine && cp tests/second_engine/package.json tests/second_engine/package-lock.json .venv/second-engine
 	@npm ci --prefix .venv/second-engine --ignore-scripts --no-audit --no-fund --loglevel=error
-	@TESTS_SECOND_ENGINE=1 $(PYTEST) --numprocesses=2 tests/cloud $(PYTEST_FLAGS)
+	@TESTS_SECOND_ENGINE=1 $(PYTEST) --numprocesses=2 tests/cloud --ignore=tests/cloud/test_doctor.py $(PYTEST_FLAGS)
 
 mutation: setup ## Check that a test fails for each small mistake in what the guarantees rest on (MUTATION_ONLY=domain)
 	@nice -n 19 $(PYTHON) -m tests.tooling.mutation.run $(MUTATION_ONLY)
