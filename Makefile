@@ -65,8 +65,9 @@ lock: setup ## Compile the requirements files again (LOCK_FLAGS=--upgrade for ne
 	$(COMPILE) --universal --group local-cloud --output-file "$(CURDIR)/local/requirements.txt"
 	$(COMPILE) --universal --group lambda-runtime --output-file "$(CURDIR)/local/lambda-runtime.txt"
 
-schemas: setup ## Write docs/integrate/schemas from the models, and docs/operate/parameters.json from the template
+schemas: setup ## Write docs/integrate/schemas from the models, what is made of them, and docs/operate/parameters.json
 	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m local.schemas
+	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m local.upstream_kit
 	@$(PYTHON) -m local.parameters
 
 build: setup ## sam build, both layers included, into .aws-sam (does nothing when it is up to date)

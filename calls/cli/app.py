@@ -1,5 +1,6 @@
 """The commands. Each reads its options, calls `calls.operations`, and prints the result."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from calls.cli.explaining import audit, explain
 from calls.cli.options import (
     AssistantId,
     Batch,
+    Country,
     CustomerName,
     Limit,
     Metadata,
@@ -45,13 +47,15 @@ from calls.operations.explaining import Explaining
 from calls.operations.following import Follower, Following
 from calls.operations.forecasting import Forecasting, Forecasts
 from calls.operations.masking import Mask, mask_text, masked, unmasked
+from calls.operations.placed_rows import PlacedRows
 from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows, unsent_rows
 from calls.operations.placing_again import AgainPreflight, check_again
 from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
 from calls.operations.records import OPEN, Search
 from calls.operations.redriving import Redrive, read_fixed
+from calls.operations.refused_rows import write_refused
 from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes
-from calls.operations.requests_file import Row, read_rows
+from calls.operations.requests_file import RequestsFile, Row, read_rows
 from calls.operations.resolving import Finding, RedialReport, Resolving, request_in_file
 from calls.operations.sending import Sender
 from calls.operations.waiting_messages import QueueListing, export, held_messages
@@ -109,7 +113,9 @@ class Source(StrEnum):
 @command(app)
 def place(
     context: Context,
-    file: Annotated[Path | None, typer.Argument(help="Requests, one per row: .csv or .jsonl.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="Requests, one per row: .csv, .xlsx, .ods, .jsonl or .json.")
+    ] = None,
     request_id: RequestIdOption = None,
     phone_number: PhoneNumber = None,
     assistant_id: AssistantId = None,
@@ -118,8 +124,15 @@ def place(
     variable: Variables = None,
     metadata: Metadata = None,
     batch: Batch = "",
+    country: Country = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, ask policy, and send nothing.")] = False,
-    skip_refused: Annotated[bool, typer.Option("--skip-refused", help="Send the valid rows if others aren't.")] = False,
+    skip_refused: Annotated[
+        bool,
+        typer.Option("--skip-refused", help="Send the valid rows if others aren't; those go to a new file."),
+    ] = False,
+    call_again: Annotated[
+        bool, typer.Option("--call-again", help="Also call numbers that another version of the file has called.")
+    ] = False,
     again: Annotated[
         Again | None, typer.Option(help="Send again the rows of the file that were rejected, under new ids.")
     ] = None,
@@ -140,13 +153,17 @@ def place(
         raise typer.BadParameter("pass either a file, or --phone-number and the other options of one call")
     if again and file is None:
         raise typer.BadParameter("--again goes with a file")
-    rows = read_rows(file) if file else [Row(1, str(message))]
+    requests = RequestsFile(file, country=country) if file else None
+    rows = requests.rows() if requests else iter([Row(1, str(message))])
     ids = RowIds(stack.arn, batch)
+    placed = PlacedRows(_state_folder() / "placed.sqlite", stack.arn, batch)
     preflight: Preflight | AgainPreflight
     if again:
         preflight, to_send = check_again(rows, ids, stack.defaults, stack.records)
     else:
         preflight, to_send = check_rows(rows, ids, stack.defaults, stack.records.statuses, _mask(show_numbers))
+        if requests:
+            preflight = preflight.with_placed(placed.look(to_send, _mask(show_numbers), time.time()))
     known = preflight.known if isinstance(preflight, Preflight) else []
     if dry_run or (preflight.invalid and not skip_refused):
         out.show(PlaceReport(preflight=preflight, policy=_forecasts(context, to_send) if dry_run else None))
@@ -155,13 +172,21 @@ def place(
     if to_send:
         what = "rejected calls again" if again else "calls"
         out.confirm(f"Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
+    if preflight.rewritten:
+        count = len(preflight.rewritten)
+        out.confirm(f"{count} of them were perhaps placed before. Call these again?", call_again, "--call-again")
+    report = PlaceReport(preflight=preflight)
+    if requests:
+        if preflight.invalid:
+            report = report.model_copy(update={"refused_in": str(write_refused(requests, preflight.invalid))})
+        placed.remember(to_send, time.time())
     sent: set[int] = set()
-    out.known(lambda: PlaceReport(preflight=preflight, sent=len(sent), unsent=unsent_rows(to_send, sent)))
+    out.known(lambda: report.model_copy(update={"sent": len(sent), "unsent": unsent_rows(to_send, sent)}))
     unsent = _send(context, to_send, sent.add)
-    placed = PlaceReport(preflight=preflight, sent=len(to_send) - len(unsent), unsent=unsent)
-    out.known(lambda: placed)
+    report = report.model_copy(update={"sent": len(to_send) - len(unsent), "unsent": unsent})
+    out.known(lambda: report)
     following = _follow(context, attempts_to_follow(known, to_send, unsent), timeout) if wait else None
-    out.show(placed.model_copy(update={"following": following}))
+    out.show(report.model_copy(update={"following": following}))
     return Exit.NOT_ALL_SENT if unsent else _exit_code(following)
 
 
@@ -243,6 +268,7 @@ def resolve(
     variable: Variables = None,
     metadata: Metadata = None,
     batch: Batch = "",
+    country: Country = None,
     force: Annotated[bool, typer.Option("--force", help="Dial again although the call was completed.")] = False,
     yes: Yes = False,
     wait: Wait = False,
@@ -272,7 +298,9 @@ def resolve(
     if (file is None) == (message is None):
         raise typer.BadParameter("pass either --file, or --phone-number and the other options of the request")
     if file:
-        request = request_in_file(key.request_id, read_rows(file), RowIds(stack.arn, batch), stack.defaults)
+        request = request_in_file(
+            key.request_id, RequestsFile(file, country=country).rows(), RowIds(stack.arn, batch), stack.defaults
+        )
     else:
         request = read_request(str(message), stack.defaults)
     redial, prepared = resolving.prepare(key, request, force, _mask(show_numbers))
@@ -410,6 +438,11 @@ app.add_typer(do_not_call)
 
 def _forecasts(context: Context, rows: Sequence[CheckedRow]) -> Forecasts:
     return Forecasting(context.stack.judge, context.stack.defaults).forecast(rows)
+
+
+def _state_folder() -> Path:
+    """Where this machine keeps what the command must remember."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "allomia-outbound-calls"
 
 
 def _mask(show_numbers: bool) -> Mask:

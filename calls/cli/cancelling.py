@@ -12,7 +12,7 @@ from rich.text import Text
 
 from calls.cli.command import Context
 from calls.cli.do_not_call import Number
-from calls.cli.options import OrganizationOption
+from calls.cli.options import Country, OrganizationOption
 from calls.cli.output import Exit
 from calls.cli.render import render
 from calls.operations.cancelling import (
@@ -53,6 +53,7 @@ def cancel(
         typer.Option(help="Every request of this batch. With --file: the --batch that it was placed with."),
     ] = None,
     organization: OrganizationOption = None,
+    country: Country = None,
 ) -> Exit:
     """Cancel requests: what isn't dialled yet never is. Says for each what happened.
 
@@ -68,7 +69,7 @@ def cancel(
             report = cancelling.cancel_batch(organization, batch, lambda total: _advance(progress, total))
         return _show(context, report)
     if file:
-        keys, invalid = keys_in_file(read_rows(file, COLUMNS), RowIds(stack.arn, batch or ""), stack.defaults)
+        keys, invalid = keys_in_file(read_rows(file, COLUMNS, country), RowIds(stack.arn, batch or ""), stack.defaults)
         if invalid:
             out.show(InvalidRows(invalid=invalid))
             return Exit.REFUSED

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calls.cli.command import Context, command
-from calls.cli.options import OrganizationOption
+from calls.cli.options import Country, OrganizationOption
 from calls.cli.output import Exit
 from calls.cli.render import render
 from calls.operations.do_not_call import (
@@ -74,16 +74,19 @@ def check(context: Context, number: Number) -> Exit:
 @command(do_not_call, "import")
 def import_(
     context: Context,
-    file: Annotated[Path, typer.Argument(help=f"Numbers, one per row: .csv ({', '.join(COLUMNS.names)}) or .jsonl.")],
+    file: Annotated[
+        Path, typer.Argument(help=f"Numbers, one per row: .csv or .xlsx ({', '.join(COLUMNS.names)}), or .jsonl.")
+    ],
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Import the valid rows if others aren't.")
     ] = False,
+    country: Country = None,
 ) -> Exit:
     """Put all numbers of a file on the list; none if a row is invalid.
 
     Importing it again changes nothing more.
     """
-    rows = read_rows(file, COLUMNS)
+    rows = read_rows(file, COLUMNS, country)
     with context.out.progress("imported", len(rows)) as progress:
         report = _list(context).import_(rows, skip_invalid, lambda: progress.advance(progress.task_ids[0]))
     context.out.show(report)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from calls.operations.phone_numbers import countries
 from outbound_calls.contracts.messages import CallRequestMessage
 
 
@@ -28,6 +29,18 @@ Metadata = Annotated[
 Batch = Annotated[
     str,
     typer.Option(help="Part of the id derived for a row without a requestId: the same row can be called again."),
+]
+
+
+def _country(code: str | None) -> str | None:
+    if code is None or code.upper() in countries():
+        return code and code.upper()
+    raise typer.BadParameter("a country's two letters, such as CA, US or FR")
+
+
+Country = Annotated[
+    str | None,
+    typer.Option("--country", callback=_country, help="Read numbers without a plus sign as numbers of this country."),
 ]
 OrganizationOption = Annotated[str | None, typer.Option("--organization", help="Only this organization.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]

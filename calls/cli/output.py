@@ -107,8 +107,8 @@ class Output:
         if not self.as_json:
             self.stderr.print(visible(what) if isinstance(what, str) else _rendered(what))
 
-    def confirm(self, question: str, yes: bool) -> None:
-        """Ask, unless --yes was given.
+    def confirm(self, question: str, yes: bool, option: str = "--yes") -> None:
+        """Ask, unless --yes (or another `option`) was given.
 
         Raises:
             NotConfirmed: When the answer is no, or there is no terminal to ask on.
@@ -116,7 +116,7 @@ class Output:
         if yes:
             return
         if self.as_json or not self.stdin.isatty():
-            raise NotConfirmed("not confirmed: there is no terminal to ask on, so pass --yes")
+            raise NotConfirmed(f"not confirmed: there is no terminal to ask on, so pass {option}")
         if not _Question.ask(Text(visible(question)), console=self.stderr, default=False, stream=self.stdin):
             raise NotConfirmed("not confirmed: nothing was done")
 

@@ -1,7 +1,7 @@
 """Results for a person to read. `--json` prints the same values."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from functools import singledispatch
 
 from rich.console import Group, RenderableType
@@ -161,24 +161,33 @@ def _(preflight: Preflight) -> RenderableType:
         "duplicate": len(preflight.duplicate),
         "already known": len(preflight.known),
     }
-    shown: list[RenderableType] = [facts_table((name, str(count)) for name, count in counts.items())]
+    shown: list[RenderableType] = []
     if preflight.invalid:
         shown.append(_invalid(preflight.invalid))
     if preflight.duplicate:
         table = _table("row", "same as row", "request")
-        for duplicate in preflight.duplicate:
+        for duplicate in preflight.duplicate[:_MAX_FOLLOWED]:
             table.add_row(str(duplicate.row), str(duplicate.same_as_row), duplicate.request_id)
-        shown += [Text("Duplicate rows, sent once:"), table]
+        shown += [Text(f"Duplicate rows, sent once{_more(preflight.duplicate)}:"), table]
     if preflight.known:
         table = _table("row", "request", "status")
-        for known in preflight.known:
+        for known in preflight.known[:_MAX_FOLLOWED]:
             table.add_row(str(known.row), known.request_id, render_status(known.status))
-        shown += [Text("Rows that the stack already knows, not sent:"), table]
+        shown += [Text(f"Rows that the stack already knows, not sent{_more(preflight.known)}:"), table]
     if preflight.similar:
         table = _table("rows", "number")
-        for similar in preflight.similar:
+        for similar in preflight.similar[:_MAX_FOLLOWED]:
             table.add_row(", ".join(map(str, similar.rows)), similar.phone_number)
         warning = "Warning: the same number and variables under different ids. Each of these rows is a call:"
+        shown += [Text(warning, "yellow"), table]
+    if preflight.placed_before and preflight.placed_before.rows:
+        before = preflight.placed_before
+        shown.append(Text(f"{before.rows} of the rows to send were placed before, last at {before.last_at}."))
+    if preflight.rewritten:
+        table = _table("row", "number", "placed as another row at")
+        for rewritten in preflight.rewritten[:_MAX_FOLLOWED]:
+            table.add_row(str(rewritten.row), rewritten.phone_number, rewritten.placed_at)
+        warning = f"Perhaps placed before, and changed since{_more(preflight.rewritten)}:"
         shown += [Text(warning, "yellow"), table]
     if preflight.derived_ids:
         shown.append(
@@ -187,7 +196,8 @@ def _(preflight: Preflight) -> RenderableType:
                 "is the same call, a changed row is another call."
             )
         )
-    return Group(*shown)
+    # Last, so that no list pushes them off the screen.
+    return Group(*shown, facts_table((name, str(count)) for name, count in counts.items()))
 
 
 @render.register
@@ -217,11 +227,11 @@ def _(rows: InvalidRows) -> RenderableType:
     return _invalid(rows.invalid)
 
 
-def _invalid(rows: Iterable[InvalidRow]) -> RenderableType:
-    table = _table("row", "field", "rule")
-    for row in rows:
-        table.add_row(str(row.row), row.field, row.rule)
-    return Group(Text("Invalid rows:"), table)
+def _invalid(rows: Sequence[InvalidRow]) -> RenderableType:
+    table = _table("row", "column", "field", "value", "rule")
+    for row in rows[:_MAX_FOLLOWED]:
+        table.add_row(str(row.row), row.column or "", row.field, row.value or "", row.rule)
+    return Group(Text(f"Invalid rows{_more(rows)}:"), table)
 
 
 @render.register
@@ -234,6 +244,8 @@ def _(report: PlaceReport) -> RenderableType:
             shown.append(render(report.policy))
     else:
         shown.append(Text(f"{report.sent} of {report.preflight.to_send} sent"))
+    if report.refused_in:
+        shown.append(Text(f"The invalid rows are in {report.refused_in}. Fix them there, and place that file."))
     if report.unsent:
         listing = Listing([">row"], long="request and reason")
         for row in report.unsent[:_MAX_FOLLOWED]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from calls.cli.command import Context
 from calls.cli.listing import counted
-from calls.cli.options import OrganizationOption
+from calls.cli.options import Country, OrganizationOption
 from calls.cli.output import Exit
 from calls.cli.render import narrow_table, render, render_status
 from calls.operations.cancelling import request_key
@@ -29,7 +29,7 @@ from calls.operations.reporting import (
 from calls.operations.reporting import (
     Group as OutcomeGroup,
 )
-from calls.operations.requests_file import read_rows
+from calls.operations.requests_file import RequestsFile
 from calls.pages.report import Language, Words, report_page
 from outbound_calls.contracts.time_zones import TIME_ZONE_RULE, time_zone, time_zone_names
 from outbound_calls.contracts.wire import InvalidInput
@@ -52,6 +52,7 @@ def report(
     batch: Annotated[
         str | None, typer.Option(help="Requests of this batch. With --file: the --batch that it was placed with.")
     ] = None,
+    country: Country = None,
     prefix: Annotated[str | None, typer.Option(help="Requests whose id begins with this.")] = None,
     organization: OrganizationOption = None,
     zone_name: Annotated[
@@ -80,7 +81,9 @@ def report(
     reporting = Reporting(stack.records, now)
     trend = trend or html is not None
     if file:
-        rows, invalid, _ = read_requests(read_rows(file), RowIds(stack.arn, batch or ""), stack.defaults)
+        rows, invalid, _ = read_requests(
+            RequestsFile(file, country=country).rows(), RowIds(stack.arn, batch or ""), stack.defaults
+        )
         today = datetime.fromtimestamp(now, zone).date()
         made = reporting.of_file(rows, file.name, Period(today, today, zone), trend)
         if invalid:

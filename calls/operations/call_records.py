@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import IO
 import httpx
 from pydantic import Field
 
+from calls.operations.private_files import new_file
 from calls.operations.resolving import NotAllowed
 from outbound_calls.adapters.allomia import (
     CONNECT_SECONDS,
@@ -136,7 +134,7 @@ class CallRecords:
             AllomiaUnavailable: As `record`, or when the file can't be fetched whole.
             OSError: When the file exists (unless `force`), or can't be written.
         """
-        with _new_file(path, force) as file:
+        with new_file(path, force=force) as file:
             attempt, record = self._record(request, number)
             link = record.recording_url if kind is Kind.RECORDING else record.transcript_url
             if link is None:
@@ -215,28 +213,3 @@ class CallRecords:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AllomiaUnavailable(f"the file can't be fetched: {type(error).__name__}") from None
         return size
-
-
-@contextmanager
-def _new_file(path: Path, force: bool) -> Iterator[IO[bytes]]:
-    """A file that only its owner can read, and that is there as a whole or not at all.
-
-    Raises:
-        FileExistsError: When there is such a file, and it isn't to be replaced.
-    """
-    if not force:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".calls-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
-            Path(part).replace(path)
-        except BaseException:
-            Path(part).unlink()
-            raise
-    except BaseException:
-        if not force:
-            with suppress(FileNotFoundError):
-                path.unlink()
-        raise

@@ -82,7 +82,8 @@ def keys_in_file(
 
 
 def _key_in(row: Row, ids: RowIds, defaults: Defaults) -> RequestKey:
-    if row.error:
+    # An error in another cell is no reason to have a person called.
+    if row.error and row.error.field in {"row", "requestId"}:
         raise row.error
     try:
         fields = from_json(row.message)

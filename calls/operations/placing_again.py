@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import Field
 
-from calls.operations.preflight import CheckedRow, DuplicateRow, InvalidRow, RowIds, read_requests
+from calls.operations.preflight import CheckedRow, DuplicateRow, InvalidRow, RewrittenRow, RowIds, read_requests
 from calls.operations.records import FoundAttempt, Records
 from calls.operations.requests_file import Row
 from outbound_calls.contracts.vocabulary import Dialled, ReasonCode, Status
@@ -49,6 +49,11 @@ class AgainPreflight(WireModel):
     duplicate: list[DuplicateRow]
     others: dict[str, int] = Field(description="the rows that aren't sent again, counted by their latest status")
 
+    @property
+    def rewritten(self) -> list[RewrittenRow]:
+        """None: what is sent again was asked for."""
+        return []
+
 
 @dataclass(frozen=True, slots=True)
 class _Latest:
@@ -80,10 +85,11 @@ class _Latest:
 
 
 def check_again(
-    rows: Sequence[Row], ids: RowIds, defaults: Defaults, records: Records
+    rows: Iterable[Row], ids: RowIds, defaults: Defaults, records: Records
 ) -> tuple[AgainPreflight, list[CheckedRow]]:
     """Find the rows that were rejected. Returns the result, and the rows to send, each under its new id."""
-    first, invalid, duplicate = read_requests(rows, ids, defaults)
+    first, refused, duplicate = read_requests(rows, ids, defaults)
+    invalid = [*refused]
     own_ids = {each.request_id for each in first}
     latest = _latest(first, own_ids, records)
     others = Counter({NOT_SENT_BEFORE: len(first) - len(latest)})
@@ -97,9 +103,9 @@ def check_again(
         else:
             again.append(_again_row(each))
             request = each.row.request.model_copy(update={"request_id": each.next_id})
-            to_send.append(replace(each.row, request=request))
+            to_send.append(CheckedRow.of(each.row.row, request, id_derived=each.row.id_derived))
     preflight = AgainPreflight(
-        rows=len(rows),
+        rows=len(first) + len(refused) + len(duplicate),
         to_send=len(to_send),
         again=again,
         invalid=sorted(invalid, key=lambda each: each.row),

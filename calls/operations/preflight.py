@@ -1,8 +1,8 @@
 """Check rows before anything is sent, and name them so that no row is ever two calls.
 
 The stack deduplicates by the request's id, so every row gets one: its own, or one derived from everything in the row.
-The same row is then the same call however often the file is run, in whatever order, and whichever other rows were fixed
-in between. A changed row is another call.
+The same row is then the same call however often the file is run, in whatever order, whichever other rows were fixed in
+between, and however a spreadsheet has rewritten its dates, times and numbers. A changed row is another call.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import hashlib
 import hmac
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import Field
+from pydantic_core import from_json
 
-from calls.operations.masking import Mask
+from calls.operations.masking import Mask, mask_value
 from calls.operations.requests_file import Row
+from calls.operations.rewriting import canonical_value
 from outbound_calls.contracts.messages import CallRequestMessage, read_call_request
 from outbound_calls.contracts.vocabulary import Status
-from outbound_calls.contracts.wire import InvalidInput, WireModel
+from outbound_calls.contracts.wire import InvalidInput, WireModel, validate
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.use_cases.place import Defaults, with_defaults
 
@@ -31,12 +34,21 @@ class InvalidRow(WireModel):
     row: int
     field: str
     rule: str
+    column: str | None = Field(None, description="the column's letter, in a table")
+    value: str | None = Field(None, description="the cell, masked")
 
     @classmethod
     def of(cls, row: Row, error: InvalidInput) -> InvalidRow:
         """The row with the error's public text: its `field` may be a name that the row made up."""
         field, _, rule = str(error).partition(": ")
-        return cls(row=row.number, field=field, rule=rule)
+        column, value = row.place(error.field) or (None, None)
+        return cls(
+            row=row.number,
+            field=field,
+            rule=rule,
+            column=column,
+            value=mask_value(value, is_number=field == "phoneNumber"),
+        )
 
 
 class InvalidRows(WireModel):
@@ -68,6 +80,23 @@ class KnownRow(WireModel):
     status: Status
 
 
+class RewrittenRow(WireModel):
+    """A row that calls a number which was placed before, under another id."""
+
+    row: int
+    request_id: str
+    phone_number: str
+    placed_at: str = Field(description="when it was placed under the other id")
+
+
+class PlacedBefore(WireModel):
+    """What was placed of a file before, from this machine."""
+
+    rows: int = Field(description="rows that were placed as they are")
+    last_at: str | None = Field(None, description="when the last of them was placed")
+    rewritten: list[RewrittenRow] = Field(description="rows to send that were perhaps placed as something else")
+
+
 class Preflight(WireModel):
     """The result of the checks. Each row is in one of `to_send` (a count), `invalid`, `duplicate` and `known`."""
 
@@ -77,31 +106,42 @@ class Preflight(WireModel):
     duplicate: list[DuplicateRow]
     known: list[KnownRow]
     similar: list[SimilarRows] = Field(description="a warning: these are sent")
+    placed_before: PlacedBefore | None = Field(None, description="what was placed of the file from this machine")
     derived_ids: int = Field(description="rows without a requestId, which got one derived from their content")
+
+    @property
+    def rewritten(self) -> list[RewrittenRow]:
+        """The rows to send that were perhaps placed as something else."""
+        return self.placed_before.rewritten if self.placed_before else []
+
+    def with_placed(self, placed: PlacedBefore) -> Preflight:
+        """With what was placed before."""
+        return self.model_copy(update={"placed_before": placed})
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRow:
-    """A row that is a valid request, with its id."""
+    """A row that is a valid request, with its id. Holds the queue message alone: a file may have 100,000 rows."""
 
     row: int
-    request: CallRequestMessage
+    body: str
+    request_id: str
     id_derived: bool = False
+
+    @classmethod
+    def of(cls, row: int, request: CallRequestMessage, *, id_derived: bool = False) -> CheckedRow:
+        """A row with this request, which has an id."""
+        return cls(row, request.model_dump_json(exclude_none=True), str(request.request_id), id_derived)
 
     @property
     def key(self) -> AttemptKey:
         """The attempt that it asks for."""
-        return AttemptKey(RequestKey(str(self.request.request_id)), 1)
+        return AttemptKey(RequestKey(self.request_id), 1)
 
     @property
-    def request_id(self) -> str:
-        """The id under which the row is sent."""
-        return self.key.request.request_id
-
-    @property
-    def body(self) -> str:
-        """The queue message."""
-        return self.request.model_dump_json(exclude_none=True)
+    def request(self) -> CallRequestMessage:
+        """The request that it is."""
+        return validate(CallRequestMessage, from_json(self.body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +157,8 @@ class RowIds:
     batch: str = ""
 
     def derive(self, request: CallRequestMessage) -> str:
-        """The id for a request, from everything in it."""
-        content = json.dumps([self.batch, request.wire()], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        """The id for a request, from everything in it but what a spreadsheet rewrites."""
+        content = _text([self.batch, _meant(request)])
         return f"row-{hmac.digest(self.stack_arn.encode(), content.encode(), hashlib.sha256).hex()[:24]}"
 
     def identified(self, request: CallRequestMessage) -> CallRequestMessage:
@@ -150,11 +190,11 @@ def read_row(row: Row, ids: RowIds, defaults: Defaults) -> CheckedRow:
     if row.error:
         raise row.error
     request = read_request(row.message, defaults)
-    return CheckedRow(row.number, ids.identified(request), id_derived=request.request_id is None)
+    return CheckedRow.of(row.number, ids.identified(request), id_derived=request.request_id is None)
 
 
 def check_rows(
-    rows: Sequence[Row], ids: RowIds, defaults: Defaults, lookup: Lookup, mask: Mask
+    rows: Iterable[Row], ids: RowIds, defaults: Defaults, lookup: Lookup, mask: Mask
 ) -> tuple[Preflight, list[CheckedRow]]:
     """Check all rows. Returns the result, and the rows to send."""
     first, invalid, duplicate = read_requests(rows, ids, defaults)
@@ -162,7 +202,7 @@ def check_rows(
     new = [each for each in first if each.key not in statuses]
     derived = {each.request_id for each in first if each.id_derived}
     preflight = Preflight(
-        rows=len(rows),
+        rows=len(first) + len(invalid) + len(duplicate),
         to_send=len(new),
         invalid=invalid,
         duplicate=duplicate,
@@ -185,14 +225,27 @@ def read_requests(
     first: list[CheckedRow] = []
     duplicate: list[DuplicateRow] = []
     for request_id, (one, *others) in _by_id(valid).items():
-        if all(other.request == one.request for other in others):
+        if all(_same(one, other) for other in others):
             first.append(one)
             duplicate += [DuplicateRow(row=other.row, request_id=request_id, same_as_row=one.row) for other in others]
         else:
             # Nothing tells which row is meant. The stack would dial the one that comes first.
-            rule = f"one id, one call: rows {_list(each.row for each in (one, *others))} have different content"
-            invalid += [InvalidRow(row=each.row, field="requestId", rule=rule) for each in (one, *others)]
+            numbers = [each.row for each in (one, *others)]
+            rule = f"one id, one call: rows {_list(numbers)} have different content"
+            if one.id_derived:
+                rule = f"rows {_list(numbers)} may be the same call, with a date rewritten: give each a requestId"
+            invalid += [InvalidRow(row=number, field="requestId", rule=rule) for number in numbers]
     return first, sorted(invalid, key=_row), sorted(duplicate, key=_row)
+
+
+def _same(one: CheckedRow, other: CheckedRow) -> bool:
+    """Whether two rows with one id are the same call."""
+    if one.body == other.body:
+        return True
+    first, second = one.request, other.request
+    if one.id_derived and other.id_derived:
+        return _meant(first, certain=True) == _meant(second, certain=True)
+    return first == second
 
 
 def _row(each: InvalidRow | DuplicateRow) -> int:
@@ -218,15 +271,27 @@ def _by_id(rows: Iterable[CheckedRow]) -> dict[str, list[CheckedRow]]:
 
 
 def _similar(rows: Iterable[CheckedRow], mask: Mask) -> list[SimilarRows]:
-    groups: dict[tuple[str, str], list[CheckedRow]] = defaultdict(list)
+    groups: dict[bytes, list[CheckedRow]] = defaultdict(list)
     for each in rows:
-        variables = json.dumps(each.request.dynamic_variables or {}, sort_keys=True)
-        groups[each.request.phone_number, variables].append(each)
+        request = each.request
+        content = _text([request.phone_number, request.dynamic_variables or {}])
+        groups[hashlib.sha256(content.encode()).digest()].append(each)
     return [
-        SimilarRows(rows=[each.row for each in group], phone_number=mask(number))
-        for (number, _), group in groups.items()
+        SimilarRows(rows=[each.row for each in group], phone_number=mask(group[0].request.phone_number))
+        for group in groups.values()
         if len(group) > 1
     ]
+
+
+def _text(value: object) -> str:
+    """A JSON value as one text, whatever the order of its fields."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _meant(request: CallRequestMessage, *, certain: bool = False) -> dict[str, Any]:
+    """A request as it was before a spreadsheet rewrote it."""
+    fields: dict[str, Any] = canonical_value(request.wire(), certain=certain)
+    return fields | {"phoneNumber": request.phone_number}
 
 
 def _list(rows: Iterable[int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,17 +41,17 @@ class Sender:
             same, so sending it again must be harmless: the request's id makes it so.
         """
         unsent: dict[int, str] = dict.fromkeys(range(len(bodies)), NOT_TRIED)
-        left: Mapping[int, str] = {position: body.translate(_ESCAPES) for position, body in enumerate(bodies)}
+        left: Sequence[int] = range(len(bodies))
         for pause in (0.0, *_PAUSES_SECONDS):
             self.sleep(pause)
             retry: list[int] = []
-            for batch in _batches(left):
+            for batch in _batches(bodies, left):
                 try:
                     retry += self._send(batch, unsent, on_sent)
                 except (ClientError, BotoCoreError) as error:
                     # The SDK has already retried, so the next batch would fail as well.
                     return unsent | dict.fromkeys(batch, _code(error))
-            left = {position: left[position] for position in retry}
+            left = retry
             if not left:
                 break
         return unsent
@@ -71,11 +71,12 @@ class Sender:
         return [int(entry["Id"]) for entry in failed if not entry["SenderFault"]]
 
 
-def _batches(bodies: Mapping[int, str]) -> Iterator[dict[int, str]]:
+def _batches(bodies: Sequence[str], positions: Iterable[int]) -> Iterator[dict[int, str]]:
     """As much at a time as SendMessageBatch accepts."""
     batch: dict[int, str] = {}
     size = 0
-    for position, body in bodies.items():
+    for position in positions:
+        body = bodies[position].translate(_ESCAPES)
         length = len(body.encode())
         if batch and (len(batch) == _MAX_MESSAGES or size + length > _MAX_BYTES):
             yield batch

@@ -1,4 +1,4 @@
-"""The operators' command on a stack that has what the commands of calling policy need, and no functions."""
+"""The operators' command on a stack of tables, a secret and a queue, with no functions."""
 
 from __future__ import annotations
 

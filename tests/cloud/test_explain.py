@@ -68,7 +68,8 @@ class PolicyWorld(CloudWorld):
 
     def forecast(self, *requests: dict[str, Any]) -> Forecasts:
         rows = [
-            CheckedRow(number, read_request(json.dumps(request), DEFAULTS)) for number, request in enumerate(requests)
+            CheckedRow.of(number, read_request(json.dumps(request), DEFAULTS))
+            for number, request in enumerate(requests)
         ]
         return Forecasting(self.judge, DEFAULTS, self.clock).forecast(rows)
 

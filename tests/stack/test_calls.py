@@ -89,10 +89,14 @@ def used() -> set[str]:
 
 @pytest.fixture
 def calls(
-    operator: dict[str, str], used: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    operator: dict[str, str],
+    used: set[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Calls:
-    """Runs a command; returns its exit code and JSON document."""
-    for name, value in operator.items():
+    """Runs a command; returns its exit code and JSON document. Each test has a machine of its own."""
+    for name, value in {**operator, "XDG_STATE_HOME": str(tmp_path / "state")}.items():
         monkeypatch.setenv(name, value)
     session = boto3.Session()
     session.events.register("before-call", lambda model, **_: used.add(permission_for(model)))
@@ -159,9 +163,9 @@ def test_each_row_of_a_file_is_one_call_however_often_it_is_run(
     file.write_text("\n".join([HEADER, *VALID, INVALID]), encoding="utf-8-sig")
     code, placed = calls("place", str(file), "--yes", "--skip-refused", "--wait", "--timeout", "60")
 
-    # When the fixed file is placed, twice
+    # When the fixed file is placed, twice: its row for a number that was placed before is meant
     file.write_text("\n".join([HEADER, f"{COMPLETED},Zoë,2026-12-01,V3", *VALID]))
-    fixed_code, fixed = calls("place", str(file), "--yes", "--wait", "--timeout", "60")
+    fixed_code, fixed = calls("place", str(file), "--yes", "--call-again", "--wait", "--timeout", "60")
     last_code, last = calls("place", str(file), "--yes")
 
     # Then each row is one call

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from outbound_calls.contracts import envelopes
 from outbound_calls.contracts.dispatch import AttemptName, DispatchMessage
 from outbound_calls.contracts.messages import (
     MAX_MESSAGE_BYTES,
@@ -260,7 +261,7 @@ def test_what_a_request_is_about_is_its_content_and_when_to_call_is_not() -> Non
 
 
 def test_a_snake_case_name_does_not_stand_for_the_field() -> None:
-    assert error_of(json.dumps({"phone_number": PHONE_NUMBER})).field == "phoneNumber"
+    assert error_of(json.dumps({"phone_number": PHONE_NUMBER})).field == "phone_number"
 
 
 def test_an_unknown_name_that_may_be_content_is_not_kept() -> None:
@@ -543,3 +544,73 @@ def test_any_object_is_read_or_invalid(body: dict[str, object]) -> None:
 def test_any_text_is_read_or_invalid(body: str) -> None:
     assert_read_or_invalid(body)
     assert_read_or_invalid(f'{{"phoneNumber": "{PHONE_NUMBER}", "customerName": "{body}"}}')
+
+
+# Messages that something else stands around.
+
+REQUEST = {"phoneNumber": PHONE_NUMBER}
+EVENT = {
+    "version": "0",
+    "id": "8a3c5f9e-6f0b-4a57-9d0b-2f5e1c7a4d21",
+    "detail-type": "Reminder Due",
+    "source": "clinic.scheduling",
+    "account": "123456789012",
+    "time": "2026-04-01T10:00:00Z",
+    "region": "ca-central-1",
+    "resources": [],
+    "detail": REQUEST,
+}
+NOTIFICATION = {
+    "Type": "Notification",
+    "MessageId": "6d2f3c1e-0d4b-4f52-9f0e-3a1c5b7d9e10",
+    "TopicArn": "arn:aws:sns:ca-central-1:123456789012:reminders",
+    "Message": json.dumps(REQUEST),
+    "Timestamp": "2026-04-01T10:00:00.000Z",
+    "SignatureVersion": "1",
+    "Signature": "x",
+    "SigningCertURL": "https://example.test/cert",
+    "UnsubscribeURL": "https://example.test/unsubscribe",
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        (NOTIFICATION, envelopes.SNS),
+        (NOTIFICATION | {"MessageAttributes": {}, "Subject": "s", "Message": "x"}, envelopes.SNS),
+        ({"Type": "SubscriptionConfirmation", "Token": "x", "Message": "m"}, envelopes.SNS_CONFIRMATION),
+        (EVENT, envelopes.EVENTBRIDGE),
+        ({"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3", "s3": {}}]}, envelopes.S3),
+        ({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}, envelopes.S3),
+        ({"Records": [{"body": "{}"}]}, envelopes.RECORDS),
+    ],
+)
+def test_an_envelope_is_named_with_what_to_do(body: dict[str, Any], rule: str) -> None:
+    error = error_of(json.dumps(body))
+
+    assert (error.field, error.rule, str(error)) == ("body", rule, f"body: {rule}")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("phone_number", "phoneNumber"),
+        ("PhoneNumber", "phoneNumber"),
+        ("phone-number", "phoneNumber"),
+        ("PHONE NUMBER", "phoneNumber"),
+    ],
+)
+def test_another_spelling_is_named_with_the_right_one(name: str, meant: str) -> None:
+    error = error_of(json.dumps({"requestId": "a", name: PHONE_NUMBER}))
+
+    assert (error.field, str(error)) == (name, f"unknown field: spelled {meant}")
+
+
+@pytest.mark.parametrize("body", [{"number": PHONE_NUMBER}, {CANARY: 1}, {"to": PHONE_NUMBER, "assistantId": 1}])
+def test_an_unknown_field_is_named_before_one_that_is_missing(body: dict[str, Any]) -> None:
+    assert str(error_of(json.dumps(body))) == UNKNOWN_FIELD
+
+
+def test_a_request_that_is_only_incomplete_is_no_envelope() -> None:
+    assert error_of(json.dumps({"requestId": "a"})).field == "phoneNumber"
+    assert error_of(json.dumps({"phoneNumber": PHONE_NUMBER, "Type": "Notification", "Message": ""})).field == "Type"

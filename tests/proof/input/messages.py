@@ -63,6 +63,14 @@ RULES = {
     "unknown field beside doNotCall": "no field but doNotCall, organization",
     "dispatch": "only the poller sends this: requestId and attempt of a parked attempt",
     "not JSON": "a JSON object in UTF-8",
+    "SNS": "an SNS notification around the message: turn on raw message delivery for the subscription",
+    "SNS asks": "SNS asks to confirm a subscription: a queue's owner subscribes without a message",
+    "EventBridge": (
+        "an EventBridge event around the message: give the target the input path $.detail, or an input transformer"
+    ),
+    "S3": "an S3 notification, which holds no request: read the object, and send a message for each request in it",
+    "records": "a batch of records: send a message for each request",
+    "spelling": "spelled phoneNumber",
     "too large": f"at most {MAX_BYTES} bytes",
     "unknown field": (
         "no field but assistantId, batch, callingWindows, customerName, dynamicVariables, metadata, notAfter, "
@@ -411,17 +419,22 @@ def _other_formats() -> Iterator[MessageCase]:
         "${jndi:ldap://example.test/a}",
     ]
     yield from _not_json("other formats", texts)
-    envelopes: list[dict[str, Any]] = [
-        {"Type": "Notification", "Message": request()},
-        {"version": "0", "detail-type": "Call", "detail": {"phoneNumber": PHONE}},
-        {"Records": [{"body": request()}]},
-        {"jsonrpc": "2.0", "method": "call", "params": {"phoneNumber": PHONE}},
-        {"query": "mutation { call }"},
-        {"phoneNumbers": [PHONE]},
-        *({name: PHONE} for name in ("PHONENUMBER", "phone_number", "phoneNumber ", "phone\u200bNumber")),
-        {"ph\u043eneNumber": PHONE},
+    envelopes: list[tuple[dict[str, Any], str, str]] = [
+        ({"Type": "Notification", "Message": request()}, "body", "SNS"),
+        ({"Type": "SubscriptionConfirmation", "Token": "a", "TopicArn": "b"}, "body", "SNS asks"),
+        ({"version": "0", "detail-type": "Call", "detail": {"phoneNumber": PHONE}}, "body", "EventBridge"),
+        ({"Records": [{"eventSource": "aws:s3", "s3": {"object": {"key": "a.csv"}}}]}, "body", "S3"),
+        ({"Service": "Amazon S3", "Event": "s3:TestEvent"}, "body", "S3"),
+        ({"Records": [{"body": request()}]}, "body", "records"),
+        ({"jsonrpc": "2.0", "method": "call", "params": {"phoneNumber": PHONE}}, "jsonrpc", "unknown field"),
+        ({"query": "mutation { call }"}, "query", "unknown field"),
+        ({"phoneNumbers": [PHONE]}, "phoneNumbers", "unknown field"),
+        *(({name: PHONE}, name, "spelling") for name in ("PHONENUMBER", "phone_number", "phoneNumber ")),
+        *(({name: PHONE}, "body", "unknown field") for name in ("phone\u200bNumber", "ph\u043eneNumber")),
+        ({"phone" + "_" * 64 + "number": PHONE}, "body", "unknown field"),
     ]
-    yield from _invalid("envelopes", [json.dumps(each, ensure_ascii=False) for each in envelopes], "phoneNumber")
+    for number, (body, field, rule) in enumerate(envelopes):
+        yield from _invalid(f"envelopes {number}", [json.dumps(body, ensure_ascii=False)], field, rule)
 
 
 def _unknown_fields() -> Iterator[MessageCase]:
@@ -499,8 +512,9 @@ def _dispatches() -> Iterator[MessageCase]:
         json.dumps({"dispatch": key}),
     ]
     yield from _invalid("dispatches", wrong, "dispatch")
-    others = [json.dumps({name: key, "timesParked": 1}) for name in ("Dispatch", "release")]
-    yield from _invalid("dispatches of another name", others, "phoneNumber")
+    for name in ("Dispatch", "release"):
+        body = json.dumps({name: key, "timesParked": 1})
+        yield from _invalid(f"dispatches of another name {name}", [body], name, "unknown field")
 
 
 def _purposes_and_zones() -> Iterator[MessageCase]:

@@ -148,7 +148,8 @@ def test_an_invalid_message_and_its_reason_fit_the_invalid_messages_queue() -> N
 
 
 def test_every_path_is_in_the_corpus() -> None:
-    named = {re.sub(r"\[\d+\]", "[]", str(case.field)) for case in INVALID if not case.rule.startswith("no field but")}
+    unknown = ("no field but", "spelled")
+    named = {re.sub(r"\[\d+\]", "[]", str(case.field)) for case in INVALID if not case.rule.startswith(unknown)}
 
     assert named == PATHS
 

@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from http import HTTPStatus
 
+from local.simulator.magic_numbers import MAGIC_NUMBERS
+from outbound_calls.contracts import envelopes
 from outbound_calls.contracts.events import DETAIL_TYPE, SOURCE, OutcomeEvent
 from outbound_calls.contracts.messages import (
     MAX_MESSAGE_BYTES,
@@ -95,3 +97,27 @@ def test_every_answer_of_the_status_api_is_explained() -> None:
     route = read_template()["Resources"]["GetCallFunction"]["Properties"]["Events"]["Read"]["Properties"]
     rate, burst = (route["RouteSettings"][f"Throttling{name}Limit"] for name in ("Rate", "Burst"))
     assert f"More than {rate} reads a second (bursts of {burst})" in STATUS_API
+
+
+def test_every_envelope_is_explained_with_its_words() -> None:
+    reasons = {code(row[1])[0] for row in table(read("docs/integrate/senders.md"), "what arrived", "`reason`")}
+
+    words = {value for name, value in vars(envelopes).items() if name.isupper() and not name.startswith("_")}
+    assert reasons == {f"body: {each}" for each in words} | {"unknown field: spelled phoneNumber"}
+
+
+def test_the_statement_for_senders_allows_only_sending() -> None:
+    blocks = map(json.loads, fences(read("docs/integrate/senders.md"), "json"))
+    (statement,) = (block for block in blocks if "Sid" in block)
+
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Condition"].keys() == {"ArnEquals"}
+    assert read_template()["Resources"]["QueuesTlsOnly"]["Type"] == "AWS::SQS::QueuePolicy"
+
+
+def test_the_numbers_of_the_sandbox_do_what_the_page_says() -> None:
+    rows = table(read("docs/integrate/sandbox.md"), "send", "you get")
+
+    shown = {code(row[0])[0]: code(row[1])[0] for row in rows if code(row[0])}
+    assert shown == {number: MAGIC_NUMBERS[number].status for number in shown}
+    assert len(shown) == len(rows) - 1

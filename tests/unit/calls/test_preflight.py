@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from calls.operations.masking import masked, unmasked
+from calls.operations.masking import mask_value, masked, unmasked
 from calls.operations.preflight import CheckedRow, Preflight, RowIds, check_rows
 from calls.operations.requests_file import Row
 from outbound_calls.contracts.messages import CallRequestMessage
@@ -191,3 +191,26 @@ def test_rows_with_the_same_number_and_variables_are_pointed_out() -> None:
 def test_the_middle_of_a_number_is_masked(number: str, shown: str) -> None:
     assert masked(number) == shown
     assert unmasked(number) == number
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("15145550199", "•••••••••99"),
+        ("(514) 555-0199", "(•••) •••-••99"),
+        ("1.51E+10", "•.••E+••"),
+        ("12/1/2026 9:00", "••/•/•••• •:••"),
+        ("Ada Lovelace", "••• ••••••••"),
+        ("ö\x1b[2J", "•\x1b[••"),
+        ("x" * 200, "•" * 24 + "…"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_a_cell_is_shown_by_its_shape(value: str | None, shown: str | None) -> None:
+    assert mask_value(value, is_number=True) == shown
+
+
+@pytest.mark.parametrize("value", ["1980-12-01", "15145550199", "1.51E+10"])
+def test_only_of_a_phone_number_any_digit_is_shown(value: str) -> None:
+    assert not set(str(mask_value(value))) & set("0123456789E")

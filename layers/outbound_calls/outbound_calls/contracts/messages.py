@@ -209,6 +209,7 @@ def read_message(body: str) -> QueueMessage:
         InvalidInput: With the first field that breaks its rule, named as on the wire.
     """
     kind: type[QueueMessage] = CallRequestMessage
+    value: object = None
     try:
         content = body.encode()
         if len(content) > MAX_MESSAGE_BYTES:
@@ -217,7 +218,7 @@ def read_message(body: str) -> QueueMessage:
         kind = _kind(value)
         message = validate(kind, value)
     except ValidationError as error:
-        raise _invalid_input(kind, error) from None
+        raise _envelope(kind, value) or _invalid_input(kind, error) from None
     except ValueError:
         raise InvalidInput("body", _NOT_JSON) from None
     if isinstance(message, CallRequestMessage) and not message.leaves_time:
@@ -248,8 +249,21 @@ def invalid_field(name: str) -> InvalidInput:
     return InvalidInput(name, _RULES[name])
 
 
+def _envelope(kind: type[QueueMessage], value: object) -> InvalidInput | None:
+    """The error of a message that isn't a request because something stands around it, or in another spelling."""
+    if kind is not CallRequestMessage or not isinstance(value, dict) or "phoneNumber" in value:
+        return None
+    from outbound_calls.contracts.envelopes import explained
+
+    return explained(value, _RULES)
+
+
 def _invalid_input(kind: type[QueueMessage], error: ValidationError) -> InvalidInput:
     first = first_error(error)
+    if first["type"] == "missing":
+        # A field that is missing and one that is unknown are often one field, misspelled: the unknown one says more.
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        first = next((each for each in found if each["type"] == "extra_forbidden" and len(each["loc"]) == 1), first)
     if kind is DispatchMessage:
         # One rule for all of it: no one but the poller has to learn more.
         return InvalidInput("dispatch", str(DispatchMessage.model_fields["dispatch"].description))
