@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import money
 from benchmarks.endurance import FUNCTIONS
 from benchmarks.figures import Figures
 from local.sam import ROOT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FOLDER = ROOT / "benchmarks/results/plots"
 STYLE: Any = {
@@ -54,7 +53,11 @@ def draw(figures: Figures, folder: Path = FOLDER) -> None:
 
 
 @contextmanager
-def _axes(path: Path, across: str, up: str) -> Iterator[Axes]:
+def _axes(path: Path, across: str, up: str) -> Iterator["Axes"]:
+    # Imported when it draws: it looks for all fonts of the machine first.
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.0), layout="constrained")
         axes = figure.subplots()

@@ -5,7 +5,9 @@ import sys
 import tokenize
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RULES = ROOT / "docs/contribute/prose.toml"
@@ -15,10 +17,16 @@ _CODE_IN_MARKDOWN = re.compile(
 _TEXT = {tokenize.COMMENT, tokenize.STRING, tokenize.FSTRING_MIDDLE}
 
 
+@cache
+def _config() -> tuple[dict[str, Any], list[tuple[re.Pattern[str], str]]]:
+    """The file of the rules, and each rule's pattern with what to write instead."""
+    config = tomllib.loads(RULES.read_text())
+    return config, [(re.compile(rf"\b(?:{rule['words']})\b", re.IGNORECASE), rule["use"]) for rule in config["rules"]]
+
+
 def main(arguments: list[str]) -> int:
     """Check the files that are named, or all of them; returns the exit code."""
-    config = tomllib.loads(RULES.read_text())
-    rules = [(re.compile(rf"\b(?:{rule['words']})\b", re.IGNORECASE), rule["use"]) for rule in config["rules"]]
+    config, rules = _config()
     found = {path for pattern in config["files"] for path in ROOT.glob(pattern)}
     faults = [
         f"{path.relative_to(ROOT)}:{first + text.count('\n', 0, match.start())}: {match[0]!r}: write {use}"

@@ -25,6 +25,7 @@ from calls.cli.options import (
     CustomerName,
     Limit,
     Metadata,
+    OfOrganization,
     OrganizationOption,
     PhoneNumber,
     PhoneNumberId,
@@ -34,6 +35,7 @@ from calls.cli.options import (
     Timeout,
     Variables,
     Wait,
+    Whose,
     Yes,
     message_from_options,
     read_since,
@@ -62,7 +64,7 @@ from calls.operations.waiting_messages import QueueListing, export, held_message
 from calls.operations.watching import Watch
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
-from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.transitions import TERMINAL
 
 app = typer.Typer(
@@ -116,6 +118,7 @@ def place(
     file: Annotated[
         Path | None, typer.Argument(help="Requests, one per row: .csv, .xlsx, .ods, .jsonl or .json.")
     ] = None,
+    organization: Whose = None,
     request_id: RequestIdOption = None,
     phone_number: PhoneNumber = None,
     assistant_id: AssistantId = None,
@@ -147,7 +150,7 @@ def place(
     """
     stack, out = context.stack, context.out
     message = message_from_options(
-        request_id, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata
+        request_id, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata, organization
     )
     if (file is None) == (message is None):
         raise typer.BadParameter("pass either a file, or --phone-number and the other options of one call")
@@ -191,10 +194,14 @@ def place(
 
 
 @command(app)
-def show(context: Context, request_id: Annotated[str, typer.Argument(help="The request's id.")]) -> Exit:
+def show(
+    context: Context,
+    request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    organization: OfOrganization = None,
+) -> Exit:
     """Show all attempts of a request, and why it waits."""
     stack = context.stack
-    report = Explaining(stack.table, stack.judge).show(RequestKey.from_text(request_id))
+    report = Explaining(stack.table, stack.judge).show(request_key(request_id, organization))
     if report is None:
         return context.out.refuse(f"there is no record of {mask_text(request_id)}", Exit.REFUSED)
     if report.park_reason is ParkReason.OUTSIDE_CALLING_WINDOW and report.waiting and stack.is_for_development:
@@ -222,7 +229,7 @@ def list_(
     statuses = frozenset(status or (Status if since else OPEN))
     first = read_since(since, now) if since else now - LIST_DAYS * 86_400
     own = [request_key("a", organization).organization] if organization else None
-    organizations = own or (stack.policies.organizations() if TERMINAL & statuses else [None])
+    organizations = own or (stack.organization_names() if TERMINAL & statuses else [None])
     context.out.show(stack.records.search(Search(statuses, organizations, first, now, limit, of_all=own is None)))
     return Exit.DONE
 
@@ -260,6 +267,7 @@ def resolve(
     dial_again: Annotated[
         bool, typer.Option("--dial-again", help="Make another attempt. Pass the request again.")
     ] = False,
+    organization: OfOrganization = None,
     file: RequestFile = None,
     phone_number: PhoneNumber = None,
     assistant_id: AssistantId = None,
@@ -287,20 +295,21 @@ def resolve(
     if attempt is not None and dial_again:
         raise typer.BadParameter("--attempt goes with --as: --dial-again makes the next attempt")
     resolving = Resolving(stack.table, stack.defaults)
-    key = RequestKey.from_text(request_id)
+    key = request_key(request_id, organization)
     if as_ is not None:
         number = resolving.unknown_attempt(key, attempt).number
         question = f"Record attempt {number} of {mask_text(request_id)} as {as_}? It can't be changed afterwards."
         out.confirm(question, yes)
         out.show(resolving.record(key, as_, number))
         return Exit.DONE
-    message = message_from_options(None, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata)
-    if (file is None) == (message is None):
+    message = message_from_options(
+        None, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata, key.organization
+    )
+    if (file is None) == (phone_number is None):
         raise typer.BadParameter("pass either --file, or --phone-number and the other options of the request")
     if file:
-        request = request_in_file(
-            key.request_id, RequestsFile(file, country=country).rows(), RowIds(stack.arn, batch), stack.defaults
-        )
+        rows_of_file = RequestsFile(file, country=country).rows()
+        request = request_in_file(key, rows_of_file, RowIds(stack.arn, batch), stack.defaults)
     else:
         request = read_request(str(message), stack.defaults)
     redial, prepared = resolving.prepare(key, request, force, _mask(show_numbers))
@@ -334,7 +343,7 @@ def rejected(
     context.out.show(
         QueueListing(
             queue="invalid messages",
-            messages=[message.summary(mask, now) for message in messages],
+            messages=[message.summary(mask, now, stack.last_moment) for message in messages],
             more=len(messages) == limit,
             exported_to=str(export_to) if export_to else None,
         )
@@ -348,7 +357,7 @@ def redrive(
     from_: Annotated[Source | None, typer.Option("--from", help="Send fixed messages; needs --file.")] = None,
     file: Annotated[Path | None, typer.Option(help="The file of `rejected --export`, fixed: .jsonl.")] = None,
     dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Send all dead letters again.")] = False,
-    late: Annotated[bool, typer.Option("--late", help="Also dial requests that are older than 24 hours.")] = False,
+    late: Annotated[bool, typer.Option("--late", help="Also dial requests that have expired.")] = False,
     limit: Limit = 1000,
     yes: Yes = False,
     show_numbers: ShowNumbers = False,
@@ -366,18 +375,20 @@ def redrive(
         out.show(InvalidRows(invalid=invalid))
         return Exit.REFUSED
     url = stack.dead_letter_queue_url if dead_letters else stack.invalid_messages_queue_url
-    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), late)
+    # It says when a request expires.
+    stack.policies.in_force()
+    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), stack.last_moment, late)
     with held_messages(stack.sqs, url, limit, kept_by_stack=not dead_letters) as messages:
         if dead_letters:
             plan = moving.plan_unchanged(messages)
-            waiting = [message.summary(_mask(show_numbers), time.time()) for message in messages]
+            waiting = [message.summary(_mask(show_numbers), time.time(), stack.last_moment) for message in messages]
             out.note(QueueListing(queue="dead letters", messages=waiting, more=len(messages) == limit))
         else:
             plan = moving.plan_fixed(messages, fixed)
         if plan.to_send:
             out.confirm(f"Dial these {len(plan.to_send)} through {stack.name} now?", yes)
         if plan.late:
-            out.confirm(f"{len(plan.late)} of them are older than 24 hours. Dial those all the same?", yes)
+            out.confirm(f"{len(plan.late)} of them have expired. Dial those all the same?", yes)
         report = moving.send(plan)
     out.show(report)
     if report.unsent:

@@ -103,7 +103,7 @@ def count(context: Context) -> Exit:
 
 
 def _list(context: Context) -> DoNotCallList:
-    return DoNotCallList(context.stack.policy_table, context.stack.number_hashes)
+    return DoNotCallList(context.stack.policy_table, context.stack.number_hashes, context.stack.current_policy)
 
 
 def _entry(number: str, until: str | None, purposes: list[str] | None, organization: str | None) -> Entry:
@@ -129,7 +129,7 @@ def _(report: NumberReport) -> RenderableType:
                 entry.organization or "all", purposes, entry.until or "for good", entry.source, entry.added_at
             )
         shown.append(table)
-    return Group(*shown)
+    return Group(*shown, *_warnings(report.warnings or []))
 
 
 @render.register
@@ -146,7 +146,11 @@ def _(report: ImportReport) -> RenderableType:
         for row in report.unwritten:
             table.add_row(str(row.row), row.reason)
         shown += [Text("Not confirmed. Run the same command again:", "bold red"), table]
-    return Group(*shown)
+    return Group(*shown, *_warnings(report.warnings or []))
+
+
+def _warnings(warnings: list[str]) -> list[Text]:
+    return [Text(f"warning: {each}", "yellow") for each in warnings]
 
 
 @render.register

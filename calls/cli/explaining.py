@@ -19,6 +19,7 @@ from calls.operations.explaining import Explaining, Explanation, Verdict
 from calls.operations.forecasting import Forecasts
 from outbound_calls.contracts.status_api import PossibleZone
 from outbound_calls.domain.attempts import RequestKey
+from outbound_calls.domain.recipients import organization_name
 from outbound_calls.domain.timing import utc_text
 
 _MAX_SHOWN = 50
@@ -46,17 +47,23 @@ def audit(
 ) -> Exit:
     """List what allowed each dial: the policy's version and preset, and the recipient's local time.
 
-    Holds no personal data. Without --organization: the default one, and those that the policy names.
+    Holds no personal data. Without --organization: of every one that the secret of keys or the policy names.
     """
     stack, now = context.stack, time.time()
     since, until = read_since(from_, now, "--from"), read_since(to, now, "--to") if to else now
     if since >= until:
         raise typer.BadParameter("--from must be earlier than --to")
-    organizations = (
-        [request_key("a", organization).organization] if organization else context.stack.policies.organizations()
+    auditing = Auditing(stack.records, stack.organizations, stack.policies)
+    organizations, incomplete = auditing.organizations()
+    if organization:
+        organizations, incomplete = [request_key("a", organization).organization], None
+    audited = Audit(
+        since=utc_text(int(since)),
+        until=utc_text(int(until)),
+        organizations=[organization_name(each) for each in organizations],
+        incomplete=incomplete,
+        dials=list(auditing.dials(organizations, since, until, now)),
     )
-    dials = list(Auditing(stack.records).dials(organizations, since, until, now))
-    audited = Audit(since=utc_text(int(since)), until=utc_text(int(until)), dials=dials)
     if export_to:
         export(audited, export_to)
         audited = audited.model_copy(update={"exported_to": str(export_to)})
@@ -123,8 +130,9 @@ def _(forecasts: Forecasts) -> RenderableType:
 
 @render.register
 def _(audited: Audit) -> RenderableType:
+    incomplete = [Text(audited.incomplete, style="yellow")] if audited.incomplete else []
     if audited.exported_to:
-        return Text(f"{len(audited.dials)} dials exported to {audited.exported_to}")
+        return Group(*incomplete, Text(f"{len(audited.dials)} dials exported to {audited.exported_to}"))
     table = Table("request", "#", "dispatched", "recipient's clock", "zone from", "policy", header_style="bold")
     table.columns[0].no_wrap = True
     for dial in audited.dials[:_MAX_SHOWN]:
@@ -134,4 +142,4 @@ def _(audited: Audit) -> RenderableType:
         table.add_row(name, str(dial.attempt), dial.dispatched_at, clocks, dial.zone_source or "", policy)
     more = len(audited.dials) - _MAX_SHOWN
     words = f" ({more} more are not shown; --json or --export has all)" if more > 0 else ""
-    return Group(table, Text(f"{len(audited.dials)} dials{words}"))
+    return Group(table, *incomplete, Text(f"{len(audited.dials)} dials{words}"))

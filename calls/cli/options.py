@@ -43,6 +43,12 @@ Country = Annotated[
     typer.Option("--country", callback=_country, help="Read numbers without a plus sign as numbers of this country."),
 ]
 OrganizationOption = Annotated[str | None, typer.Option("--organization", help="Only this organization.")]
+Whose = Annotated[
+    str | None, typer.Option("--organization", help=f"Whose key, assistant and number to use: {_rule('organization')}.")
+]
+OfOrganization = Annotated[
+    str | None, typer.Option("--organization", help="The request's organization, where the id doesn't name it.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 ShowNumbers = Annotated[bool, typer.Option("--show-numbers", help="Show phone numbers unmasked.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the calls until each has its outcome.")]
@@ -61,9 +67,11 @@ def message_from_options(
     customer_name: str | None,
     variables: Iterable[str] | None,
     metadata: Iterable[str] | None,
+    organization: str | None = None,
 ) -> str | None:
     """The queue message that the options describe; None when none of them was given."""
     fields: dict[str, Any] = {
+        "organization": organization,
         "requestId": request_id,
         "phoneNumber": phone_number,
         "assistantId": assistant_id,

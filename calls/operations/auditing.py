@@ -13,8 +13,11 @@ from pathlib import Path
 
 from pydantic import Field
 
+from calls.operations.calling_policy import Policies
 from calls.operations.records import FoundAttempt, Records
 from calls.operations.requests_file import UnreadableFile
+from outbound_calls.adapters.organizations import Organizations
+from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.status_api import PossibleZone
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import AttemptNumber, OrganizationName, RequestId, WireModel
@@ -59,6 +62,8 @@ class Audit(WireModel):
 
     since: str
     until: str
+    organizations: list[str] = Field(default_factory=list, description="whose dials were read")
+    incomplete: str | None = Field(None, description="why organizations may be missing")
     dials: list[AuditedDial]
     exported_to: str | None = None
 
@@ -68,6 +73,19 @@ class Auditing:
     """Audits the dials of a stack."""
 
     records: Records
+    keys: Organizations
+    policies: Policies
+
+    def organizations(self) -> tuple[list[str | None], str | None]:
+        """All that the secret of keys or the policy names, and the default one; and why one of them may be missing."""
+        named = {name for name in self.policies.organizations() if name}
+        incomplete = None
+        try:
+            content = self.keys.in_secret()
+            named |= {name for name in content.organizations if name}
+        except SecretUnusable as error:
+            incomplete = f"AlloMia keys: {error}. Only the organizations that the policy names were read"
+        return [None, *sorted(named)], incomplete
 
     def dials(
         self, organizations: Iterable[str | None], since: float, until: float, now: float

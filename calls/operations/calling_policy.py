@@ -17,6 +17,7 @@ from calls.operations.resolving import NotAllowed
 from outbound_calls.adapters.policy_table import PolicyChanged, PolicyTable, StoredVersion
 from outbound_calls.contracts.policy import CallingPolicy, StoredPolicy, read_policy, read_stored_policy
 from outbound_calls.contracts.wire import InvalidInput, WireModel
+from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.rules import read_stored, resolve
 from outbound_calls.use_cases.sweep import IN_FORCE_SECONDS
@@ -109,7 +110,8 @@ class Policies:
         Raises:
             NotAllowed: When it can't be read.
         """
-        return [None, *sorted(_read(self.table.policy()).organizations or {})]
+        named = {*(_read(self.table.policy()).organizations or {})} - {DEFAULT_ORGANIZATION}
+        return [None, *sorted(named)]
 
     def time_zone(self, organization: str | None) -> str | None:
         """The time zone of an organization by the document in force; None where neither it nor its preset names one.
@@ -258,4 +260,4 @@ def _with_paused(stored: StoredPolicy, paused: bool, organization: str | None) -
         part = parts.setdefault(organization, {})
     if part.get("paused", False) is not paused:
         part["paused"] = paused
-    return read_stored_policy(json.dumps(document))
+    return read_stored_policy(json.dumps(document, ensure_ascii=False))

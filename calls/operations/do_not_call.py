@@ -26,6 +26,7 @@ from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.contracts.wire import ORGANIZATION_RULE, InvalidInput, OrganizationName, WireModel, first_error
 from outbound_calls.domain.recipients import Objection
 from outbound_calls.domain.timing import utc_text
+from outbound_calls.use_cases.decide import CurrentPolicy, PolicyUnreadable
 
 COLUMNS = Columns(("phoneNumber", "until", "organization"), lists=("purposes",), required="phoneNumber")
 """The columns of a file for the list."""
@@ -65,6 +66,7 @@ class NumberReport(WireModel):
     listed: bool = Field(description="whether any entry holds now, for anyone and anything")
     changed: bool | None = Field(None, description="whether this command changed the list; absent for a check")
     entries: list[ListedEntry] = Field(description="the entries that hold now")
+    warnings: list[str] | None = Field(None, description="absent where there are none")
 
 
 class UnwrittenRow(WireModel):
@@ -82,6 +84,7 @@ class ImportReport(WireModel):
     added: int | None = Field(None, description="absent when nothing was imported, because rows are invalid")
     known: int | None = Field(None, description="rows whose number was on the list for at least as long")
     unwritten: list[UnwrittenRow] = Field(default_factory=list)
+    warnings: list[str] | None = Field(None, description="absent where there are none")
 
 
 class ListCount(WireModel):
@@ -146,6 +149,7 @@ class DoNotCallList:
 
     table: PolicyTable
     numbers: NumberHashes
+    policy: CurrentPolicy
     clock: Callable[[], float] = time.time
 
     def check(self, phone_number: str, changed: bool | None = None) -> NumberReport:
@@ -157,7 +161,8 @@ class DoNotCallList:
 
     def add(self, entry: Entry) -> NumberReport:
         """Put a number on the list. An entry that holds at least as long stays as it is."""
-        return self.check(entry.phone_number, self._add(entry))
+        report = self.check(entry.phone_number, self._add(entry))
+        return report.model_copy(update={"warnings": self._undefined([entry]) or None})
 
     def remove(self, entry: Entry) -> NumberReport:
         """Take one entry of a number off the list: the one for this organization (or all) and these purposes."""
@@ -183,6 +188,7 @@ class DoNotCallList:
             added=results.count(True),
             known=results.count(False),
             unwritten=[each for each in results if isinstance(each, UnwrittenRow)],
+            warnings=self._undefined(entry for _, entry in valid) or None,
         )
 
     def count(self) -> ListCount:
@@ -197,6 +203,17 @@ class DoNotCallList:
             by_organization=dict(sorted(whose.items())),
             temporary=sum(objection.until is not None for _, objection in holding),
         )
+
+    def _undefined(self, entries: Iterable[Entry]) -> list[str]:
+        """A warning for each purpose that the policy doesn't define: it may be misspelled."""
+        asked = sorted(
+            {(purpose, entry.organization) for entry in entries for purpose in entry.purposes or ()}, key=str
+        )
+        try:
+            undefined = [purpose for purpose, whose in asked if self.policy.undefined([purpose], whose)]
+        except PolicyUnreadable:
+            return []
+        return [f"the policy defines no purpose {name}: is this its name?" for name in dict.fromkeys(undefined)]
 
     def _add(self, entry: Entry) -> bool:
         number = self.numbers.of(entry.phone_number)

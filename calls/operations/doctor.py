@@ -28,6 +28,8 @@ from outbound_calls.adapters.allomia import (
     StatusUnavailable,
     http_client,
 )
+from outbound_calls.adapters.call_log import CallLog
+from outbound_calls.adapters.organizations import Organization
 from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import Status
@@ -166,7 +168,7 @@ class Doctor:
         """The AlloMia key of each organization, read as the functions read it, and tried without placing a call."""
         advice = "Correct the secret AllomiaApiKeySecretArn: docs/operate/deploy.md."
         try:
-            content = self.stack.organizations.read()
+            content = self.stack.organizations.in_secret()
         except SecretUnreadable as error:
             yield _failed("AlloMia key", str(error), "Does the secret exist, and may you read it?")
             return
@@ -185,7 +187,22 @@ class Doctor:
                     yield _failed(f"AlloMia key{of}", str(error), advice)
                     continue
                 yield _ok(f"AlloMia key{of}", "the secret holds a key")
-                yield _key_check(f"AlloMia{of}", client.call_status(organization, str(uuid4())))
+                check = _key_check(f"AlloMia{of}", client.call_status(organization, str(uuid4())))
+                yield check
+                if check.verdict is Verdict.OK and organization.organization_id:
+                    yield from self._id_check(f"AlloMia organization{of}", CallLog(client), organization)
+
+    def _id_check(self, name: str, log: CallLog, organization: Organization) -> Iterator[Check]:
+        """Whether a key is one of the organization with the id beside it."""
+        now = int(self.clock())
+        match log.calls_page(organization, now - 1, now, limit=1):
+            case StatusUnavailable(reason) if reason == NOT_FOUND:
+                advice = "The key belongs to another organization, or organizationId is wrong: correct the secret."
+                yield _failed(name, "the key doesn't see the organization with this organizationId", advice)
+            case StatusUnavailable(reason):
+                yield _warning(name, f"the call log can't be read: {reason}", "Check AlloMia's status, and retry.")
+            case _:
+                yield _ok(name, "the key is one of this organizationId")
 
     def webhook(self) -> Iterator[Check]:
         """The path of AlloMia's webhooks into the stack, tried with an invalid signature."""

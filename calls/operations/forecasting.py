@@ -19,7 +19,7 @@ from outbound_calls.domain.recipients import PastDial
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.evaluation import Dial
 from outbound_calls.use_cases.decide import JudgeAttempts, Judgement, attempt_name
-from outbound_calls.use_cases.place import Defaults, new_attempt
+from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, Defaults, new_attempt
 
 _WORKERS = 8
 
@@ -55,7 +55,9 @@ class Forecasting:
         """
         check_access(self.judge)
         now = self.clock()
-        attempts = [new_attempt(row.request, row.request_id, self.defaults, now) for row in rows]
+        attempts = [
+            new_attempt(row.request, row.request_id, self.defaults.of(row.request.organization), now) for row in rows
+        ]
         with ThreadPoolExecutor(_WORKERS) as pool:
             judgements = list(pool.map(lambda attempt: self.judge.judge(attempt, now), attempts))
         dials: dict[str, tuple[TakenDial, ...]] = defaultdict(tuple)
@@ -63,7 +65,8 @@ class Forecasting:
         for row, attempt, first in zip(rows, attempts, judgements, strict=True):
             judgement = self._after(first, attempt, dials[first.number_hash], now)
             if isinstance(judgement.decision, Dial):
-                dial = PastDial(now, attempt.key.request.organization, attempt.labels.purpose)
+                posted_by = now + MAX_DECISION_AGE_SECONDS
+                dial = PastDial(posted_by, attempt.key.request.organization, attempt.labels.purpose)
                 dials[first.number_hash] += (TakenDial(attempt_name(attempt.key), "", dial),)
             forecasts.append(RowForecast(row=row.row, request_id=row.request_id, **dict(forecast_of(judgement))))
         counts = {verdict.value: sum(each.verdict is verdict for each in forecasts) for verdict in Verdict}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from outbound_calls.contracts.policy import (
+    MAX_STORED_POLICY_BYTES,
     CallingPolicy,
     HolidayCalendar,
     StoredPolicy,
@@ -14,16 +15,22 @@ from outbound_calls.contracts.policy import (
 from outbound_calls.contracts.wire import InvalidInput
 
 YEARS_AHEAD = 5
+ROOM_FOR_PAUSES_BYTES = 32 * 1024
+"""Enough to pause every organization that a document can name."""
 
 
 def with_holiday_dates(policy: CallingPolicy, today: date) -> StoredPolicy:
     """The document with the dates of the holidays that it names, for this year and some years ahead.
 
     Raises:
-        InvalidInput: When it names a country or subdivision whose holidays aren't known.
+        InvalidInput: When it names a country or subdivision whose holidays aren't known, or too many of them.
     """
     named = {name: _dates(calendar, today.year) for name, calendar in calendars(policy).items()}
-    return read_stored_policy(json.dumps(policy.wire() | ({"holidayDates": named} if named else {})))
+    document = policy.wire() | ({"holidayDates": named} if named else {})
+    text = json.dumps(document, ensure_ascii=False)
+    if len(text.encode()) > MAX_STORED_POLICY_BYTES - ROOM_FOR_PAUSES_BYTES:
+        raise InvalidInput("holidays", "fewer calendars: the dates of these take too much room")
+    return read_stored_policy(text)
 
 
 def holiday_errors(policy: CallingPolicy, today: date) -> Iterator[InvalidInput]:

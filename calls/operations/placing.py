@@ -58,4 +58,4 @@ def attempts_to_follow(
     """The attempts of the rows that were sent or already known, each with its row."""
     not_sent = {each.row for each in unsent}
     sent = {each.key: each.row for each in rows if each.row not in not_sent}
-    return sent | {AttemptKey(RequestKey(each.request_id), 1): each.row for each in known}
+    return sent | {AttemptKey(RequestKey(each.request_id, each.organization), 1): each.row for each in known}

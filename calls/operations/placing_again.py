@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import Field
 
@@ -64,9 +64,9 @@ class _Latest:
     attempts: list[FoundAttempt]
 
     @property
-    def next_id(self) -> str:
-        """The id after it."""
-        return _numbered(self.row, self.number + 1)
+    def next_key(self) -> RequestKey:
+        """The key after it."""
+        return replace(self.row.key.request, request_id=f"{self.row.request_id}.{self.number + 1}")
 
     @property
     def again(self) -> bool:
@@ -90,19 +90,19 @@ def check_again(
     """Find the rows that were rejected. Returns the result, and the rows to send, each under its new id."""
     first, refused, duplicate = read_requests(rows, ids, defaults)
     invalid = [*refused]
-    own_ids = {each.request_id for each in first}
-    latest = _latest(first, own_ids, records)
+    own_keys = {each.key.request for each in first}
+    latest = _latest(first, own_keys, records)
     others = Counter({NOT_SENT_BEFORE: len(first) - len(latest)})
     again: list[AgainRow] = []
     to_send: list[CheckedRow] = []
     for each in latest:
         if not each.again:
             others[each.status] += 1
-        elif rule := _broken_rule(each.next_id, own_ids):
+        elif rule := _broken_rule(each.next_key, own_keys):
             invalid.append(InvalidRow(row=each.row.row, field="requestId", rule=rule))
         else:
             again.append(_again_row(each))
-            request = each.row.request.model_copy(update={"request_id": each.next_id})
+            request = each.row.request.model_copy(update={"request_id": each.next_key.request_id})
             to_send.append(CheckedRow.of(each.row.row, request, id_derived=each.row.id_derived))
     preflight = AgainPreflight(
         rows=len(first) + len(refused) + len(duplicate),
@@ -117,33 +117,27 @@ def check_again(
 
 def latest_of(rows: Sequence[CheckedRow], records: Records) -> dict[int, list[FoundAttempt]]:
     """By row: all attempts of its request, under the latest id of those that sending it again derives."""
-    return {each.row.row: each.attempts for each in _latest(rows, {each.request_id for each in rows}, records)}
+    return {each.row.row: each.attempts for each in _latest(rows, {each.key.request for each in rows}, records)}
 
 
-def _latest(rows: Iterable[CheckedRow], own_ids: Set[str], records: Records) -> list[_Latest]:
+def _latest(rows: Iterable[CheckedRow], own_keys: Set[RequestKey], records: Records) -> list[_Latest]:
     """The latest of each row that has a record. Stops before an id that is another row's own."""
     latest: dict[int, _Latest] = {}
-    asked = {RequestKey(each.request_id): (each, 1) for each in rows}
+    asked = {each.key.request: (each, 1) for each in rows}
     while asked:
         found = [_Latest(*asked[key], attempts) for key, attempts in records.requests(asked).items()]
         latest |= {each.row.row: each for each in found}
         asked = {
-            RequestKey(each.next_id): (each.row, each.number + 1)
-            for each in found
-            if each.again and each.next_id not in own_ids
+            each.next_key: (each.row, each.number + 1) for each in found if each.again and each.next_key not in own_keys
         }
     return [latest[row] for row in sorted(latest)]
 
 
-def _numbered(row: CheckedRow, number: int) -> str:
-    return row.request_id if number == 1 else f"{row.request_id}.{number}"
-
-
-def _broken_rule(request_id: str, own_ids: Set[str]) -> str | None:
-    if request_id in own_ids:
-        return f"its next id, {request_id}, is another row's own"
+def _broken_rule(key: RequestKey, own_keys: Set[RequestKey]) -> str | None:
+    if key in own_keys:
+        return f"its next id, {key.request_id}, is another row's own"
     try:
-        check_request_key(request_id)
+        check_request_key(key.request_id)
     except InvalidInput:
         return "too long to derive another id from it"
     return None
@@ -153,7 +147,7 @@ def _again_row(latest: _Latest) -> AgainRow:
     last = latest.attempts[-1]
     return AgainRow(
         row=latest.row.row,
-        request_id=latest.next_id,
+        request_id=latest.next_key.request_id,
         rejected_id=last.request_id,
         reason_code=ReasonCode(last.reason_code or ""),
         reason=last.reason,

@@ -191,7 +191,7 @@ def _clock(second: int) -> str:
 
 def _toll_free(before: Rules, after: Rules) -> Iterator[Change]:
     """Numbers of no place. Where a clock counts and no zone says which, they are rejected."""
-    was, now = _needs_zone(before), _needs_zone(after)
+    was, now = before.read_clocks, after.read_clocks
     if now and after.time_zone is None:
         if not (was and before.time_zone is None):
             yield Effect.FORBIDDEN, "calls to toll-free numbers: no timeZone says which clock counts"
@@ -203,10 +203,6 @@ def _toll_free(before: Rules, after: Rules) -> Iterator[Change]:
         for effect in (Effect.ALLOWED, Effect.FORBIDDEN):
             words = f"calls to toll-free numbers, by the clock of {after.time_zone} instead of {before.time_zone}"
             yield effect, words
-
-
-def _needs_zone(rules: Rules) -> bool:
-    return not rules.calendar.is_always_open or any(cap.per_days for cap in rules.caps)
 
 
 def _caps(before: Iterable[Cap], after: Iterable[Cap]) -> Iterator[Change]:

@@ -39,6 +39,11 @@ def check_policy(
     errors = policy_errors(text)
     if not errors:
         errors = list(holiday_errors(read_policy(text), today))
+    if not errors:
+        try:
+            with_holiday_dates(read_policy(text), today)
+        except InvalidInput as error:
+            errors = [error]
     if errors:
         return PolicyCheck(valid=False, errors=list(map(_field_error, errors)), warnings=[])
     policy = read_policy(text)
@@ -66,7 +71,7 @@ def _limits(policy: CallingPolicy, today: date, default_preset: str) -> Iterator
     for organization in (None, *(policy.organizations or {})):
         rules = resolve(read_stored(json.dumps(stored.wire())), default_preset, organization)
         where = f"organization {organization}: " if organization else ""
-        if rules.time_zone is None and not rules.calendar.is_always_open:
+        if rules.time_zone is None and rules.read_clocks:
             yield f"{where}without timeZone, toll-free numbers are rejected (no-calling-window)"
     for part in parts(policy):
         ceiling = part.max_attempts_ceiling

@@ -25,6 +25,7 @@ from outbound_calls.contracts.messages import CallRequestMessage, read_call_requ
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput, WireModel, validate
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.recipients import organization_key
 from outbound_calls.use_cases.place import Defaults, with_defaults
 
 
@@ -76,6 +77,7 @@ class KnownRow(WireModel):
     """A row whose request the stack already has."""
 
     row: int
+    organization: str | None = Field(None, description="absent for the default organization")
     request_id: str
     status: Status
 
@@ -127,16 +129,18 @@ class CheckedRow:
     body: str
     request_id: str
     id_derived: bool = False
+    organization: str | None = None
 
     @classmethod
     def of(cls, row: int, request: CallRequestMessage, *, id_derived: bool = False) -> CheckedRow:
         """A row with this request, which has an id."""
-        return cls(row, request.model_dump_json(exclude_none=True), str(request.request_id), id_derived)
+        organization = organization_key(request.organization)
+        return cls(row, request.model_dump_json(exclude_none=True), str(request.request_id), id_derived, organization)
 
     @property
     def key(self) -> AttemptKey:
         """The attempt that it asks for."""
-        return AttemptKey(RequestKey(self.request_id), 1)
+        return AttemptKey(RequestKey(self.request_id, self.organization), 1)
 
     @property
     def request(self) -> CallRequestMessage:
@@ -177,7 +181,7 @@ def read_request(message: str, defaults: Defaults) -> CallRequestMessage:
         InvalidInput: With the field and the rule.
     """
     request = read_call_request(message)
-    with_defaults(request, defaults)
+    with_defaults(request, defaults.of(request.organization))
     return request
 
 
@@ -207,7 +211,12 @@ def check_rows(
         invalid=invalid,
         duplicate=duplicate,
         known=[
-            KnownRow(row=each.row, request_id=each.request_id, status=statuses[each.key])
+            KnownRow(
+                row=each.row,
+                organization=each.key.request.organization,
+                request_id=each.request_id,
+                status=statuses[each.key],
+            )
             for each in first
             if each.key in statuses
         ],
@@ -224,10 +233,12 @@ def read_requests(
     valid, invalid = _read(rows, ids, defaults)
     first: list[CheckedRow] = []
     duplicate: list[DuplicateRow] = []
-    for request_id, (one, *others) in _by_id(valid).items():
+    for key, (one, *others) in _by_key(valid).items():
         if all(_same(one, other) for other in others):
             first.append(one)
-            duplicate += [DuplicateRow(row=other.row, request_id=request_id, same_as_row=one.row) for other in others]
+            duplicate += [
+                DuplicateRow(row=other.row, request_id=key.request_id, same_as_row=one.row) for other in others
+            ]
         else:
             # Nothing tells which row is meant. The stack would dial the one that comes first.
             numbers = [each.row for each in (one, *others)]
@@ -263,10 +274,10 @@ def _read(rows: Iterable[Row], ids: RowIds, defaults: Defaults) -> tuple[list[Ch
     return valid, invalid
 
 
-def _by_id(rows: Iterable[CheckedRow]) -> dict[str, list[CheckedRow]]:
-    groups: dict[str, list[CheckedRow]] = defaultdict(list)
+def _by_key(rows: Iterable[CheckedRow]) -> dict[RequestKey, list[CheckedRow]]:
+    groups: dict[RequestKey, list[CheckedRow]] = defaultdict(list)
     for each in rows:
-        groups[each.request_id].append(each)
+        groups[each.key.request].append(each)
     return groups
 
 

@@ -27,7 +27,7 @@ from pydantic import Field
 from calls.operations.preflight import InvalidRow, read_request
 from calls.operations.requests_file import Row
 from calls.operations.sending import Sender
-from calls.operations.waiting_messages import BATCH, HeldMessage, json_object, last_moment
+from calls.operations.waiting_messages import BATCH, HeldMessage, LastMoment, json_object
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.wire import InvalidInput, WireModel
 from outbound_calls.domain.timing import utc_text
@@ -108,12 +108,13 @@ def _read_fixed(row: Row, defaults: Defaults) -> FixedMessage:
 class Redrive:
     """Sends messages of one queue back to the call queue. `clock` is epoch seconds.
 
-    With `late` it also sends requests that are too old, to be dialled all the same.
+    `last_moment` says when a request expires. With `late` it also sends those that have, to be dialled all the same.
     """
 
     client: SQSClient
     queue_url: str
     sender: Sender
+    last_moment: LastMoment
     late: bool = False
     clock: Callable[[], float] = time.time
 
@@ -136,13 +137,14 @@ class Redrive:
         now = self.clock()
         plan = RedrivePlan(not_found, seen)
         for message, fields in found:
-            too_late = "dispatch" not in fields and now > last_moment(fields, message.sent_at)
+            last = self.last_moment(fields, message.sent_at)
+            too_late = "dispatch" not in fields and now > last
             if not fields:
                 plan.unreadable.append(message.id)
             elif too_late and not self.late:
                 plan.expired.append(message.id)
             else:
-                plan.to_send.append((message, _body(fields, message, too_late)))
+                plan.to_send.append((message, _body(fields, message, None if too_late else last)))
                 if too_late:
                     plan.late.append(message.id)
         return plan
@@ -178,10 +180,10 @@ class Redrive:
         return failed
 
 
-def _body(fields: Mapping[str, Any], original: HeldMessage, late: bool) -> str:
+def _body(fields: Mapping[str, Any], original: HeldMessage, last: int | None) -> str:
     """The message to send: with the id that its request has had all along, and the time after which it is too late."""
     if "dispatch" in fields:
         return original.body
     named = {} if fields.get("requestId") is not None else {"requestId": original.first_id}
-    in_time = {} if late else {"notAfter": utc_text(last_moment(fields, original.sent_at))}
+    in_time = {} if last is None else {"notAfter": utc_text(last)}
     return json.dumps({**fields, **named, **in_time}, ensure_ascii=False, separators=(",", ":"))

@@ -141,7 +141,8 @@ class Resolving:
         terms = terms_of(message, now)
         if terms.not_after is not None and terms.not_after < now:
             raise NotAllowed("the request's notAfter has passed, so it would not be dialled")
-        attempt = Attempt(key, now, request=with_defaults(message, self.defaults), labels=labels, terms=terms)
+        call = with_defaults(message, self.defaults.of(request.organization))
+        attempt = Attempt(key, now, request=call, labels=labels, terms=terms)
         redial = Redial(
             organization=request.organization,
             request_id=request.request_id,
@@ -194,8 +195,8 @@ def _answered[T](write: Callable[[], T]) -> T:
         return write()
 
 
-def request_in_file(request_id: str, rows: Iterable[Row], ids: RowIds, defaults: Defaults) -> CallRequestMessage:
-    """The one valid request of a file with this id, its own or a derived one.
+def request_in_file(request: RequestKey, rows: Iterable[Row], ids: RowIds, defaults: Defaults) -> CallRequestMessage:
+    """The one valid request of a file with this key, whose id is its own or a derived one.
 
     Raises:
         NotAllowed: When there is none, or several with different content.
@@ -206,7 +207,7 @@ def request_in_file(request_id: str, rows: Iterable[Row], ids: RowIds, defaults:
             checked = read_row(row, ids, defaults)
         except InvalidInput:
             continue
-        if checked.request_id == request_id and checked.request not in found:
+        if checked.key.request == request and checked.request not in found:
             found.append(checked.request)
     if len(found) != 1:
         raise NotAllowed(f"the file has {len(found)} valid rows for this request, and must have one")

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, override
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from calls.operations.calling_policy import Policies
+from calls.operations.expiring import LastMoments
 from calls.operations.records import Records
 from outbound_calls.adapters.calls_table import CallsTable
-from outbound_calls.adapters.organizations import Organizations
+from outbound_calls.adapters.organizations import OrganizationMissing, Organizations
 from outbound_calls.adapters.outcome_bus import OutcomeBus
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
-from outbound_calls.adapters.secrets import Secret
+from outbound_calls.adapters.secrets import Secret, SecretUnusable
+from outbound_calls.contracts.messages import invalid_field
+from outbound_calls.domain.recipients import organization_key
 from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
 from outbound_calls.use_cases.look_up import LookUpRequests
 from outbound_calls.use_cases.place import Defaults
@@ -51,6 +55,31 @@ class Resource:
     name: str
     type: str
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StackDefaults(Defaults):
+    """The defaults of a stack's organizations. It reads the secret only where the stack's parameters say too little."""
+
+    organizations: Callable[[], Organizations] | None = None
+
+    @override
+    def of(self, organization: str | None) -> Defaults | None:
+        """As `Defaults.of`. None for an organization in a secret that can't be read from here.
+
+        Raises:
+            InvalidInput: When the stack has no such organization.
+        """
+        name = organization_key(organization)
+        if self.organizations is None or (name is None and self.assistant_id and self.phone_number_id):
+            return self
+        try:
+            found = self.organizations().named(name)
+        except OrganizationMissing:
+            raise invalid_field("organization") from None
+        except SecretUnusable:
+            return self if name is None else None
+        return Defaults(found.assistant_id, found.phone_number_id)
 
 
 @dataclass(frozen=True)
@@ -153,13 +182,15 @@ class DeployedStack:
             "failed outcomes": self.failed_outcomes_queue_url,
         }
 
-    @property
+    @cached_property
     def defaults(self) -> Defaults:
         """What a request gets where it names none of its own."""
-        assistant_id, phone_number_id = (
-            self.parameters.get(name) or None for name in ("DefaultAssistantId", "DefaultPhoneNumberId")
-        )
-        return Defaults(assistant_id, phone_number_id)
+        return StackDefaults(*self._default_ids, lambda: self.organizations)
+
+    @property
+    def _default_ids(self) -> tuple[str | None, str | None]:
+        parameters = self.parameters
+        return parameters.get("DefaultAssistantId") or None, parameters.get("DefaultPhoneNumberId") or None
 
     @cached_property
     def sqs(self) -> Any:
@@ -201,13 +232,33 @@ class DeployedStack:
     def organizations(self) -> Organizations:
         """The organizations in the secret of AlloMia keys. Reading it takes a right of its own."""
         arn = self._of_this_version(self.parameters, "AllomiaApiKeySecretArn")
-        return Organizations(Secret(self.client("secretsmanager"), arn, time.monotonic))
+        return Organizations(Secret(self.client("secretsmanager"), arn, time.monotonic), *self._default_ids)
+
+    def organization_names(self) -> list[str | None]:
+        """The default organization (None), those that the policy names, and those in the secret if it may be read.
+
+        Raises:
+            NotAllowed: When the policy can't be read.
+        """
+        names = self.policies.organizations()
+        with suppress(SecretUnusable, NoSuchStack):
+            names += sorted(filter(None, self.organizations.in_secret().organizations))
+        return list(dict.fromkeys(names))
 
     @cached_property
     def judge(self) -> JudgeAttempts:
         """What policy says for an attempt, as place_call judges it."""
-        policy = CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)
-        return JudgeAttempts(policy, self.policy_table, self.number_hashes)
+        return JudgeAttempts(self.current_policy, self.policy_table, self.number_hashes)
+
+    @property
+    def last_moment(self) -> LastMoments:
+        """When requests expire, by the policy in force."""
+        return LastMoments(self.current_policy)
+
+    @cached_property
+    def current_policy(self) -> CurrentPolicy:
+        """The rules in force, as place_call reads them."""
+        return CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)
 
     @cached_property
     def operator(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import MAXYEAR, datetime
@@ -33,6 +33,9 @@ HOLD_SECONDS = 600
 
 BATCH = 10
 """Messages in one request to SQS."""
+
+type LastMoment = Callable[[Mapping[str, Any], float], int]
+"""Epoch seconds after which a request with these fields, sent at this time, must not be dialled."""
 
 
 class WaitingMessage(WireModel):
@@ -76,12 +79,8 @@ class HeldMessage:
         """The JSON object in the body; empty when it is none."""
         return json_object(self.body)
 
-    def expired(self, now: float) -> bool:
-        """Whether the request is too old to be dialled. The poller's messages hold none, so they don't expire."""
-        return "dispatch" not in self.fields and now > last_moment(self.fields, self.sent_at)
-
-    def summary(self, mask: Mask, now: float) -> WaitingMessage:
-        """What may be shown of it."""
+    def summary(self, mask: Mask, now: float, last: LastMoment) -> WaitingMessage:
+        """What may be shown of it. The poller's messages hold no request, so they don't expire."""
         number, request_id = self.fields.get("phoneNumber"), self.fields.get("requestId")
         return WaitingMessage(
             id=self.id,
@@ -89,7 +88,7 @@ class HeldMessage:
             phone_number=mask(number) if isinstance(number, str) else None,
             reason=self.reason,
             age_seconds=max(0, int(now - self.sent_at)),
-            expired=self.expired(now),
+            expired="dispatch" not in self.fields and now > last(self.fields, self.sent_at),
         )
 
     def exported(self) -> dict[str, Any]:

@@ -71,6 +71,7 @@ def log(placement: Placement, message_id: str) -> None:
         EVENTS[placement.result][0],
         *counters(placement),
         key=placement.key,
+        organization=placement.organization,
         outcome=placement.outcome,
         messageId=message_id,
         code=placement.code,

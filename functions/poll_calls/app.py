@@ -6,14 +6,13 @@ import time
 from collections import Counter
 from typing import Any
 
-from outbound_calls.adapters.allomia import KEY_UNUSABLE
 from outbound_calls.adapters.calls_table import DueKeeper, due_entry
 from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PollCallsSettings
-from outbound_calls.runtime.telemetry import Metric, Telemetry
-from outbound_calls.use_cases.sweep import SECONDS_TO_POLL, SHORT_OF_TIME, Poll, PollResult
+from outbound_calls.runtime.telemetry import Metric, Telemetry, request_names
+from outbound_calls.use_cases.sweep import KEY_FAULTS, SECONDS_TO_POLL, SHORT_OF_TIME, Poll, PollResult
 
 settings = PollCallsSettings.from_environment(os.environ)
 telemetry = Telemetry.of(settings)
@@ -60,8 +59,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     for entry, result in workers.each(pool, poll, event["items"]):
         if isinstance(result, Exception):
             results["failed"] += 1
-            request_id = str(entry.get("requestId", {}).get("S"))
-            telemetry.log_fault("poll failed", result, Metric.POLLS, Metric.POLLS_FAILED, requestId=request_id)
+            request = str(entry.get("requestId", {}).get("S"))
+            telemetry.log_fault("poll failed", result, Metric.POLLS, Metric.POLLS_FAILED, **request_names(request))
         else:
             results[result.result] += 1
             log(result)
@@ -73,7 +72,7 @@ def log(poll: Poll) -> None:
     counted = [Metric.POLLS]
     if poll.result in COUNTERS:
         counted.append(COUNTERS[poll.result])
-    if poll.detail == KEY_UNUSABLE:
+    if poll.detail in KEY_FAULTS:
         counted.append(Metric.KEY_DECLINED)
     if poll.allomia_status is not None:
         counted.append(Metric.STATUSES_UNFAMILIAR)
@@ -81,6 +80,7 @@ def log(poll: Poll) -> None:
         EVENTS[poll.result],
         *counted,
         key=poll.key,
+        organization=poll.organization,
         outcome=poll.outcome,
         attempt=poll.attempt,
         detail=poll.detail,

@@ -1,4 +1,7 @@
-"""One local cloud for all these tests, and in it one table: each test makes attempts of its own."""
+"""One local cloud for all these tests, and in it one table for each module: each test makes attempts of its own.
+
+The local cloud takes the longer to search an index, the more attempts its table holds.
+"""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.cloud import LocalCloud
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import FaultyNetwork, SampleAttempts
 from tests.cloud.world import CloudWorld
 from tests.second_engine.engine import SecondEngineCloud
@@ -22,12 +26,12 @@ def cloud() -> Iterator[LocalCloud]:
         yield cloud
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def resources(cloud: LocalCloud) -> CloudResources:
     return CloudResources(cloud)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def attempts(cloud: LocalCloud, resources: CloudResources) -> SampleAttempts:
     return SampleAttempts.over(cloud.client("dynamodb"), resources.table_name)
 
@@ -50,3 +54,30 @@ def network(session_network: FaultyNetwork) -> FaultyNetwork:
     """A network that works until the test breaks it."""
     session_network.heal()
     return session_network
+
+
+@pytest.fixture
+def tries() -> int:
+    """How many times a client of the networked world sends what gets no answer."""
+    return 1
+
+
+@pytest.fixture
+def networked_world(
+    resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork, tries: int
+) -> Iterator[CloudWorld]:
+    """The use cases behind that network."""
+    world = CloudWorld(resources, attempts, lambda service, *_: network.client(service, tries))
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def operated(cloud: LocalCloud) -> OperatedStack:
+    """A stack of this test's own, on which commands run."""
+    return OperatedStack(cloud)
+
+
+@pytest.fixture
+def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
+    return lambda *arguments: operated.calls(capsys, *arguments)

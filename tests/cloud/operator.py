@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +24,18 @@ PARAMETERS = {
     "DefaultAssistantId": "11111111-2222-4333-8444-555555555555",
     "DefaultPhoneNumberId": "66666666-7777-4888-9999-aaaaaaaaaaaa",
     "CallingPolicy": "open",
+    "AllomiaApiKeySecretArn": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:no-such-secret",
 }
+
+
+type Calls = Callable[..., tuple[int, dict[str, Any]]]
+"""Runs a command with --json. Returns its exit code and document."""
+
+
+@cache
+def _session(account: str, region: str) -> Any:
+    """One for all stacks, because it reads AWS's descriptions of its services once."""
+    return boto3.session.Session(account, "local", region_name=region)
 
 
 class OperatedStack:
@@ -30,7 +43,7 @@ class OperatedStack:
 
     def __init__(self, cloud: LocalCloud, **parameters: str) -> None:
         dynamodb = cloud.client("dynamodb")
-        self.session: Any = boto3.session.Session(cloud.account, "local", region_name=cloud.region)
+        self.session = _session(cloud.account, cloud.region)
         self.endpoint_url = cloud.endpoint_url
         self.name = f"operated-{uuid4().hex[:8]}"
         queues = {

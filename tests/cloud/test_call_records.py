@@ -20,15 +20,13 @@ from local.cloud import LocalCloud
 from local.simulator import Simulator
 from outbound_calls.adapters.calls_table import RecordResult
 from outbound_calls.domain.attempts import AttemptKey
-from tests.cloud.operator import OperatedStack
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import new_attempt, new_key
 from tests.tooling.simulator.conftest import eventually
 from tests.unit.parts import API_KEY, ASSISTANT_ID, CONTACT_ID, PHONE_NUMBER_ID, organizations_in
 from tests.world import CloudResources
 
 SUMMARY, FRENCH_SUMMARY = "The person confirmed the appointment.", "La personne a confirmé le rendez-vous."
-
-type Calls = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,24 +14,13 @@ from calls.operations.calling_policy import Policies, PolicySet
 from calls.operations.resolving import NotAllowed
 from local.cloud import LocalCloud
 from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
+from outbound_calls.contracts.policy import MAX_POLICY_BYTES
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import RequestKey
 from outbound_calls.policy.rules import read_stored, resolve
-from tests.cloud.operator import OperatedStack
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import at_once, new_attempt, new_key
 from tests.world import NOW, create_policy_table
-
-type Calls = Callable[..., tuple[int, dict[str, Any]]]
-
-
-@pytest.fixture
-def operated(cloud: LocalCloud) -> OperatedStack:
-    return OperatedStack(cloud)
-
-
-@pytest.fixture
-def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
-    return lambda *arguments: operated.calls(capsys, *arguments)
 
 
 @pytest.fixture
@@ -229,6 +217,20 @@ def test_a_pause_keeps_the_rest_of_the_document_and_its_holidays(policies: Polic
     after = policies.in_force()
     assert after.document.wire() == document | {"organizations": {"north": {"maxConcurrentCalls": 4, "paused": True}}}
     assert after.holidays_until == before.holidays_until
+
+
+def test_the_largest_document_can_be_paused(policies: Policies) -> None:
+    # Its text takes thrice the room where letters like these are escaped
+    closed = {"exceptions": [{"name": "é" * 90, "from": "2026-12-24", "to": "2027-01-01"}] * 100}
+    document = {"basedOn": "open", "purposes": {"reminder": closed, "marketing": closed}}
+    text = json.dumps(document, ensure_ascii=False).encode().ljust(MAX_POLICY_BYTES)
+    assert len(text) == MAX_POLICY_BYTES
+    policies.set(*policies.propose(text), "alice")
+
+    assert policies.set_paused(True, None, "bob")
+    assert policies.set_paused(True, "north", "bob")
+
+    assert policies.in_force().paused == ["all calls", "organization north"]
 
 
 def test_pauses_at_once_all_hold(policies: Policies) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
@@ -21,9 +21,9 @@ from outbound_calls.use_cases.cancel import CancelRequests, RequestKeepsChanging
 from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.place import Message, PlaceResult
 from outbound_calls.use_cases.publish import PublishOutcomes
-from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, SampleAttempts, at_once, new_key
-from tests.cloud.world import CloudWorld, key_of
-from tests.world import DEADLINE_SECONDS, CloudResources
+from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, at_once, new_key
+from tests.cloud.world import CloudWorld, OverANetwork, key_of
+from tests.world import DEADLINE_SECONDS
 
 CALLING, PARKED, CANCELLED = PlaceResult.CALLING, PlaceResult.PARKED, PlaceResult.CANCELLED
 DUPLICATE, DROPPED = PlaceResult.DUPLICATE, PlaceResult.REDIAL_DROPPED
@@ -124,7 +124,7 @@ ROWS: dict[str, Row] = {
     "claimed": (claimed, "too-late", "dispatching"),
     "calling": (calling, "too-late", "calling"),
     "redial pending": (ended("busy"), "redial-dropped", "busy"),
-    "redial made": (redial_made, "cancelled", "cancelled"),
+    "redial made": (redial_made, "redial-dropped", "cancelled"),
     "redial calling": (redial_calling, "too-late", "calling"),
     "redial dropped": (redial_dropped, "ended", "cancelled"),
     "completed": (ended("completed"), "ended", "completed"),
@@ -145,7 +145,7 @@ def test_cancelling_changes_what_the_contract_says(world: CloudWorld, row: str) 
 
     item = world.attempts.existing_item(key)
     assert item["status"] == status
-    assert ("cancelRequestedAt" in item) is (result in {"too-late", "redial-dropped"})
+    assert ("cancelRequestedAt" in item) is (result in {"too-late", "redial-dropped"} and row != "redial made")
     if result == "ended":
         assert item == before
     # Nothing follows, whatever happens now.
@@ -165,6 +165,41 @@ def test_cancelling_again_changes_nothing(world: CloudWorld, row: str) -> None:
     assert cancel(world, key) == ("too-late" if result == "too-late" else "ended")
 
     assert world.attempts.item(key) == item
+
+
+@pytest.mark.parametrize("during_the_post", [False, True])
+def test_a_request_whose_redial_is_cancelled_ends_with_its_last_outcome(
+    world: CloudWorld, during_the_post: bool
+) -> None:
+    world.decide_by(redial=AFTER_BUSY)
+    first = ended("busy")(world)
+    second, results = world.redialled(first), list[str]()
+    if during_the_post:
+        # Which AlloMia doesn't take
+        world.allomia.post = returns(429)
+        world.allomia.before_answer = lambda _post: results.append(cancel(world, first))
+        world.place_queued()
+    else:
+        assert cancel(world, first) == "redial-dropped"
+
+    assert published(world, second) is None
+    event = published(world, first)
+    assert event
+    assert (event["status"], event["attempt"], event["final"]) == ("busy", 1, True)
+    assert world.attempts.existing_item(second)["isDropped"] is True
+
+
+@pytest.mark.parametrize("source", [OutcomeSource.UPSTREAM, OutcomeSource.OPERATOR])
+def test_a_cancellation_during_the_post_says_who_asked_for_it(world: CloudWorld, source: OutcomeSource) -> None:
+    request = world.request()
+    world.allomia.post = returns(429)
+    requests = CancelRequests(world.attempts.table, world.clock)
+    results: list[object] = []
+    world.allomia.before_answer = lambda _post: results.append(requests.cancel(key_of(request).request, source))
+
+    assert world.place(request).result is CANCELLED
+
+    assert world.attempts.existing_item(key_of(request))["outcomeSource"] == source
 
 
 @pytest.mark.parametrize(("row", "code"), [("unseen", "cancelled-unseen"), ("parked by policy", "cancelled")])
@@ -254,7 +289,6 @@ def test_an_outcome_that_a_webhook_brings_replaces_a_cancellation(world: CloudWo
         ("unseen", "cancelled", "cancelled-unseen"),
         ("parked by policy", "cancelled", "cancelled"),
         ("redial pending", "busy", None),
-        ("redial made", "cancelled", "cancelled"),
     ],
 )
 def test_a_cancelled_request_is_published_once_and_for_all(
@@ -405,20 +439,12 @@ def test_a_cancellation_gives_up_where_the_request_keeps_changing(world: CloudWo
         CancelRequests(cast("Any", frozen)).cancel(key.request, OutcomeSource.UPSTREAM)
 
 
-class TestOverANetwork:
+class TestOverANetwork(OverANetwork):
     """The use cases behind a network that loses requests or answers; clients send everything once or twice."""
 
     @pytest.fixture(params=[1, 2], ids=["sent once", "sent again"])
     def tries(self, request: pytest.FixtureRequest) -> int:
         return int(request.param)
-
-    @pytest.fixture
-    def world(
-        self, tries: int, resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork
-    ) -> Iterator[CloudWorld]:
-        world = CloudWorld(resources, attempts, lambda service, *_: network.client(service, tries))
-        yield world
-        world.close()
 
     @pytest.mark.parametrize("fault", FAULTS)
     @pytest.mark.parametrize("row", ["unseen", "parked by policy", "calling", "redial pending", "redial made"])

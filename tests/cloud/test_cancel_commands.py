@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,31 +14,18 @@ from calls.cli.output import Exit
 from calls.operations.cancelling import NOT_CONFIRMED, Cancelling
 from calls.operations.preflight import RowIds
 from calls.operations.records import Records
-from local.cloud import LocalCloud
 from outbound_calls.adapters.policy_table import CancelledBatch, Remembered, TakenDial
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, Labels, RequestKey
 from outbound_calls.domain.recipients import Objection, PastDial
 from outbound_calls.use_cases.cancel import CancelRequests
-from tests.cloud.operator import OperatedStack
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, new_attempt, new_key
 from tests.unit.parts import PHONE_NUMBER
 from tests.world import NOW
 
 OTHER_NUMBER = "+14165550198"
-
-type Calls = Callable[..., tuple[int, dict[str, Any]]]
-
-
-@pytest.fixture
-def operated(cloud: LocalCloud) -> OperatedStack:
-    return OperatedStack(cloud)
-
-
-@pytest.fixture
-def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
-    return lambda *arguments: operated.calls(capsys, *arguments)
 
 
 def results(answer: dict[str, Any]) -> dict[str, str]:

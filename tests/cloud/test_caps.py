@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +14,9 @@ from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.use_cases.decide import attempt_name
 from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, PlaceResult
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, FaultyNetwork, SampleAttempts, at_once
-from tests.cloud.world import CloudWorld, key_of
+from tests.cloud.world import CloudWorld, OverANetwork, key_of
 from tests.unit.parts import CALL_ID, PHONE_NUMBER
-from tests.world import CloudResources, dispatch_message
+from tests.world import NOW, CloudResources, dispatch_message
 
 CALLING, PARKED, REJECTED = PlaceResult.CALLING, PlaceResult.PARKED, PlaceResult.REJECTED
 TORONTO = {"timeZone": "America/Toronto"}
@@ -57,7 +56,7 @@ def test_of_many_requests_that_wait_for_a_cap_one_is_dialled_when_it_allows_one(
     world.decide_by(**ONE_AN_HOUR)
     world.placed()
     waiting = [world.placed() for _ in range(3)]
-    world.pass_seconds(3600)
+    world.pass_seconds(3600 + MAX_DECISION_AGE_SECONDS)
 
     results = at_once(3, lambda number: world.place(dispatch_message(waiting[number])).result)
 
@@ -71,7 +70,7 @@ def test_of_many_requests_that_wait_for_a_cap_one_is_dialled_when_it_allows_one(
 )
 def test_a_capped_request_says_until_when_it_waits(world: CloudWorld, cap: dict[str, int], until: str) -> None:
     world.decide_by(recipientCaps=[{"calls": 1} | cap])
-    world.clock.now -= 5
+    world.clock.now = NOW - MAX_DECISION_AGE_SECONDS
     world.placed(**TORONTO)
 
     placement = world.place(world.request(**TORONTO))
@@ -81,6 +80,20 @@ def test_a_capped_request_says_until_when_it_waits(world: CloudWorld, cap: dict[
     assert placement.detail == f"waiting until {zone}: the number was dialled as often as a cap allows"
     assert placement.key
     assert world.come_up(placement.key).result is CALLING
+
+
+def test_a_dial_that_was_slow_to_be_posted_is_as_far_from_the_next_one_as_the_cap_says(world: CloudWorld) -> None:
+    world.decide_by(**ONE_AN_HOUR)
+    world.clock.step = 1.0
+    world.placed()
+    posted_at = world.clock.now
+    world.clock.step = 0.0
+
+    key = world.placed()
+    world.come_up(key)
+
+    assert len(world.allomia.posts) == 2
+    assert world.clock.now - posted_at >= 3600
 
 
 # What counts.
@@ -175,19 +188,11 @@ def test_no_number_stands_in_the_policy_table(world: CloudWorld) -> None:
 # A policy table that fails.
 
 
-class TestOverANetwork:
+class TestOverANetwork(OverANetwork):
     """The use cases behind a network that loses one request or answer.
 
     A new request puts its claim, then its dials; where AlloMia is known not to have the call, its dials once more.
     """
-
-    @pytest.fixture
-    def world(
-        self, resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork
-    ) -> Iterator[CloudWorld]:
-        world = CloudWorld(resources, attempts, lambda service, *_: network.client(service))
-        yield world
-        world.close()
 
     def test_without_caps_nothing_is_written_to_it(self, world: CloudWorld, network: FaultyNetwork) -> None:
         world.placed()

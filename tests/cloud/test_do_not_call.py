@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,14 @@ from calls.operations.requests_file import Row
 from local.cloud import LocalCloud
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
 from outbound_calls.domain.recipients import Objection
-from tests.cloud.operator import OperatedStack
+from outbound_calls.use_cases.decide import CurrentPolicy
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork
 from tests.unit.parts import SecretsInMemory, a_secret
 from tests.world import NOW, create_policy_table
 
 NUMBER, OTHER, MASKED = "+15145550199", "+15145550198", "+1514•••••99"
 LATER = "2099-01-01T00:00:00Z"
-
-type Calls = Callable[..., tuple[int, dict[str, Any]]]
-
-
-@pytest.fixture
-def operated(cloud: LocalCloud) -> OperatedStack:
-    return OperatedStack(cloud)
 
 
 @pytest.fixture
@@ -46,7 +40,8 @@ def listed(cloud: LocalCloud) -> DoNotCallList:
     """A list of the test's own, at a fixed time."""
     dynamodb = cloud.client("dynamodb")
     table = PolicyTable(dynamodb, create_policy_table(dynamodb))
-    return DoNotCallList(table, NumberHashes(a_secret(SecretsInMemory({"AWSCURRENT": "a key"}))), lambda: NOW)
+    numbers = NumberHashes(a_secret(SecretsInMemory({"AWSCURRENT": "a key"})))
+    return DoNotCallList(table, numbers, CurrentPolicy(table, "open", lambda: NOW), lambda: NOW)
 
 
 def row(number: int, **fields: Any) -> Row:
@@ -79,6 +74,9 @@ def test_an_entry_may_be_for_a_time_for_purposes_and_for_an_organization(calls: 
     options = ("--purpose", "results", "--purpose", "marketing", "--organization", "north")
     code, answer = calls("add", NUMBER, "--until", LATER, *options)
     [entry] = answer["entries"]
+    assert answer["warnings"] == [
+        f"the policy defines no purpose {name}: is this its name?" for name in ("marketing", "results")
+    ]
     assert (code, entry["purposes"], entry["organization"], entry["until"]) == (
         0,
         ["marketing", "results"],
@@ -116,7 +114,7 @@ def test_what_breaks_a_rule_is_refused_by_field_and_rule(calls: Calls, arguments
 def test_an_entry_that_is_over_is_not_listed_any_more(cloud: LocalCloud) -> None:
     entries = listed(cloud)
     entries.import_([row(1, phoneNumber=NUMBER, until="2026-04-01T14:30:01Z")], False, done)
-    later = DoNotCallList(entries.table, entries.numbers, lambda: NOW + 1)
+    later = replace(entries, clock=lambda: NOW + 1)
 
     assert entries.check(NUMBER).listed
     assert entries.count().entries == 1
@@ -175,7 +173,7 @@ def test_a_row_that_is_not_confirmed_is_named_and_imported_by_the_next_run(
     cloud: LocalCloud, network: FaultyNetwork
 ) -> None:
     entries = listed(cloud)
-    broken = DoNotCallList(PolicyTable(network.client("dynamodb"), entries.table.name), entries.numbers, entries.clock)
+    broken = replace(entries, table=PolicyTable(network.client("dynamodb"), entries.table.name))
     rows = [row(number, phoneNumber=f"+1514555{number:04}") for number in range(20)]
     network.fail_once("PutItem", LOSE_REQUEST, skip=3)
     finished: list[None] = []

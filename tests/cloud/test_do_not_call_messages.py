@@ -124,7 +124,32 @@ def test_an_older_message_never_weakens_a_later_one(
     assert entry.objection.until == kept
 
 
+@pytest.mark.parametrize(
+    ("organization", "purpose", "known"),
+    [
+        (None, "marketing", True),
+        (None, "news", True),
+        ("default", "news", False),
+        (None, "newsletters", False),
+    ],
+)
+def test_an_entry_for_a_purpose_that_the_policy_does_not_define_is_kept_for_a_person_to_see(
+    world: CloudWorld, organization: str | None, purpose: str, known: bool
+) -> None:
+    world.decide_by(purposes={"marketing": {}}, organizations={"north": {"purposes": {"news": {}}}})
+    entry = {"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": [purpose]}, "organization": organization}
+
+    placement = world.place(entry)
+
+    assert placement.result is (LISTED if known else PlaceResult.INVALID)
+    reasons = [each["reason"] for each in world.invalid_messages()]
+    assert reasons == ([] if known else ["doNotCall.purposes: only purposes that the policy defines"])
+    # Nothing is lost: should the policy define it one day, it holds.
+    assert [each.objection.purposes for each in listed(world)] == [(purpose,)]
+
+
 def test_an_entry_for_some_purposes_does_not_weaken_one_for_all(world: CloudWorld) -> None:
+    world.decide_by(purposes={"marketing": {}, "reminder": {}})
     ask(world)
     ask(world, purposes=["marketing"], until=NEXT_DAY)
     ask(world, "default", until=NEXT_DAY)
@@ -135,6 +160,7 @@ def test_an_entry_for_some_purposes_does_not_weaken_one_for_all(world: CloudWorl
 
 
 def test_the_purposes_of_an_entry_have_no_order(world: CloudWorld) -> None:
+    world.decide_by(purposes={"marketing": {}, "reminder": {}})
     ask(world, purposes=["marketing", "reminder"])
     ask(world, purposes=["reminder", "marketing"])
 

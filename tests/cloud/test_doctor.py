@@ -16,6 +16,7 @@ import pytest
 from calls.operations.doctor import Check, Doctor, Verdict
 from calls.operations.stack import DeployedStack, Resource
 from local.cloud import LocalCloud
+from local.simulator import ScriptedAllomia, organization_id
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import Refusal
@@ -227,6 +228,37 @@ def test_a_secret_without_a_key_is_reported_without_its_content(stack: Described
 
     assert verdicts(checks) == {"AlloMia key": Verdict.FAILED}
     assert "hush" not in checks["AlloMia key"].model_dump_json()
+
+
+def test_the_key_of_each_organization_is_tried(stack: DescribedStack) -> None:
+    content = {"default": {"apiKey": "k"}, "north": {"apiKey": "hush hush"}, "So uth": {"apiKey": "k"}}
+    text = json.dumps({"organizations": content})
+    stack.parameters |= {"AllomiaApiKeySecretArn": stack.resources.new_secret(text)}
+
+    found = [(check.name, check.verdict) for check in stack.doctor(NOW).key()]
+
+    assert found == [
+        ("AlloMia key", Verdict.FAILED),  # a name breaks the rule
+        ("AlloMia key", Verdict.OK),
+        ("AlloMia", Verdict.OK),
+        ("AlloMia key of north", Verdict.FAILED),
+    ]
+
+
+@pytest.mark.parametrize(("organization", "verdict"), [("south", Verdict.FAILED), ("north", Verdict.OK)])
+def test_a_key_of_another_organization_is_reported(stack: DescribedStack, organization: str, verdict: Verdict) -> None:
+    """For an unknown call every valid key gets 404. The call log tells whose key it is."""
+    allomia = ScriptedAllomia(organization_keys=(f"{organization}=k",))
+    text = json.dumps({"organizations": {"north": {"apiKey": "k", "organizationId": organization_id("north")}}})
+    stack.parameters |= {"AllomiaApiKeySecretArn": stack.resources.new_secret(text)}
+
+    checks = {check.name: check.verdict for check in replace(stack.doctor(NOW), transport=allomia).key()}
+
+    assert checks == {
+        "AlloMia key of north": Verdict.OK,
+        "AlloMia of north": Verdict.OK,
+        "AlloMia organization of north": verdict,
+    }
 
 
 def test_a_secret_that_cannot_be_read_is_reported_with_the_reason(stack: DescribedStack) -> None:

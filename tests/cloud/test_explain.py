@@ -5,23 +5,27 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calls.cli.output import Exit
+from calls.operations.auditing import Auditing
 from calls.operations.explaining import Explaining, Verdict
 from calls.operations.forecasting import Forecasting, Forecasts
 from calls.operations.preflight import CheckedRow, read_request
 from local.cloud import LocalCloud
+from outbound_calls.adapters.organizations import Organizations
 from outbound_calls.adapters.policy_table import PolicyTable
+from outbound_calls.adapters.secrets import Secret
 from outbound_calls.contracts.messages import MAX_DAYS_AHEAD
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Preset, Status
 from outbound_calls.domain.attempts import Allowance
@@ -29,10 +33,10 @@ from outbound_calls.domain.timing import utc_text
 from outbound_calls.runtime.settings import PlaceCallSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS, JudgeAttempts
 from outbound_calls.use_cases.place import Defaults, PlaceResult
-from tests.cloud.operator import OperatedStack
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, new_key
 from tests.cloud.world import CloudWorld, key_of
-from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
+from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 from tests.unit.policy.parts import DAYS
 from tests.unit.policy.test_widening import documents, windows
 from tests.world import NOW, CloudResources
@@ -44,8 +48,6 @@ VERDICTS = {
     PlaceResult.PARKED: Verdict.WAIT,
     PlaceResult.REJECTED: Verdict.REJECT,
 }
-
-type Calls = Callable[..., tuple[int, dict[str, Any]]]
 
 
 class PolicyWorld(CloudWorld):
@@ -188,16 +190,6 @@ def test_times_are_shown_by_the_clock_of_the_recipient(policy_world: PolicyWorld
 # The commands.
 
 
-@pytest.fixture
-def operated(cloud: LocalCloud) -> OperatedStack:
-    return OperatedStack(cloud)
-
-
-@pytest.fixture
-def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
-    return lambda *arguments: operated.calls(capsys, *arguments)
-
-
 def close_now(calls: Calls, folder: Path) -> None:
     """A policy that is closed for a day at least."""
     file = folder / "closed.json"
@@ -272,20 +264,25 @@ def test_a_dry_run_says_what_policy_would_do_with_each_row(
 def test_what_allowed_each_dial_is_exported_without_personal_data(
     calls: Calls, operated: OperatedStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Given dials of two days ago: an audit reads every day from then until now
+    now = datetime.now(UTC).replace(hour=14, minute=30, second=0, microsecond=0) - timedelta(days=2)
+    at, seconds = now.strftime("%Y-%m-%dT%H:%M"), int(now.timestamp())
+    local = now.astimezone(ZoneInfo("America/Toronto")).isoformat()
     allowance = Allowance(12, Preset.CANADA, ("America/Toronto", "America/Detroit", "+2"), "number", "2026f")
     table = operated.attempts.table
-    for number, dispatched_at in enumerate((NOW - 1, NOW, NOW + DAY)):
+    for number, dispatched_at in enumerate((seconds - 1, seconds, seconds + DAY)):
         key = replace(new_key(), request=replace(new_key().request, request_id=f"visit-{number}"))
         claimed = table.claim(replace(new_attempt(key), allowance=allowance), "claim", dispatched_at, 180)
         assert claimed
         if number == 1:
-            operated.attempts.table.record(key, an_outcome(Status.COMPLETED), NOW + 20 * DAY)
+            operated.attempts.table.record(key, an_outcome(Status.COMPLETED), seconds + DAY + 2)
     operated.attempts.scheduled()
-    span = ("--from", "2026-04-01T14:30Z", "--to", "2026-04-02T14:30:01Z")
+    span = ("--from", f"{at}Z", "--to", utc_text(seconds + DAY + 1))
 
     code, audited = calls("audit", *span)
 
     assert code == 0
+    assert (audited["organizations"], "can't be read" in audited["incomplete"]) == (["default"], True)
     assert [(each["requestId"], each["status"]) for each in audited["dials"]] == [
         ("visit-1", "completed"),
         ("visit-2", "dispatching"),
@@ -297,7 +294,7 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
         "number",
         "2026f",
     )
-    assert [each.get("localTime") for each in dial["zones"]] == [*["2026-04-01T10:30:00-04:00"] * 2, None]
+    assert [each.get("localTime") for each in dial["zones"]] == [local, local, None]
     assert PHONE_NUMBER[2:] not in json.dumps(audited)
     assert "Ada" not in json.dumps(audited)
 
@@ -308,8 +305,8 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
         "organization": "",
         "requestId": "visit-1",
         "attempt": "1",
-        "dispatchedAt": "2026-04-01T14:30:00Z",
-        "recipientTime": "2026-04-01T10:30:00-04:00 America/Toronto; 2026-04-01T10:30:00-04:00 America/Detroit; +2",
+        "dispatchedAt": utc_text(seconds),
+        "recipientTime": f"{local} America/Toronto; {local} America/Detroit; +2",
         "zoneSource": "number",
         "zoneData": "2026f",
         "policyVersion": "12",
@@ -323,3 +320,18 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
     assert calls("audit", "--from", "1h", "--to", "2h")[0] == Exit.USAGE
     assert operated.run("audit", *span) == 0
     assert "2 dials" in capsys.readouterr().out
+
+
+def test_an_audit_reads_every_organization_that_the_keys_or_the_policy_name(
+    operated: OperatedStack, cloud: LocalCloud
+) -> None:
+    document = {"organizations": {"boston": {"paused": True}, "default": {"paused": False}}}
+    operated.stack.policy_table.set_policy(json.dumps(document), "test", NOW, 0)
+    secrets = cloud.client("secretsmanager")
+    content = {"organizations": {name: {"apiKey": API_KEY} for name in ("default", "north")}}
+    arn = secrets.create_secret(Name=f"{operated.name}-keys", SecretString=json.dumps(content))["ARN"]
+    keys = Organizations(Secret(secrets, arn, time.monotonic))
+
+    auditing = Auditing(operated.stack.records, keys, operated.stack.policies)
+
+    assert auditing.organizations() == ([None, "boston", "north"], None)

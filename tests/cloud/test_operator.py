@@ -178,12 +178,12 @@ def test_a_request_to_dial_again_is_found_in_a_file_by_its_id() -> None:
     ids = RowIds("arn:stack")
     rows = [Row(2, f'{{"requestId": "a", "phoneNumber": "{PHONE_NUMBER}"}}'), Row(3, "not JSON")]
 
-    assert request_in_file("a", [*rows, *rows], ids, DEFAULTS) == a_message(request_id="a")
+    assert request_in_file(RequestKey("a"), [*rows, *rows], ids, DEFAULTS) == a_message(request_id="a")
     with pytest.raises(NotAllowed, match="0 valid rows"):
-        request_in_file("b", rows, ids, DEFAULTS)
+        request_in_file(RequestKey("b"), rows, ids, DEFAULTS)
     other = Row(4, f'{{"requestId": "a", "phoneNumber": "{PHONE_NUMBER}", "customerName": "Eve"}}')
     with pytest.raises(NotAllowed, match="2 valid rows"):
-        request_in_file("a", [*rows, other], ids, DEFAULTS)
+        request_in_file(RequestKey("a"), [*rows, other], ids, DEFAULTS)
 
 
 # Record an outcome.

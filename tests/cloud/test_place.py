@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from local.simulator import PostAnswer, call_id, fails, returns
 from outbound_calls.adapters.secrets import CACHE_SECONDS, SecretUnreadable
 from outbound_calls.contracts.vocabulary import ParkReason, Status
+from outbound_calls.contracts.wire import ORGANIZATION_RULE
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.place import OTHER_CALL, SECONDS_TO_PLACE, Placement, PlaceResult
@@ -256,7 +257,7 @@ FIELDS = (
         (
             '{"phoneNumber": "+14155550123", "organization": "north"}',
             "organization",
-            "1 to 32 of the characters a-z 0-9 -, configured in this stack",
+            f"{ORGANIZATION_RULE}, configured in this stack; required where there is no default organization",
         ),
     ],
 )

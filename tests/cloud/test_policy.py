@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,9 +17,9 @@ from outbound_calls.domain.recipients import PastDial
 from outbound_calls.use_cases.decide import CACHE_SECONDS
 from outbound_calls.use_cases.place import Placement, PlaceResult
 from tests.cloud.parts import LOSE_REQUEST, PASS, FaultyNetwork, SampleAttempts, at_once, new_attempt
-from tests.cloud.world import CloudWorld, key_of
+from tests.cloud.world import CloudWorld, OverANetwork, key_of
 from tests.unit.parts import PHONE_NUMBER
-from tests.world import NOW, CloudResources, dispatch_message
+from tests.world import NOW, dispatch_message
 
 CALLING, PARKED, REJECTED, CANCELLED = (
     PlaceResult.CALLING,
@@ -221,16 +221,32 @@ def test_a_policy_that_grows_old_between_decision_and_dial_dials_no_one(world: C
     assert world.allomia.posts == []
 
 
-class TestOverANetwork:
-    """The use cases behind a network that counts and may lose requests."""
+@pytest.mark.parametrize(
+    ("policy", "request_says", "reason"),
+    [
+        ({"callingWindows": [{"days": ["wed"], "from": "09:00", "to": "10:30"}]}, {}, "outside-calling-window"),
+        ({}, {"notAfter": "2026-04-01T14:29:59Z"}, "expired"),
+    ],
+    ids=["a window closes", "it expires"],
+)
+def test_no_one_is_dialled_at_a_moment_that_came_between_decision_and_dial(
+    world: CloudWorld, policy: dict[str, Any], request_says: dict[str, str], reason: str
+) -> None:
+    world.decide_by(basedOn="open", **policy)
+    # Allowed when it is decided, 1.5 s before half past ten, and not when it would be posted.
+    world.clock.now, world.clock.step = NOW - 2, 0.5
 
-    @pytest.fixture
-    def world(
-        self, resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork
-    ) -> Iterator[CloudWorld]:
-        world = CloudWorld(resources, attempts, lambda service, *_: network.client(service))
-        yield world
-        world.close()
+    request = world.request(timeZone="America/Toronto", **request_says)
+    placement = world.place(request)
+
+    assert (placement.code, world.allomia.posts) == ("short-of-time", [])
+    assert world.attempts.existing_item(key_of(request)).keys().isdisjoint({"claimId", "dispatchedAt"})
+    world.clock.step = 0.0
+    assert world.come_up(key_of(request)).code == reason
+
+
+class TestOverANetwork(OverANetwork):
+    """The use cases behind a network that counts and may lose requests."""
 
     def test_threads_read_the_policy_once(self, world: CloudWorld, network: FaultyNetwork) -> None:
         results = at_once(8, lambda _: world.place(world.request()).result)

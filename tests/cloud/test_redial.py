@@ -29,9 +29,9 @@ from tests.cloud.parts import (
     at_once,
     new_attempt,
 )
-from tests.cloud.world import CloudWorld
+from tests.cloud.world import CloudWorld, OverANetwork
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
-from tests.world import DEADLINE_SECONDS, NOW, RETENTION_DAYS, CloudResources
+from tests.world import DEADLINE_SECONDS, NOW, RETENTION_DAYS
 
 CALLING, DROPPED = PlaceResult.CALLING, PlaceResult.REDIAL_DROPPED
 DAY = 86_400
@@ -263,7 +263,26 @@ def test_an_answer_after_the_next_attempt_was_claimed_is_a_contradiction(world: 
 
     assert world.webhook(key, "completed").result is RecordResult.CONTRADICTS
 
-    assert world.attempts.status(after(key)) == "calling"
+    item = world.attempts.existing_item(after(key))
+    # No one asked for a cancellation.
+    assert (item["status"], "redial" in item, "cancelRequestedAt" in item) == ("calling", False, False)
+    world.webhook(after(key), "busy")
+    assert (world.attempts.read(after(key)).final, world.attempts.read(after(key)).cancel_requested_at) == (True, None)
+
+
+def test_a_redial_that_allomia_refuses_ends_where_the_person_answered_meanwhile(world: CloudWorld) -> None:
+    key = busy(world)
+    world.redialled(key)
+    world.allomia.post = returns(429)
+    receipts: list[object] = []
+    world.allomia.before_answer = lambda _post: receipts.append(world.webhook(key, "completed"))
+
+    placement = world.place_queued()
+
+    assert (placement.result, placement.code) == (PlaceResult.CANCELLED, "answered-meanwhile")
+    item = world.attempts.existing_item(after(key))
+    assert (item["status"], item["outcomeSource"]) == ("cancelled", "webhook")
+    assert "cancelRequestedAt" not in item
 
 
 def test_an_answer_drops_the_redial_of_the_attempt_that_followed(world: CloudWorld) -> None:
@@ -431,7 +450,9 @@ def test_an_outcome_is_kept_where_the_request_is_cancelled_between_its_two_write
 ) -> None:
     key = claimed(attempts)
 
-    with before_update(attempts, 1, lambda: attempts.table.request_cancel(attempts.read(key), NOW)):
+    with before_update(
+        attempts, 1, lambda: attempts.table.request_cancel(attempts.read(key), OutcomeSource.UPSTREAM, NOW)
+    ):
         recording = attempts.table.record(key, an_outcome(status), NOW + 60)
 
     assert recording.result is RecordResult.STORED
@@ -460,20 +481,12 @@ def test_a_poll_brings_a_provisional_outcome_too(attempts: SampleAttempts) -> No
 # A network that loses requests or answers.
 
 
-class TestOverANetwork:
+class TestOverANetwork(OverANetwork):
     """The use cases behind a network that loses one request or answer; clients send everything once or twice."""
 
     @pytest.fixture(params=[1, 2], ids=["sent once", "sent again"])
-    def world(
-        self,
-        request: pytest.FixtureRequest,
-        resources: CloudResources,
-        attempts: SampleAttempts,
-        network: FaultyNetwork,
-    ) -> Iterator[CloudWorld]:
-        world = CloudWorld(resources, attempts, lambda service, *_: network.client(service, request.param))
-        yield world
-        world.close()
+    def tries(self, request: pytest.FixtureRequest) -> int:
+        return int(request.param)
 
     @pytest.mark.parametrize("fault", FAULTS)
     @pytest.mark.parametrize("skip", [0, 1])

@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError
 
+from calls.operations.expiring import LastMoments
 from calls.operations.masking import masked
 from calls.operations.redriving import Redrive, RedriveReport, read_fixed
 from calls.operations.requests_file import Row, read_rows
@@ -21,6 +23,7 @@ from calls.operations.sending import Sender
 from calls.operations.waiting_messages import HeldMessage, export, held_messages, last_moment
 from calls.operations.watching import queue_depth
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS, utc_text
+from outbound_calls.use_cases.decide import CACHE_SECONDS
 from outbound_calls.use_cases.place import Defaults, Message, PlaceResult
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork
 from tests.cloud.world import CloudWorld
@@ -43,7 +46,7 @@ class Queues:
         self.client = client
         self.clock = Clock(time.time())
         sender = Sender(client, self.call_queue_url, lambda _seconds: None)
-        self.redrive = Redrive(client, self.url, sender, clock=self.clock)
+        self.redrive = Redrive(client, self.url, sender, last_moment, clock=self.clock)
 
     def put(self, body: str, **attributes: str) -> str:
         return self.sqs.send_message(
@@ -131,7 +134,7 @@ def test_a_listed_message_shows_no_personal_data(queues: Queues) -> None:
     queues.put(json.dumps({"requestId": "+15145550199"}), messageId="+15145550199", sentAt="yesterday")
 
     with queues.held(kept=True) as messages:
-        shown = [message.summary(masked, 2e9) for message in messages]
+        shown = [message.summary(masked, 2e9, last_moment) for message in messages]
 
     text = "".join(each.model_dump_json() for each in shown)
     assert "0199" not in text
@@ -255,7 +258,7 @@ def test_the_attributes_of_a_dead_letter_are_its_senders_and_are_not_trusted(que
     ids = {queues.put(body, **attributes) for _ in range(2)}
 
     with queues.held() as messages:
-        shown = [message.summary(masked, queues.clock()) for message in messages]
+        shown = [message.summary(masked, queues.clock(), last_moment) for message in messages]
     report = queues.redrive_all()
 
     # Then each is a call of its own, as place_call knows it
@@ -306,6 +309,44 @@ def test_a_request_that_is_sent_again_expires_when_it_would_have(own: dict[str, 
 @pytest.mark.parametrize("value", [7, None, "tomorrow", "2026-04-01T14:30:00", "9999-12-31T23:59:59-12:00", "", "0"])
 def test_what_is_not_a_time_is_left_to_the_contract(value: object) -> None:
     assert last_moment({"notBefore": value, "notAfter": value}, NOW) == NOW + DAY
+
+
+class TestByPolicy:
+    """Requests of Friday evening, at an office that is closed until Monday."""
+
+    FRIDAY = datetime(2026, 11, 27, 23, tzinfo=UTC).timestamp()
+
+    @pytest.mark.parametrize(
+        ("own", "expected"),
+        [
+            ({}, "2026-11-30T15:00:00Z"),
+            ({"purpose": "marketing"}, "2026-11-30T14:10:00Z"),
+            ({"callingWindows": [{"days": ["tue"], "from": "09:00", "to": "12:00"}]}, "2026-12-01T15:00:00Z"),
+            ({"notBefore": "2026-12-02T15:30:00Z"}, "2026-12-02T16:30:00Z"),
+            ({"notAfter": "2026-11-28T00:00:00Z"}, "2026-11-28T00:00:00Z"),
+        ],
+    )
+    def test_a_request_expires_when_the_policy_says(
+        self, world: CloudWorld, own: dict[str, Any], expected: str
+    ) -> None:
+        office = [{"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:00"}]
+        world.decide_by(
+            callingWindows=office, expireAfterSeconds=3600, purposes={"marketing": {"expireAfterSeconds": 600}}
+        )
+        expires = LastMoments(world.place_calls.judge.policy)
+
+        request = world.request(timeZone="America/Toronto", **own)
+
+        assert utc(expires(request, self.FRIDAY)) == expected
+
+    def test_what_the_policy_says_nothing_of_has_a_day(self, world: CloudWorld) -> None:
+        world.decide_by(expireAfterSeconds=3600)
+        expires = LastMoments(world.place_calls.judge.policy)
+
+        assert expires({"phoneNumber": "invalid"}, NOW) == NOW + DAY
+        world.policy_table.set_policy("not JSON", "test", NOW, seen=1)
+        world.pass_seconds(CACHE_SECONDS)
+        assert expires(world.request(), NOW) == NOW + DAY
 
 
 def test_dead_letters_are_sent_with_the_time_at_which_they_expire(queues: Queues) -> None:
@@ -372,7 +413,7 @@ def test_the_age_of_an_invalid_message_counts_from_the_call_queue(queues: Queues
     )
 
     with queues.held(kept=True) as messages:
-        shown = {each.id: each for each in (message.summary(masked, now) for message in messages)}
+        shown = {each.id: each for each in (message.summary(masked, now, last_moment) for message in messages)}
     report = queues.redrive_fixed(fixed_row(1, young), fixed_row(2, old))
 
     assert (shown[young].expired, shown[old].expired, shown[young].reason) == (False, True, "x: y")
@@ -407,7 +448,7 @@ def test_bad_messages_hinder_no_other(queues: Queues, tmp_path: Path) -> None:
     # When they are listed, exported and sent again
     with queues.held() as messages:
         export(messages, path)
-        shown = {message.summary(masked, queues.clock()).id for message in messages}
+        shown = {message.summary(masked, queues.clock(), last_moment).id for message in messages}
         report = queues.redrive.send(queues.redrive.plan_unchanged(messages))
 
     # Then the others are sent, and the bad ones stay and are named

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from outbound_calls.adapters.calls_table import DueEntry, RecordResult
-from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
-from outbound_calls.domain.attempts import Attempt, AttemptKey
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.domain.attempts import Attempt, AttemptKey, Outcome
 from tests.cloud.parts import CLAIM, OTHER_CLAIM, SampleAttempts, an_outcome, new_attempt
 from tests.unit.parts import CONTACT_ID, OTHER_CALL_ID
 from tests.world import GRACE_SECONDS, NOW
@@ -107,16 +107,19 @@ def cancel_unseen(attempts: SampleAttempts, key: AttemptKey) -> bool:
 
 
 def cancel_scheduled(attempts: SampleAttempts, key: AttemptKey) -> bool:
-    return attempts.table.cancel_scheduled(seen(attempts, key, SCHEDULED), OutcomeSource.UPSTREAM, LATER)
+    return attempts.table.cancel_scheduled(seen(attempts, key, SCHEDULED), an_outcome(Status.CANCELLED), LATER)
 
 
 def request_cancel(attempts: SampleAttempts, key: AttemptKey) -> bool:
-    return attempts.table.request_cancel(seen(attempts, key, CALLING), LATER)
+    return attempts.table.request_cancel(seen(attempts, key, CALLING), OutcomeSource.OPERATOR, LATER)
 
 
-def cancel_marked(attempts: SampleAttempts, key: AttemptKey) -> bool:
-    attempt = seen(attempts, key, DISPATCHING)
-    return request_cancel(attempts, key) and attempts.table.cancel_marked(attempt, LATER)
+def note_answered(attempts: SampleAttempts, key: AttemptKey) -> bool:
+    return attempts.table.note_answered(seen(attempts, key, CALLING), LATER)
+
+
+def stop(attempts: SampleAttempts, key: AttemptKey) -> bool:
+    return attempts.table.stop(seen(attempts, key, DISPATCHING), an_outcome(Status.CANCELLED), LATER)
 
 
 def drop_redial(attempts: SampleAttempts, key: AttemptKey) -> bool:
@@ -163,6 +166,7 @@ OPERATIONS = {
     "cancel unseen": operation(cancel_unseen, None, to=Status.CANCELLED),
     "cancel scheduled": operation(cancel_scheduled, SCHEDULED, to=Status.CANCELLED),
     "request cancel": operation(request_cancel, DISPATCHING, CALLING),
+    "note answered": operation(note_answered, DISPATCHING, CALLING),
     "drop redial": operation(drop_redial),
     "make next": operation(make_next),
     "dial again": operation(dial_again(UNKNOWN), UNKNOWN),
@@ -213,7 +217,11 @@ def test_a_cancelled_claim_ends_where_allomia_has_no_call(attempts: SampleAttemp
     for status, ends in [(DISPATCHING, True), (CALLING, False)]:
         key = attempts.in_status(status)
 
-        assert cancel_marked(attempts, key) is ends
+        assert request_cancel(attempts, key)
+        assert attempts.table.stop_of(attempts.read(key)) == Outcome(
+            Status.CANCELLED, OutcomeSource.OPERATOR, reason_code=ReasonCode.CANCELLED
+        )
+        assert stop(attempts, key) is ends
         assert attempts.status(key) == (Status.CANCELLED if ends else status)
 
 

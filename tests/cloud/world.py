@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pytest
+
 from local.simulator import ScriptedAllomia, returns
 from outbound_calls.adapters.calls_table import DueEntry
 from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.recipients import organization_key
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS
@@ -185,6 +188,14 @@ class CloudWorld:
         return self.receive_webhooks.receive(Webhook(request_id, attempt, signature, body))
 
 
+class OverANetwork:
+    """Tests whose world is behind a network that loses a request or an answer."""
+
+    @pytest.fixture
+    def world(self, networked_world: CloudWorld) -> CloudWorld:
+        return networked_world
+
+
 def key_of(request: Mapping[str, Any]) -> AttemptKey:
     """The first attempt of a request as upstream sends it."""
-    return AttemptKey(RequestKey(request["requestId"]), 1)
+    return AttemptKey(RequestKey(request["requestId"], organization_key(request.get("organization"))), 1)

@@ -19,6 +19,9 @@ DEADLINE_SECONDS = 50
 LATE_SECONDS = DEADLINE_SECONDS + 10
 """So that a late webhook meets an `unknown`."""
 
+WORKERS = 3
+"""Of place_call at once, so that two processors are enough for them."""
+
 
 @pytest.fixture(scope="session")
 def parts() -> Iterator[tuple[LocalCloud, Simulator]]:
@@ -32,9 +35,8 @@ def parts() -> Iterator[tuple[LocalCloud, Simulator]]:
 @pytest.fixture(scope="session")
 def world(parts: tuple[LocalCloud, Simulator]) -> LocalEnvironment:
     """A stack under which minutes are seconds."""
-    return deploy_into(
-        *parts, {"WebhookGraceSeconds": GRACE_SECONDS, "CallDeadlineSeconds": DEADLINE_SECONDS}, "outbound"
-    )
+    seconds = {"WebhookGraceSeconds": GRACE_SECONDS, "CallDeadlineSeconds": DEADLINE_SECONDS}
+    return deploy_into(*parts, {**seconds, "MaxWorkers": WORKERS}, "outbound")
 
 
 @pytest.fixture(scope="session")

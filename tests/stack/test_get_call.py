@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -38,13 +39,14 @@ def get(
     return httpx.get(url, headers=dict(request.headers), trust_env=False, timeout=30)
 
 
-def principal(world: LocalEnvironment, *resources: str) -> Credentials:
-    """A principal in the account who may invoke these and nothing else."""
+def principal(world: LocalEnvironment, *resources: str, denied: Sequence[str] = ()) -> Credentials:
+    """A principal in the account who may invoke these, but those that are denied, and nothing else."""
     iam, name = world.cloud._make_client("iam"), f"reader-{uuid4().hex}"
     iam.create_user(UserName=name)
     if resources:
         allow = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": list(resources)}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        deny = {"Effect": "Deny", "Action": "execute-api:Invoke", "Resource": list(denied)}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow, *([deny] if denied else [])]})
         iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=policy)
     key = iam.create_access_key(UserName=name)["AccessKey"]
     return Credentials(key["AccessKeyId"], key["SecretAccessKey"])

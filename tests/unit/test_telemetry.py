@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.secrets import SecretUnreadable
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
-from outbound_calls.domain.attempts import Attempt, Outcome
+from outbound_calls.domain.attempts import Attempt, AttemptKey, Outcome, RequestKey
 from outbound_calls.runtime.settings import PublishOutcomeSettings
 from outbound_calls.runtime.telemetry import (
     Metric,
@@ -18,6 +18,7 @@ from outbound_calls.runtime.telemetry import (
     ending_metrics,
     needs_a_person,
     outcome_metrics,
+    request_names,
     seconds_to_outcome,
 )
 from tests.unit.parts import KEY, PHONE_NUMBER
@@ -218,3 +219,38 @@ def test_an_attempt_that_was_never_dialled_has_no_such_time(attempt: Attempt | N
     )
 
     assert seconds_to_outcome(outcome, attempt) is None
+
+
+# Organizations.
+
+
+@pytest.mark.parametrize("counted", [(), (Metric.CALLS_PLACED,)])
+def test_a_line_names_its_organization_and_no_metric_has_it_as_a_dimension(
+    counted: tuple[Metric, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    telemetry = a_telemetry(f"organizations-{len(counted)}")
+
+    telemetry.log("call placed", *counted, key=AttemptKey(RequestKey("visit-1", "north"), 1))
+    telemetry.log("waiting attempts kept", *counted, organization="north")
+    telemetry.log("call placed", *counted, key=KEY)
+
+    of_request, of_keeper, of_default = lines(capsys)
+    assert (of_request["organization"], of_request["requestId"]) == ("north", "visit-1")
+    assert of_keeper["organization"] == "north"
+    assert "organization" not in of_default
+    if counted:
+        (directive,) = of_request["_aws"]["CloudWatchMetrics"]
+        assert directive["Dimensions"] == [["service"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "organization", "request_id"),
+    [
+        ("visit-1", "", "visit-1"),
+        ("north~visit-1", "north", "visit-1"),
+        ("north~~keeper", "north", "keeper"),
+        ("", "", ""),
+    ],
+)
+def test_a_key_that_may_be_broken_is_named_in_parts(text: str, organization: str, request_id: str) -> None:
+    assert request_names(text) == {"organization": organization, "requestId": request_id}

@@ -74,6 +74,8 @@ class Size:
     """The size of a run."""
 
     requests: int
+    workers: int
+    """Of place_call at once. Each that is killed costs the start of another."""
     allomia_fails_seconds: float
     workers_die_seconds: float
     kills: int

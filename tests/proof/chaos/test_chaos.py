@@ -12,6 +12,7 @@ from tests.proof.chaos.saboteurs import NO_ANSWER
 SEED = int(os.environ.get("PROOF_SEED", "20261123"))
 SHORT = Size(
     requests=64,
+    workers=3,
     allomia_fails_seconds=8,
     workers_die_seconds=12,
     kills=3,
@@ -21,6 +22,7 @@ SHORT = Size(
 )
 LONG = Size(
     requests=400,
+    workers=5,
     allomia_fails_seconds=90,
     workers_die_seconds=90,
     kills=15,
@@ -34,7 +36,7 @@ LONG = Size(
     scope="module", params=[pytest.param(SHORT, id="short"), pytest.param(LONG, id="long", marks=pytest.mark.proof)]
 )
 def result(request: pytest.FixtureRequest) -> ChaosResult:
-    with running(stack_name="chaos") as environment:
+    with running({"MaxWorkers": request.param.workers}, "chaos") as environment:
         result = run(environment, request.param, SEED)
     print(f"\nseed {SEED}: {result.figures()}")  # noqa: T201 - figures are for people
     return result

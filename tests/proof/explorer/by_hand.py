@@ -102,13 +102,13 @@ def _resolve(task: ResolveTask | RedialTask, around: Surroundings) -> str:
 def _redrive(task: RedriveTask, around: Surroundings) -> str:
     from calls.operations.redriving import Redrive, read_fixed
     from calls.operations.sending import Sender
-    from calls.operations.waiting_messages import held_messages
+    from calls.operations.waiting_messages import held_messages, last_moment
     from outbound_calls.use_cases.place import Defaults
 
     kept = bool(task.fixed)
     with held_messages(around.sqs, task.queue_url, MOST_MESSAGES, kept_by_stack=kept) as messages:
         sender = Sender(around.sqs, around.call_queue_url, _no_sleep)
-        redrive = Redrive(around.sqs, task.queue_url, sender, clock=around.clock)
+        redrive = Redrive(around.sqs, task.queue_url, sender, last_moment, clock=around.clock)
         if kept:
             # SQS may deliver a message twice, and the file that was fixed has one line for each.
             lines = {message.id: _line(task.fixed, message) for message in messages}

@@ -46,7 +46,7 @@ def mutate(mutation: Mutation, folder: Path) -> None:
         DoesNotApply: They have no place, or more than one, for one of the changes.
     """
     for package in PACKAGES:
-        shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(package, folder / package.name)
     for change in mutation.changes:
         package = next(each for each in PACKAGES if (each / change.target.partition(".")[0]).is_dir())
         apply(change.operator, change.target, folder / package.name)

@@ -56,13 +56,17 @@ _RECEIVE = "use_cases.receive.ReceiveWebhooks"
 _POLL = "use_cases.sweep.PollCalls"
 _REDRIVE = "operations.redriving.Redrive"
 _RESOLVING = "operations.resolving.Resolving"
+_STILL_ALLOWS = "use_cases.decide.JudgeAttempts.still_allows"
 _TRANSITIONS = "domain.transitions.TRANSITIONS"
 _LEASED = "#dueAt = :seen AND attribute_not_exists(#redialAt)"
 _AS_SHOWN = "#status = :status AND attribute_not_exists(#nextAttempt)"
-_MARK = "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now) REMOVE #redial"
+_MARK = (
+    "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now),"
+    " #cancelRequestedBy = if_not_exists(#cancelRequestedBy, :source) REMOVE #redial"
+)
 _TAKING_FIRST = (
     "(lambda early: (early.take(), (lambda claimed: claimed or early.give_back())(self._claim(allowed, seconds_left))))"
-    "(_RememberedDial(self.judge, judgement, replace(allowed, claim_id='early'), self.clock))[1]"
+    "(_RememberedDial(self.judge, judgement, replace(allowed, claim_id='early'), decided_at, self.clock))[1]"
 )
 
 _CLAIM = (
@@ -176,7 +180,9 @@ _ANSWERS = (
         Guarantee.ONE_DIAL,
         (
             f"{_ALLOMIA}.place_call",
-            in_handler("httpx.RequestError", replace_call("Ambiguous", "self.place_call(request, callback_url)")),
+            in_handler(
+                "httpx.RequestError", replace_call("Ambiguous", "self.place_call(organization, request, callback_url)")
+            ),
         ),
     ),
     _mutation(
@@ -314,6 +320,8 @@ _POLICY = (
         "a day passes",
         Guarantee.ONE_DIAL,
         (f"{_TABLE}.reject", drop_condition("status")),
+        # Which would notice that it has expired since
+        (_STILL_ALLOWS, always_returns("True")),
     ),
     _mutation(
         "a rejected request is kept",
@@ -515,7 +523,7 @@ _BY_HAND = (
         "a message that is sent again counts as young",
         "a dead letter for a day",
         Guarantee.EXPIRY,
-        ("operations.redriving._body", always("late")),
+        ("operations.redriving._body", always("last")),
     ),
     _mutation(
         "a message is deleted although SQS didn't confirm that it was sent again",
@@ -637,7 +645,7 @@ _REDIALS = (
         "a completed that comes late doesn't mark an attempt in progress",
         "answered before a redial that is refused",
         Guarantee.NOT_AFTER_A_STOP,
-        (f"{_TABLE}._answered_meanwhile", replace_call("request_cancel", "True")),
+        (f"{_TABLE}._answered_meanwhile", replace_call("note_answered", "True")),
     ),
     _mutation(
         "a completed that comes late overlooks an attempt made meanwhile",
@@ -667,14 +675,14 @@ _CANCEL = (
         "an attempt whose cancellation was requested is parked",
         "redialled or cancelled",
         Guarantee.NOT_AFTER_A_STOP,
-        (f"{_TABLE}.park", drop_condition("not_cancelled")),
+        (f"{_TABLE}.park", drop_condition("not_stopped")),
     ),
     _mutation(
         "a cancellation doesn't remove the redial rules of a call in progress",
         "redialled or cancelled",
         Guarantee.NOT_AFTER_A_STOP,
         (f"{_TABLE}.request_cancel", replace_constant(_MARK, _MARK.removesuffix(" REMOVE #redial"))),
-        ("adapters.calls_table._redial_at", drop_condition("cancelRequestedAt")),
+        ("adapters.calls_table._redial_at", drop_condition("_STOPS")),
     ),
     _mutation(
         "a cancellation takes a claimed attempt as well",
@@ -753,6 +761,12 @@ _CHANGES = (
     _mutation("a pause is not looked at", "paused at the start", Guarantee.ALLOWED, (_RULES, drop_call("_paused"))),
     _mutation(
         "a window is not looked at", "a window that shuts", Guarantee.ALLOWED, (_RULES, drop_call("_calling_window"))
+    ),
+    _mutation(
+        "a window that closes between decision and POST is not noticed",
+        "a window that shuts",
+        Guarantee.ALLOWED,
+        (_STILL_ALLOWS, always_returns("True")),
     ),
     _mutation(
         "the do-not-call list is not looked at",

@@ -49,6 +49,9 @@ def apply(operator: Operator, target: str, layer: Path) -> None:
         operator(module, definition)
     except DoesNotApply as error:
         raise DoesNotApply(f"{target}: {error}") from None
+    # Python takes a file's bytecode as current when their size and second are the same.
+    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
+        compiled.unlink()
     file.write_text(ast.unparse(ast.fix_missing_locations(module)))
 
 

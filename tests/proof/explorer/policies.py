@@ -62,14 +62,14 @@ class Policy(NamedTuple):
             "setBy": {"S": "someone"},
         }
 
-    def allows(self, since: int, until: int) -> bool:
-        """Whether a person might be rung at some second of this time."""
+    def allows(self, at: int) -> bool:
+        """Whether a person might be rung then."""
         if not self.readable or self.paused:
             return False
         if self.window is None:
             return True
         opens, closes = (minute * 60 for minute in self.window)
-        return any(opens <= second % 86_400 < closes for second in range(since, until + 1))
+        return opens <= at % 86_400 < closes
 
     def follows(self, status: str, attempt: int) -> bool:
         """Whether another attempt follows one that ended like this."""

@@ -269,11 +269,7 @@ class Schedules:
         policy = self.scenario.policies[state.policy]
         expires_at = record.get("notAfter", record["createdAt"] + policy.expire_after_seconds)
         allowed = expires_at - state.policy_since
-        if (
-            self.scenario.prompt
-            and allowed > MOST_SECONDS_TO_RELEASE
-            and policy.allows(state.policy_since, state.policy_since)
-        ):
+        if self.scenario.prompt and allowed > MOST_SECONDS_TO_RELEASE and policy.allows(state.policy_since):
             detail = f"{key[0]}/{key[1]} expired, and policy had allowed it for {allowed} s"
             raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
 
@@ -336,7 +332,7 @@ class Schedules:
         whys = [stop.why for stop in state.stops if stop.request_id == item["requestId"]]
         reasons = {
             "expired": item["recordedAt"] > item["createdAt"] + min(p.expire_after_seconds for p in self._policies),
-            "cancelled": CANCEL_BATCH in whys,
+            "cancelled": any(why.startswith(CANCEL) for why in whys),
             "do-not-call": any(why.startswith(DO_NOT_CALL) for why in whys),
             "recipient-cap": any(policy.when_capped == "reject" for policy in self._policies),
         }
@@ -763,8 +759,7 @@ class Schedules:
             return
         looked_at, task = _last_look(worker), worker.task
         assert isinstance(task, PlaceTask)
-        since = looked_at - MAX_DECISION_AGE_SECONDS
-        if not any(policy.allows(since, looked_at) for policy in self._in_force(state, looked_at)):
+        if not any(policy.allows(looked_at) for policy in self._in_force(state, looked_at)):
             raise GuaranteeBroken(Guarantee.ALLOWED, f"{task} dials {key[0]}/{key[1]}, and policy forbids it")
         for stop in state.stops:
             known = stop.at and looked_at >= stop.at + MAX_DECISION_AGE_SECONDS

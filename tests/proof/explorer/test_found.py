@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.calls_table import DueEntry, RecordResult
-from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import Attempt, Outcome, Redial
 from tests.proof.explorer.guarantees import Key, status_of
 from tests.proof.explorer.schedules import REQUEST
@@ -91,4 +91,11 @@ def test_a_completed_that_comes_while_the_next_attempt_is_in_progress_is_followe
     # Then it contradicts, and the redial isn't parked again if AlloMia doesn't accept it, nor dialled again after it
     assert recording.result is RecordResult.CONTRADICTS
     assert not table.park(claimed, 1100, ParkReason.RATE_LIMITED)
-    assert table.cancel_marked(claimed, 1072)
+    stopped = table.stop_of(claimed)
+    assert stopped
+    assert (stopped.source, stopped.reason_code) == (OutcomeSource.WEBHOOK, ReasonCode.ANSWERED_MEANWHILE)
+    assert table.stop(claimed, stopped, 1072)
+    # No one asked for it.
+    ended = table.read(following.key)
+    assert ended
+    assert (ended.status, ended.cancel_requested_at) == (Status.CANCELLED, None)

@@ -247,9 +247,11 @@ def operations(draw: st.DrawFn) -> Operation:
         lambda table, key, _seen: table.record(key, outcome, now),
         lambda table, key, _seen: table.resolve(key, Status.COMPLETED, now),
         lambda table, key, _seen: table.cancel_unseen(key.request, source, now),
-        seen(lambda table, attempt: table.cancel_scheduled(attempt, source, now)),
-        seen(lambda table, attempt: table.cancel_marked(attempt, now)),
-        seen(lambda table, attempt: table.request_cancel(attempt, now)),
+        seen(lambda table, attempt: table.cancel_scheduled(attempt, outcome, now)),
+        seen(lambda table, attempt: table.stop(attempt, outcome, now)),
+        seen(lambda table, attempt: table.stop_of(attempt)),
+        seen(lambda table, attempt: table.request_cancel(attempt, source, now)),
+        seen(lambda table, attempt: table.note_answered(attempt, now)),
         seen(lambda table, attempt: table.drop_redial(attempt, now, requested=True) if attempt.redial_at else None),
         seen(
             lambda table, attempt: (

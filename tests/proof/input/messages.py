@@ -29,7 +29,8 @@ _DELAYS_RULE = "each with 1 to 20 delays, each 1 to 2592000 seconds; the last on
 _TIME_RULE = "a time with an offset (RFC 3339), such as 2026-04-01T09:00:00-04:00"
 RULES = {
     "requestId": _ID_RULE,
-    "organization": "1 to 32 of the characters a-z 0-9 -, configured in this stack",
+    "organization": "1 to 32 of the characters a-z 0-9 -, configured in this stack; "
+    "required where there is no default organization",
     "phoneNumber": "required, E.164: a plus sign, then 9 to 15 digits, the first not 0",
     "assistantId": _UUID_RULE,
     "phoneNumberId": _UUID_RULE,

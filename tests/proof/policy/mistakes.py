@@ -102,7 +102,9 @@ _DROPPED = (
         replace_call("replace", "Calendar(week_of(candidate.calling_windows))", with_="narrowed_to"),
     ),
     Mistake("an unknown zone is open", f"{_CASE}.is_zone_known", replace_call("bool", "True")),
-    Mistake("caps by days need no zone", f"{_CASE}.of", drop_condition("per_days")),
+    Mistake("windows, caps by days and holidays need no zone", f"{_CASE}.of", drop_condition("read_clocks")),
+    Mistake("caps by days need no zone", f"{_RULES}.Rules.read_clocks", drop_condition("per_days")),
+    Mistake("holidays need no zone", f"{_RULES}.Rules.read_clocks", drop_condition("knows_dates")),
     Mistake("a wait ends after the expiry", f"{_CASE}.earliest_dial", drop_condition("expires_at")),
     Mistake("a wait ends before notBefore", f"{_CASE}.earliest_dial", replace_call("max", "now")),
     Mistake("a wait ends outside of a window", f"{_CASE}.earliest_dial", replace_call("first_opening", "at")),
@@ -199,7 +201,7 @@ def notice(mistake: Mistake) -> Notice:
     recorder = Recorder()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / LAYER.name
-        shutil.copytree(LAYER, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(LAYER, copy)
         apply(mistake.operator, mistake.target, copy)
         sys.path.insert(0, folder)
         sys.dont_write_bytecode = True

@@ -68,7 +68,10 @@ OWN = {
     "ReceiveWebhookFunction": ASSEMBLED
     | TABLE
     | {"adapters.callback_urls", "adapters.secrets", "runtime.telemetry", "use_cases.receive"},
-    "PollCallsFunction": ASSEMBLED | ALLOMIA | POLICY | {"adapters.rate_limiter", "use_cases.sweep"},
+    "PollCallsFunction": ASSEMBLED
+    | ALLOMIA
+    | POLICY
+    | {"adapters.rate_limiter", "use_cases.not_found", "use_cases.sweep"},
     "PublishOutcomeFunction": ASSEMBLED
     | ITEMS
     | {

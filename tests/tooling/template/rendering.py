@@ -4,7 +4,7 @@ import copy
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,12 @@ _NO_VALUE = object()
 
 def read_template() -> Template:
     """template.yaml as it was written, with CloudFormation's short forms (`!Ref`) in their long form."""
+    # A copy, because SAM changes what it transforms. Reading takes longer.
+    return copy.deepcopy(_written())
+
+
+@cache
+def _written() -> Template:
     template: Template = yaml_parse((PROJECT / "template.yaml").read_text())
     return template
 
@@ -39,6 +45,15 @@ def transform(template: Template, parameters: Mapping[str, str] | None = None) -
     translator = Translator({}, Parser(), boto_session=Session(region_name="ca-central-1"))
     transformed: Template = translator.translate(template, dict(parameters or {}))
     return transformed
+
+
+def lint(path: Path, *ignored: str) -> list[str]:
+    """What cfn-lint finds wrong with a template, apart from the rules to ignore."""
+    # It takes longer to import than all other tests of the template.
+    from cfnlint.api import ManualArgs, lint_file  # type: ignore[import-untyped]
+
+    found = lint_file(path, config=ManualArgs(regions=["ca-central-1"], ignore_checks=list(ignored)))
+    return [f"{match.rule.id} {match.message}" for match in found]
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def test_what_can_not_be_set_is_not_valid(document: Path, text: str, capsys: pyt
         ),
         ('{"maxAttemptsCeiling": 2, "redial": {"maxAttempts": 3}}', (), ["redial.maxAttempts 3 is limited"]),
         ("{}", ("--preset", "united-states-health-care"), ["without timeZone, toll-free numbers are rejected"]),
+        ('{"recipientCaps": [{"calls": 1, "perDays": 1}]}', ("--preset", "open"), ["without timeZone, toll-free"]),
         (
             '{"organizations": {"boston": {"basedOn": "united-states-health-care"}}}',
             ("--preset", "open"),

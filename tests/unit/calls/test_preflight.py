@@ -9,12 +9,13 @@ import pytest
 from calls.operations.masking import mask_value, masked, unmasked
 from calls.operations.preflight import CheckedRow, Preflight, RowIds, check_rows
 from calls.operations.requests_file import Row
+from calls.operations.stack import StackDefaults
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.use_cases.place import Defaults
-from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
+from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID, organizations_in
 
 NUMBER = "+15005550100"
 IDS = RowIds("arn:aws:cloudformation:ca-central-1:123456789012:stack/outbound/3f2a")
@@ -68,7 +69,7 @@ def test_an_invalid_row_is_reported_with_the_rule_and_without_its_content() -> N
     [
         (Row(2, '{"dispatch": {"requestId": "a", "attempt": 1}, "timesParked": 1}'), "dispatch"),
         (Row(2, "", InvalidInput("row", "as many cells as the header: 2")), "row"),
-        (row(2, organization="another"), "organization"),
+        (row(2, organization="an other"), "organization"),
         (Row(2, "not JSON"), "body"),
     ],
 )
@@ -93,6 +94,60 @@ def test_rows_with_one_id_and_different_content_are_all_invalid() -> None:
 
     assert request_ids(to_send) == ["b"]
     assert [(each.row, each.field) for each in preflight.invalid] == [(2, "requestId"), (3, "requestId")]
+
+
+def test_the_same_id_in_two_organizations_is_two_calls() -> None:
+    preflight, to_send = check(
+        row(2, requestId="a"), row(3, requestId="a", organization="north"), row(4, requestId="a", organization="north")
+    )
+
+    assert [str(each.key.request) for each in to_send] == ["a", "north~a"]
+    assert [(each.row, each.same_as_row) for each in preflight.duplicate] == [(4, 3)]
+
+
+NORTH = f'{{"organizations": {{"north": {{"apiKey": "k", "assistantId": "{ASSISTANT_ID}"}}}}}}'
+
+
+@pytest.mark.parametrize(
+    ("organization", "fields", "invalid"),
+    [
+        ("north", {}, "phoneNumberId"),
+        ("north", {"phoneNumberId": PHONE_NUMBER_ID}, None),
+        ("west", {"phoneNumberId": PHONE_NUMBER_ID}, "organization"),
+        ("default", {}, None),
+        (None, {}, None),
+    ],
+)
+def test_a_row_is_checked_with_the_defaults_of_its_organization(
+    organization: str | None, fields: dict[str, str], invalid: str | None
+) -> None:
+    """The default organization's are parameters of the stack, for which the secret isn't read."""
+    defaults = StackDefaults(ASSISTANT_ID, PHONE_NUMBER_ID, lambda: organizations_in(NORTH))
+
+    preflight, to_send = check(row(2, organization=organization, **fields), defaults=defaults)
+
+    assert [each.field for each in preflight.invalid] == ([invalid] if invalid else [])
+    assert len(to_send) == (0 if invalid else 1)
+
+
+@pytest.mark.parametrize("organization", ["north", "west"])
+def test_where_the_secret_may_not_be_read_a_row_of_an_organization_is_sent(organization: str) -> None:
+    preflight, _ = check(
+        row(2, organization=organization), defaults=StackDefaults(organizations=lambda: organizations_in(None))
+    )
+
+    assert preflight.to_send == 1
+
+
+def test_without_parameters_the_default_organizations_defaults_are_those_in_the_secret() -> None:
+    text = f'{{"organizations": {{"default": {{"apiKey": "k", "assistantId": "{ASSISTANT_ID}"}}}}}}'
+    organizations = organizations_in(text)
+
+    preflight, _ = check(
+        row(2, phoneNumberId=PHONE_NUMBER_ID), defaults=StackDefaults(organizations=lambda: organizations)
+    )
+
+    assert preflight.to_send == 1
 
 
 # Derived ids.

@@ -452,6 +452,18 @@ def test_after_the_last_known_holiday_no_one_is_dialled() -> None:
     )
 
 
+def test_after_the_last_known_holiday_no_one_is_dialled_under_windows_that_are_always_open() -> None:
+    stored = {"holidays": {"country": "CA"}, "holidayDates": {"CA": {"until": "2026-11-25", "dates": []}}}
+    rules = rules_of({"callingWindows": "always"} | stored)
+
+    assert decide(candidate(), rules, at("2026-11-25 23:59:59")) == Dial()
+    decision = waiting(decide(candidate(created_at=at("2026-11-26 00:00")), rules, at("2026-11-26 00:00")))
+    assert decision.park_reason is ParkReason.POLICY_UNREADABLE
+    # Where no zone says which day it is.
+    toll_free = candidate(phone_number=TOLL_FREE, created_at=at("2026-11-26 12:00"))
+    assert rejected(decide(toll_free, rules, at("2026-11-26 12:00"))) is ReasonCode.NO_CALLING_WINDOW
+
+
 def test_the_last_known_holiday_ends_with_the_day_of_the_person_called() -> None:
     stored = {"holidays": {"country": "CA"}, "holidayDates": {"CA": {"until": "2026-11-25", "dates": ["2026-01-01"]}}}
     always = [{"days": list(DAYS), "from": "00:00", "to": "24:00"}]

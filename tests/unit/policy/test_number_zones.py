@@ -11,10 +11,10 @@ from outbound_calls.policy.number_zones import RecipientZones, ZoneSource, recip
 from tests.unit.policy.parts import IN_NUNAVUT, IN_TORONTO, TOLL_FREE, TORONTO
 
 AREA_CODES = [str(code) for code in range(200, 1000)]
-NAMED_BY_LIBPHONENUMBER = {
-    code: {zone for prefix, zones in TIMEZONE_DATA.items() if prefix.startswith(f"1{code}") for zone in zones}
-    for code in AREA_CODES
-}
+NAMED_BY_LIBPHONENUMBER: dict[str, set[str]] = {code: set() for code in AREA_CODES}
+for prefix, zones in TIMEZONE_DATA.items():
+    if prefix.startswith("1") and prefix[1:4] in NAMED_BY_LIBPHONENUMBER:
+        NAMED_BY_LIBPHONENUMBER[prefix[1:4]].update(zones)
 EXAMPLES = {
     country: example
     for code, countries in COUNTRY_CODE_TO_REGION_CODE.items()

@@ -188,6 +188,20 @@ def test_redial_is_limited_by_the_ceiling() -> None:
     assert rules_of({"redial": {"maxAttempts": 1}}).redial == Redial()
 
 
+@pytest.mark.parametrize(
+    ("document", "read"),
+    [
+        ({}, False),
+        ({"recipientCaps": [{"calls": 1, "perSeconds": 60}]}, False),
+        ({"recipientCaps": [{"calls": 1, "perDays": 1}]}, True),
+        ({"callingWindows": [{"days": ["mon"], "from": "09:00", "to": "17:00"}]}, True),
+        ({"holidays": {"country": "CA"}, "holidayDates": {"CA": {"until": "2031-12-31", "dates": []}}}, True),
+    ],
+)
+def test_clocks_are_read_where_a_rule_depends_on_them(document: dict[str, Any], read: bool) -> None:
+    assert rules_of(document).read_clocks is read
+
+
 def test_holidays_come_with_the_document() -> None:
     dates = {"until": "2031-12-31", "dates": ["2026-12-25"]}
     rules = rules_of({"holidays": {"country": "CA"}, "holidayDates": {"CA": dates}})

@@ -194,7 +194,7 @@ class AllomiaClient:
     clock: Callable[[], float] = time.monotonic
     exchange_seconds: float = MAX_EXCHANGE_SECONDS
 
-    def organization(self, name: str | None) -> Organization | KeyUnusable:
+    def organization_named(self, name: str | None) -> Organization | KeyUnusable:
         """An organization with its key, by its name here (None: the default one). Reads the secret when it is outdated.
 
         Ask before the claim: reading the secret may take seconds and fail.
@@ -319,6 +319,8 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _order(request: CallRequest, callback_url: str) -> OutboundCallOrder:
+    if request.assistant_id is None or request.phone_number_id is None:
+        raise ValueError("a call is placed with an assistant and a number to call from")
     return OutboundCallOrder(
         phone_number=request.phone_number,
         assistant_id=request.assistant_id,

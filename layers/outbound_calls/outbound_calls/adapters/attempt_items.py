@@ -84,6 +84,8 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         redial_at=optional_int(item, "redialAt"),
         next_attempt=optional_int(item, "nextAttempt"),
         cancel_requested_at=optional_int(item, "cancelRequestedAt"),
+        cancel_requested_by=OutcomeSource(item["cancelRequestedBy"]) if "cancelRequestedBy" in item else None,
+        answered_at=optional_int(item, "answeredAt"),
         is_dropped=item.get("isDropped", False),
         is_redial=item.get("isRedial", False),
         claim_id=item.get("claimId"),
@@ -126,8 +128,8 @@ def request_item(request: CallRequest) -> Item:
 def _request(item: Mapping[str, Any]) -> CallRequest:
     return CallRequest(
         phone_number=item["phoneNumber"],
-        assistant_id=item["assistantId"],
-        phone_number_id=item["phoneNumberId"],
+        assistant_id=item.get("assistantId"),
+        phone_number_id=item.get("phoneNumberId"),
         customer_name=item.get("customerName"),
         dynamic_variables=item.get("dynamicVariables"),
     )

@@ -77,6 +77,9 @@ _REMOVED_AT_THE_END = (
 
 _KEPT_FOR_A_REDIAL = {"dueShard", "dueAt", "pollDelay", "request", "terms", "redial", "redialAt"}
 _REMOVED_BY_A_CLAIM = ("parkReason", "waitsFor", "waitsSince", "expiry", "policyVersion")
+_STOPS = ("cancelRequestedAt", "answeredAt")
+"""What marks an attempt in progress that is never parked again, and that no other attempt follows."""
+
 _REPORTED_NAMES = {f"#{name}": name for name in REPORTED_FIELDS}
 _REPORTED = ", ".join(_REPORTED_NAMES)
 
@@ -186,7 +189,7 @@ class _Where:
     redial: str | None = None
     """The redial rules as stored; empty: none are stored."""
 
-    not_cancelled: bool = False
+    not_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +343,9 @@ class CallsTable:
         if attempt.status is None:
             item = self._new_item(attempt, Status.DISPATCHING) | without_none(sets)
             return attempt_from_item(item) if self._put(item, claim_id) else None
+        if attempt.request and attempt.request.setting != attempt.setting:
+            # It was parked before its organization's defaults were known.
+            sets |= {"setting": attempt.request.setting, "request": request_item(attempt.request)}
         where = _Where(times_parked=attempt.times_parked)
         written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=_REMOVED_BY_A_CLAIM, where=where)
         if item_now is None or not (written or _is_claim(item_now, claim_id)):  # already this worker's: see `_put`
@@ -354,8 +360,7 @@ class CallsTable:
         version.
 
         Parking a claimed attempt releases its claim: only for one that was not posted, or that AlloMia is known not to
-        have accepted. False when the attempt is no longer as it was read, or its cancellation was requested meanwhile
-        (see `cancel_marked`).
+        have accepted. False when the attempt is no longer as it was read, or it was stopped meanwhile (see `stop`).
         """
         sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
         if attempt.expires_at is not None:
@@ -386,7 +391,7 @@ class CallsTable:
             Status.SCHEDULED,
             sets,
             removes=removes,
-            where=_Where({attempt.status}, attempt.claim_id, not_cancelled=True)
+            where=_Where({attempt.status}, attempt.claim_id, not_stopped=True)
             if claimed
             else _Where({attempt.status}, times_parked=attempt.times_parked),
             increments=("timesParked", "failedTries") if reason in FAILED_TRIES else ("timesParked",),
@@ -494,17 +499,12 @@ class CallsTable:
     def _answered_meanwhile(self, attempt: Attempt, now: float) -> bool:
         """Cancel the attempt that was made after this one, unless it was claimed; False where it's too late.
 
-        What is in progress then is followed by no other dial: it is marked like one whose cancellation was requested.
+        What is in progress then is followed by no other dial.
         """
         number = attempt.next_attempt
         while number is not None:
             key = AttemptKey(attempt.key.request, number)
-            outcome = Outcome(
-                Status.CANCELLED,
-                OutcomeSource.WEBHOOK,
-                reason_code=ReasonCode.ANSWERED_MEANWHILE,
-                reason=f"the person answered attempt {attempt.key.number}",
-            )
+            outcome = _answered_meanwhile(f"attempt {attempt.key.number}")
             ending = self._end(key, outcome, now, _Where({Status.SCHEDULED}))
             found = ending.attempt
             if ending.stored or found is None:
@@ -516,7 +516,7 @@ class CallsTable:
                 if self.drop_redial(found, now):
                     return True
             elif found.status in {Status.DISPATCHING, Status.CALLING}:
-                if self.request_cancel(found, now):
+                if self.note_answered(found, now):
                     return False
             else:
                 number = found.next_attempt
@@ -558,37 +558,50 @@ class CallsTable:
         ends = without_none(self._outcome_sets(key, outcome, now) | {"endedOn": None})
         return self._put(item | ends)
 
-    def cancel_scheduled(self, attempt: Attempt, source: OutcomeSource, now: float) -> bool:
+    def cancel_scheduled(self, attempt: Attempt, outcome: Outcome, now: float) -> bool:
         """Cancel a parked attempt; False when it isn't parked any more."""
-        outcome = Outcome(Status.CANCELLED, source, reason_code=ReasonCode.CANCELLED)
         return self._end(attempt.key, outcome, now, _Where({Status.SCHEDULED})).stored
 
-    def cancel_marked(self, attempt: Attempt, now: float) -> bool:
-        """End a claimed attempt, which AlloMia is known not to have, whose cancellation was requested meanwhile.
+    def stop_of(self, attempt: Attempt) -> Outcome | None:
+        """How an attempt ends that was stopped while it was in progress, if it isn't in the end; None if it wasn't."""
+        found = self.read(attempt.key)
+        if found is None:
+            return None
+        if found.cancel_requested_at is not None:
+            source = found.cancel_requested_by or OutcomeSource.UPSTREAM
+            return Outcome(Status.CANCELLED, source, reason_code=ReasonCode.CANCELLED)
+        return None if found.answered_at is None else _answered_meanwhile("an earlier attempt")
 
-        False when none was, or the attempt is no longer as it was read.
+    def stop(self, attempt: Attempt, outcome: Outcome, now: float) -> bool:
+        """End a claimed attempt, which AlloMia is known not to have, as `stop_of` says.
+
+        False when the attempt is no longer as it was read.
         """
-        outcome = Outcome(Status.CANCELLED, OutcomeSource.UPSTREAM, reason_code=ReasonCode.CANCELLED)
         values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
         removes = (*_REMOVED_AT_THE_END, "dispatchedAt", "allowedBy")
         change = _change(values, removes)
-        condition = (
-            "#status = :dispatching AND #claimId = :claim AND attribute_exists(#cancelRequestedAt)"
-            " AND attribute_not_exists(#outboundCallId)"
-        )
+        condition = "#status = :dispatching AND #claimId = :claim AND attribute_not_exists(#outboundCallId)"
         expected = {"dispatching": Status.DISPATCHING.value, "claim": attempt.claim_id}
         own = values | dict.fromkeys(removes)
         written, _ = self._update(attempt.key, change, condition, values | expected, own)
         return written
 
-    def request_cancel(self, attempt: Attempt, now: float) -> bool:
+    def request_cancel(self, attempt: Attempt, source: OutcomeSource, now: float) -> bool:
         """Mark an attempt in progress: no redial follows, and it is never parked again. False when it has moved on."""
-        written, _ = self._update(
-            attempt.key,
-            "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now) REMOVE #redial",
-            "#status IN (:dispatching, :calling)",
-            {"now": int(now), "dispatching": Status.DISPATCHING.value, "calling": Status.CALLING.value},
+        change = (
+            "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now),"
+            " #cancelRequestedBy = if_not_exists(#cancelRequestedBy, :source) REMOVE #redial"
         )
+        return self._mark(attempt, change, {"now": int(now), "source": source.value})
+
+    def note_answered(self, attempt: Attempt, now: float) -> bool:
+        """Mark an attempt in progress in the same way, since the person answered an earlier one."""
+        change = "SET #answeredAt = if_not_exists(#answeredAt, :now) REMOVE #redial"
+        return self._mark(attempt, change, {"now": int(now)})
+
+    def _mark(self, attempt: Attempt, change: str, values: Item) -> bool:
+        in_progress = {"dispatching": Status.DISPATCHING.value, "calling": Status.CALLING.value}
+        written, _ = self._update(attempt.key, change, "#status IN (:dispatching, :calling)", values | in_progress)
         return written
 
     # Redial.
@@ -952,8 +965,8 @@ class CallsTable:
             expected["expectedRedial"] = where.redial
         elif where.redial == "":
             condition.append("attribute_not_exists(#redial)")
-        if where.not_cancelled:
-            condition.append("attribute_not_exists(#cancelRequestedAt)")
+        if where.not_stopped:
+            condition += [f"attribute_not_exists(#{name})" for name in _STOPS]
         if target in _NEVER_WITH_A_CALL:
             condition.append("attribute_not_exists(#outboundCallId)")
         if where.outbound_call_id:
@@ -1038,12 +1051,21 @@ def _may_follow(item: Item, status: Status, where: _Where) -> bool:
 
 def _redial_at(item: Item, outcome: Outcome, now: float) -> int | None:
     """When the next attempt is to be made; None where none follows: not after `notAfter`, nor if it is cancelled."""
-    if "redial" not in item or "cancelRequestedAt" in item:
+    if "redial" not in item or not item.keys().isdisjoint(_STOPS):
         return None
     reason = outcome.call_details.ended_reason if outcome.call_details else None
     delay = redial_delay(redial_from_text(item["redial"]), outcome.status, reason, int(item["attempt"]))
     redial_at = None if delay is None else int(now) + delay
     return None if redial_at is None or redial_at > item.get("notAfter", redial_at) else redial_at
+
+
+def _answered_meanwhile(which: str) -> Outcome:
+    return Outcome(
+        Status.CANCELLED,
+        OutcomeSource.WEBHOOK,
+        reason_code=ReasonCode.ANSWERED_MEANWHILE,
+        reason=f"the person answered {which}",
+    )
 
 
 def _change(sets: Iterable[str], removes: Collection[str] = ()) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -43,9 +43,14 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Organizations:
-    """The organizations in a secret. Shared by threads. A name is None for the default organization."""
+    """The organizations in a secret. Shared by threads. A name is None for the default organization.
+
+    `assistant_id` and `phone_number_id` are the default organization's, where the secret names none.
+    """
 
     secret: Secret
+    assistant_id: str | None = None
+    phone_number_id: str | None = None
 
     def named(self, name: str | None) -> Organization:
         """The organization with this name. A name that isn't in the secret is looked for in it again.
@@ -62,9 +67,16 @@ class Organizations:
                 # One of them may be meant.
                 raise SecretUnusable(_NAME_BREAKS_THE_RULE)
             raise OrganizationMissing("the secret names no such organization")
-        return found[name]
+        organization = found[name]
+        if name is not None:
+            return organization
+        return replace(
+            organization,
+            assistant_id=organization.assistant_id or self.assistant_id,
+            phone_number_id=organization.phone_number_id or self.phone_number_id,
+        )
 
-    def read(self) -> SecretContent:
+    def in_secret(self) -> SecretContent:
         """All that the secret says.
 
         Raises:

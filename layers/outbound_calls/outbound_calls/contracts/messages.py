@@ -75,7 +75,10 @@ class CallRequestMessage(WireModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     request_id: RequestId | None = Field(None, description=REQUEST_ID_RULE)
-    organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
+    organization: OrganizationName | None = Field(
+        None,
+        description=f"{ORGANIZATION_RULE}, configured in this stack; required where there is no default organization",
+    )
     phone_number: PhoneNumber = Field(description=PHONE_NUMBER_RULE)
     assistant_id: Uuid | None = Field(None, description="a UUID; required where the stack has no default")
     phone_number_id: Uuid | None = Field(None, description="a UUID; required where the stack has no default")

@@ -30,6 +30,8 @@ from outbound_calls.contracts.vocabulary import Preset, WhenCapped
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, ORGANIZATION_RULE, InvalidInput, OrganizationName
 
 MAX_POLICY_BYTES = 64 * 1024
+MAX_STORED_POLICY_BYTES = 320 * 1024
+"""With the dates of holidays, and every organization paused: whatever a person may write can be stored and paused."""
 
 
 def _check_date(text: str) -> str:
@@ -186,7 +188,7 @@ def read_stored_policy(text: str | bytes) -> StoredPolicy:
     Raises:
         InvalidInput: When it can't be read, so that no one may be dialled.
     """
-    return _read(StoredPolicy, text)
+    return _read(StoredPolicy, text, MAX_STORED_POLICY_BYTES)
 
 
 def policy_errors(text: str | bytes) -> list[InvalidInput]:
@@ -200,17 +202,17 @@ def policy_errors(text: str | bytes) -> list[InvalidInput]:
     return []
 
 
-def _read[Model: CallingPolicy](model: type[Model], text: str | bytes) -> Model:
+def _read[Model: CallingPolicy](model: type[Model], text: str | bytes, max_bytes: int = MAX_POLICY_BYTES) -> Model:
     try:
-        return model.model_validate(_parse(text), by_alias=True, by_name=False)
+        return model.model_validate(_parse(text, max_bytes), by_alias=True, by_name=False)
     except ValidationError as error:
         raise _invalid_fields(model, error)[0] from None
 
 
-def _parse(text: str | bytes) -> object:
+def _parse(text: str | bytes, max_bytes: int = MAX_POLICY_BYTES) -> object:
     content = text.encode(errors="surrogatepass") if isinstance(text, str) else text
-    if len(content) > MAX_POLICY_BYTES:
-        raise InvalidInput("policy", f"at most {MAX_POLICY_BYTES} bytes")
+    if len(content) > max_bytes:
+        raise InvalidInput("policy", f"at most {max_bytes} bytes")
     try:
         return json.loads(content.decode(), object_pairs_hook=_object)
     except (ValueError, RecursionError):

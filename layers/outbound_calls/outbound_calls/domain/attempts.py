@@ -47,18 +47,18 @@ class AttemptKey:
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A request that is ready to be dialled: the stack's defaults are filled in."""
+    """A request that can be dialled once both ids are known: its own, or its organization's defaults."""
 
     phone_number: str
-    assistant_id: str
-    phone_number_id: str
+    assistant_id: str | None
+    phone_number_id: str | None
     customer_name: str | None = None
     dynamic_variables: Mapping[str, str] | None = None
 
     @property
     def setting(self) -> str:
         """The assistant and the number to call from, by the first digits of their ids."""
-        return f"{self.assistant_id[:8]}-{self.phone_number_id[:8]}"
+        return f"{(self.assistant_id or '')[:8]}-{(self.phone_number_id or '')[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,10 @@ class Attempt:
     """The number of the attempt that was made after this one."""
 
     cancel_requested_at: int | None = None
+    cancel_requested_by: OutcomeSource | None = None
+    answered_at: int | None = None
+    """When an earlier attempt turned out to have been answered, while this one was in progress."""
+
     is_dropped: bool = False
     """A redial that came to nothing: the request ended with the outcome before. It is no outcome of its own."""
 

@@ -10,9 +10,14 @@ def organization_name(organization: str | None) -> str:
     return organization or DEFAULT_ORGANIZATION
 
 
+def organization_key(name: str | None) -> str | None:
+    """An organization as keys name it: None for the default one, which may be named too."""
+    return None if name == DEFAULT_ORGANIZATION else name
+
+
 @dataclass(frozen=True, slots=True)
 class PastDial:
-    """A dial to the number that AlloMia may have taken. `at` is not before the dial itself."""
+    """A dial to the number that AlloMia may have taken. `at` is the latest time at which it was posted."""
 
     at: float
     organization: str | None = None

@@ -154,7 +154,7 @@ class Case:
         calendar = rules.calendar
         if candidate.calling_windows is not None:
             calendar = replace(calendar, narrowed_to=week_of(candidate.calling_windows))
-        needs_zone = not calendar.is_always_open or any(cap.per_days for cap in rules.caps)
+        needs_zone = rules.read_clocks or not calendar.is_always_open
         zones = recipient_zones(candidate.phone_number, candidate.time_zone, rules.time_zone) if needs_zone else None
         clocks = tuple(map(time_zone, zones.names)) if zones else ()
         case = cls(candidate, rules, calendar, needs_zone, zones, clocks)

@@ -68,6 +68,12 @@ class Rules:
     paused: bool = False
     purpose_known: bool = True
 
+    @property
+    def read_clocks(self) -> bool:
+        """Whether a rule depends on what the recipient's clocks show."""
+        knows_dates = self.holidays_until is not None
+        return knows_dates or not self.calendar.is_always_open or any(cap.per_days for cap in self.caps)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -138,6 +144,16 @@ def resolve(policy: Policy, default_preset: str, organization: str | None = None
         paused=any(part.get("paused", False) for part in levels),
         purpose_known=purpose is None or purpose in purposes,
     )
+
+
+def defined_purposes(policy: Policy, organization: str | None = None) -> frozenset[str]:
+    """The purposes that a policy defines for an organization by its name; None: for any of them."""
+    organizations = policy.says.get("organizations", {})
+    own: Part = organizations.get(organization, {})
+    parts: list[Part] = [own if "purposes" in own else policy.says]
+    if organization is None:
+        parts += organizations.values()
+    return frozenset(name for part in parts for name in part.get("purposes", {}))
 
 
 def redial_of(asked: Mapping[str, Any], ceiling: int) -> Redial:

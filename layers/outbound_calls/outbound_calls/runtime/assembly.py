@@ -71,7 +71,7 @@ class Assembly:
         from outbound_calls.adapters.fingerprints import Fingerprints
         from outbound_calls.adapters.queues import InvalidMessagesQueue
         from outbound_calls.use_cases.cancel import CancelRequests
-        from outbound_calls.use_cases.place import Defaults, PlaceCalls
+        from outbound_calls.use_cases.place import PlaceCalls
 
         # Few tries at a time, because writes that matter are repeated: each must end before the invocation.
         dynamodb = self.client("dynamodb", WORKERS, 2)
@@ -80,7 +80,7 @@ class Assembly:
         signing = self._secret(settings.signing_secret_arn)
         return PlaceCalls(
             table=table,
-            allomia=self._allomia(settings),
+            allomia=self._allomia(settings, settings.default_assistant_id, settings.default_phone_number_id),
             callbacks=CallbackUrls(signing, settings.webhook_url),
             fingerprints=Fingerprints(signing),
             invalid_messages=InvalidMessagesQueue(self.client("sqs", WORKERS), settings.invalid_messages_queue_url),
@@ -88,7 +88,6 @@ class Assembly:
             cancel=CancelRequests(table, self.clock),
             circuit_breakers=CircuitBreakers(self.monotonic),
             grace_seconds=settings.webhook_grace_seconds,
-            defaults=Defaults(settings.default_assistant_id, settings.default_phone_number_id),
             clock=self.clock,
             **{name: value for name, value in replaced.items() if value},
         )
@@ -149,13 +148,18 @@ class Assembly:
 
         return LookUpRequests(CallsTable(self.client("dynamodb"), settings.calls_table_name, retention_days=0))
 
-    def _allomia(self, settings: PlaceCallSettings | PollCallsSettings) -> AllomiaClient:
+    def _allomia(
+        self,
+        settings: PlaceCallSettings | PollCallsSettings,
+        assistant_id: str | None = None,
+        phone_number_id: str | None = None,
+    ) -> AllomiaClient:
         from outbound_calls.adapters.allomia import AllomiaClient, http_client
         from outbound_calls.adapters.organizations import Organizations
 
         http = http_client(settings.allomia_base_url, self.transport, connections=WORKERS)
-        organizations = Organizations(self._secret(settings.allomia_api_key_secret_arn))
-        return AllomiaClient(http, organizations, self.monotonic)
+        secret = self._secret(settings.allomia_api_key_secret_arn)
+        return AllomiaClient(http, Organizations(secret, assistant_id, phone_number_id), self.monotonic)
 
     def _secret(self, arn: str) -> Secret:
         from outbound_calls.adapters.secrets import Secret

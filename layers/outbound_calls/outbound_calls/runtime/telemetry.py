@@ -17,6 +17,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
 
 from outbound_calls.contracts.vocabulary import ReasonCode, Status
+from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,6 +144,7 @@ class Telemetry:
         key: AttemptKey | None = None,
         outcome: Outcome | None = None,
         attempt: Attempt | None = None,
+        organization: str | None = None,
         **fields: str | int | None,
     ) -> None:
         """Log one event in one line, and count it.
@@ -153,12 +155,13 @@ class Telemetry:
             key: The attempt it is about.
             outcome: The outcome that was recorded with it; it counts as such.
             attempt: The attempt as it is now.
+            organization: Whose it is, where it is about no attempt. None for the default one.
             fields: What else may be logged of it; those without a value are left out.
         """
         metrics = dict.fromkeys([*counted, *(outcome_metrics(outcome) if outcome else ())], 1)
         if outcome and (seconds := seconds_to_outcome(outcome, attempt)) is not None:
             metrics[Metric.SECONDS_TO_OUTCOME] = seconds
-        names: dict[str, str | int | None] = {}
+        names: dict[str, str | int | None] = {"organization": organization}
         if key:
             names = {
                 "organization": key.request.organization,
@@ -184,6 +187,12 @@ class Telemetry:
         for field, content in {"level": level, "message": event, **kept}.items():
             self.metrics.add_metadata(field, content)
         self.metrics.flush_metrics()
+
+
+def request_names(text: str) -> dict[str, str]:
+    """What names a request in the log, by its key's text, which need not be valid."""
+    organization, _, request_id = text.rpartition(ORGANIZATION_SEPARATOR)
+    return {"organization": organization.rstrip(ORGANIZATION_SEPARATOR), "requestId": request_id}
 
 
 def describe(error: BaseException) -> str:

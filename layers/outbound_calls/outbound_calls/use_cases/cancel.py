@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.vocabulary import ReasonCode, Status
+from outbound_calls.domain.attempts import Outcome
 from outbound_calls.domain.transitions import TERMINAL
 
 if TYPE_CHECKING:
@@ -74,17 +75,20 @@ class CancelRequests:
         if last is None:
             return self.table.cancel_unseen(request, source, now)
         if last.status is Status.SCHEDULED:
-            return self.table.cancel_scheduled(last, source, now)
+            outcome = Outcome(Status.CANCELLED, source, reason_code=ReasonCode.CANCELLED)
+            # A request that was dialled ends with its last outcome.
+            write = self.table.drop if last.is_redial else self.table.cancel_scheduled
+            return write(last, outcome, now)
         if last.redial_at is not None:
             return self.table.drop_redial(last, now, requested=True)
-        return self.table.request_cancel(last, now)
+        return self.table.request_cancel(last, source, now)
 
 
 def _result(last: Attempt | None) -> CancelResult:
     if last is None:
         return CancelResult.UNSEEN
-    if last.status is Status.SCHEDULED:
+    if last.status is Status.SCHEDULED and not last.is_redial:
         return CancelResult.CANCELLED
-    if last.redial_at is not None:
+    if last.status is Status.SCHEDULED or last.redial_at is not None:
         return CancelResult.REDIAL_DROPPED
     return CancelResult.ENDED if last.status in TERMINAL else CancelResult.TOO_LATE

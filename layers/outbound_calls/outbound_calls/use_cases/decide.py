@@ -7,7 +7,7 @@ read, no one is dialled.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ from outbound_calls.policy.evaluation import (
     Wait,
     evaluate,
 )
-from outbound_calls.policy.rules import Policy, Rules, UnusablePolicy, read_stored, redial_of, resolve
+from outbound_calls.policy.rules import Policy, Rules, UnusablePolicy, defined_purposes, read_stored, redial_of, resolve
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
@@ -78,12 +78,7 @@ class CurrentPolicy:
             PolicyUnreadable: When the document can't be read now.
         """
         with self._lock:
-            now = self.clock()
-            if not 0 <= now - self._read_at < CACHE_SECONDS:
-                self._read_at = now
-                self._read()
-            if self._fault:
-                raise PolicyUnreadable(*self._fault)
+            self._refresh()
             key = (organization, purpose)
             if key not in self._rules:
                 try:
@@ -91,6 +86,24 @@ class CurrentPolicy:
                 except UnusablePolicy as error:
                     raise PolicyUnreadable(str(error), UNREADABLE_LOOK_SECONDS) from None
             return self._rules[key], self._version
+
+    def undefined(self, purposes: Iterable[str], organization: str | None) -> list[str]:
+        """Those that the policy defines neither for this organization nor, if it is None, for any.
+
+        Raises:
+            PolicyUnreadable: When the document can't be read now.
+        """
+        with self._lock:
+            self._refresh()
+            return sorted({*purposes} - defined_purposes(self._policy, organization))
+
+    def _refresh(self) -> None:
+        now = self.clock()
+        if not 0 <= now - self._read_at < CACHE_SECONDS:
+            self._read_at = now
+            self._read()
+        if self._fault:
+            raise PolicyUnreadable(*self._fault)
 
     def _read(self) -> None:
         try:
@@ -177,6 +190,10 @@ class JudgeAttempts:
         evaluation = evaluate(candidate, judgement.rules, remembered.recipient(attempt_name(attempt.key)), now)
         decision = _of_a_refused_one(evaluation.decision, attempt)
         return replace(judgement, decision=decision, evaluation=evaluation, remembered=remembered)
+
+    def still_allows(self, judgement: Judgement, attempt: Attempt, now: float) -> bool:
+        """Whether a dial that was allowed still is at `now`, by what was known when it was decided."""
+        return isinstance(self.again(judgement, attempt, judgement.remembered, now).decision, Dial)
 
 
 def attempt_name(key: AttemptKey) -> str:

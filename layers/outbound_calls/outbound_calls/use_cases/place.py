@@ -30,8 +30,9 @@ from outbound_calls.adapters.allomia import (
     NotAccepted,
     Throttled,
 )
-from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY
+from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY, waits_for_setting
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
+from outbound_calls.adapters.organizations import OrganizationMissing
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.dispatch import DispatchMessage
@@ -45,7 +46,7 @@ from outbound_calls.contracts.messages import (
     read_message,
 )
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
-from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, InvalidInput
+from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import (
     Attempt,
     AttemptKey,
@@ -56,11 +57,11 @@ from outbound_calls.domain.attempts import (
     RequestKey,
     Terms,
 )
-from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, Objection, PastDial
+from outbound_calls.domain.recipients import Objection, PastDial, organization_key
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
 from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait
-from outbound_calls.use_cases.decide import attempt_name
+from outbound_calls.use_cases.decide import PolicyUnreadable, attempt_name
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, PlaceAnswer
@@ -123,6 +124,9 @@ class Placement:
     allomia_status: str | None = None
     """AlloMia's word for a status that it doesn't document; empty where it is no word."""
 
+    organization: str | None = None
+    """Of a message that is about no single request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -145,6 +149,13 @@ class Defaults:
     assistant_id: str | None = None
     phone_number_id: str | None = None
 
+    def of(self, organization: str | None) -> Defaults | None:
+        """The defaults of an organization, as messages name it. These are the default organization's alone.
+
+        None where they aren't known.
+        """
+        return self if organization_key(organization) is None else None
+
 
 @dataclass(frozen=True, slots=True)
 class PlaceCalls:
@@ -159,7 +170,6 @@ class PlaceCalls:
     cancel: CancelRequests
     circuit_breakers: CircuitBreakers
     grace_seconds: int
-    defaults: Defaults = field(default_factory=Defaults)
     clock: Callable[[], float] = time.time
     jitter: Jitter = _random.uniform
     new_claim_id: Callable[[], str] = field(default=lambda: uuid4().hex)
@@ -187,10 +197,11 @@ class PlaceCalls:
 
     def _cancel(self, asked: CancelMessage) -> Placement:
         """Cancel a request at once, and what is parked of a batch when it comes up."""
-        organization = configured_organization(asked.organization)
+        self._defaults(asked.organization)
+        organization = organization_key(asked.organization)
         if asked.cancel.batch is not None:
             self.judge.table.cancel_batch(organization, asked.cancel.batch, OutcomeSource.UPSTREAM, self.clock())
-            return Placement(PlaceResult.CANCELLATION, None, "batch")
+            return Placement(PlaceResult.CANCELLATION, None, "batch", organization=organization)
         key = RequestKey(asked.cancel.request_id or "", organization)
         cancelled = self.cancel.cancel(key, OutcomeSource.UPSTREAM)
         number = cancelled.attempt.key.number if cancelled.attempt else 1
@@ -199,17 +210,37 @@ class PlaceCalls:
     def _do_not_call(self, asked: DoNotCallMessage) -> Placement:
         """Put a number on the do-not-call list: for the organization that the message names, or for all."""
         entry = asked.do_not_call
-        configured_organization(asked.organization)
+        if asked.organization is not None:
+            self._defaults(asked.organization)
         until = None if entry.until is None else epoch_seconds(entry.until)
         objection = Objection(until, asked.organization, tuple(sorted(entry.purposes or ())))
         number_hash = self.judge.numbers.of(entry.phone_number)
         self.judge.table.add_objection(number_hash, objection, OutcomeSource.UPSTREAM, self.clock())
-        return Placement(PlaceResult.DO_NOT_CALL, None)
+        with suppress(PolicyUnreadable):
+            if objection.purposes and self.judge.policy.undefined(objection.purposes, objection.organization):
+                # It is on the list all the same. But it may be misspelled, and hold for nothing: a person must see it.
+                raise InvalidInput("doNotCall.purposes", "only purposes that the policy defines")
+        return Placement(PlaceResult.DO_NOT_CALL, None, organization=organization_key(asked.organization))
+
+    def _defaults(self, organization: str | None) -> Defaults | None:
+        """An organization's defaults; None while nothing is known of it, as when the secret can't be read.
+
+        Raises:
+            InvalidInput: When the stack has no such organization.
+        """
+        try:
+            found = self.allomia.organizations.named(organization_key(organization))
+        except OrganizationMissing:
+            raise invalid_field("organization") from None
+        except SecretUnusable:
+            return None
+        return Defaults(found.assistant_id, found.phone_number_id)
 
     def _new_attempt(self, asked: CallRequestMessage, message: Message) -> Attempt:
-        """The first attempt for a request. Defaults are filled in now, since a later deployment may change them."""
+        """The first attempt for a request. Defaults are filled in now, since they may change later."""
         sent_at = self.clock() if message.sent_at is None else message.sent_at
-        attempt = new_attempt(asked, asked.request_id or message.message_id, self.defaults, sent_at)
+        defaults = self._defaults(asked.organization)
+        attempt = new_attempt(asked, asked.request_id or message.message_id, defaults, sent_at)
         return replace(attempt, fingerprint=self._fingerprint(asked))
 
     def _fingerprint(self, asked: CallRequestMessage) -> str | None:
@@ -234,7 +265,7 @@ class PlaceCalls:
 
     def _dial(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Placement:
         # What may fail or take long is read before the claim, and before the decision, which must not grow old.
-        organization = self.allomia.organization(attempt.key.request.organization)
+        organization = self.allomia.organization_named(attempt.key.request.organization)
         decided_at = self.clock()
         judgement = self.judge.judge(attempt, decided_at)
         attempt = replace(attempt, expires_at=judgement.expires_at, policy_version=judgement.version)
@@ -245,10 +276,13 @@ class PlaceCalls:
                 return self._park(attempt, until, reason, words)
             case Dial():
                 pass
+        if not isinstance(organization, KeyUnusable):
+            attempt = _completed(attempt, organization)
+            organization = _without_defaults(attempt) or organization
         if isinstance(organization, KeyUnusable):
             return self._park_for(attempt, organization.reason, organization.detail, _min_wait_seconds(organization))
         callback_url = self.callbacks.url(attempt.key)
-        breaker = self.circuit_breakers.of(_breaker_name(attempt))
+        breaker = self.circuit_breakers.of(waits_for_setting(attempt))
         permit = breaker.acquire()
         if permit is None:
             # One that AlloMia refuses still waits for that.
@@ -262,10 +296,16 @@ class PlaceCalls:
             if claimed is None:
                 return _duplicate(attempt)
             claimed = replace(claimed, expires_at=attempt.expires_at, policy_version=attempt.policy_version)
-            dial = _RememberedDial(self.judge, judgement, claimed, self.clock)
+            dial = _RememberedDial(self.judge, judgement, claimed, decided_at + MAX_DECISION_AGE_SECONDS, self.clock)
             if (wait := dial.take()) is not None:
                 return self._insist(lambda: self._park(claimed, wait.until, wait.park_reason, wait.reason))
-            if self.clock() - decided_at >= MAX_DECISION_AGE_SECONDS or seconds_left() < _SECONDS_TO_POST:
+            now = self.clock()
+            if (
+                now - decided_at >= MAX_DECISION_AGE_SECONDS
+                or seconds_left() < _SECONDS_TO_POST
+                # A window may have closed since, or the request expired.
+                or not self.judge.still_allows(judgement, attempt, now)
+            ):
                 dial.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
             answer = self._post(organization, claimed, callback_url)
@@ -386,18 +426,30 @@ class PlaceCalls:
             self.table.expect_waiting(attempt.key.request.organization, self.clock())
         if self.table.park(attempt, due_at, reason, refusal):
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
-        if attempt.status is Status.DISPATCHING and self.table.cancel_marked(attempt, self.clock()):
-            return Placement(PlaceResult.CANCELLED, attempt.key, ReasonCode.CANCELLED, detail)
+        if attempt.status is Status.DISPATCHING and (outcome := self.table.stop_of(attempt)):
+            return self._stop(attempt, outcome, detail)
         return _duplicate(attempt)
+
+    def _stop(self, attempt: Attempt, outcome: Outcome, detail: str) -> Placement:
+        """End a claimed attempt that isn't to be parked, as it was stopped meanwhile."""
+        if attempt.is_redial and outcome.reason_code is ReasonCode.CANCELLED:
+            return self._drop(attempt, outcome)
+        if not self.table.stop(attempt, outcome, self.clock()):
+            return _duplicate(attempt)
+        return Placement(PlaceResult.CANCELLED, attempt.key, outcome.reason_code or "", detail)
 
 
 @dataclass(slots=True)
 class _RememberedDial:
-    """The dial of a claimed attempt, as recipient caps count it. Without a cap it isn't remembered."""
+    """The dial of a claimed attempt, as recipient caps count it. Without a cap it isn't remembered.
+
+    It counts from `posted_by`, the latest time at which it may be posted: no dial is closer to it than a cap says.
+    """
 
     judge: JudgeAttempts
     judgement: Judgement
     attempt: Attempt
+    posted_by: float
     clock: Callable[[], float]
     taken: TakenDial | None = None
 
@@ -410,7 +462,7 @@ class _RememberedDial:
         try:
             for _ in range(_MAX_REPEATS):
                 now = self.clock()
-                dial = PastDial(now, key.request.organization, self.attempt.labels.purpose)
+                dial = PastDial(self.posted_by, key.request.organization, self.attempt.labels.purpose)
                 taken = TakenDial(attempt_name(key), claim_id, dial)
                 if self.judge.table.take_dial(judgement.number_hash, judgement.remembered, taken, now):
                     self.taken = taken
@@ -437,26 +489,15 @@ class _RememberedDial:
                 )
 
 
-def configured_organization(name: str | None) -> str | None:
-    """An organization as keys name it: None for the default one.
-
-    Raises:
-        InvalidInput: When it isn't configured.
-    """
-    if name not in {None, DEFAULT_ORGANIZATION}:
-        raise invalid_field("organization")
-    return None
-
-
-def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults, sent_at: float) -> Attempt:
-    """The first attempt for a request, with the stack's defaults. `sent_at` is when the queue got it (epoch seconds).
+def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults | None, sent_at: float) -> Attempt:
+    """The first attempt for a request, with these defaults. `sent_at` is when the queue got it (epoch seconds).
 
     Raises:
         InvalidInput: As `with_defaults` and `terms_of` do.
     """
     created_at = int(sent_at)
     return Attempt(
-        AttemptKey(RequestKey(request_id), 1),
+        AttemptKey(RequestKey(request_id, organization_key(asked.organization)), 1),
         created_at,
         request=with_defaults(asked, defaults),
         labels=Labels(asked.metadata or {}, asked.batch, asked.purpose),
@@ -464,20 +505,38 @@ def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults, 
     )
 
 
-def with_defaults(asked: CallRequestMessage, defaults: Defaults) -> CallRequest:
-    """The request, with the stack's defaults where it names none of its own.
+def with_defaults(asked: CallRequestMessage, defaults: Defaults | None) -> CallRequest:
+    """The request, with the defaults of its organization where it names none of its own, as far as they are known.
 
     Raises:
-        InvalidInput: When it names none and there is no default, or names an organization that isn't configured.
+        InvalidInput: When it names none and there is no default.
     """
-    configured_organization(asked.organization)
-    assistant_id = asked.assistant_id or defaults.assistant_id
-    phone_number_id = asked.phone_number_id or defaults.phone_number_id
-    if assistant_id is None:
+    known = defaults or Defaults()
+    assistant_id = asked.assistant_id or known.assistant_id
+    phone_number_id = asked.phone_number_id or known.phone_number_id
+    if defaults and assistant_id is None:
         raise invalid_field("assistantId")
-    if phone_number_id is None:
+    if defaults and phone_number_id is None:
         raise invalid_field("phoneNumberId")
     return CallRequest(asked.phone_number, assistant_id, phone_number_id, asked.customer_name, asked.dynamic_variables)
+
+
+def _completed(attempt: Attempt, organization: Organization) -> Attempt:
+    """An attempt with its organization's defaults, where they weren't known when its request arrived."""
+    request = attempt.request
+    if request is None or (request.assistant_id and request.phone_number_id):
+        return attempt
+    assistant_id = request.assistant_id or organization.assistant_id
+    phone_number_id = request.phone_number_id or organization.phone_number_id
+    return replace(attempt, request=replace(request, assistant_id=assistant_id, phone_number_id=phone_number_id))
+
+
+def _without_defaults(attempt: Attempt) -> KeyUnusable | None:
+    """Why an attempt can't be dialled by its organization's entry in the secret; None when it can."""
+    request = attempt.request
+    if request is None or (request.assistant_id and request.phone_number_id):
+        return None
+    return KeyUnusable(ParkReason.KEY_UNREADABLE, "neither the request nor the secret names an assistant and a number")
 
 
 def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
@@ -492,11 +551,6 @@ def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
         raise invalid_field("notBefore")
     said = asked.model_dump(mode="json", include={"calling_windows", "redial"}, exclude_none=True)
     return Terms(not_before, not_after, asked.time_zone, said.get("callingWindows"), said.get("redial"))
-
-
-def _breaker_name(attempt: Attempt) -> str:
-    setting = attempt.request.setting if attempt.request else ""
-    return f"{attempt.key.request.organization or ''}{ORGANIZATION_SEPARATOR}{setting}"
 
 
 def _report(permit: Permit, attempt: Attempt, answer: PlaceAnswer) -> None:

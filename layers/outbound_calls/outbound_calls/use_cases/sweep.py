@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from outbound_calls.adapters.allomia import KEY_UNUSABLE, MAX_EXCHANGE_SECONDS, KeyUnusable, StatusUnavailable
+from outbound_calls.adapters.allomia import (
+    KEY_UNUSABLE,
+    MAX_EXCHANGE_SECONDS,
+    NOT_FOUND,
+    Found,
+    KeyUnusable,
+    StatusUnavailable,
+)
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import Attempt, Outcome
 from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
+from outbound_calls.use_cases.not_found import NotFoundRuns
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, StatusAnswer
     from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper, Recording
+    from outbound_calls.adapters.organizations import Organization
     from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
     from outbound_calls.adapters.queues import CallQueue
     from outbound_calls.domain.attempts import AttemptKey
@@ -32,7 +41,10 @@ At most as long as its deadline.
 """
 
 KEY_PATIENCE_SECONDS = 24 * 3600
-"""The same, while there is no usable key: a person has to replace it. Not less for a short deadline."""
+"""The same, while the organization has no key that AlloMia accepts for its calls: a person has to replace it.
+
+Not less for a short deadline.
+"""
 
 IN_FORCE_SECONDS = 10
 """How long after it was set a policy is in force everywhere."""
@@ -40,6 +52,12 @@ IN_FORCE_SECONDS = 10
 _SECONDS_BETWEEN_LATE_POLLS = 300
 
 SHORT_OF_TIME = "short-of-time"
+
+KEY_OF_ANOTHER_ORGANIZATION = "key-of-another-organization"
+"""AlloMia knows none of the organization's calls by the key in the secret."""
+
+KEY_FAULTS = frozenset({KEY_UNUSABLE, KEY_OF_ANOTHER_ORGANIZATION})
+"""Why nothing is learned of an organization's calls until a person has replaced its key."""
 
 
 MOST_RELEASED = 5000
@@ -75,6 +93,9 @@ class Poll:
     detail: str = ""
     outcome: Outcome | None = None
     attempt: Attempt | None = None
+    organization: str | None = None
+    """Whose keeper it was."""
+
     released: int = 0
     """How many waiting attempts the keeper lets policy look at again."""
 
@@ -92,6 +113,7 @@ class PollCalls:
     queue: CallQueue
     schedule: PollSchedule
     clock: Callable[[], float] = time.time
+    not_found: NotFoundRuns = field(default_factory=NotFoundRuns)
 
     def poll(self, due: DueEntry, seconds_left: Callable[[], float]) -> Poll:
         """Look at one attempt. Whatever happens after the lease, the attempt comes due again until it has ended.
@@ -119,31 +141,31 @@ class PollCalls:
         """
         now = self.clock()
         if seconds_left() < SECONDS_TO_POLL:
-            return Poll(PollResult.SKIPPED, None, SHORT_OF_TIME)
+            return Poll(PollResult.SKIPPED, None, SHORT_OF_TIME, organization=due.organization)
         keeper = self.table.lease_keeper(due, now)
         if keeper is None:
-            return Poll(PollResult.SKIPPED, None)
+            return Poll(PollResult.SKIPPED, None, organization=due.organization)
         if next(self.table.waiting_for_policy(due.organization), None) is None:
             self.table.rest_keeper(keeper)
-            return Poll(PollResult.KEPT, None)
+            return Poll(PollResult.KEPT, None, organization=due.organization)
         stored = self.policy_table.policy()
         version = stored.number if stored else 0
         if keeper.released_version == version or (stored and not _is_in_force(stored, now)):
-            return Poll(PollResult.KEPT, None)
+            return Poll(PollResult.KEPT, None, organization=due.organization)
         waiting = self.table.waiting_for_policy(due.organization)
         outdated = list(islice((each for each in waiting if each.policy_version != version), MOST_RELEASED))
         if not outdated:
             # A worker may still park what it decided by the version before.
             if stored is None or now >= stored.set_at + SETTLED_SECONDS:
                 self.table.note_released(keeper, version)
-            return Poll(PollResult.KEPT, None)
+            return Poll(PollResult.KEPT, None, organization=due.organization)
         spread = min(OPENING_SPREAD_SECONDS, len(outdated) // RELEASED_PER_SECOND)
         released = 0
         for position, each in enumerate(outdated):
             if seconds_left() < SECONDS_TO_POLL:
                 break
             released += self.table.release(each, int(now) + position * spread // len(outdated), version)
-        return Poll(PollResult.KEPT, None, released=released)
+        return Poll(PollResult.KEPT, None, organization=due.organization, released=released)
 
     def _redial(self, attempt: Attempt, now: float) -> Poll:
         """Make the attempt that follows, and dispatch it. If that fails, it is due like any parked one."""
@@ -166,11 +188,7 @@ class PollCalls:
             answer = self._call_status(attempt, attempt.outbound_call_id)
             if isinstance(answer, StatusUnavailable):
                 waiting = Poll(PollResult.UNAVAILABLE, attempt.key, answer.reason)
-                patience = (
-                    KEY_PATIENCE_SECONDS
-                    if answer.reason == KEY_UNUSABLE
-                    else min(PATIENCE_SECONDS, self.schedule.deadline_seconds)
-                )
+                patience = self._patience(answer.reason)
             elif answer.outcome:
                 return _poll(attempt, answer.outcome, self.table.record(attempt.key, answer.outcome, self.clock()))
             elif word := answer.allomia_status:
@@ -187,10 +205,40 @@ class PollCalls:
         return waiting
 
     def _call_status(self, attempt: Attempt, outbound_call_id: str) -> StatusAnswer:
-        organization = self.allomia.organization(attempt.key.request.organization)
+        """What AlloMia reports of a call. That it doesn't know it may be the key's fault."""
+        organization = self.allomia.organization_named(attempt.key.request.organization)
         if isinstance(organization, KeyUnusable):
             return StatusUnavailable(KEY_UNUSABLE)
-        return self.allomia.call_status(organization, outbound_call_id)
+        answer = self.allomia.call_status(organization, outbound_call_id)
+        if isinstance(answer, Found):
+            self.not_found.end(organization.api_key)
+        elif answer.reason == NOT_FOUND and (
+            self.not_found.add(organization.api_key, outbound_call_id)
+            or (self._is_late(attempt) and self._is_of_another(organization))
+        ):
+            self.allomia.organizations.expire()
+            return StatusUnavailable(KEY_OF_ANOTHER_ORGANIZATION)
+        return answer
+
+    def _is_late(self, attempt: Attempt) -> bool:
+        deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
+        return self.clock() >= deadline_at + self._patience(NOT_FOUND)
+
+    def _patience(self, reason: str) -> int:
+        """How long after its deadline a call is asked about, for which AlloMia has no answer."""
+        if reason in KEY_FAULTS:
+            return KEY_PATIENCE_SECONDS
+        return min(PATIENCE_SECONDS, self.schedule.deadline_seconds)
+
+    def _is_of_another(self, organization: Organization) -> bool:
+        """Whether AlloMia says that the key doesn't see the organization. Asked before a call is given up."""
+        if organization.organization_id is None:
+            return False
+        from outbound_calls.adapters.call_log import CallLog
+
+        now = int(self.clock())
+        answer = CallLog(self.allomia).calls_page(organization, now - 1, now, limit=1)
+        return isinstance(answer, StatusUnavailable) and answer.reason == NOT_FOUND
 
     def _give_up(self, attempt: Attempt, last: Poll) -> Poll:
         if attempt.outbound_call_id:
