@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from local.simulator import Simulator
 
 TEMPLATE = "rehearsal/template.yaml"
-BUILD = ".aws-sam/rehearsal"
+# A folder of its own, beside which sam keeps its notes on the build: those of the stack must not change.
+BUILD = ".aws-sam/rehearsal/build"
 REPORTS = ROOT / "rehearsals"
 REAL = "allomia.com"
 
