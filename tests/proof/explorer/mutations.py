@@ -210,7 +210,7 @@ _ANSWERS = (
         "an unreadable answer counts as declined",
         "every answer",
         Guarantee.ONE_DIAL,
-        (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_call("Ambiguous", "Declined(status, True)"))),
+        (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_call("Ambiguous", "Declined(status)"))),
     ),
     _mutation(
         "an ambiguous answer parks the attempt",
