@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +19,7 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
+from calls.operations.records import Search
 from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
@@ -34,11 +37,12 @@ from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import WireModel
+from outbound_calls.domain.transitions import TERMINAL
 
-OVERDUE_SECONDS = 300
 REFUSED_READ = 100
 """How many refused attempts of a setting are read for AlloMia's words."""
 
+OVERDUE_SECONDS = 300
 """A sweep runs every minute, so an attempt that has been due for longer than this was missed by several."""
 
 UNKNOWN_DAYS = 7
@@ -47,6 +51,9 @@ HOLIDAYS_DAYS = 60
 
 TIME_ZONE_DATA_DAYS = 180
 """How old the time-zone data may be."""
+
+MOST_DIALS = 100
+"""How many of the last outcomes are read for the time-zone data of a dial."""
 
 
 class Verdict(StrEnum):
@@ -311,17 +318,53 @@ class Doctor:
             yield _failed("number hashes", str(error), "Do-not-call entries and caps need NumberHashSecret.")
 
     def time_zones(self) -> Iterator[Check]:
-        """The age of the time-zone data, by which people's clocks are read."""
-        name, version = "time zones", TIME_ZONE_DATA_VERSION
+        """The age of the time-zone data by which the stack reads people's clocks.
+
+        The stack names it with its dials. Where none of the last days does, this command's own is judged.
+        """
+        name, own = "time zones", TIME_ZONE_DATA_VERSION
         if TIME_ZONE_DATA_BUILT is None:
-            yield _failed(name, f"tzdata {version}, of unknown age", "Name its day in contracts/time_zones.py.")
+            yield _failed(name, f"tzdata {own}, of unknown age", "Name its day in contracts/time_zones.py.")
             return
-        days = (self._today() - date.fromisoformat(TIME_ZONE_DATA_BUILT)).days
-        found = f"tzdata {version}, {days} days old"
+        built = date.fromisoformat(TIME_ZONE_DATA_BUILT)
+        used = self._time_zone_data_of_last_dial()
+        if used in {None, own}:
+            days = (self._today() - built).days
+            whose = (
+                "the stack's last dial" if used else f"this command; no dial of {UNKNOWN_DAYS} days names the stack's"
+            )
+            found = f"tzdata {own} ({whose}), {days} days old"
+        else:
+            # The name begins with the year. What is older than this command's was built before it, too.
+            last_day = date(int(str(used)[:4]), 12, 31)
+            is_older = str(used) < own
+            days = (self._today() - (min(built, last_day) if is_older else last_day)).days
+            found = f"tzdata {used} (the stack's last dial), {own} (this command)"
         if days > TIME_ZONE_DATA_DAYS:
             yield _failed(name, found, "Rules change several times a year: upgrade tzdata, and deploy.")
-        else:
+        elif used in {None, own}:
             yield _ok(name, found)
+        elif is_older:
+            yield _warning(name, found, "Deploy this version, unless you did since that dial.")
+        else:
+            yield _warning(name, found, "The stack is newer: use the command of its version.")
+
+    def _time_zone_data_of_last_dial(self) -> str | None:
+        """The version by which the stack decided the newest dial that names one; None where none of the last does."""
+        now = self.clock()
+        wanted = Search(TERMINAL, self._organizations(), now - UNKNOWN_DAYS * 86_400, now, MOST_DIALS)
+        found = [
+            (str(each.dispatched_at), each.allowed_by.zone_data)
+            for each in self.stack.records.search(wanted).calls
+            if each.allowed_by and each.allowed_by.zone_data
+        ]
+        return max(found)[1] if found else None
+
+    def _organizations(self) -> list[str | None]:
+        """Whose calls are looked at. While the policy can't be read, which is reported, those that it names are not."""
+        with suppress(NotAllowed):
+            return self.stack.organization_names()
+        return [None]
 
     def _today(self) -> date:
         return datetime.fromtimestamp(self.clock(), UTC).date()
@@ -329,7 +372,8 @@ class Doctor:
     def unknown_outcomes(self) -> Iterator[Check]:
         """Outcomes of the last days that could not be learned, and that a person has to find out."""
         now = self.clock()
-        ended = self.stack.table.ended(None, now - UNKNOWN_DAYS * 86_400, now)
+        since = now - UNKNOWN_DAYS * 86_400
+        ended = chain.from_iterable(self.stack.table.ended(each, since, now) for each in self._organizations())
         unknown = sum(attempt.status is Status.UNKNOWN for attempt in ended)
         name, days = "unknown outcomes", f"in the last {UNKNOWN_DAYS} days"
         if unknown:
