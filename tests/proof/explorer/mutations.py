@@ -706,6 +706,15 @@ _CANCEL = (
         ),
     ),
     _mutation(
+        "a cancellation by hand is reported although the request changed",
+        "redialled or cancelled by hand",
+        Guarantee.NOT_AFTER_A_STOP,
+        (
+            "use_cases.cancel.CancelRequests.cancel",
+            replace_call("_write", "(self._write(request, last, source), True)[1]"),
+        ),
+    ),
+    _mutation(
         "a cancelled batch is dialled",
         "a batch",
         Guarantee.NOT_AFTER_A_STOP,
