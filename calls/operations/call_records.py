@@ -153,7 +153,7 @@ class CallRecords:
         attempt = self._attempt(request, number)
         with http_client(self.allomia_url) as http:
             client = AllomiaClient(http, self.organizations)
-            organization = client.organization(request.organization)
+            organization = client.organization_named(request.organization)
             if isinstance(organization, KeyUnusable):
                 raise AllomiaUnavailable(f"the AlloMia key: {organization.detail}")
             answer = CallLog(client).call_record(organization, str(attempt.outbound_call_id))

@@ -130,7 +130,7 @@ def test_an_older_message_never_weakens_a_later_one(
         (None, "marketing", True),
         (None, "news", True),
         ("default", "news", False),
-        (None, "marketting", False),
+        (None, "newsletters", False),
     ],
 )
 def test_an_entry_for_a_purpose_that_the_policy_does_not_define_is_kept_for_a_person_to_see(

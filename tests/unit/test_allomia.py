@@ -92,7 +92,7 @@ class RecordedAllomia:
 
     def place(self, **request: Any) -> PlaceAnswer:
         with self.client() as client:
-            organization = client.organization(None)
+            organization = client.organization_named(None)
             if isinstance(organization, KeyUnusable):
                 return organization
             return client.place_call(organization, a_request(**request), CALLBACK_URL)
@@ -555,7 +555,7 @@ def test_a_declined_key_is_read_again_for_the_next_call() -> None:
     with allomia.client() as client:
 
         def place() -> None:
-            organization = client.organization(None)
+            organization = client.organization_named(None)
             assert isinstance(organization, Organization)
             client.place_call(organization, a_request(), CALLBACK_URL)
 
@@ -591,7 +591,7 @@ def test_without_a_key_nothing_is_sent(secrets: SecretsInMemory, detail: str) ->
     allomia = RecordedAllomia(answer(200, CALLING), secrets)
 
     with allomia.client() as client:
-        assert client.organization(None) == KeyUnusable(ParkReason.KEY_UNREADABLE, detail)
+        assert client.organization_named(None) == KeyUnusable(ParkReason.KEY_UNREADABLE, detail)
     assert allomia.requests == []
 
 
@@ -669,7 +669,7 @@ def test_a_key_declined_by_a_status_request_is_read_again(code: int) -> None:
     with allomia.client() as client:
         for passed in (0, REREAD_SECONDS, 0):
             allomia.clock.pass_seconds(passed)
-            organization = client.organization(None)
+            organization = client.organization_named(None)
             assert isinstance(organization, Organization)
             client.call_status(organization, CALL_ID)
 

@@ -189,7 +189,7 @@ class AllomiaClient:
     clock: Callable[[], float] = time.monotonic
     exchange_seconds: float = MAX_EXCHANGE_SECONDS
 
-    def organization(self, name: str | None) -> Organization | KeyUnusable:
+    def organization_named(self, name: str | None) -> Organization | KeyUnusable:
         """An organization with its key, by its name here (None: the default one). Reads the secret when it is outdated.
 
         Ask before the claim: reading the secret may take seconds and fail.

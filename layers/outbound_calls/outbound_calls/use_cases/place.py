@@ -265,7 +265,7 @@ class PlaceCalls:
 
     def _dial(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Placement:
         # What may fail or take long is read before the claim, and before the decision, which must not grow old.
-        organization = self.allomia.organization(attempt.key.request.organization)
+        organization = self.allomia.organization_named(attempt.key.request.organization)
         decided_at = self.clock()
         judgement = self.judge.judge(attempt, decided_at)
         attempt = replace(attempt, expires_at=judgement.expires_at, policy_version=judgement.version)

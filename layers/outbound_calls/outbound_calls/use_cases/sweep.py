@@ -206,7 +206,7 @@ class PollCalls:
 
     def _call_status(self, attempt: Attempt, outbound_call_id: str) -> StatusAnswer:
         """What AlloMia reports of a call. That it doesn't know it may be the key's fault."""
-        organization = self.allomia.organization(attempt.key.request.organization)
+        organization = self.allomia.organization_named(attempt.key.request.organization)
         if isinstance(organization, KeyUnusable):
             return StatusUnavailable(KEY_UNUSABLE)
         answer = self.allomia.call_status(organization, outbound_call_id)
