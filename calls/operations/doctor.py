@@ -326,28 +326,24 @@ class Doctor:
         if TIME_ZONE_DATA_BUILT is None:
             yield _failed(name, f"tzdata {own}, of unknown age", "Name its day in contracts/time_zones.py.")
             return
-        built = date.fromisoformat(TIME_ZONE_DATA_BUILT)
-        used = self._time_zone_data_of_last_dial()
-        if used in {None, own}:
-            days = (self._today() - built).days
-            whose = (
-                "the stack's last dial" if used else f"this command; no dial of {UNKNOWN_DAYS} days names the stack's"
-            )
-            found = f"tzdata {own} ({whose}), {days} days old"
-        else:
-            # The name begins with the year. What is older than this command's was built before it, too.
-            last_day = date(int(str(used)[:4]), 12, 31)
-            is_older = str(used) < own
-            days = (self._today() - (min(built, last_day) if is_older else last_day)).days
-            found = f"tzdata {used} (the stack's last dial), {own} (this command)"
+        named = self._time_zone_data_of_last_dial()
+        used = named or own
+        # The name begins with the year. What is older than this command's was built before it, too.
+        built, last_day = date.fromisoformat(TIME_ZONE_DATA_BUILT), date(int(used[:4]), 12, 31)
+        if used != own:
+            built = min(built, last_day) if used < own else last_day
+        days = (self._today() - built).days
+        whose = "the stack's last dial" if named else f"this command; no dial of {UNKNOWN_DAYS} days names the stack's"
+        more = f"{days} days old" if used == own else f"{own} (this command)"
+        found = f"tzdata {used} ({whose}), {more}"
         if days > TIME_ZONE_DATA_DAYS:
             yield _failed(name, found, "Rules change several times a year: upgrade tzdata, and deploy.")
-        elif used in {None, own}:
-            yield _ok(name, found)
-        elif is_older:
+        elif used < own:
             yield _warning(name, found, "Deploy this version, unless you did since that dial.")
-        else:
+        elif used > own:
             yield _warning(name, found, "The stack is newer: use the command of its version.")
+        else:
+            yield _ok(name, found)
 
     def _time_zone_data_of_last_dial(self) -> str | None:
         """The version by which the stack decided the newest dial that names one; None where none of the last does."""

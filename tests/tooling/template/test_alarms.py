@@ -26,14 +26,15 @@ from tests.tooling.template.expressions import evaluate
 from tests.tooling.template.rendering import Stack, Template
 
 OURS: Final = "AllomiaOutboundCalls"
-MOST_METRICS: Final = 21
-"""Limits the alarms' cost to 1.10 dollars a month beyond an account's free ones."""
+MOST_METRICS: Final = 22
+"""Limits the alarms' cost to 1.20 dollars a month beyond an account's free ones."""
 
 EVENTS: Final = {
     "UnknownOutcomesAlarm",
     "RejectedRequestsAlarm",
     "ExpiredRequestsAlarm",
     "CallIdsContradictingAlarm",
+    "WebhooksContradictingAlarm",
     "PlaceCallErrorsAlarm",
 }
 """Alarms on single events. Their end would only mean that a minute has passed."""
@@ -166,6 +167,7 @@ def test_the_first_message_that_needs_a_person_raises_an_alarm(alarms: dict[str,
         ("AllomiaKeyDeclinedAlarm", Metric.KEY_DECLINED),
         ("CallsRefusedAlarm", Metric.CALLS_REFUSED),
         ("CallIdsContradictingAlarm", Metric.CALL_IDS_CONTRADICTING),
+        ("WebhooksContradictingAlarm", Metric.WEBHOOKS_CONTRADICTING),
         ("PlaceCallErrorsAlarm", "Errors"),
     ],
 )
