@@ -62,7 +62,7 @@ class RecordReport(WireModel):
     organization: OrganizationName | None = Field(None, description="absent for the default organization")
     request_id: RequestId
     attempt: AttemptNumber
-    outbound_call_id: str
+    outbound_call_id: str = Field(description="or the id of the call in AlloMia's call log, where only that is known")
     outcome: str | None = Field(None, description="AlloMia's word for it, extracted by AI")
     ended_reason: str | None = None
     started_at: str | None = None
@@ -112,7 +112,7 @@ class CallRecords:
             organization=request.organization,
             request_id=request.request_id,
             attempt=attempt.key.number,
-            outbound_call_id=str(attempt.outbound_call_id),
+            outbound_call_id=_log_id(attempt),
             outcome=record.outcome,
             ended_reason=record.call_ended_reason,
             started_at=record.call_started_at,
@@ -156,7 +156,7 @@ class CallRecords:
             organization = client.organization_named(request.organization)
             if isinstance(organization, KeyUnusable):
                 raise AllomiaUnavailable(f"the AlloMia key: {organization.detail}")
-            answer = CallLog(client).call_record(organization, str(attempt.outbound_call_id))
+            answer = CallLog(client).call_record(organization, _log_id(attempt))
         match answer:
             case StatusUnavailable(reason) if reason == NOT_FOUND:
                 raise NotAllowed("AlloMia has no record of this call under its id, or not yet")
@@ -170,7 +170,7 @@ class CallRecords:
         attempts = {each.key.number: each for each in self.table.read_all(request)}
         if not attempts:
             raise NotAllowed("there is no record of this request")
-        named = [each for each in sorted(attempts) if attempts[each].outbound_call_id]
+        named = [each for each in sorted(attempts) if _log_id(attempts[each])]
         chosen = number or max(named or attempts)
         if chosen not in attempts:
             raise NotAllowed(f"there is no attempt {chosen} of this request")
@@ -213,3 +213,8 @@ class CallRecords:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AllomiaUnavailable(f"the file can't be fetched: {type(error).__name__}") from None
         return size
+
+
+def _log_id(attempt: Attempt) -> str:
+    """The id of a call's record at AlloMia; empty where none is known."""
+    return attempt.call_log_id or attempt.outbound_call_id or ""

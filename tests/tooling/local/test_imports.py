@@ -51,6 +51,7 @@ OWN = {
     | {
         "adapters.callback_urls",
         "adapters.circuit_breaker",
+        "adapters.dial_marks",
         "adapters.fingerprints",
         "contracts.messages",
         "contracts.terms",
@@ -71,7 +72,13 @@ OWN = {
     "PollCallsFunction": ASSEMBLED
     | ALLOMIA
     | POLICY
-    | {"adapters.rate_limiter", "use_cases.not_found", "use_cases.sweep"},
+    | {
+        "adapters.dial_marks",
+        "adapters.rate_limiter",
+        "use_cases.log_reads",
+        "use_cases.not_found",
+        "use_cases.sweep",
+    },
     "PublishOutcomeFunction": ASSEMBLED
     | ITEMS
     | {

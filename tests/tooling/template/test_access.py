@@ -32,7 +32,11 @@ NO_RESOURCE_LEVEL: Final = {*POLLER_ON_EVERYTHING, "cloudwatch:DescribeAlarms", 
 SERVICE_OF: Final = {"PollerRole": "states", "PollerScheduleRole": "scheduler", "ReleaseRole": "codedeploy"}
 """The service that assumes a role, if not Lambda. These work for many accounts."""
 
-TABLE_OF: Final = {"CallsTable": "CALLS_TABLE_NAME", "PolicyTable": "POLICY_TABLE_NAME"}
+TABLE_OF: Final = {
+    "CallsTable": "CALLS_TABLE_NAME",
+    "DialMarks": "POLICY_TABLE_NAME",
+    "PolicyTable": "POLICY_TABLE_NAME",
+}
 """The setting with a table's name, by the class that works on it."""
 
 SETTING_WITH_RESOURCE: Final = {
@@ -43,9 +47,11 @@ SETTING_WITH_RESOURCE: Final = {
 """The settings from which a function knows the resources that it calls a service for. Tables have `TABLE_OF`."""
 
 PARTITIONS: Final = {
-    ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*"]}},
+    ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*", "call-log#*"]}},
     ("PlaceCallRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["batch#*"]}},
     ("PollCallsRole", "dynamodb:GetItem"): {"ForAllValues:StringEquals": {KEYS: ["policy"]}},
+    ("PollCallsRole", "dynamodb:Query"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
+    ("PollCallsRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
 }
 """The partitions of the policy table that an action is limited to."""
 
@@ -190,7 +196,11 @@ def test_a_function_changes_the_policy_table_only_where_it_must_and_none_the_pol
         for statement in prod.statements(role)
         if "PolicyTable" in statement["Resource"] and statement["Action"].removeprefix("dynamodb:") in writes
     }
-    assert may_write == {("PlaceCallRole", "dynamodb:PutItem"), ("PlaceCallRole", "dynamodb:UpdateItem")}
+    assert may_write == {
+        ("PlaceCallRole", "dynamodb:PutItem"),
+        ("PlaceCallRole", "dynamodb:UpdateItem"),
+        ("PollCallsRole", "dynamodb:PutItem"),
+    }
 
 
 def test_only_a_roles_own_service_assumes_it_and_only_for_this_account(prod: Stack) -> None:

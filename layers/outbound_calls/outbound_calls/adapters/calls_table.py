@@ -62,6 +62,7 @@ _REMOVED_AT_THE_END = (
     "pollDelay",
     "request",
     "claimId",
+    "numberHash",
     "parkReason",
     "postResult",
     "refusal",
@@ -333,11 +334,11 @@ class CallsTable:
     def claim(self, attempt: Attempt, claim_id: str, now: float, grace_seconds: int) -> Attempt | None:
         """Claim an attempt, new or parked, and arm its first poll. Returns it claimed.
 
-        With the attempt's `allowance` and `redial`. Only the worker that gets an attempt from this may dial it. None
-        when another worker has claimed it, or when it is no longer as it was read.
+        With the attempt's `allowance`, `redial` and `number_hash`. Only the worker that gets an attempt from this may
+        dial it. None when another worker has claimed it, or when it is no longer as it was read.
         """
         timers = {"dueAt": int(now) + grace_seconds, "pollDelay": grace_seconds}
-        sets = {"dispatchedAt": int(now), "claimId": claim_id, **timers}
+        sets: Item = {"dispatchedAt": int(now), "claimId": claim_id, "numberHash": attempt.number_hash, **timers}
         sets["allowedBy"] = attempt.allowance and allowance_text(attempt.allowance)
         sets["redial"] = attempt.redial and redial_text(attempt.redial)
         if attempt.status is None:
@@ -365,7 +366,7 @@ class CallsTable:
         sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
         if attempt.expires_at is not None:
             sets["expiry"] = attempt.expires_at
-        removes = ["claimId", "dispatchedAt", "redial", "allowedBy"]
+        removes = ["claimId", "dispatchedAt", "numberHash", "redial", "allowedBy"]
         if reason in WAITS_FOR_SETTING:
             sets |= {
                 "waitsFor": waits_for_setting(attempt),
@@ -410,12 +411,14 @@ class CallsTable:
     def settle(self, attempt: Attempt, outbound_call_id: str, contact_id: str | None) -> RecordResult:
         """Store that AlloMia accepted the call of a claimed attempt. `dueAt` stays as the claim set it.
 
+        With the call's id it needs no look at AlloMia's call log, so the hash of its number makes room.
+
         A webhook that came first has stored the call's id already. `OTHER_CALL` means that it stored a different one:
         AlloMia made two calls of one attempt.
         """
         sets = {"outboundCallId": outbound_call_id, "contactId": contact_id}
         where = _Where(claim_id=attempt.claim_id, outbound_call_id=outbound_call_id)
-        written, item = self._move(attempt.key, Status.CALLING, sets, where=where)
+        written, item = self._move(attempt.key, Status.CALLING, sets, removes=("numberHash",), where=where)
         known = (item or {}).get("outboundCallId")
         if written:
             return RecordResult.STORED
@@ -885,6 +888,7 @@ class CallsTable:
             "expiresAt": int(now) + self.retention_days * _DAY_SECONDS,
             "outboundCallId": outcome.outbound_call_id,
             "contactId": outcome.contact_id,
+            "callLogId": outcome.call_log_id,
             "callDetails": details_item(outcome.call_details),
             "reasonCode": outcome.reason_code and outcome.reason_code.value,
             "reason": outcome.reason,

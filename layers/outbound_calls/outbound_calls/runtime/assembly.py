@@ -68,6 +68,7 @@ class Assembly:
         from outbound_calls.adapters.callback_urls import CallbackUrls
         from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.adapters.circuit_breaker import CircuitBreakers
+        from outbound_calls.adapters.dial_marks import DialMarks
         from outbound_calls.adapters.fingerprints import Fingerprints
         from outbound_calls.adapters.queues import InvalidMessagesQueue
         from outbound_calls.use_cases.cancel import CancelRequests
@@ -85,6 +86,7 @@ class Assembly:
             fingerprints=Fingerprints(signing),
             invalid_messages=InvalidMessagesQueue(self.client("sqs", WORKERS), settings.invalid_messages_queue_url),
             judge=self.judge_attempts(settings, dynamodb),
+            marks=DialMarks(dynamodb, settings.policy_table_name),
             cancel=CancelRequests(table, self.clock),
             circuit_breakers=CircuitBreakers(self.monotonic),
             grace_seconds=settings.webhook_grace_seconds,
@@ -116,6 +118,7 @@ class Assembly:
     def poll_calls(self, settings: PollCallsSettings) -> PollCalls:
         """What poll_calls does with each due attempt."""
         from outbound_calls.adapters.calls_table import CallsTable
+        from outbound_calls.adapters.dial_marks import DialMarks
         from outbound_calls.adapters.policy_table import PolicyTable
         from outbound_calls.adapters.queues import CallQueue
         from outbound_calls.use_cases.sweep import PollCalls
@@ -125,6 +128,7 @@ class Assembly:
             table=CallsTable(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards),
             policy_table=PolicyTable(dynamodb, settings.policy_table_name),
             allomia=self._allomia(settings),
+            marks=DialMarks(dynamodb, settings.policy_table_name),
             queue=CallQueue(self.client("sqs", WORKERS), settings.call_queue_url),
             schedule=settings.schedule,
             clock=self.clock,
