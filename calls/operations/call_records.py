@@ -13,6 +13,7 @@ import httpx
 from pydantic import Field
 
 from calls.operations.private_files import new_file
+from calls.operations.proxies import proxied
 from calls.operations.resolving import NotAllowed
 from outbound_calls.adapters.allomia import (
     CONNECT_SECONDS,
@@ -151,7 +152,11 @@ class CallRecords:
 
     def _record(self, request: RequestKey, number: int | None) -> tuple[Attempt, CallRecord]:
         attempt = self._attempt(request, number)
-        with http_client(self.allomia_url) as http:
+        try:
+            transport = proxied(self.allomia_url)
+        except httpx.UnsupportedProtocol as error:
+            raise AllomiaUnavailable(f"AlloMia can't be asked: {error}") from None
+        with http_client(self.allomia_url, transport) as http:
             client = AllomiaClient(http, self.organizations)
             organization = client.organization_named(request.organization)
             if isinstance(organization, KeyUnusable):
@@ -189,13 +194,13 @@ class CallRecords:
         try:
             with (
                 httpx.Client(
-                    transport=BoundedTransport(connections=1, connect_retries=1),
+                    transport=proxied(link) or BoundedTransport(connections=1, connect_retries=1),
                     timeout=httpx.Timeout(_READ_SECONDS, connect=CONNECT_SECONDS),
                     headers={"Accept-Encoding": "identity", "User-Agent": "allomia-outbound-calls"},
                     follow_redirects=False,
                     trust_env=False,
                 ) as http,
-                deadline(MAX_DOWNLOAD_SECONDS, time.monotonic),
+                deadline(MAX_DOWNLOAD_SECONDS, time.monotonic) as seconds_left,
                 http.stream("GET", link) as answer,
             ):
                 if answer.status_code != httpx.codes.OK:
@@ -208,6 +213,8 @@ class CallRecords:
                     size += len(chunk)
                     if size > self.max_file_bytes:
                         raise AllomiaUnavailable(f"the file is larger than {self.max_file_bytes} bytes")
+                    if seconds_left() <= 0:
+                        raise AllomiaUnavailable("the file can't be fetched in time")
                     file.write(chunk)
                     on_progress(size, total)
         except (httpx.HTTPError, httpx.InvalidURL) as error:

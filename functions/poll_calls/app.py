@@ -11,7 +11,7 @@ from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PollCallsSettings
-from outbound_calls.runtime.telemetry import Metric, Telemetry, request_names
+from outbound_calls.runtime.telemetry import Metric, Telemetry, lines_metrics, request_names
 from outbound_calls.use_cases.log_reads import LogReads
 from outbound_calls.use_cases.sweep import KEY_FAULTS, SECONDS_TO_POLL, SHORT_OF_TIME, Poll, PollResult
 
@@ -94,6 +94,7 @@ def log(poll: Poll) -> None:
         outcome=poll.outcome,
         attempt=poll.attempt,
         detail=poll.detail,
+        measured=lines_metrics(poll.lines) if poll.lines else None,
         released=poll.released,
         status=poll.outcome.status if poll.outcome else None,
         allomiaStatus=poll.allomia_status,

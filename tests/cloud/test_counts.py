@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, override
@@ -13,16 +14,20 @@ import pytest
 from benchmarks.healthy_call import message
 from benchmarks.write_units import UNIT_BYTES, item_bytes
 from local.simulator import organization_id, returns
-from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.contracts.vocabulary import Priority
+from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.lines import line_reserved_for
 from outbound_calls.use_cases.place import PlaceResult
 from tests.cloud.parts import FaultyNetwork, SampleAttempts
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import API_KEY, PHONE_NUMBER
-from tests.world import DEADLINE_SECONDS, CloudResources
+from tests.world import DEADLINE_SECONDS, CloudResources, dispatch_message
 
 AFTER_BUSY = {"on": {"busy": [600]}, "maxAttempts": 2}
 CAPS = [{"calls": 9, "perSeconds": 3600}]
 LATER = {"notBefore": "2026-04-02T00:00:00Z"}
+
+LOW = Priority.LOW
 
 type Counts = dict[str, int]
 CALL = {"Query": 1, "PutItem": 1, "UpdateItem": 2}
@@ -73,10 +78,11 @@ def call(world: CountedWorld, status: str = "completed", **request: Any) -> Atte
         ({"basedOn": "canada"}, {"timeZone": "America/Toronto"}, CALL),
         ({}, {"batch": "monday"}, CALL | {"GetItem": 1}),
         ({"recipientCaps": CAPS}, {}, CALL | {"PutItem": 2}),
+        ({"maxConcurrentCalls": 99}, {}, CALL | {"GetItem": 1, "UpdateItem": 3}),
         ({"redial": AFTER_BUSY}, {}, CALL | {"UpdateItem": 3}),
         ({"redial": AFTER_BUSY}, {"redial": {"maxAttempts": 1}}, CALL),
     ],
-    ids=["nothing", "windows", "batch", "caps", "redial", "no redial"],
+    ids=["nothing", "windows", "batch", "caps", "lines", "redial", "no redial"],
 )
 def test_a_call_pays_for_what_the_policy_uses(
     world: CountedWorld, policy: dict[str, Any], request_fields: dict[str, Any], counts: Counts
@@ -245,3 +251,34 @@ def test_a_claim_with_the_hash_of_its_number_stays_within_one_write_unit(
     item = world.attempts.image(key_of(request)) or {}
     assert "numberHash" in item
     assert 900 < item_bytes(item) <= UNIT_BYTES
+
+
+def test_a_call_that_waits_for_a_line_pays_for_its_place(world: CountedWorld) -> None:
+    world.decided_by(maxConcurrentCalls=1)
+    waiting = world.placed()
+    # The lines are read; the keeper is expected, the attempt put, and its mark set.
+    assert world.counted() == {"Query": 1, "GetItem": 1, "PutItem": 1, "UpdateItem": 2}
+
+    (held,) = world.release_lines.lines_table.read_lines(None).used
+    world.network.operations.clear()
+    image = {"requestId": {"S": "a"}, "attempt": {"N": "1"}, "line": {"S": held}, "status": {"S": "completed"}}
+    world.release_lines.release([image | {name: {"N": "1"} for name in ("createdAt", "timesParked")}], lambda: 30.0)
+    # The line is freed; who waits is read, leased, a line reserved for it, and it is dispatched.
+    assert world.counted() == {"GetItem": 1, "UpdateItem": 3, "Query": 1, "SendMessage": 1}
+
+    world.place(dispatch_message(waiting))
+    # The dispatched attempt and the lines are read; it is claimed, takes its line, and is settled.
+    assert world.counted() == {"GetItem": 2, "Query": 1, "UpdateItem": 3}
+
+
+@pytest.mark.parametrize(("lines", "units"), [(10, 1), (40, 1), (50, 2), (200, 5)])
+def test_a_write_of_the_lines_costs_what_the_capacity_page_says(world: CountedWorld, lines: int, units: int) -> None:
+    world.decided_by(maxConcurrentCalls=lines)
+    table = world.release_lines.lines_table
+    for number in range(lines):
+        table.take_line(None, uuid4().hex, line_reserved_for(AttemptKey(RequestKey("a"), number)), LOW, lines, 2**31)
+    key = {"subject": {"S": "lines#default"}, "entry": {"S": "lines"}}
+    item = table.client.get_item(TableName=table.name, Key=key)["Item"]
+
+    assert len(item["lines"]["M"]) == lines
+    assert math.ceil(item_bytes(item) / UNIT_BYTES) == units

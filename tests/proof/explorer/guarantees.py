@@ -43,8 +43,14 @@ NOT_IN_FINISHED_RECORDS = (
 )
 _FOR_A_REDIAL = ("request", "dueShard", "dueAt", "pollDelay", "terms", "redial", "redialAt")
 _AROUND_AN_OUTCOME = {*_FOR_A_REDIAL, "expiresAt", "nextAttempt", "cancelRequestedAt"}
-_WAITS_FOR_POLICY = {"paused", "outside-calling-window", "recipient-cap", "policy-unreadable"}
-"""No backoff: another policy lets these go on at once."""
+_WAITS_FOR_POLICY = {
+    "paused",
+    "outside-calling-window",
+    "recipient-cap",
+    "concurrency-limit",
+    "policy-unreadable",
+}
+"""No backoff: another policy, or a line that is free, lets these go on at once."""
 
 type Key = tuple[str, int]
 """A request's id and an attempt number."""
@@ -60,6 +66,10 @@ class Guarantee(StrEnum):
     ALLOWED = "allowed"
     NOT_AFTER_A_STOP = "not after a stop"
     CAP = "cap"
+    LINES = "lines"
+    LINE_FREED = "line freed"
+    LINE_USED = "line used"
+    IN_LINE = "in line"
     REDIAL = "redial"
     ONE_END = "one end"
     BACKOFF = "backoff"
@@ -288,18 +298,31 @@ def _check_rejection(name: str, item: dict[str, Any], facts: Facts) -> None:
 
 
 @functools.cache
-def _stream_filter() -> dict[str, Any]:
-    """What the template lets through of the table's stream."""
-    text = next(each for each in (ROOT / "template.yaml").read_text().splitlines() if '"NewImage"' in each)
-    image: dict[str, Any] = json.loads(text)["dynamodb"]["NewImage"]
-    return image
+def _stream_filters() -> tuple[dict[str, Any], ...]:
+    """What the template lets through of the table's stream: to publish_outcome, and to release_lines."""
+    texts = [each for each in (ROOT / "template.yaml").read_text().splitlines() if '"NewImage"' in each]
+    return tuple(json.loads(text)["dynamodb"]["NewImage"] for text in texts)
 
 
-def _passes(value: dict[str, Any] | None, pattern: dict[str, Any]) -> bool:
+def _passes(content: dict[str, Any], reader: int) -> bool:
+    return all(_matches(content.get(name), pattern) for name, pattern in _stream_filters()[reader].items())
+
+
+def _matches(value: dict[str, Any] | None, pattern: dict[str, Any]) -> bool:
     ((kind, allowed),) = pattern.items()
-    if allowed == [{"exists": False}]:
-        return value is None or kind not in value
+    if allowed in ([{"exists": False}], [{"exists": True}]):
+        return (value is not None and kind in value) is allowed[0]["exists"]
     return value is not None and value.get(kind) in allowed
+
+
+@functools.lru_cache(200_000)
+def frees_line(item: str) -> tuple[str, int, str, str] | None:
+    """What release_lines learns when a record has become this: its key, its claim and its status. None: nothing."""
+    content = json.loads(item) if item else {}
+    if not content or not _passes(content, 1):
+        return None
+    values = plain(item)
+    return values["requestId"], values["attempt"], values["line"], values["status"]
 
 
 @functools.lru_cache(200_000)
@@ -311,7 +334,7 @@ def event(item: str) -> str:
     from outbound_calls.use_cases.publish import is_published, outcome_event
 
     content = json.loads(item)
-    if not all(_passes(content.get(name), pattern) for name, pattern in _stream_filter().items()):
+    if not _passes(content, 0):
         return ""
     attempt = attempt_from_item(from_dynamodb(content))
     if not is_published(attempt):

@@ -183,6 +183,7 @@ _YES = ("completed",)
 _OPEN, _PAUSED, _UNREADABLE = Policy("open"), Policy("paused", paused=True), Policy("unreadable", readable=False)
 _CAP, _UNTIL_20 = Policy("cap", cap_seconds=100), Policy("until 0:20", window=(0, 20))
 _REDIAL = Policy("redial", redial_seconds=60, max_attempts=2)
+_ONE_LINE, _TWO_LINES = Policy("one line", lines=1), Policy("two lines", lines=2)
 _BRIEF = Scenario(
     "",
     _ONE,
@@ -195,6 +196,18 @@ _BRIEF = Scenario(
     attempts=2,
 )
 """A request that is dialled twice, if nothing comes in between."""
+
+_LINE = replace(
+    _BRIEF,
+    messages={"m": "a", "n": "b"},
+    policies=(_ONE_LINE,),
+    attempts=1,
+    prompt=True,
+    mishaps=1,
+    webhooks=1,
+    outcomes=_YES,
+)
+"""Two requests, and a line for one of them."""
 
 QUICK = {
     scenario.name: scenario
@@ -425,6 +438,7 @@ QUICK = {
             attempts=1,
             expiry=True,
         ),
+        replace(_LINE, name="two requests for one line", mishaps=0),
         replace(_BRIEF, name="paused at the start", prompt=True, policies=(_PAUSED, _OPEN), attempts=1, expiry=True),
         replace(
             _BRIEF,
@@ -489,6 +503,12 @@ _SLOW = Scenario(
 )
 DEEP = (
     _SLOW,
+    replace(_LINE, name="a line that isn't taken", kinds=_ANSWERED, answers=(HEALTHY, "429 with Retry-After")),
+    replace(_LINE, name="a line and a crash", kinds=frozenset({"killed"})),
+    replace(_LINE, name="a line and a duplicate", kinds=frozenset({"repeated"})),
+    replace(_LINE, name="three requests for one line", mishaps=0, messages={"m": "a", "n": "b", "o": "c"}, workers=1),
+    replace(_LINE, name="a line more or less", mishaps=0, policies=(_TWO_LINES, _ONE_LINE), attempts=1),
+    replace(_LINE, name="a line and then no limit", mishaps=0, policies=(_ONE_LINE, _OPEN), attempts=1),
     replace(QUICK["one request"], name="one request, two webhooks", webhooks=2),
     replace(QUICK["one request"], name="one request, two mishaps", mishaps=2, kinds=_UNHURRIED),
     replace(QUICK["one request"], name="one request, three workers", workers=3),

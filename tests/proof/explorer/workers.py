@@ -24,7 +24,12 @@ from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper
 from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
+from outbound_calls.runtime.settings import (
+    PlaceCallSettings,
+    PollCallsSettings,
+    ReceiveWebhookSettings,
+    ReleaseLinesSettings,
+)
 from outbound_calls.use_cases.place import Message
 from outbound_calls.use_cases.receive import Webhook
 from tests.proof.explorer.allomia import ANSWERS, log_response, status_response
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CALL_QUEUE_URL, INVALID_MESSAGES_QUEUE_URL = "https://sqs.invalid/calls", "https://sqs.invalid/invalid-messages"
+HANDED_ON_QUEUE_URL = "https://sqs.invalid/handed-on"
 DEAD_LETTER_QUEUE_URL = "https://sqs.invalid/dead-letters"
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
 SIGNING_KEY, NUMBER_HASH_KEY = "signing-key", "number-hash-key"
@@ -68,10 +74,19 @@ _PLACE_CALL = PlaceCallSettings(
     number_hash_secret_arn=NUMBER_HASH_KEY,
     calling_policy=Preset.OPEN,
     invalid_messages_queue_url=INVALID_MESSAGES_QUEUE_URL,
+    handed_on_queue_url=HANDED_ON_QUEUE_URL,
+    call_deadline_seconds=DEADLINE_SECONDS,
     signing_secret_arn=SIGNING_KEY,
     webhook_url=WEBHOOK_URL,
     webhook_grace_seconds=GRACE_SECONDS,
     due_shards=DUE_SHARDS,
+)
+_RELEASE_LINES = ReleaseLinesSettings(
+    **_COMMON,
+    calls_table_name=TABLE_NAME,
+    policy_table_name=POLICY_TABLE_NAME,
+    calling_policy=Preset.OPEN,
+    handed_on_queue_url=HANDED_ON_QUEUE_URL,
 )
 _RECEIVE_WEBHOOK = ReceiveWebhookSettings(**_COMMON, **_TABLE, signing_secret_arn=SIGNING_KEY)
 _POLL_CALLS = PollCallsSettings(
@@ -80,6 +95,8 @@ _POLL_CALLS = PollCallsSettings(
     **_ALLOMIA,
     policy_table_name=POLICY_TABLE_NAME,
     call_queue_url=CALL_QUEUE_URL,
+    handed_on_queue_url=HANDED_ON_QUEUE_URL,
+    calling_policy=Preset.OPEN,
     webhook_grace_seconds=GRACE_SECONDS,
     call_deadline_seconds=DEADLINE_SECONDS,
     due_shards=DUE_SHARDS,
@@ -141,6 +158,30 @@ class PollTask(NamedTuple):
         return f"poll {self.request_id}/{self.attempt} due {self.due_at}{"'" * self.copy}"
 
 
+class ReleaseTask(NamedTuple):
+    """What the table's stream delivers of an attempt that was claimed under a limit, and isn't in progress any more."""
+
+    request_id: str
+    attempt: int
+    line: str
+    status: str
+    copy: int = 0
+
+    def __str__(self) -> str:
+        return f"release {self.request_id}/{self.attempt} {self.status} ({self.line}){"'" * self.copy}"
+
+    @property
+    def image(self) -> dict[str, Any]:
+        return {
+            "requestId": {"S": self.request_id},
+            "attempt": {"N": str(self.attempt)},
+            "line": {"S": self.line},
+            "status": {"S": self.status},
+            "createdAt": {"N": "0"},
+            "timesParked": {"N": "0"},
+        }
+
+
 class KeepTask(NamedTuple):
     """A look of the keeper, which was due at `due_at` when the index was read."""
 
@@ -153,7 +194,7 @@ class KeepTask(NamedTuple):
         return f"keeper due {self.due_at}{"'" * self.copy}"
 
 
-type Task = PlaceTask | WebhookTask | PollTask | KeepTask | TaskByHand
+type Task = PlaceTask | WebhookTask | PollTask | ReleaseTask | KeepTask | TaskByHand
 
 
 class Effect(NamedTuple):
@@ -388,6 +429,11 @@ def _perform(task: Task, replay: _Replay) -> Done:
             number, due_at = {"N": str(task.attempt)}, {"N": str(task.due_at)}
             due = DueEntry.from_index({"requestId": {"S": task.request_id}, "attempt": number, "dueAt": due_at})
             return Done(assembly.poll_calls(poll_calls).poll(due, lambda: PLENTY_OF_SECONDS).result.value)
+        case ReleaseTask():
+            release_lines = assembly.release_lines(_RELEASE_LINES)
+            released = release_lines.release([task.image], lambda: PLENTY_OF_SECONDS)
+            assert not released.unreadable
+            return Done("released")
         case KeepTask(due_at):
             keeper = DueKeeper(None, due_at)
             return Done(assembly.poll_calls(_POLL_CALLS).keep(keeper, lambda: PLENTY_OF_SECONDS).result.value)

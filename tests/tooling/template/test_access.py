@@ -36,6 +36,7 @@ TABLE_OF: Final = {
     "CallsTable": "CALLS_TABLE_NAME",
     "DialMarks": "POLICY_TABLE_NAME",
     "PolicyTable": "POLICY_TABLE_NAME",
+    "LinesTable": "POLICY_TABLE_NAME",
 }
 """The setting with a table's name, by the class that works on it."""
 
@@ -48,10 +49,13 @@ SETTING_WITH_RESOURCE: Final = {
 
 PARTITIONS: Final = {
     ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*", "call-log#*"]}},
-    ("PlaceCallRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["batch#*"]}},
-    ("PollCallsRole", "dynamodb:GetItem"): {"ForAllValues:StringEquals": {KEYS: ["policy"]}},
+    ("PlaceCallRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["batch#*", "lines#*"]}},
+    ("PollCallsRole", "dynamodb:GetItem"): {"ForAllValues:StringLike": {KEYS: ["policy", "lines#*"]}},
     ("PollCallsRole", "dynamodb:Query"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
     ("PollCallsRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
+    ("PollCallsRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["lines#*"]}},
+    ("ReleaseLinesRole", "dynamodb:GetItem"): {"ForAllValues:StringEquals": {KEYS: ["policy"]}},
+    ("ReleaseLinesRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["lines#*"]}},
 }
 """The partitions of the policy table that an action is limited to."""
 
@@ -69,7 +73,8 @@ def used_by_lambda(stack: Stack, name: str) -> Permissions:
         if mapping["FunctionName"] == f"${{{name}FunctionAliaslive}}" and "Stream" in source:
             used |= {(f"dynamodb:{verb}", source) for verb in ("DescribeStream", "GetRecords", "GetShardIterator")}
             used |= {("dynamodb:ListStreams", "*")}
-            used |= {("sqs:SendMessage", mapping["DestinationConfig"]["OnFailure"]["Destination"])}
+            failed = mapping.get("DestinationConfig", {}).get("OnFailure", {})
+            used |= {("sqs:SendMessage", queue) for queue in failed.values()}
         elif mapping["FunctionName"] == f"${{{name}FunctionAliaslive}}":
             used |= {(f"sqs:{verb}", source) for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
     return used
@@ -198,8 +203,8 @@ def test_a_function_changes_the_policy_table_only_where_it_must_and_none_the_pol
     }
     assert may_write == {
         ("PlaceCallRole", "dynamodb:PutItem"),
-        ("PlaceCallRole", "dynamodb:UpdateItem"),
         ("PollCallsRole", "dynamodb:PutItem"),
+        *((f"{name}Role", "dynamodb:UpdateItem") for name in ("PlaceCall", "PollCalls", "ReleaseLines")),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ParkReason, Priority, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, check_request_key
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TERMINAL
 
@@ -75,7 +75,7 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """When and how often a request may be dialled, as far as it says so itself. None: it doesn't say.
+    """When, how often and how soon a request is to be dialled, as far as it says so itself. None: it doesn't say.
 
     Times are epoch seconds. `calling_windows` and `redial` are in their form on the wire.
     """
@@ -85,6 +85,7 @@ class Terms:
     time_zone: str | None = None
     calling_windows: object = None
     redial: Mapping[str, Any] | None = None
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,9 @@ class Outcome:
     call_log_id: str | None = None
     """The id of the call's entry in AlloMia's call log, where it was found there."""
 
+    resolved_by: str | None = None
+    """The ARN of the AWS identity that recorded it by hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -207,6 +211,9 @@ class Attempt:
     """Made by itself after an outcome, and by no person."""
 
     claim_id: str | None = None
+    line: str | None = None
+    """The last claim, if it was made under a limit of concurrent calls: its line is to be given back."""
+
     dispatched_at: int | None = None
     post_result: str | None = None
     """What is known of a POST whose answer was lost."""
@@ -225,6 +232,7 @@ class Attempt:
     recorded_at: int | None = None
     reason_code: ReasonCode | None = None
     reason: str | None = None
+    resolved_by: str | None = None
 
     @property
     def final(self) -> bool:
