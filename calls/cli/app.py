@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -389,9 +390,7 @@ def republish(
     context: Context,
     since: Annotated[str, typer.Option(help="Outcomes recorded since: 90m, 2h, 3d or a date.")],
     until: Annotated[str | None, typer.Option(help="Only outcomes recorded until: 90m, 2h, 3d or a date.")] = None,
-    organization: Annotated[
-        str | None, typer.Option(help="Outcomes of this organization; of the default one when left out.")
-    ] = None,
+    organization: OrganizationOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the outcomes, and publish nothing.")] = False,
     yes: Yes = False,
 ) -> Exit:
@@ -403,7 +402,9 @@ def republish(
     first, last = read_since(since, now), read_since(until, now, "--until") if until else now
     if not now - MAX_DAYS_AGO * 86_400 <= first <= last - 1:
         raise typer.BadParameter(f"--since must be at most {MAX_DAYS_AGO} days ago, and earlier than --until")
-    found, outcomes = find_outcomes(stack.table.ended(organization, first, last), first, last)
+    own = [request_key("a", organization).organization] if organization else stack.organization_names()
+    ended = chain.from_iterable(stack.table.ended(each, first, last) for each in own)
+    found, outcomes = find_outcomes(ended, first, last)
     if dry_run or not outcomes:
         out.show(RepublishReport(found=found))
         return Exit.DONE

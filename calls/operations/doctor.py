@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +21,7 @@ from pydantic import Field
 from pydantic_core import from_json
 
 from calls.operations.proxies import proxied
+from calls.operations.records import Search
 from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
@@ -29,11 +32,12 @@ from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import WireModel
+from outbound_calls.domain.transitions import TERMINAL
 
-OVERDUE_SECONDS = 300
 REFUSED_READ = 100
 """How many refused attempts of a setting are read for AlloMia's words."""
 
+OVERDUE_SECONDS = 300
 """A sweep runs every minute, so an attempt that has been due for longer than this was missed by several."""
 
 UNKNOWN_DAYS = 7
@@ -43,6 +47,9 @@ HOLIDAYS_DAYS = 60
 
 TIME_ZONE_DATA_DAYS = 180
 """How old the time-zone data may be."""
+
+MOST_DIALS = 100
+"""How many of the last outcomes are read for the time-zone data of a dial."""
 
 
 class Verdict(StrEnum):
@@ -315,17 +322,49 @@ class Doctor:
             yield _failed("number hashes", str(error), "Do-not-call entries and caps need NumberHashSecret.")
 
     def time_zones(self) -> Iterator[Check]:
-        """The age of the time-zone data, by which people's clocks are read."""
-        name, version = "time zones", TIME_ZONE_DATA_VERSION
+        """The age of the time-zone data by which the stack reads people's clocks.
+
+        The stack names it with its dials. Where none of the last days does, this command's own is judged.
+        """
+        name, own = "time zones", TIME_ZONE_DATA_VERSION
         if TIME_ZONE_DATA_BUILT is None:
-            yield _failed(name, f"tzdata {version}, of unknown age", "Name its day in contracts/time_zones.py.")
+            yield _failed(name, f"tzdata {own}, of unknown age", "Name its day in contracts/time_zones.py.")
             return
-        days = (self._today() - date.fromisoformat(TIME_ZONE_DATA_BUILT)).days
-        found = f"tzdata {version}, {days} days old"
+        named = self._time_zone_data_of_last_dial()
+        used = named or own
+        # The name begins with the year. What is older than this command's was built before it, too.
+        built, last_day = date.fromisoformat(TIME_ZONE_DATA_BUILT), date(int(used[:4]), 12, 31)
+        if used != own:
+            built = min(built, last_day) if used < own else last_day
+        days = (self._today() - built).days
+        whose = "the stack's last dial" if named else f"this command; no dial of {UNKNOWN_DAYS} days names the stack's"
+        more = f"{days} days old" if used == own else f"{own} (this command)"
+        found = f"tzdata {used} ({whose}), {more}"
         if days > TIME_ZONE_DATA_DAYS:
             yield _failed(name, found, "Rules change several times a year: upgrade tzdata, and deploy.")
+        elif used < own:
+            yield _warning(name, found, "Deploy this version, unless you did since that dial.")
+        elif used > own:
+            yield _warning(name, found, "The stack is newer: use the command of its version.")
         else:
             yield _ok(name, found)
+
+    def _time_zone_data_of_last_dial(self) -> str | None:
+        """The version by which the stack decided the newest dial that names one; None where none of the last does."""
+        now = self.clock()
+        wanted = Search(TERMINAL, self._organizations(), now - UNKNOWN_DAYS * 86_400, now, MOST_DIALS)
+        found = [
+            (str(each.dispatched_at), each.allowed_by.zone_data)
+            for each in self.stack.records.search(wanted).calls
+            if each.allowed_by and each.allowed_by.zone_data
+        ]
+        return max(found)[1] if found else None
+
+    def _organizations(self) -> list[str | None]:
+        """Whose calls are looked at. While the policy can't be read, which is reported, those that it names are not."""
+        with suppress(NotAllowed):
+            return self.stack.organization_names()
+        return [None]
 
     def _today(self) -> date:
         return datetime.fromtimestamp(self.clock(), UTC).date()
@@ -333,7 +372,8 @@ class Doctor:
     def unknown_outcomes(self) -> Iterator[Check]:
         """Outcomes of the last days that could not be learned, and that a person has to find out."""
         now = self.clock()
-        ended = self.stack.table.ended(None, now - UNKNOWN_DAYS * 86_400, now)
+        since = now - UNKNOWN_DAYS * 86_400
+        ended = chain.from_iterable(self.stack.table.ended(each, since, now) for each in self._organizations())
         unknown = sum(attempt.status is Status.UNKNOWN for attempt in ended)
         name, days = "unknown outcomes", f"in the last {UNKNOWN_DAYS} days"
         if unknown:

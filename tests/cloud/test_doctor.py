@@ -18,10 +18,10 @@ from calls.operations.proxies import proxied
 from calls.operations.stack import DeployedStack, Resource
 from local.cloud import LocalCloud
 from local.simulator import ScriptedAllomia, organization_id
-from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT
+from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import Status
-from outbound_calls.domain.attempts import Refusal
-from tests.cloud.parts import SampleAttempts
+from outbound_calls.domain.attempts import Allowance, AttemptKey, Refusal, RequestKey
+from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID, SocketServer, http_answer
 from tests.unit.test_allomia_wire import says
 from tests.world import NOW, CloudResources, create_calls_table, create_policy_table
@@ -162,6 +162,35 @@ def test_old_time_zone_data_is_reported(stack: DescribedStack, days: int, verdic
     built = datetime.fromisoformat(TIME_ZONE_DATA_BUILT).replace(tzinfo=UTC)
 
     assert stack.verdicts("time_zones", (built + timedelta(days=days)).timestamp()) == {"time zones": verdict}
+
+
+@pytest.mark.parametrize(
+    ("used", "after_days", "verdict", "words"),
+    [
+        (TIME_ZONE_DATA_VERSION, 10, Verdict.OK, f"{TIME_ZONE_DATA_VERSION} (the stack's last dial), 10 days old"),
+        # Older than this command's: built before it, and within its year.
+        (f"{TIME_ZONE_DATA_VERSION[:4]}a", 180, Verdict.WARNING, "a (the stack's last dial)"),
+        (f"{TIME_ZONE_DATA_VERSION[:4]}a", 181, Verdict.FAILED, "a (the stack's last dial)"),
+        ("2020a", 0, Verdict.FAILED, "2020a (the stack's last dial)"),
+        ("9999a", 0, Verdict.WARNING, "9999a (the stack's last dial)"),
+    ],
+)
+def test_the_time_zone_data_is_that_of_the_stack_where_a_dial_names_it(
+    stack: DescribedStack, used: str, after_days: int, verdict: Verdict, words: str
+) -> None:
+    # Given a stack that decides by this data, and a dial of its organization north
+    set_policy(stack, {"organizations": {"north": {"paused": False}}})
+    assert TIME_ZONE_DATA_BUILT
+    now = int(datetime.fromisoformat(TIME_ZONE_DATA_BUILT).replace(tzinfo=UTC).timestamp()) + after_days * 86_400
+    allowance = Allowance(1, "canada", ("America/Toronto",), "number", used)
+    attempt = new_attempt(AttemptKey(RequestKey("visit-1", "north"), 1), now - 60)
+    assert stack.attempts.claim(replace(attempt, allowance=allowance), now=now - 50)
+    assert stack.attempts.table.record(attempt.key, an_outcome(Status.COMPLETED), now - 40).stored
+
+    check = stack.checks("time_zones", now)["time zones"]
+
+    assert check.verdict is verdict
+    assert words in check.found
 
 
 # Deployment, parameters, key and webhook.
@@ -362,6 +391,15 @@ def test_unknown_outcomes_of_the_last_week_are_reported(stack: DescribedStack) -
 
     assert (check(NOW + 3600).verdict, check(NOW + 3600).found) == (Verdict.FAILED, "2 in the last 7 days")
     assert check(NOW + 8 * 86_400).verdict is Verdict.OK
+
+
+def test_unknown_outcomes_of_every_organization_are_reported(stack: DescribedStack) -> None:
+    set_policy(stack, {"organizations": {"north": {"paused": False}}})
+    attempt = new_attempt(AttemptKey(RequestKey("visit-1", "north"), 1))
+    assert stack.attempts.claim(attempt)
+    assert stack.attempts.table.record(attempt.key, an_outcome(Status.UNKNOWN), NOW + 60).stored
+
+    assert stack.checks("unknown_outcomes", NOW + 3600)["unknown outcomes"].found == "1 in the last 7 days"
 
 
 def test_missing_metrics_of_sweeps_fail_unless_the_stack_is_local(stack: DescribedStack) -> None:

@@ -181,7 +181,9 @@ def check_attempt(key: Key, old_item: str, item: str, old: Facts, facts: Facts, 
     if old_status in TERMINAL and item != old_item and not _may_be_replaced(plain(old_item), plain(item)):
         raise GuaranteeBroken(Guarantee.OUTCOME_STAYS, f"{name} was {old_status} and its record changed to {status}")
     by_hand = status != old_status and plain(item).get("outcomeSource") == "operator"
-    if by_hand and old_status != "unknown":
+    cancelled = status == "cancelled" and old_status in {"", "scheduled"}
+    asked = cancelled or (status == "cancelled" and "cancelRequestedAt" in plain(old_item))
+    if by_hand and not asked and old_status != "unknown":
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} was {old_status}, and an operator made it {status}")
     if item:
         _check_left(name, status, plain(item))

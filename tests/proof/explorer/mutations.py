@@ -212,7 +212,7 @@ _ANSWERS = (
         "an unreadable answer counts as declined",
         "every answer",
         Guarantee.ONE_DIAL,
-        (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_call("Ambiguous", "Declined(status, True)"))),
+        (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_call("Ambiguous", "Declined(status)"))),
     ),
     _mutation(
         "an ambiguous answer parks the attempt",
@@ -701,6 +701,15 @@ _CANCEL = (
     _mutation(
         "a cancellation is acknowledged although the request changed",
         "redialled or cancelled",
+        Guarantee.NOT_AFTER_A_STOP,
+        (
+            "use_cases.cancel.CancelRequests.cancel",
+            replace_call("_write", "(self._write(request, last, source), True)[1]"),
+        ),
+    ),
+    _mutation(
+        "a cancellation by hand is reported although the request changed",
+        "redialled or cancelled by hand",
         Guarantee.NOT_AFTER_A_STOP,
         (
             "use_cases.cancel.CancelRequests.cancel",

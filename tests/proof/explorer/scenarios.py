@@ -101,6 +101,9 @@ class Scenario:
     redials: int = 0
     """How often an operator may have a request dialled again."""
 
+    cancels: int = 0
+    """How often an operator may cancel a request."""
+
     expiry: bool = False
     """Whether a day may pass."""
 
@@ -351,6 +354,15 @@ QUICK = {
             mishaps=1,
             kinds=frozenset({"answered", "repeated"}),
             answers=(HEALTHY, "429 with Retry-After"),
+        ),
+        replace(
+            _BRIEF,
+            name="redialled or cancelled by hand",
+            prompt=True,
+            mishaps=1,
+            kinds=frozenset({"answered", "lost"}),
+            answers=(HEALTHY, "429 with Retry-After"),
+            cancels=1,
         ),
         replace(
             _BRIEF, name="redialled or answered", mishaps=1, kinds=frozenset({CONFLICT}), webhooks=1, outcomes=_YES

@@ -24,7 +24,7 @@ from tests.proof.explorer.allomia import (
     call_id,
     log_id,
 )
-from tests.proof.explorer.by_hand import MADE, REFUSED, RedialTask, RedriveTask, ResolveTask
+from tests.proof.explorer.by_hand import MADE, REFUSED, CancelTask, RedialTask, RedriveTask, ResolveTask
 from tests.proof.explorer.guarantees import (
     ALLOMIA_OUTCOMES,
     DEADLINE_SECONDS,
@@ -183,7 +183,8 @@ class Schedules:
         self._requests = {phone_number(request_id, self.scenario): request_id for request_id, _ in self.keys}
         self._by_hand = tuple(key for key in self.keys if key not in self.scenario.asked_for)
         texts = self.scenario.messages.values()
-        self._has_stops = self.scenario.attempts > 1 or any(text.startswith((CANCEL, DO_NOT_CALL)) for text in texts)
+        stopping = any(text.startswith((CANCEL, DO_NOT_CALL)) for text in texts)
+        self._has_stops = stopping or self.scenario.cancels > 0 or self.scenario.attempts > 1
         self._has_lines = any(policy.lines for policy in self.scenario.policies)
         self._has_caps = any(policy.cap_seconds for policy in self.scenario.policies)
         fails = POLICY_FAILS in self.scenario.kinds
@@ -244,6 +245,7 @@ class Schedules:
             resolves=scenario.resolves,
             redials=scenario.redials,
             forgeries=scenario.forgeries,
+            cancels=scenario.cancels,
         )
 
     def steps(self, state: ExplorerState) -> Iterator[Step]:
@@ -350,7 +352,8 @@ class Schedules:
         never = {"unknown", "rejected, final", "cancelled, final"} & {*facts.events}
         certain = len(self.scenario.policies) == 1 and not never and not facts.called_all_the_same
         by_hand = item.get("outcomeSource") == "operator"
-        stopped = any(stop.request_id == item["requestId"] for stop in state.stops)
+        # A cancellation whose answer was lost is none that was confirmed, and holds.
+        stopped = "cancelRequestedAt" in item or any(stop.request_id == item["requestId"] for stop in state.stops)
         follows = policy.follows(item["status"], item["attempt"])
         if certain and follows and not (by_hand or stopped or is_dropped):
             name = f"{item['requestId']}/{item['attempt']}"
@@ -362,7 +365,7 @@ class Schedules:
         whys = [stop.why for stop in state.stops if stop.request_id == item["requestId"]]
         reasons = {
             "expired": item["recordedAt"] > item["createdAt"] + min(p.expire_after_seconds for p in self._policies),
-            "cancelled": any(why.startswith(CANCEL) for why in whys),
+            "cancelled": state.cancels < self.scenario.cancels or any(why.startswith(CANCEL) for why in whys),
             "do-not-call": any(why.startswith(DO_NOT_CALL) for why in whys),
             "recipient-cap": any(policy.when_capped == "reject" for policy in self._policies),
         }
@@ -556,6 +559,8 @@ class Schedules:
                 told = told._replace(events=(*told.events, published))
             if isinstance(worker.task, ResolveTask):
                 told = told._replace(found=tuple(sorted({*told.found, worker.task.finding})))
+            if isinstance(worker.task, CancelTask):
+                told = told._replace(found=("cancelled",))
             written = written._replace(items=with_(written.items, at, new))
             if self._has_lines:
                 written = self._noticed(written, at, old, new)
@@ -1006,6 +1011,8 @@ class Schedules:
                 self._check_receipt(state, webhook, done)
                 if (done.result, webhook.status) == ("200", "completed"):
                     state = self._stopped(state, webhook.request_id, "the person answered", after=int(webhook.attempt))
+            case CancelTask(request_id) if not done.raised and done.result == MADE:
+                state = self._stopped(state, request_id, f"{CANCEL}{request_id}")
             case ResolveTask() | RedialTask() as command if not done.raised:
                 self._check_report(state, command, history, done)
         return self._ended(state, place, WAITING)
@@ -1251,6 +1258,10 @@ class Schedules:
                     fixed = request_message(found[0].about[0], scenario, named=False) if place == KEPT else ""
                     redrive = RedriveTask(url, fixed, scenario.redrives - state.redrives)
                     yield self._spawned(state, after, redrive, (redrive, "starts"), needed=False)
+        for request_id in sorted({request for request, _ in scenario.asked_for}) if state.cancels else ():
+            after = state._replace(cancels=state.cancels - 1)
+            cancel = CancelTask(request_id, scenario.cancels - state.cancels)
+            yield self._spawned(state, after, cancel, (cancel, "starts"), needed=False)
         known = sorted({request for (request, _), item in zip(self.keys, state.items, strict=True) if item})
         for request_id in known:
             if state.resolves:

@@ -114,6 +114,9 @@ class ExplorerState(NamedTuple):
     """How often an operator may still send messages again, resolve a call, or have a request dialled again."""
 
     forgeries: int
+    cancels: int = 0
+    """How often an operator may still cancel a request."""
+
     policy: int = 0
     """Which of the scenario's policies is in force."""
 

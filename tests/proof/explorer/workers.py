@@ -33,7 +33,15 @@ from outbound_calls.runtime.settings import (
 from outbound_calls.use_cases.place import Message
 from outbound_calls.use_cases.receive import Webhook
 from tests.proof.explorer.allomia import ANSWERS, log_response, status_response
-from tests.proof.explorer.by_hand import RedialTask, RedriveTask, ResolveTask, Surroundings, TaskByHand, perform
+from tests.proof.explorer.by_hand import (
+    CancelTask,
+    RedialTask,
+    RedriveTask,
+    ResolveTask,
+    Surroundings,
+    TaskByHand,
+    perform,
+)
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, GRACE_SECONDS
 from tests.proof.explorer.table import ConditionalCheckFailed, TransactionCancelled
 
@@ -429,7 +437,7 @@ def _perform(task: Task, replay: _Replay) -> Done:
         case KeepTask(due_at):
             keeper = DueKeeper(None, due_at)
             return Done(assembly.poll_calls(_POLL_CALLS).keep(keeper, lambda: PLENTY_OF_SECONDS).result.value)
-        case ResolveTask() | RedialTask() | RedriveTask():
+        case ResolveTask() | RedialTask() | CancelTask() | RedriveTask():
             table = calls_table(services["dynamodb"])
             ask_person = functools.partial(replay.ask, "person")
             around = Surroundings(table, services["sqs"], CALL_QUEUE_URL, assembly.clock, ask_person)
