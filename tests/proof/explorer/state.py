@@ -66,6 +66,9 @@ class QueuedMessage(NamedTuple):
     deliveries: int = 0
     receives: int = 0
     where: str = WAITING
+    not_before: int = 0
+    """When it can be delivered first, if its sender delayed it."""
+
     held_by: str = ""
     """The operator's command that received it from a queue of messages that wait for a person."""
 
@@ -121,6 +124,12 @@ class ExplorerState(NamedTuple):
     """The policies that were in force a moment ago, and until when."""
 
     stops: tuple[Stop, ...] = ()
+    events: tuple[tuple[str, int, str, str], ...] = ()
+    """What the stream will deliver to release_lines."""
+
+    lagging: tuple[tuple[int, str], ...] = ()
+    """The records that the index of those who wait shows as they were: each one's place, and as what."""
+
     looked: str = ""
     """What the keeper found at its last look, if that was all the same at its end: the next one would do nothing."""
 
@@ -167,6 +176,7 @@ def _changed(arguments: dict[str, Any]) -> str:
 
 _CHANGES = {
     ":detail": "lost answer",
+    ":line": "place in line",
     ":until": "end of its record",
     ":expiresAt": "no redial",
     ":step": "due time",
