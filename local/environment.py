@@ -15,11 +15,14 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from local.cloud import LocalCloud
-from local.simulator import Simulator
+from local.simulator import Simulator, organization_id
 from local.stack import Stack, deploy
 
 API_KEY = "test-key"
 """The API key that the simulator accepts."""
+
+KEY_WITH_ID = json.dumps({"apiKey": API_KEY, "organizationId": organization_id("own")})
+"""The secret of a stack that may read the simulator's call log."""
 
 SIGNING_KEY = "local-signing-key"
 """Signs the callback URLs of local stacks. It is fixed, so that the sample events can hold valid signatures."""
@@ -112,23 +115,30 @@ class LocalEnvironment:
 
 @contextlib.contextmanager
 def running(
-    parameters: Mapping[str, str | int] | None = None, stack_name: str = "allomia-outbound-calls-local"
+    parameters: Mapping[str, str | int] | None = None,
+    stack_name: str = "allomia-outbound-calls-local",
+    secret: str = API_KEY,
 ) -> Iterator[LocalEnvironment]:
     """Start everything on free ports, and stop all of it at the end.
 
     Args:
         parameters: Template parameters, which override those in `QUICK`.
         stack_name: The name of the stack.
+        secret: The secret of AlloMia keys.
     """
     with LocalCloud() as cloud, Simulator(gateway=cloud.endpoint_url, accepted_keys=(API_KEY,)) as allomia:
-        yield deploy_into(cloud, allomia, parameters, stack_name)
+        yield deploy_into(cloud, allomia, parameters, stack_name, secret)
 
 
 def deploy_into(
-    cloud: LocalCloud, allomia: Simulator, parameters: Mapping[str, str | int] | None, stack_name: str
+    cloud: LocalCloud,
+    allomia: Simulator,
+    parameters: Mapping[str, str | int] | None,
+    stack_name: str,
+    secret: str = API_KEY,
 ) -> LocalEnvironment:
     """Deploy the stack into a running cloud, beside a running simulator."""
-    stack = deploy(cloud, stack_name, {**QUICK, "AllomiaBaseUrl": allomia.url, **(parameters or {})}, api_key=API_KEY)
+    stack = deploy(cloud, stack_name, {**QUICK, "AllomiaBaseUrl": allomia.url, **(parameters or {})}, api_key=secret)
     cloud.client("secretsmanager").put_secret_value(SecretId=stack.resources["SigningSecret"], SecretString=SIGNING_KEY)
     return LocalEnvironment(cloud, allomia, stack, _subscribe(cloud, stack))
 

@@ -16,18 +16,13 @@ from uuid import uuid4
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
+from pydantic_core import from_json
 
+from calls.operations.proxies import proxied
 from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
-from outbound_calls.adapters.allomia import (
-    KEY_UNUSABLE,
-    NOT_FOUND,
-    AllomiaClient,
-    StatusAnswer,
-    StatusUnavailable,
-    http_client,
-)
+from outbound_calls.adapters.allomia import NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
 from outbound_calls.adapters.call_log import CallLog
 from outbound_calls.adapters.organizations import Organization
 from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable
@@ -42,6 +37,7 @@ REFUSED_READ = 100
 """A sweep runs every minute, so an attempt that has been due for longer than this was missed by several."""
 
 UNKNOWN_DAYS = 7
+_UNREACHABLE = "AlloMia can't be reached from here: check its status and your proxy, and retry."
 HOLIDAYS_DAYS = 60
 """How long before a policy's holidays run out the doctor says so."""
 
@@ -177,8 +173,13 @@ class Doctor:
             return
         if content.broken_names:
             yield _failed("AlloMia key", f"{content.broken_names} names in the secret break the rule", advice)
-        with http_client(self.stack.parameters["AllomiaBaseUrl"], self.transport) as http:
-            client = AllomiaClient(http, self.stack.organizations)
+        url = self.stack.parameters["AllomiaBaseUrl"]
+        try:
+            transport = self.transport or proxied(url)
+        except httpx.UnsupportedProtocol as error:
+            yield _failed("AlloMia", str(error), _UNREACHABLE)
+            return
+        with http_client(url, transport) as http:
             for name in content.organizations:
                 of = "" if name is None else f" of {name}"
                 try:
@@ -187,10 +188,12 @@ class Doctor:
                     yield _failed(f"AlloMia key{of}", str(error), advice)
                     continue
                 yield _ok(f"AlloMia key{of}", "the secret holds a key")
-                check = _key_check(f"AlloMia{of}", client.call_status(organization, str(uuid4())))
+                check = _key_check(f"AlloMia{of}", _ask(http, organization.api_key))
                 yield check
                 if check.verdict is Verdict.OK and organization.organization_id:
-                    yield from self._id_check(f"AlloMia organization{of}", CallLog(client), organization)
+                    log = CallLog(AllomiaClient(http, self.stack.organizations))
+                    yield from self._id_check(f"AlloMia organization{of}", log, organization)
+            yield _wrong_key_check("AlloMia's refusal", _ask(http, f"not-a-key-{uuid4()}"))
 
     def _id_check(self, name: str, log: CallLog, organization: Organization) -> Iterator[Check]:
         """Whether a key is one of the organization with the id beside it."""
@@ -208,7 +211,8 @@ class Doctor:
         """The path of AlloMia's webhooks into the stack, tried with an invalid signature."""
         url = f"{self.stack.outputs['WebhookUrl']}/doctor/1/not-a-signature"
         try:
-            with httpx.Client(transport=self.transport, timeout=15, trust_env=False) as http:
+            transport = self.transport or proxied(url)
+            with httpx.Client(transport=transport, timeout=15, trust_env=False) as http:
                 code = http.post(url, json={}).status_code
         except httpx.RequestError as error:
             yield _failed(
@@ -408,13 +412,45 @@ class Doctor:
         return (sum(values) if statistic == "Sum" else max(values)) if values else None
 
 
-def _key_check(name: str, answer: StatusAnswer) -> Check:
-    """What AlloMia says to an organization's key, asked for a call that doesn't exist."""
+def _ask(http: httpx.Client, key: str) -> httpx.Response | httpx.RequestError:
+    """What AlloMia answers to this key, asked for a call that doesn't exist."""
+    try:
+        return http.get(f"/api/outbound/{uuid4()}/status", headers={"Authorization": f"Bearer {key}"})
+    except httpx.RequestError as error:
+        return error
+
+
+def _key_check(name: str, answer: httpx.Response | httpx.RequestError) -> Check:
+    """What AlloMia says to an organization's key."""
+    elsewhere = "Check AllomiaBaseUrl, and what is between: is it AlloMia's?"
     match answer:
-        case StatusUnavailable(reason) if reason == NOT_FOUND:
-            return _ok(name, "accepts the key: no such call (404)")
-        case StatusUnavailable(reason) if reason == KEY_UNUSABLE:
+        case httpx.RequestError():
+            return _failed(name, type(answer).__name__, _UNREACHABLE)
+        case httpx.Response(status_code=404):
+            if _is_allomias_error(answer.content):
+                return _ok(name, "accepts the key: no such call (404)")
+            return _failed(name, "HTTP 404, not AlloMia's own answer", elsewhere)
+        case httpx.Response(status_code=401 | 403):
             return _failed(name, "declines the key", "Put a valid key into the secret. Calls wait for it.")
-        case StatusUnavailable(reason):
-            return _failed(name, reason, "AlloMia can't be reached from here: check its status, and retry.")
-    return _failed(name, "reports a call that was never made", "Check AllomiaBaseUrl: is it AlloMia's?")
+        case httpx.Response(is_success=True):
+            return _failed(name, "reports a call that was never made", elsewhere)
+    return _failed(name, f"HTTP {answer.status_code}", _UNREACHABLE)
+
+
+def _wrong_key_check(name: str, answer: httpx.Response | httpx.RequestError) -> Check:
+    """Whether a key that can't be one is declined. What accepts any key says nothing about the right one."""
+    match answer:
+        case httpx.RequestError():
+            return _failed(name, type(answer).__name__, _UNREACHABLE)
+        case httpx.Response(status_code=401 | 403):
+            return _ok(name, f"declines a wrong key ({answer.status_code})")
+    return _failed(name, f"HTTP {answer.status_code} to a wrong key, not 401", "Check AllomiaBaseUrl: is it AlloMia's?")
+
+
+def _is_allomias_error(body: bytes) -> bool:
+    """Whether it is an error as AlloMia documents it: a JSON object with a text `error`."""
+    try:
+        content = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and isinstance(content.get("error"), str)

@@ -267,10 +267,14 @@ class DeployedStack:
         return CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)
 
     @cached_property
+    def operator_arn(self) -> str:
+        """Who runs the command: the ARN of the AWS credentials."""
+        return str(self.client("sts").get_caller_identity()["Arn"])
+
+    @property
     def operator(self) -> str:
-        """Who runs the command: the name in the AWS credentials, such as `user/alice`."""
-        arn: str = self.client("sts").get_caller_identity()["Arn"]
-        return arn.rpartition(":")[2]
+        """The same, short: such as `user/alice`."""
+        return self.operator_arn.rpartition(":")[2]
 
     def _of_this_version(self, named: Mapping[str, str], name: str) -> str:
         if name not in named:

@@ -6,22 +6,22 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, override
 from uuid import uuid4
 
 import pytest
 
 from benchmarks.healthy_call import message
 from benchmarks.write_units import UNIT_BYTES, item_bytes
-from local.simulator import returns
+from local.simulator import organization_id, returns
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.lines import line_reserved_for
 from outbound_calls.use_cases.place import PlaceResult
 from tests.cloud.parts import FaultyNetwork, SampleAttempts
 from tests.cloud.world import CloudWorld, key_of
-from tests.unit.parts import PHONE_NUMBER
-from tests.world import CloudResources, dispatch_message
+from tests.unit.parts import API_KEY, PHONE_NUMBER
+from tests.world import DEADLINE_SECONDS, CloudResources, dispatch_message
 
 AFTER_BUSY = {"on": {"busy": [600]}, "maxAttempts": 2}
 CAPS = [{"calls": 9, "perSeconds": 3600}]
@@ -39,7 +39,12 @@ class CountedWorld(CloudWorld):
 
     def __init__(self, resources: CloudResources, attempts: SampleAttempts, network: FaultyNetwork) -> None:
         self.network = network
+        self.variables: dict[str, str] = {}
         super().__init__(resources, attempts, lambda service, *_: network.client(service))
+
+    @override
+    def configure(self, **variables: str) -> None:
+        super().configure(**self.variables | variables)
 
     def decided_by(self, **says: Any) -> None:
         self.decide_by(**says)
@@ -87,6 +92,40 @@ def test_a_call_pays_for_what_the_policy_uses(
     call(world, **request_fields)
 
     assert world.counted() == counts
+
+
+def test_with_an_organizations_id_each_dial_is_remembered_by_a_write(
+    world: CountedWorld, resources: CloudResources
+) -> None:
+    with_id(world, resources)
+    world.decided_by()
+
+    key = call(world)
+
+    assert world.counted() == CALL | {"PutItem": 2}
+    assert "numberHash" not in world.attempts.existing_item(key)
+
+
+def test_a_look_at_the_call_log_is_a_read_and_two_writes(world: CountedWorld, resources: CloudResources) -> None:
+    with_id(world, resources)
+    world.decided_by()
+    world.allomia.post = "drop-after-accept"
+    world.allomia.configure(ring_seconds=60)
+    key = world.placed(phoneNumber="+14155550777")
+    world.pass_seconds(DEADLINE_SECONDS)
+    world.network.operations.clear()
+
+    world.poll(key)
+
+    # The lease; who else dialled the number; whose the entry is; and the outcome.
+    assert world.attempts.status(key) == "completed"
+    assert world.counted() == {"UpdateItem": 2, "Query": 1, "PutItem": 1}
+
+
+def with_id(world: CountedWorld, resources: CloudResources) -> None:
+    """Configure AlloMia's id of the organization."""
+    secret = json.dumps({"apiKey": API_KEY, "organizationId": organization_id("own")})
+    world.variables = {"ALLOMIA_API_KEY_SECRET_ARN": resources.new_secret(secret)}
 
 
 def test_the_policy_is_read_once_in_five_seconds(world: CountedWorld) -> None:
@@ -170,13 +209,20 @@ def test_a_batch_or_a_number_is_listed_by_one_write(world: CountedWorld, asked: 
 
 
 @pytest.mark.parametrize("policy", ["open", "canada"])
-def test_the_record_of_a_call_stays_within_one_write_unit(world: CountedWorld, policy: str) -> None:
+@pytest.mark.parametrize("is_looked_for", [False, True])
+def test_the_record_of_a_call_stays_within_one_write_unit(
+    world: CountedWorld, resources: CloudResources, policy: str, is_looked_for: bool
+) -> None:
+    if is_looked_for:
+        with_id(world, resources)
     world.decide_by(basedOn=policy)
     request = json.loads(message(f"counted-{uuid4().int}"[:30])) | {"phoneNumber": "+15145550199"}
 
     assert world.place(request).result is PlaceResult.CALLING
 
     item = world.attempts.image(key_of(request)) or {}
+    # Once AlloMia has given the call an id, it needs no look at the log.
+    assert "numberHash" not in item
     assert 900 < item_bytes(item) <= UNIT_BYTES
     world.webhook(key_of(request))
     assert item_bytes(world.attempts.image(key_of(request)) or {}) <= UNIT_BYTES
@@ -221,3 +267,18 @@ def test_a_write_of_the_lines_costs_what_the_capacity_page_says(world: CountedWo
 
     assert len(item["lines"]["M"]) == lines
     assert math.ceil(item_bytes(item) / UNIT_BYTES) == units
+
+
+def test_a_claim_with_the_hash_of_its_number_stays_within_one_write_unit(
+    world: CountedWorld, resources: CloudResources
+) -> None:
+    with_id(world, resources)
+    world.decide_by(basedOn="canada")
+    world.allomia.post = "drop-after-accept"
+    request = json.loads(message(f"counted-{uuid4().int}"[:30])) | {"phoneNumber": "+15145550199"}
+
+    assert world.place(request).result is PlaceResult.AMBIGUOUS
+
+    item = world.attempts.image(key_of(request)) or {}
+    assert "numberHash" in item
+    assert 900 < item_bytes(item) <= UNIT_BYTES

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from calls.operations.doctor import Check, Doctor, Verdict
+from calls.operations.proxies import proxied
 from calls.operations.stack import DeployedStack, Resource
 from local.cloud import LocalCloud
 from local.simulator import ScriptedAllomia, organization_id
@@ -21,7 +22,8 @@ from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import Refusal
 from tests.cloud.parts import SampleAttempts
-from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
+from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID, SocketServer, http_answer
+from tests.unit.test_allomia_wire import says
 from tests.world import NOW, CloudResources, create_calls_table, create_policy_table
 
 PARAMETERS = {
@@ -58,6 +60,7 @@ class DescribedStack:
         self.name = "described"
         self.hash_secret_arn = ""
         self.status = "CREATE_COMPLETE"
+        self.knows_its_keys = True
         self.answers: dict[str, httpx.Response | Exception] = {
             "allomia.example": httpx.Response(404, json={"error": "Outbound call not found"}),
             "hooks.example": httpx.Response(403),
@@ -65,6 +68,8 @@ class DescribedStack:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         answer = self.answers[request.url.host]
+        if self.knows_its_keys and "not-a-key" in request.headers.get("Authorization", ""):
+            return httpx.Response(401, json={"error": "Unauthorized"})
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -205,7 +210,10 @@ def test_missing_defaults_are_a_warning(stack: DescribedStack) -> None:
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [
-        (httpx.Response(404), Verdict.OK),
+        (httpx.Response(404, json={"error": "Outbound call not found"}), Verdict.OK),
+        (httpx.Response(404), Verdict.FAILED),
+        (httpx.Response(404, text="<html>"), Verdict.FAILED),
+        (httpx.Response(404, json={"message": "Not Found"}), Verdict.FAILED),
         (httpx.Response(401), Verdict.FAILED),
         (httpx.Response(403), Verdict.FAILED),
         (httpx.Response(500), Verdict.FAILED),
@@ -218,7 +226,37 @@ def test_the_key_is_tried_on_allomia(
 ) -> None:
     stack.answers["allomia.example"] = answer
 
-    assert stack.verdicts("key") == {"AlloMia key": Verdict.OK, "AlloMia": verdict}
+    assert stack.verdicts("key") == {"AlloMia key": Verdict.OK, "AlloMia": verdict, "AlloMia's refusal": Verdict.OK}
+
+
+def test_a_site_that_accepts_any_key_is_not_allomia(stack: DescribedStack) -> None:
+    stack.knows_its_keys = False
+
+    assert stack.verdicts("key") == {
+        "AlloMia key": Verdict.OK,
+        "AlloMia": Verdict.OK,
+        "AlloMia's refusal": Verdict.FAILED,
+    }
+
+
+def test_the_command_asks_over_the_proxy_that_the_environment_names(
+    stack: DescribedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.parameters |= {"AllomiaBaseUrl": "http://allomia.example"}
+    doctor = replace(stack.doctor(NOW), transport=None)
+    not_found = http_answer('{"error": "Outbound call not found"}', "404 Not Found")
+    with SocketServer(says(not_found)) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+        checks = {check.name: check for check in doctor.key()}
+
+        assert checks["AlloMia"].verdict is Verdict.OK
+        assert proxy.requests[0].path.startswith("http://allomia.example/api/outbound/")
+        assert proxied("http://localhost/") is None
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:9")
+    assert {check.found for check in doctor.key() if check.verdict is Verdict.FAILED} == {
+        "only HTTP proxies are supported"
+    }
 
 
 def test_a_secret_without_a_key_is_reported_without_its_content(stack: DescribedStack) -> None:

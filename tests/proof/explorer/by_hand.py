@@ -100,7 +100,7 @@ def _resolve(task: ResolveTask | RedialTask, around: Surroundings) -> str:
 
 
 def _redrive(task: RedriveTask, around: Surroundings) -> str:
-    from calls.operations.redriving import Redrive, read_fixed
+    from calls.operations.redriving import Moved, Redrive, read_fixed
     from calls.operations.sending import Sender
     from calls.operations.waiting_messages import held_messages, last_moment
     from outbound_calls.use_cases.place import Defaults
@@ -118,7 +118,9 @@ def _redrive(task: RedriveTask, around: Surroundings) -> str:
         else:
             plan = redrive.plan_unchanged(messages)
         around.ask_person()
-        return f"{MADE} {redrive.send(plan).sent}"
+        moved = Moved()
+        redrive.send(plan, moved)
+        return f"{MADE} {len(moved.sent)}"
 
 
 def _line(request: str, message: HeldMessage) -> Row:

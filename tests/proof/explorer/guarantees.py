@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.proof.explorer.allomia import call_id
+from tests.proof.explorer.allomia import OTHER_ID, OWN_ID, call_id, log_id
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -29,6 +29,7 @@ NOT_IN_FINISHED_RECORDS = (
     "dueAt",
     "pollDelay",
     "claimId",
+    "numberHash",
     "parkReason",
     "postResult",
     "refusal",
@@ -113,6 +114,9 @@ class Facts(NamedTuple):
     reported: tuple[str, ...] = ()
     """The outcomes that AlloMia has reported, by webhook, in a status answer or in the answer to the POST."""
 
+    in_log: bool = False
+    """Whether the call log has shown that the person was spoken to."""
+
     found: tuple[str, ...] = ()
     """What operators found out about it and recorded."""
 
@@ -183,6 +187,7 @@ def check_attempt(key: Key, old_item: str, item: str, old: Facts, facts: Facts, 
         _check_left(name, status, plain(item))
         _check_parking(name, old_status, status, old, facts, now)
         _check_truth(name, status, plain(item), facts, call_id(*key, 1))
+        _check_entry(name, key, plain(item))
 
 
 def _may_be_replaced(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -246,14 +251,25 @@ def _check_parking(name: str, old_status: str, status: str, old: Facts, facts: F
         raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} is parked for less time than it had to wait")
 
 
+def _check_entry(name: str, key: Key, item: dict[str, Any]) -> None:
+    """Check that an entry of the call log is this attempt's, where one is taken for it."""
+    entry = item.get("callLogId")
+    if entry is not None and entry not in {log_id(key, OWN_ID), log_id(key, OTHER_ID)}:
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} has the entry {entry}, which is another call's")
+
+
 def _check_truth(name: str, status: str, item: dict[str, Any], facts: Facts, its_call: str) -> None:
     names_call = item.get("outboundCallId") == its_call
+    reported = facts.reported
+    if item.get("outcomeSource") == "call-log":
+        names_call = "callLogId" in item and item.get("outboundCallId") in {None, its_call}
+        reported = (*reported, "completed") if facts.in_log else reported
     if status == "failed" and facts.answer == "failed without an id":
         names_call = item.get("outboundCallId") in {None, its_call}
     if item.get("outcomeSource") == "operator":
         if status not in facts.found:
             raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is {status}, which no operator found")
-    elif status in ALLOMIA_OUTCOMES and (status not in facts.reported or not names_call):
+    elif status in ALLOMIA_OUTCOMES and (status not in reported or not names_call):
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is {status}, which AlloMia did not report for it")
     if status == "calling" and (not facts.dials or not names_call):
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is calling, and AlloMia has no such call")

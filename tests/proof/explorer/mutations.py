@@ -54,6 +54,7 @@ _ALLOMIA = "adapters.allomia.AllomiaClient"
 _PLACE = "use_cases.place.PlaceCalls"
 _RECEIVE = "use_cases.receive.ReceiveWebhooks"
 _POLL = "use_cases.sweep.PollCalls"
+_LOOK = "use_cases.look_in_log.LookInLog"
 _REDRIVE = "operations.redriving.Redrive"
 _RESOLVING = "operations.resolving.Resolving"
 _STILL_ALLOWS = "use_cases.decide.JudgeAttempts.still_allows"
@@ -158,7 +159,7 @@ _SETTLE = (
         "settling drops the due time",
         "one request",
         Guarantee.ARMED,
-        (f"{_TABLE}.settle", add_argument("_move", "removes", "('dueAt',)")),
+        (f"{_TABLE}.settle", add_element("'dueAt'", beside="numberHash")),
     ),
     _mutation(
         "settling loses the call's id",
@@ -530,7 +531,7 @@ _BY_HAND = (
         "a message is deleted although SQS didn't confirm that it was sent again",
         "dead letters",
         Guarantee.ARMED,
-        (f"{_REDRIVE}.send", replace_argument("_delete", 0, "[message for message, _ in plan.to_send]")),
+        (f"{_REDRIVE}.send", replace_argument("delete_messages", 2, "[message for message, _ in plan.to_send]")),
     ),
     _mutation(
         "an invalid message is kept without its id",
@@ -548,14 +549,14 @@ _BY_HAND = (
         "a call is resolved that isn't unknown",
         "resolved too early",
         Guarantee.TRUE_OUTCOME,
-        (f"{_RESOLVING}.unknown_attempt", drop_if("unknown")),
+        ("operations.resolving.choose_unknown", drop_if("unknown")),
         (f"{_TABLE}.resolve", drop_condition("UNKNOWN")),
     ),
     _mutation(
         "a finding is reported as recorded although another outcome came first",
         "resolved by hand",
         Guarantee.TRUE_REPORT,
-        (f"{_RESOLVING}.record", drop_if("found")),
+        (f"{_RESOLVING}.record_attempt", drop_if("found")),
     ),
     _mutation(
         "a request is dialled again although its outcome has changed since it was shown",
@@ -870,6 +871,46 @@ _CHANGES = (
     ),
 )
 
+_LOG = (
+    _mutation(
+        "an entry of the log is taken that another attempt may have made",
+        "two calls to one number in the log",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_LOOK}.look", drop_if("has_rival")),
+    ),
+    _mutation(
+        "a dial isn't remembered for the log",
+        "two calls to one number in the log",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_PLACE}._mark", replace_call("mark_dial", "None")),
+    ),
+    _mutation(
+        "an attempt that the log doesn't show is dialled again",
+        "found in the log",
+        Guarantee.ONE_DIAL,
+        (
+            f"{_POLL}._look",
+            replace_call(
+                "_give_up",
+                "self.table.park(attempt, now, ParkReason.SHORT_OF_TIME) and Poll(PollResult.WAITING, attempt.key)",
+                "looked",
+            ),
+        ),
+    ),
+    _mutation(
+        "the log's id counts as AlloMia's id of the call",
+        "found in the log",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_LOOK}._ask", add_argument("Outcome", "outbound_call_id", "log_id")),
+    ),
+    _mutation(
+        "the hash of a number is kept",
+        "found in the log",
+        Guarantee.NOTHING_KEPT,
+        ("adapters.calls_table._REMOVED_AT_THE_END", drop_element("numberHash")),
+    ),
+)
+
 MUTATIONS = (
     *_CLAIM,
     *_SETTLE,
@@ -887,4 +928,5 @@ MUTATIONS = (
     *_LINES,
     *_CONFLICTS,
     *_CHANGES,
+    *_LOG,
 )

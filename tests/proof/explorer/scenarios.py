@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.proof.explorer.allomia import ANSWERS, BROKEN, HEALTHY, NOT_FOUND, ONE_OF_EACH, OTHER_CALL, TIMEOUT
+from tests.proof.explorer.allomia import (
+    ANSWERS,
+    BROKEN,
+    HEALTHY,
+    LOST_IN_LOG,
+    NOT_FOUND,
+    ONE_OF_EACH,
+    OTHER_CALL,
+    OTHER_ID,
+    OWN_ID,
+    TIMEOUT,
+)
 from tests.proof.explorer.guarantees import Key
 from tests.proof.explorer.policies import Policy
 
@@ -108,6 +119,9 @@ class Scenario:
     statuses: tuple[str, ...] = ("calling", "no-answer")
     """Healthy answers when AlloMia is asked for a call's status."""
 
+    log: tuple[str, ...] = ()
+    """What AlloMia's call log may show of a call; nothing: its organization's id isn't configured."""
+
     prompt: bool = False
     """Whether the clock stands still while anything is due, waits or runs: all happens in time."""
 
@@ -159,6 +173,8 @@ _PARKED = frozenset({"answered", "resent", "blocked"})
 _OWN_FAULTS = frozenset({"killed", "failed", "lost", "repeated"})
 _BY_HAND = frozenset({"killed", "failed", "lost"})
 _EACH_MEANING = (HEALTHY, "connect error", "400", "read timeout, call placed")
+
+_LOST = (HEALTHY, "read timeout, call placed", "read timeout, no call")
 
 _YES = ("completed",)
 _OPEN, _PAUSED, _UNREADABLE = Policy("open"), Policy("paused", paused=True), Policy("unreadable", readable=False)
@@ -430,6 +446,30 @@ QUICK = {
             attempts=1,
             expiry=True,
         ),
+        Scenario(
+            "found in the log",
+            _ONE,
+            mishaps=2,
+            kinds=frozenset({"answered", "repeated"}),
+            webhooks=0,
+            answers=_LOST,
+            worker_seconds=PROMPT,
+            log=(LOST_IN_LOG, OWN_ID, OTHER_ID),
+        ),
+        replace(
+            _BRIEF,
+            name="two calls to one number in the log",
+            prompt=True,
+            messages={"m": "a", "n": "b"},
+            policies=(_OPEN,),
+            attempts=1,
+            one_number=True,
+            mishaps=2,
+            kinds=_ANSWERED,
+            answers=_LOST,
+            statuses=("completed", "no-answer"),
+            log=(LOST_IN_LOG, OWN_ID, OTHER_ID),
+        ),
         replace(
             _BRIEF, name="a window that shuts", workers=1, policies=(_UNTIL_20,), attempts=1, moments=(199, 200, 210)
         ),
@@ -530,6 +570,14 @@ DEEP = (
         mishaps=1,
         kinds=ALL_MISHAPS | {POLICY_FAILS},
         answers=_PARKING,
+    ),
+    replace(
+        QUICK["found in the log"],
+        name="found in the log, with a webhook",
+        mishaps=1,
+        kinds=frozenset({"answered", "killed"}),
+        webhooks=1,
+        outcomes=("busy",),
     ),
     replace(QUICK["two requests"], name="two requests, with webhooks", webhooks=1, outcomes=("busy",)),
     replace(QUICK["two requests"], name="two requests, one mishap", mishaps=1, answers=_PARKING),

@@ -11,7 +11,19 @@ from outbound_calls.adapters.calls_table import CallsTable
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import Attempt, CallRequest, Outcome, Refusal
 from tests.proof.explorer import queues
-from tests.proof.explorer.allomia import ANSWERS, HEALTHY, OTHER_CALL, call_id
+from tests.proof.explorer.allomia import (
+    ANSWERS,
+    BROKEN,
+    HEALTHY,
+    LOST_IN_LOG,
+    NOT_FOUND,
+    OTHER_CALL,
+    OTHER_ID,
+    TIMEOUT,
+    Logged,
+    call_id,
+    log_id,
+)
 from tests.proof.explorer.by_hand import MADE, REFUSED, RedialTask, RedriveTask, ResolveTask
 from tests.proof.explorer.guarantees import (
     ALLOMIA_OUTCOMES,
@@ -180,6 +192,7 @@ class Schedules:
             "number": fails or self._has_caps or any(text.startswith(DO_NOT_CALL) for text in texts),
             "batch": fails or CANCEL_BATCH in texts,
             "lines": True,
+            "call-log": True,
             "": True,
         }
         self._expire_after = max(policy.expire_after_seconds for policy in self.scenario.policies)
@@ -450,6 +463,8 @@ class Schedules:
                 yield from self._post(state, place, worker, effect)
             case "get":
                 yield from self._get(state, place, worker, effect)
+            case "log":
+                yield from self._log(state, place, worker, effect)
             case _:
                 raise Unsupported(effect.kind)
 
@@ -772,6 +787,8 @@ class Schedules:
             if answer.accepted and self._has_caps:
                 self._check_caps(state, worker, key)
                 told = told._replace(rung_at=_last_look(worker))
+            if answer.accepted and self.scenario.log:
+                told = told._replace(rung_at=state.now)
             if refused:
                 told = told._replace(refused=True, called_all_the_same=facts.called_all_the_same or answer.accepted)
             if answer.retry_after:
@@ -905,6 +922,10 @@ class Schedules:
 
     def _get(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
         its_call = json.loads(effect.arguments)
+        if its_call not in self._calls:
+            # The id of an entry in the log.
+            yield self._answered(state, state, place, worker, NOT_FOUND, (worker.task, "GET", NOT_FOUND))
+            return
         at = self.keys.index(self._calls[its_call])
         facts = state.facts[at]
         known = [f"{status} {its_call}" for status in self.scenario.statuses]
@@ -920,6 +941,28 @@ class Schedules:
                 answered = _mishap(answered)
             label = (worker.task, "GET", answer.partition(" ")[0])
             yield self._answered(state, answered, place, worker, answer, label, needed=healthy)
+
+    def _log(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        """A page of the call log: each call's entry may be there, under one id or another, or not yet."""
+        since, until = json.loads(effect.arguments)
+        shown: list[tuple[str, ...]] = [()]
+        for facts in state.facts:
+            ways = self.scenario.log if facts.dials and since <= facts.rung_at <= until else (LOST_IN_LOG,)
+            shown = [(*before, way) for before in shown for way in ways]
+        for ways in shown:
+            entries, all_facts = list[Logged](), state.facts
+            for at, (key, way) in enumerate(zip(self.keys, ways, strict=True)):
+                facts = state.facts[at]
+                if way != LOST_IN_LOG:
+                    number = phone_number(key[0], self.scenario)
+                    entries.append(Logged(log_id(key, way), number, facts.rung_at, spoken=way == OTHER_ID))
+                if way == OTHER_ID:
+                    all_facts = with_(all_facts, at, facts._replace(in_log=True))
+            label = (worker.task, "log", *(each.id for each in entries))
+            seen = state._replace(facts=all_facts)
+            yield self._answered(state, seen, place, worker, json.dumps(entries), label)
+        for fault in (TIMEOUT, BROKEN) if self._may(state, "answered") else ():
+            yield self._answered(state, _mishap(state), place, worker, fault, (worker.task, "log", fault), needed=False)
 
     def _answered(
         self,
@@ -1113,7 +1156,7 @@ class Schedules:
             after = state._replace(messages=with_(state.messages, place, delivered))
             if blocked or not first:
                 after = _mishap(after)
-            task = PlaceTask(message.name, count, message.body, message.sent_at, blocked)
+            task = PlaceTask(message.name, count, message.body, message.sent_at, blocked, bool(self.scenario.log))
             label = (message.name, "is delivered" if first else "is delivered again", blocked)
             yield self._spawned(state, after, task, label, needed=first and not blocked)
 
@@ -1126,7 +1169,7 @@ class Schedules:
             ]
             if same and not self._may(state, "repeated"):
                 continue
-            task = PollTask(request, attempt, due_at, max(same) + 1 if same else 0)
+            task = PollTask(request, attempt, due_at, max(same) + 1 if same else 0, bool(self.scenario.log))
             yield self._spawned(state, _mishap(state) if same else state, task, (task, "starts"), needed=not same)
 
         keeper, seen = self._keeper(state), self._found_by_keeper(state)

@@ -185,6 +185,9 @@ class TableInMemory:
                 found = self._due(*(Decimal(values[name]["N"]) for name in (":shard", ":sweptAt")))
             case "", "requestId = :requestId" if ConsistentRead:
                 found = self._partition(values[":requestId"])
+            case "", "subject = :subject AND entry BETWEEN :since AND :until" if ConsistentRead:
+                first, last = values[":since"]["S"], values[":until"]["S"]
+                found = [each for each in self._partition(values[":subject"]) if first <= each["entry"]["S"] <= last]
             case "", "subject = :subject" if ConsistentRead:
                 found = self._partition(values[":subject"])
             case _:

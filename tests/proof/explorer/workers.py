@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import httpx
@@ -31,7 +32,7 @@ from outbound_calls.runtime.settings import (
 )
 from outbound_calls.use_cases.place import Message
 from outbound_calls.use_cases.receive import Webhook
-from tests.proof.explorer.allomia import ANSWERS, status_response
+from tests.proof.explorer.allomia import ANSWERS, log_response, status_response
 from tests.proof.explorer.by_hand import RedialTask, RedriveTask, ResolveTask, Surroundings, TaskByHand, perform
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, GRACE_SECONDS
 from tests.proof.explorer.table import ConditionalCheckFailed, TransactionCancelled
@@ -45,6 +46,7 @@ DEAD_LETTER_QUEUE_URL = "https://sqs.invalid/dead-letters"
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
 SIGNING_KEY, NUMBER_HASH_KEY = "signing-key", "number-hash-key"
 TABLE_NAME, POLICY_TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", "policy", 1, 2
+ASSISTANT_ID = "11111111-2222-4333-8444-555555555555"
 PLENTY_OF_SECONDS = 900.0
 CIRCUIT = "~11111111-66666666"
 """The name of the circuit breaker of all requests here."""
@@ -94,6 +96,9 @@ _POLL_CALLS = PollCallsSettings(
 )
 
 
+_WITH_ID = {"allomia_api_key_secret_arn": '{"apiKey": "api-key", "organizationId": "organization"}'}
+
+
 class PlaceTask(NamedTuple):
     """A delivery of a queue message."""
 
@@ -103,6 +108,9 @@ class PlaceTask(NamedTuple):
     sent_at: int
     blocked: str = ""
     """One of `BLOCKED`: the worker may not dial now."""
+
+    logged: bool = False
+    """Whether AlloMia's id of the organization is configured, so that its call log can be read."""
 
     def __str__(self) -> str:
         return f"place {self.message}.{self.delivery}"
@@ -135,6 +143,8 @@ class PollTask(NamedTuple):
     attempt: int
     due_at: int
     copy: int
+    logged: bool = False
+    """As of `PlaceTask`."""
 
     def __str__(self) -> str:
         return f"poll {self.request_id}/{self.attempt} due {self.due_at}{"'" * self.copy}"
@@ -181,7 +191,7 @@ type Task = PlaceTask | WebhookTask | PollTask | ReleaseTask | KeepTask | TaskBy
 
 class Effect(NamedTuple):
     """What a worker asks for: `kind` is one of clock, read, query, batch read, put, update, delete, transact, send,
-    post, get; of an operator's also receive, send batch, delete batch, release, person."""
+    post, get, log; of an operator's also receive, send batch, delete batch, release, person."""
 
     kind: str
     arguments: str
@@ -354,6 +364,10 @@ class _Transport(httpx.BaseTransport):
         if request.method == "POST":
             name, _, call_id = str(self._replay.ask("post", json.loads(request.read()))).partition("\n")
             return ANSWERS[name].response(call_id)
+        if request.url.path == "/api/calls":
+            asked = request.url.params
+            times = [int(datetime.fromisoformat(asked[name]).timestamp()) for name in ("from", "to")]
+            return log_response(str(self._replay.ask("log", times)), ASSISTANT_ID)
         return status_response(str(self._replay.ask("get", request.url.path.split("/")[-2])))
 
 
@@ -393,6 +407,9 @@ def _perform(task: Task, replay: _Replay) -> Done:
         jitter=lambda least, _most: least,
         new_claim_id=lambda: claim_id(task) if isinstance(task, PlaceTask) else "",
     )
+    poll_calls = _POLL_CALLS
+    if isinstance(task, PollTask) and task.logged:
+        poll_calls = _POLL_CALLS.model_copy(update=_WITH_ID)
     match task:
         case PlaceTask():
             return _place(task, assembly)
@@ -403,7 +420,7 @@ def _perform(task: Task, replay: _Replay) -> Done:
         case PollTask():
             number, due_at = {"N": str(task.attempt)}, {"N": str(task.due_at)}
             due = DueEntry.from_index({"requestId": {"S": task.request_id}, "attempt": number, "dueAt": due_at})
-            return Done(assembly.poll_calls(_POLL_CALLS).poll(due, lambda: PLENTY_OF_SECONDS).result.value)
+            return Done(assembly.poll_calls(poll_calls).poll(due, lambda: PLENTY_OF_SECONDS).result.value)
         case ReleaseTask():
             release_lines = assembly.release_lines(_RELEASE_LINES)
             released = release_lines.release([task.image], lambda: PLENTY_OF_SECONDS)
@@ -420,7 +437,7 @@ def _perform(task: Task, replay: _Replay) -> Done:
 
 
 def _place(task: PlaceTask, assembly: Assembly) -> Done:
-    place_calls = assembly.place_calls(_PLACE_CALL)
+    place_calls = assembly.place_calls(_PLACE_CALL.model_copy(update=_WITH_ID) if task.logged else _PLACE_CALL)
     if task.blocked == CIRCUIT_OPEN:
         while permit := place_calls.circuit_breakers.of(CIRCUIT).acquire():
             permit.report(healthy=False)

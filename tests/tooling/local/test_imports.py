@@ -54,6 +54,7 @@ OWN = {
     | {
         "adapters.callback_urls",
         "adapters.circuit_breaker",
+        "adapters.dial_marks",
         "adapters.fingerprints",
         "contracts.messages",
         "contracts.terms",
@@ -75,7 +76,13 @@ OWN = {
     | ALLOMIA
     | POLICY
     | LINES
-    | {"adapters.rate_limiter", "use_cases.not_found", "use_cases.sweep"},
+    | {
+        "adapters.dial_marks",
+        "adapters.rate_limiter",
+        "use_cases.log_reads",
+        "use_cases.not_found",
+        "use_cases.sweep",
+    },
     "PublishOutcomeFunction": ASSEMBLED
     | ITEMS
     | {

@@ -34,6 +34,7 @@ SERVICE_OF: Final = {"PollerRole": "states", "PollerScheduleRole": "scheduler", 
 
 TABLE_OF: Final = {
     "CallsTable": "CALLS_TABLE_NAME",
+    "DialMarks": "POLICY_TABLE_NAME",
     "PolicyTable": "POLICY_TABLE_NAME",
     "LinesTable": "POLICY_TABLE_NAME",
 }
@@ -47,7 +48,9 @@ SETTING_WITH_RESOURCE: Final = {
 """The settings from which a function knows the resources that it calls a service for. Tables have `TABLE_OF`."""
 
 PARTITIONS: Final = {
-    ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*"]}},
+    ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*", "call-log#*"]}},
+    ("PollCallsRole", "dynamodb:Query"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
+    ("PollCallsRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
     ("PlaceCallRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["batch#*", "lines#*"]}},
     ("PollCallsRole", "dynamodb:GetItem"): {"ForAllValues:StringLike": {KEYS: ["policy", "lines#*"]}},
     ("PollCallsRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["lines#*"]}},
@@ -201,6 +204,7 @@ def test_a_function_changes_the_policy_table_only_where_it_must_and_none_the_pol
     assert may_write == {
         ("PlaceCallRole", "dynamodb:PutItem"),
         *((f"{name}Role", "dynamodb:UpdateItem") for name in ("PlaceCall", "PollCalls", "ReleaseLines")),
+        ("PollCallsRole", "dynamodb:PutItem"),
     }
 
 

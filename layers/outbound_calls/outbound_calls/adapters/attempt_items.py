@@ -51,12 +51,14 @@ REPORTED_FIELDS = (
     "dispatchedAt",
     "outboundCallId",
     "contactId",
+    "callLogId",
     "allomiaStatus",
     "callDetails",
     "outcomeSource",
     "recordedAt",
     "reasonCode",
     "reason",
+    "resolvedBy",
 )
 """What a report needs of an attempt. The phone number, the name and the variables stay in the table."""
 
@@ -92,14 +94,17 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         line=item.get("line"),
         dispatched_at=optional_int(item, "dispatchedAt"),
         post_result=item.get("postResult"),
+        number_hash=item.get("numberHash"),
         outbound_call_id=item.get("outboundCallId"),
         contact_id=item.get("contactId"),
+        call_log_id=item.get("callLogId"),
         allomia_status=item.get("allomiaStatus"),
         call_details=_details(item["callDetails"]) if "callDetails" in item else None,
         outcome_source=OutcomeSource(item["outcomeSource"]) if "outcomeSource" in item else None,
         recorded_at=optional_int(item, "recordedAt"),
         reason_code=ReasonCode(item["reasonCode"]) if "reasonCode" in item else None,
         reason=item.get("reason"),
+        resolved_by=item.get("resolvedBy"),
     )
 
 

@@ -63,6 +63,7 @@ _REMOVED_AT_THE_END = (
     "pollDelay",
     "request",
     "claimId",
+    "numberHash",
     "parkReason",
     "postResult",
     "refusal",
@@ -338,12 +339,12 @@ class CallsTable:
     ) -> Attempt | None:
         """Claim an attempt, new or parked, and arm its first poll. Returns it claimed.
 
-        With the attempt's `allowance` and `redial`. `with_line`: whether this claim is to take a line, which whatever
-        ends or parks the attempt then gives back. Only the worker that gets an attempt from this may dial it. None
-        when another worker has claimed it, or when it is no longer as it was read.
+        With the attempt's `allowance`, `redial` and `number_hash`. `with_line`: whether this claim is to take a line,
+        which whatever ends or parks the attempt then gives back. Only the worker that gets an attempt from this may
+        dial it. None when another worker has claimed it, or when it is no longer as it was read.
         """
         timers = {"dueAt": int(now) + grace_seconds, "pollDelay": grace_seconds}
-        sets = {"dispatchedAt": int(now), "claimId": claim_id, **timers}
+        sets: Item = {"dispatchedAt": int(now), "claimId": claim_id, "numberHash": attempt.number_hash, **timers}
         sets["allowedBy"] = attempt.allowance and allowance_text(attempt.allowance)
         sets["redial"] = attempt.redial and redial_text(attempt.redial)
         sets["line"] = claim_id if with_line else None
@@ -373,7 +374,7 @@ class CallsTable:
         sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
         if attempt.expires_at is not None:
             sets["expiry"] = attempt.expires_at
-        removes = ["claimId", "dispatchedAt", "redial", "allowedBy"]
+        removes = ["claimId", "dispatchedAt", "numberHash", "redial", "allowedBy"]
         if reason in WAITS_FOR_SETTING:
             sets |= {
                 "waitsFor": waits_for_setting(attempt),
@@ -424,12 +425,14 @@ class CallsTable:
     def settle(self, attempt: Attempt, outbound_call_id: str, contact_id: str | None) -> RecordResult:
         """Store that AlloMia accepted the call of a claimed attempt. `dueAt` stays as the claim set it.
 
+        With the call's id it needs no look at AlloMia's call log, so the hash of its number makes room.
+
         A webhook that came first has stored the call's id already. `OTHER_CALL` means that it stored a different one:
         AlloMia made two calls of one attempt.
         """
         sets = {"outboundCallId": outbound_call_id, "contactId": contact_id}
         where = _Where(claim_id=attempt.claim_id, outbound_call_id=outbound_call_id)
-        written, item = self._move(attempt.key, Status.CALLING, sets, where=where)
+        written, item = self._move(attempt.key, Status.CALLING, sets, removes=("numberHash",), where=where)
         known = (item or {}).get("outboundCallId")
         if written:
             return RecordResult.STORED
@@ -553,9 +556,12 @@ class CallsTable:
         where = _Where(tuple(Status), attempt.claim_id, outcome.outbound_call_id, attempt.due_at)
         return self._end(attempt.key, outcome, now, where)
 
-    def resolve(self, key: AttemptKey, status: Status, now: float) -> Recording:
-        """Record what a person found out about an `unknown` attempt; any other one stays as it is."""
-        outcome = Outcome(status, OutcomeSource.OPERATOR)
+    def resolve(self, key: AttemptKey, status: Status, now: float, by: str | None = None) -> Recording:
+        """Record what a person found out about an `unknown` attempt; any other one stays as it is.
+
+        `by` is the ARN of the AWS identity that records it.
+        """
+        outcome = Outcome(status, OutcomeSource.OPERATOR, resolved_by=by)
         return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
 
     # Cancel.
@@ -957,9 +963,11 @@ class CallsTable:
             "expiresAt": int(now) + self.retention_days * _DAY_SECONDS,
             "outboundCallId": outcome.outbound_call_id,
             "contactId": outcome.contact_id,
+            "callLogId": outcome.call_log_id,
             "callDetails": details_item(outcome.call_details),
             "reasonCode": outcome.reason_code and outcome.reason_code.value,
             "reason": outcome.reason,
+            "resolvedBy": outcome.resolved_by,
         }
 
     def _new_item(self, attempt: Attempt, status: Status) -> Item:

@@ -39,10 +39,13 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class AttemptKey:
-    """Names one attempt, the unit that is claimed, signed and dialled."""
+    """Names one attempt, the unit that is claimed, signed and dialled. Its text is ``REQUEST KEY/NUMBER``."""
 
     request: RequestKey
     number: int
+
+    def __str__(self) -> str:
+        return f"{self.request}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,12 @@ class Outcome:
     reason: str | None = None
     """`reason_code` in words, without personal data."""
 
+    call_log_id: str | None = None
+    """The id of the call's entry in AlloMia's call log, where it was found there."""
+
+    resolved_by: str | None = None
+    """The ARN of the AWS identity that recorded it by hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -209,8 +218,12 @@ class Attempt:
     post_result: str | None = None
     """What is known of a POST whose answer was lost."""
 
+    number_hash: str | None = None
+    """The start of the keyed hash of the number that it dials, while it may have to be found in AlloMia's call log."""
+
     outbound_call_id: str | None = None
     contact_id: str | None = None
+    call_log_id: str | None = None
     allomia_status: str | None = None
     """AlloMia's last word for the call's status that it doesn't document, while nothing else is known."""
 
@@ -219,6 +232,7 @@ class Attempt:
     recorded_at: int | None = None
     reason_code: ReasonCode | None = None
     reason: str | None = None
+    resolved_by: str | None = None
 
     @property
     def final(self) -> bool:
@@ -229,6 +243,6 @@ class Attempt:
     @property
     def dialled(self) -> Dialled:
         """Whether the person's phone was dialled, as far as it is known."""
-        if self.status in ALLOMIA_OUTCOMES or self.outbound_call_id:
+        if self.status in ALLOMIA_OUTCOMES or self.outbound_call_id or self.call_log_id:
             return Dialled.YES
         return Dialled.MAYBE if self.status in {Status.DISPATCHING, Status.UNKNOWN} else Dialled.NO

@@ -73,6 +73,7 @@ class Assembly:
         from outbound_calls.adapters.callback_urls import CallbackUrls
         from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.adapters.circuit_breaker import CircuitBreakers
+        from outbound_calls.adapters.dial_marks import DialMarks
         from outbound_calls.adapters.fingerprints import Fingerprints
         from outbound_calls.adapters.queues import InvalidMessagesQueue
         from outbound_calls.use_cases.cancel import CancelRequests
@@ -92,6 +93,7 @@ class Assembly:
             fingerprints=Fingerprints(signing),
             invalid_messages=InvalidMessagesQueue(sqs, settings.invalid_messages_queue_url),
             judge=self.judge_attempts(settings, dynamodb),
+            marks=DialMarks(dynamodb, settings.policy_table_name),
             cancel=CancelRequests(table, self.clock),
             circuit_breakers=CircuitBreakers(self.monotonic),
             lines_table=hand_on.lines_table,
@@ -149,6 +151,7 @@ class Assembly:
     def poll_calls(self, settings: PollCallsSettings) -> PollCalls:
         """What poll_calls does with each due attempt."""
         from outbound_calls.adapters.calls_table import CallsTable
+        from outbound_calls.adapters.dial_marks import DialMarks
         from outbound_calls.adapters.policy_table import PolicyTable
         from outbound_calls.adapters.queues import CallQueue
         from outbound_calls.use_cases.sweep import PollCalls
@@ -159,6 +162,7 @@ class Assembly:
             table=table,
             policy_table=PolicyTable(dynamodb, settings.policy_table_name),
             allomia=self._allomia(settings),
+            marks=DialMarks(dynamodb, settings.policy_table_name),
             queue=CallQueue(sqs, settings.call_queue_url),
             hand_on=self._hand_on(table, settings.policy_table_name, settings.handed_on_queue_url, sqs),
             schedule=settings.schedule,

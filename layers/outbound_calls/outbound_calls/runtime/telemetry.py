@@ -61,6 +61,7 @@ class Metric(StrEnum):
     POLLS = "Polls"
     POLLS_UNAVAILABLE = "PollsUnavailable"
     POLLS_FAILED = "PollsFailed"
+    CALL_LOG_PAGES = "CallLogPages"
     DISPATCHES_SENT = "DispatchesSent"
     REDIALS_MADE = "RedialsMade"
 
@@ -194,6 +195,10 @@ class Telemetry:
                 "attempt": key.number,
             }
         self._write("INFO", event, metrics, names | fields)
+
+    def log_count(self, event: str, metric: Metric, count: int) -> None:
+        """Log how often something happened that has no line of its own, and count it."""
+        self._write("INFO", event, {metric: count}, {"count": count})
 
     def log_fault(self, event: str, error: BaseException, *counted: Metric, **fields: str | int | None) -> None:
         """Log a fault of this stack's own parts, without the exception's text."""

@@ -205,7 +205,7 @@ class JudgeAttempts:
 
 def attempt_name(key: AttemptKey) -> str:
     """Names an attempt among the dials to a number, and spreads what waits for an opening."""
-    return f"{key.request}/{key.number}"
+    return str(key)
 
 
 def candidate_of(attempt: Attempt, *, is_cancelled: bool = False) -> Candidate:

@@ -32,6 +32,7 @@ from outbound_calls.adapters.allomia import (
 )
 from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY, waits_for_setting
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
+from outbound_calls.adapters.dial_marks import HASH_CHARACTERS
 from outbound_calls.adapters.organizations import OrganizationMissing
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.callback_urls import CallbackUrls
     from outbound_calls.adapters.calls_table import CallsTable, Recording
     from outbound_calls.adapters.circuit_breaker import CircuitBreakers, Permit
+    from outbound_calls.adapters.dial_marks import DialMarks
     from outbound_calls.adapters.fingerprints import Fingerprints
     from outbound_calls.adapters.lines_table import LinesTable
     from outbound_calls.adapters.organizations import Organization
@@ -179,6 +181,7 @@ class PlaceCalls:
     fingerprints: Fingerprints
     invalid_messages: InvalidMessagesQueue
     judge: JudgeAttempts
+    marks: DialMarks
     cancel: CancelRequests
     circuit_breakers: CircuitBreakers
     lines_table: LinesTable
@@ -321,13 +324,16 @@ class PlaceCalls:
         with permit:
             if seconds_left() < SECONDS_TO_PLACE:
                 return self._park_for(attempt, ParkReason.SHORT_OF_TIME)
-            allowed = replace(attempt, allowance=judgement.allowance, redial=judgement.redial(attempt))
+            number_hash = judgement.number_hash[:HASH_CHARACTERS] if organization.organization_id else None
+            allowed = replace(
+                attempt, allowance=judgement.allowance, redial=judgement.redial(attempt), number_hash=number_hash
+            )
             claimed = self._claim(allowed, seconds_left, with_line=line.limit is not None)
             if claimed is None:
                 return _duplicate(attempt)
             claimed = replace(claimed, expires_at=attempt.expires_at, policy_version=attempt.policy_version)
             dial = _RememberedDial(self.judge, judgement, claimed, decided_at + MAX_DECISION_AGE_SECONDS, self.clock)
-            if (wait := dial.take()) is not None:
+            if (wait := self._mark(organization, claimed) or dial.take()) is not None:
                 return self._insist(lambda: self._park(claimed, wait.until, wait.park_reason, wait.reason))
             if (no_line := line.take(claimed)) is not None:
                 dial.give_back()
@@ -364,6 +370,21 @@ class PlaceCalls:
             # DynamoDB may still make the claim. A parked attempt lets it fail.
             self._insist(lambda: self.table.park(attempt, self.clock(), ParkReason.SHORT_OF_TIME))
         raise WriteUnanswered("claim")
+
+    def _mark(self, organization: Organization, claimed: Attempt) -> Wait | None:
+        """Remember who dials the number now, where the call may have to be found in AlloMia's call log.
+
+        Returns what to wait for if that fails: a call that isn't remembered could be taken for another one's.
+        """
+        if organization.organization_id is None or claimed.number_hash is None or claimed.dispatched_at is None:
+            return None
+        try:
+            self.marks.mark_dial(
+                organization.organization_id, claimed.number_hash, str(claimed.key), claimed.dispatched_at
+            )
+        except (BotoCoreError, ClientError) as error:
+            return _wait_for_the_table(self.clock(), error)
+        return None
 
     def _insist[T](self, write: Callable[[], T]) -> T:
         """Repeat a write that isn't answered. The invocation's end ends this, too; the message is then redelivered."""
@@ -655,9 +676,7 @@ class _RememberedDial:
                 if isinstance(judgement.decision, Reject):
                     break
         except (BotoCoreError, ClientError) as error:
-            look = int(self.clock()) + UNREADABLE_LOOK_SECONDS
-            words = f"what policy remembers can't be written: {type(error).__name__}"
-            return Wait(look, ParkReason.POLICY_UNREADABLE, words)
+            return _wait_for_the_table(self.clock(), error)
         # Rejected meanwhile, or too many dial this number at once: the next look decides.
         return Wait(int(self.clock()) + 1, ParkReason.RECIPIENT_CAP, "the number is being dialled by others")
 
@@ -668,6 +687,11 @@ class _RememberedDial:
                 self.judge.table.give_back_dial(
                     self.judgement.number_hash, self.taken.attempt, self.taken.claim_id, self.clock()
                 )
+
+
+def _wait_for_the_table(now: float, error: Exception) -> Wait:
+    words = f"what policy remembers can't be written: {type(error).__name__}"
+    return Wait(int(now) + UNREADABLE_LOOK_SECONDS, ParkReason.POLICY_UNREADABLE, words)
 
 
 def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults | None, sent_at: float) -> Attempt:

@@ -25,6 +25,7 @@ from outbound_calls.use_cases.not_found import NotFoundRuns
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, StatusAnswer
     from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper, Keeper, Recording, Waiting
+    from outbound_calls.adapters.dial_marks import DialMarks
     from outbound_calls.adapters.organizations import Organization
     from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
     from outbound_calls.adapters.queues import CallQueue
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from outbound_calls.domain.timing import PollSchedule
     from outbound_calls.policy.rules import Rules
     from outbound_calls.use_cases.hand_on import HandOnLines
+    from outbound_calls.use_cases.log_reads import LogReads
+    from outbound_calls.use_cases.look_in_log import LogFinding
 
 SECONDS_TO_POLL = MAX_EXCHANGE_SECONDS + 5.0
 """What must be left of an invocation before a lease: the longest exchange, and time to record."""
@@ -49,6 +52,12 @@ KEY_PATIENCE_SECONDS = 24 * 3600
 
 Not less for a short deadline.
 """
+
+LOG_PATIENCE_SECONDS = 1800
+"""How long after its deadline an attempt is looked for in AlloMia's call log, each sweep, if that can't be read."""
+
+_SECONDS_BETWEEN_LOOKS = 10
+"""Less than between two sweeps, so that each sweep looks."""
 
 IN_FORCE_SECONDS = 10
 """How long after it was set a policy is in force everywhere."""
@@ -117,6 +126,7 @@ class PollCalls:
     table: CallsTable
     policy_table: PolicyTable
     allomia: AllomiaClient
+    marks: DialMarks
     queue: CallQueue
     hand_on: HandOnLines
     schedule: PollSchedule
@@ -124,9 +134,10 @@ class PollCalls:
     clock: Callable[[], float] = time.time
     not_found: NotFoundRuns = field(default_factory=NotFoundRuns)
 
-    def poll(self, due: DueEntry, seconds_left: Callable[[], float]) -> Poll:
+    def poll(self, due: DueEntry, seconds_left: Callable[[], float], reads: LogReads | None = None) -> Poll:
         """Look at one attempt. Whatever happens after the lease, the attempt comes due again until it has ended.
 
+        `reads`: what is read of AlloMia's call logs, which the attempts of a page share.
         With too little time left it does nothing: the next sweep finds the attempt as it was. Raises when the table or
         the queue can't be reached.
         """
@@ -141,7 +152,7 @@ class PollCalls:
         if attempt.status is Status.SCHEDULED:
             self.queue.send_dispatch(attempt)
             return Poll(PollResult.DISPATCHED, attempt.key)
-        return self._ask(attempt, now)
+        return self._ask(attempt, now, reads)
 
     def keep(self, due: DueKeeper, seconds_left: Callable[[], float]) -> Poll:
         """Look at what waits for a condition of an organization.
@@ -242,7 +253,7 @@ class PollCalls:
         self.queue.send_dispatch(replace(following, times_parked=1))
         return Poll(PollResult.REDIALLED, following.key)
 
-    def _ask(self, attempt: Attempt, now: float) -> Poll:
+    def _ask(self, attempt: Attempt, now: float, reads: LogReads | None) -> Poll:
         waiting = Poll(PollResult.WAITING, attempt.key)
         patience = 0
         if attempt.outbound_call_id:
@@ -258,6 +269,8 @@ class PollCalls:
                     self.table.note(attempt.key, attempt.outbound_call_id, word, now)
         deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
         if now >= deadline_at + patience:
+            if attempt.number_hash and not attempt.outbound_call_id:
+                return self._look(attempt, now, reads)
             return self._give_up(attempt, waiting)
         step = min(_SECONDS_BETWEEN_LATE_POLLS, self.schedule.deadline_seconds)
         next_look = deadline_at if now < deadline_at else min(int(now) + step, deadline_at + patience)
@@ -301,7 +314,34 @@ class PollCalls:
         answer = CallLog(self.allomia).calls_page(organization, now - 1, now, limit=1)
         return isinstance(answer, StatusUnavailable) and answer.reason == NOT_FOUND
 
-    def _give_up(self, attempt: Attempt, last: Poll) -> Poll:
+    def _look(self, attempt: Attempt, now: float, reads: LogReads | None) -> Poll:
+        """Look for an attempt's call in AlloMia's call log before it is given up."""
+        from outbound_calls.use_cases.log_reads import LogReads
+        from outbound_calls.use_cases.look_in_log import LogFinding, LookInLog, NotRead
+
+        organization = self.allomia.organization_named(attempt.key.request.organization)
+        looked: LogFinding | NotRead = NotRead(KEY_UNUSABLE)
+        if not isinstance(organization, KeyUnusable):
+            if organization.organization_id is None:
+                return self._give_up(attempt, Poll(PollResult.WAITING, attempt.key))
+            looked = LookInLog(self.allomia, self.marks).look(attempt, organization, reads or LogReads(), now)
+        if isinstance(looked, NotRead):
+            patience = KEY_PATIENCE_SECONDS if looked.reason in KEY_FAULTS else LOG_PATIENCE_SECONDS
+            deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
+            result = PollResult.SKIPPED if looked.reason == SHORT_OF_TIME else PollResult.UNAVAILABLE
+            waiting = Poll(result, attempt.key, looked.reason)
+            if now < deadline_at + patience:
+                self.table.set_due(attempt, int(now) + _SECONDS_BETWEEN_LOOKS)
+                return waiting
+            words = f"the call log can't be read: {looked.reason}"
+            if looked.call_log_id:
+                words = f"the call log shows that the phone rang; AlloMia can't be asked about it: {looked.reason}"
+            looked = LogFinding(words=words, call_log_id=looked.call_log_id)
+        if looked.outcome:
+            return _poll(attempt, looked.outcome, self.table.give_up(attempt, looked.outcome, self.clock()))
+        return self._give_up(attempt, Poll(PollResult.WAITING, attempt.key), looked)
+
+    def _give_up(self, attempt: Attempt, last: Poll, looked: LogFinding | None = None) -> Poll:
         if attempt.outbound_call_id:
             known = f"AlloMia accepted the call; last poll: {last.detail or last.allomia_status or 'calling'}"
         elif attempt.post_result:
@@ -310,12 +350,15 @@ class PollCalls:
             known = "claimed, and not known to have been posted"
         if (word := attempt.allomia_status) and word != last.allomia_status:
             known += f"; AlloMia's last status: {word}"
+        if looked:
+            known += f"; {looked.words}"
         outcome = Outcome(
             Status.UNKNOWN,
             OutcomeSource.DEADLINE,
-            attempt.outbound_call_id,
+            attempt.outbound_call_id or (looked.outbound_call_id if looked else None),
             reason_code=ReasonCode.NO_OUTCOME,
             reason=f"no outcome within {self.schedule.deadline_seconds} s of dispatch. {known}",
+            call_log_id=looked.call_log_id if looked else None,
         )
         return _poll(attempt, outcome, self.table.give_up(attempt, outcome, self.clock()))
 
