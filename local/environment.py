@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
@@ -34,6 +34,9 @@ QUICK: Mapping[str, str | int] = {
     "DefaultPhoneNumberId": "7c1e3d52-4b1f-4b8e-8f4d-2a9c6e0d7b02",
 }
 """Template parameters that turn minutes into seconds: the simulator's calls last one second."""
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
 
 _deserialize = TypeDeserializer().deserialize
 
@@ -61,6 +64,13 @@ class LocalEnvironment:
         text = body if isinstance(body, str) else json.dumps(body)
         answer = self.cloud.client("sqs").send_message(QueueUrl=self.stack.call_queue_url, MessageBody=text)
         return answer["MessageId"]
+
+    def waiting_requests(self) -> int:
+        """The messages on the call queue that are not handled yet."""
+        names: list[QueueAttributeNameType] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        sqs = self.cloud.client("sqs")
+        answer = sqs.get_queue_attributes(QueueUrl=self.stack.call_queue_url, AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
 
     def calls(self) -> dict[str, dict[str, Any]]:
         """The last attempt of every request in the calls table, as plain values, by request id."""

@@ -84,6 +84,7 @@ def _create_table(dynamodb: DynamoDBClient, logical_id: str) -> str:
         definition["StreamSpecification"] = {"StreamEnabled": True} | definition["StreamSpecification"]
     name = f"{logical_id}-{uuid4().hex}"
     dynamodb.create_table(TableName=name, **definition)
+    dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     return name
 
 

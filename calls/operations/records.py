@@ -114,7 +114,9 @@ class Records:
     def attempts(
         self, keys: Iterable[AttemptKey], *, consistent: bool = True, at_a_time: int = _MAX_KEYS
     ) -> Iterator[Attempt]:
-        """Those of these attempts that have a record, at most a hundred at a time, without their requests' content.
+        """Those of these attempts that have a record, in this order, without their requests' content.
+
+        They are read at most a hundred at a time. DynamoDB answers with the items of a batch in any order.
 
         A consistent read costs a read unit for each attempt; one that may miss the last moment costs half of that.
         """
@@ -126,10 +128,13 @@ class Records:
         for chunk in batched(_once(keys), at_a_time, strict=False):
             items = [to_dynamodb({"requestId": str(key.request), "attempt": key.number}) for key in chunk]
             asked: Any = {self.table.name: {"Keys": items, "ConsistentRead": consistent} | projection}
+            found: dict[AttemptKey, Mapping[str, Any]] = {}
             while asked:
                 answer = self.table.client.batch_get_item(RequestItems=asked)
-                yield from map(from_dynamodb, answer["Responses"].get(self.table.name, []))
+                for item in map(from_dynamodb, answer["Responses"].get(self.table.name, [])):
+                    found[item_key(item)] = item
                 asked = answer.get("UnprocessedKeys")
+            yield from (found[key] for key in chunk if key in found)
 
     def statuses(self, keys: Iterable[AttemptKey]) -> dict[AttemptKey, Status]:
         """The statuses of those of these attempts that have a record."""

@@ -57,11 +57,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     def permit() -> bool:
         return limiter.acquire(timeout_seconds=min(seconds_left() - SECONDS_TO_POLL, until - time.time()))
 
-    limiter, until, reads = (
-        RateLimiter(settings.polls_per_second),
-        float(event.get("until", math.inf)),
-        LogReads(permit),
-    )
+    limiter, until = RateLimiter(settings.polls_per_second), float(event.get("until", math.inf))
+    reads = LogReads(permit)
 
     results: Counter[str] = Counter()
     for entry, result in workers.each(pool, poll, event["items"]):

@@ -432,14 +432,16 @@ def test_without_a_usable_key_the_log_is_read_for_a_day(world: LogWorld) -> None
     assert world.look(key).result is PollResult.RECORDED
 
 
-def test_a_wrong_id_of_the_organization_shows_in_the_reason(world: LogWorld, resources: CloudResources) -> None:
+def test_a_key_of_another_organization_has_a_day_to_be_replaced(world: LogWorld, resources: CloudResources) -> None:
     wrong = resources.new_secret(json.dumps({"apiKey": API_KEY, "organizationId": organization_id("no one")}))
     world.configure(ALLOMIA_API_KEY_SECRET_ARN=wrong)
     key = world.lost()
-    world.pass_seconds(DEADLINE_SECONDS + LOG_PATIENCE_SECONDS)
-    world.look(key)
+    world.pass_seconds(DEADLINE_SECONDS + KEY_PATIENCE_SECONDS - 1)
+    assert world.look(key) == Poll(PollResult.UNAVAILABLE, key, "key-of-another-organization")
 
-    assert world.attempts.existing_item(key)["reason"].endswith("the call log can't be read: not-found")
+    world.pass_seconds(60)
+    world.look(key)
+    assert world.attempts.existing_item(key)["reason"].endswith("can't be read: key-of-another-organization")
 
 
 @pytest.mark.parametrize("answer", [returns(500), returns(429), returns(200, "<html>")])

@@ -238,6 +238,21 @@ def test_a_dial_that_allomia_does_not_take_is_given_back_by_a_read_and_a_write(w
     assert world.counted() == {"Query": 2, "PutItem": 3, "UpdateItem": 1}
 
 
+def test_a_claim_with_the_hash_of_its_number_stays_within_one_write_unit(
+    world: CountedWorld, resources: CloudResources
+) -> None:
+    with_id(world, resources)
+    world.decide_by(basedOn="canada")
+    world.allomia.post = "drop-after-accept"
+    request = json.loads(message(f"counted-{uuid4().int}"[:30])) | {"phoneNumber": "+15145550199"}
+
+    assert world.place(request).result is PlaceResult.AMBIGUOUS
+
+    item = world.attempts.image(key_of(request)) or {}
+    assert "numberHash" in item
+    assert 900 < item_bytes(item) <= UNIT_BYTES
+
+
 def test_a_call_that_waits_for_a_line_pays_for_its_place(world: CountedWorld) -> None:
     world.decided_by(maxConcurrentCalls=1)
     waiting = world.placed()
@@ -267,18 +282,3 @@ def test_a_write_of_the_lines_costs_what_the_capacity_page_says(world: CountedWo
 
     assert len(item["lines"]["M"]) == lines
     assert math.ceil(item_bytes(item) / UNIT_BYTES) == units
-
-
-def test_a_claim_with_the_hash_of_its_number_stays_within_one_write_unit(
-    world: CountedWorld, resources: CloudResources
-) -> None:
-    with_id(world, resources)
-    world.decide_by(basedOn="canada")
-    world.allomia.post = "drop-after-accept"
-    request = json.loads(message(f"counted-{uuid4().int}"[:30])) | {"phoneNumber": "+15145550199"}
-
-    assert world.place(request).result is PlaceResult.AMBIGUOUS
-
-    item = world.attempts.image(key_of(request)) or {}
-    assert "numberHash" in item
-    assert 900 < item_bytes(item) <= UNIT_BYTES

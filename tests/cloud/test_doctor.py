@@ -280,6 +280,7 @@ def test_the_key_of_each_organization_is_tried(stack: DescribedStack) -> None:
         ("AlloMia key", Verdict.OK),
         ("AlloMia", Verdict.OK),
         ("AlloMia key of north", Verdict.FAILED),
+        ("AlloMia's refusal", Verdict.OK),
     ]
 
 
@@ -296,6 +297,7 @@ def test_a_key_of_another_organization_is_reported(stack: DescribedStack, organi
         "AlloMia key of north": Verdict.OK,
         "AlloMia of north": Verdict.OK,
         "AlloMia organization of north": verdict,
+        "AlloMia's refusal": Verdict.OK,
     }
 
 

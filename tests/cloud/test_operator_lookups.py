@@ -82,6 +82,24 @@ def test_open_attempts_and_those_that_ended_come_from_the_indexes(own_attempts: 
     assert records.search(everything(limit=2)).more
 
 
+def test_the_order_does_not_depend_on_that_of_a_batch(own_attempts: SampleAttempts) -> None:
+    """DynamoDB answers with the items of a batch in any order. The local cloud keeps that of the keys."""
+    keys = [own_attempts.scheduled(due_at=NOW + 1000 * number).key for number in range(1, 6)]
+    client = own_attempts.table.client
+
+    def reverse(parsed: dict[str, Any], **_: Any) -> None:
+        for items in parsed["Responses"].values():
+            items.reverse()
+
+    client.meta.events.register("after-call.dynamodb.BatchGetItem", reverse)
+    try:
+        found = Records(own_attempts.table).search(everything(statuses=OPEN))
+    finally:
+        client.meta.events.unregister("after-call.dynamodb.BatchGetItem", reverse)
+
+    assert [each.key for each in found.calls] == keys
+
+
 def everything(**changes: Any) -> Search:
     return replace(Search(frozenset(Status), [None], NOW - 1, NOW + 300, 10, of_all=True), **changes)
 

@@ -191,8 +191,8 @@ class Schedules:
             "policy": fails or len(self.scenario.policies) > 1,
             "number": fails or self._has_caps or any(text.startswith(DO_NOT_CALL) for text in texts),
             "batch": fails or CANCEL_BATCH in texts,
-            "lines": True,
             "call-log": True,
+            "lines": True,
             "": True,
         }
         self._expire_after = max(policy.expire_after_seconds for policy in self.scenario.policies)

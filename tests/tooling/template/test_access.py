@@ -49,10 +49,10 @@ SETTING_WITH_RESOURCE: Final = {
 
 PARTITIONS: Final = {
     ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*", "call-log#*"]}},
-    ("PollCallsRole", "dynamodb:Query"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
-    ("PollCallsRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
     ("PlaceCallRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["batch#*", "lines#*"]}},
     ("PollCallsRole", "dynamodb:GetItem"): {"ForAllValues:StringLike": {KEYS: ["policy", "lines#*"]}},
+    ("PollCallsRole", "dynamodb:Query"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
+    ("PollCallsRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
     ("PollCallsRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["lines#*"]}},
     ("ReleaseLinesRole", "dynamodb:GetItem"): {"ForAllValues:StringEquals": {KEYS: ["policy"]}},
     ("ReleaseLinesRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["lines#*"]}},
@@ -203,8 +203,8 @@ def test_a_function_changes_the_policy_table_only_where_it_must_and_none_the_pol
     }
     assert may_write == {
         ("PlaceCallRole", "dynamodb:PutItem"),
-        *((f"{name}Role", "dynamodb:UpdateItem") for name in ("PlaceCall", "PollCalls", "ReleaseLines")),
         ("PollCallsRole", "dynamodb:PutItem"),
+        *((f"{name}Role", "dynamodb:UpdateItem") for name in ("PlaceCall", "PollCalls", "ReleaseLines")),
     }
 
 

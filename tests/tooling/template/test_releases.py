@@ -35,7 +35,7 @@ UUID: Final = "0b7f3a52-6a3c-4d5c-9c51-2f1d9f0a7e11"
 
 VALUES: Final = {
     "AllomiaApiKeySecretArn": (f"{SECRET}{'n' * 70}-AbC123", f"{SECRET}other-AbC123"),
-    "AllomiaBaseUrl": ("https://" + "b" * 40, "https://allomia.com"),
+    "AllomiaBaseUrl": ("https://" + "b" * 56, "https://allomia.com"),
     "WebhookBaseUrl": ("https://" + "w" * 56, ""),
     "CallingPolicy": ("united-states-health-care", "canada"),
     "DefaultAssistantId": (UUID, ""),

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from outbound_calls.adapters.allomia import StatusUnavailable
-from outbound_calls.use_cases.sweep import SHORT_OF_TIME
+from outbound_calls.adapters.allomia import NOT_FOUND, StatusUnavailable
+from outbound_calls.use_cases.sweep import KEY_OF_ANOTHER_ORGANIZATION, SHORT_OF_TIME
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.call_log import CallLog
@@ -81,7 +81,8 @@ class LogReads:
             # Entries of the second that ends it are in the next piece as well: whether `to` belongs isn't documented.
             answer = log.calls_page(organization, since, since + PIECE_SECONDS, page)
             if isinstance(answer, StatusUnavailable):
-                return answer.reason
+                # The key doesn't see the organization.
+                return KEY_OF_ANOTHER_ORGANIZATION if answer.reason == NOT_FOUND else answer.reason
             if page > 1 and answer.total != total:
                 return PAGES_CHANGED
             total = answer.total
