@@ -207,6 +207,7 @@ def _environment(function: BuiltFunction, url: str) -> dict[str, str]:
         "AWS_ENDPOINT_URL": url,
         "CALLING_POLICY": "open",
         "CALLS_TABLE_NAME": "calls",
+        "HANDED_ON_QUEUE_URL": f"{url}/123456789012/handed-on",
         "CALL_QUEUE_URL": f"{url}/123456789012/calls",
         "DEFAULT_ASSISTANT_ID": UUID,
         "DEFAULT_PHONE_NUMBER_ID": UUID,

@@ -34,6 +34,7 @@ class CallRequest(TypedDict):
     timeZone: NotRequired[str | None]
     callingWindows: NotRequired[Literal["always"] | list[CallRequestCallingWindowsItem] | None]
     redial: NotRequired[CallRequestRedial | None]
+    priority: NotRequired[Literal["urgent", "normal", "low"]]
 
 
 class CancelCancel(TypedDict):

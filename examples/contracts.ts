@@ -24,7 +24,7 @@ export interface CallRequestRedial {
 export interface CallRequest {
   /** 1 to 128 of the characters A-Z a-z 0-9 . _ - and not only one or two dots */
   requestId?: string | null;
-  /** 1 to 32 of the characters a-z 0-9 -, configured in this stack */
+  /** 1 to 32 of the characters a-z 0-9 -, configured in this stack; required where there is no default organization */
   organization?: string | null;
   /** required, E.164: a plus sign, then 9 to 15 digits, the first not 0 */
   phoneNumber: string;
@@ -52,6 +52,8 @@ export interface CallRequest {
   callingWindows?: "always" | CallRequestCallingWindowsItem[] | null;
   /** an object with maxAttempts, on and onEndedReasons */
   redial?: CallRequestRedial | null;
+  /** who goes first when not everyone can be dialled at once: one of urgent, normal, low */
+  priority?: "urgent" | "normal" | "low";
 }
 
 /** an object with either requestId or batch */
@@ -192,7 +194,7 @@ export interface RequestReportAttemptsItem {
   dueAt?: string;
   /** how often it was parked */
   timesParked: number;
-  /** why it waits, while it is scheduled; such as circuit-open, short-of-time, allomia-unreachable, rate-limited, key-declined, key-unreadable, dial-again, not-before, refused-by-allomia, paused, outside-calling-window, recipient-cap, redial, policy-unreadable */
+  /** why it waits, while it is scheduled; such as circuit-open, short-of-time, allomia-unreachable, rate-limited, key-declined, key-unreadable, dial-again, not-before, refused-by-allomia, paused, outside-calling-window, recipient-cap, concurrency-limit, redial, policy-unreadable */
   parkReason?: string;
   /** when another attempt is made after this one */
   nextAttemptAt?: string;
@@ -228,7 +230,7 @@ export interface RequestReport {
   status: "scheduled" | "dispatching" | "calling" | "completed" | "failed" | "busy" | "no-answer" | "rejected" | "cancelled" | "unknown";
   /** true when nothing more follows for this request */
   final: boolean;
-  /** why it waits, while it is scheduled; such as circuit-open, short-of-time, allomia-unreachable, rate-limited, key-declined, key-unreadable, dial-again, not-before, refused-by-allomia, paused, outside-calling-window, recipient-cap, redial, policy-unreadable */
+  /** why it waits, while it is scheduled; such as circuit-open, short-of-time, allomia-unreachable, rate-limited, key-declined, key-unreadable, dial-again, not-before, refused-by-allomia, paused, outside-calling-window, recipient-cap, concurrency-limit, redial, policy-unreadable */
   parkReason?: string;
   /** when the attempt that waits is tried next, or when another attempt is made */
   nextAttemptAt?: string;

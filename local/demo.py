@@ -32,8 +32,8 @@ GIVE_UP_SECONDS = 90.0
 SWEEP_SECONDS = 3.0
 """The poller's schedule starts it every minute; the demo does not wait for that."""
 
-FIRST_SECONDS = 3.0
-"""Time for a message to be handled before the next one: the queue keeps no order."""
+FIRST_SECONDS = 60.0
+"""At most so long the messages that come first are waited for: the queue keeps no order."""
 
 TERMINAL = frozenset({"completed", "failed", "busy", "no-answer", "rejected", "cancelled", "unknown"})
 _STYLES = {"completed": "green", "unknown": "red", "rejected": "red", "scheduled": "yellow", "calling": "cyan"}
@@ -147,23 +147,28 @@ def _window(day: str) -> dict[str, Any]:
 
 def send(environment: LocalEnvironment, cases: Iterable[Case]) -> None:
     """Send every request, one of them twice, and an invalid message."""
+    cases = list(cases)
+    for first in (case.first for case in cases if case.first):
+        environment.send(first)
+    deadline = time.monotonic() + FIRST_SECONDS
+    while environment.waiting_requests() and time.monotonic() < deadline:
+        time.sleep(0.5)
     for case in cases:
-        if case.first:
-            environment.send(case.first)
-            time.sleep(FIRST_SECONDS)
         environment.send(case.body)
-        if case.request_id == DUPLICATE:
+        if case.request_id.endswith(DUPLICATE):
             environment.send(case.body)
     environment.send((REQUESTS / f"{INVALID}.json").read_text())
 
 
-def watch(environment: LocalEnvironment, cases: list[Case], console: Console) -> Mapping[str, Mapping[str, Any]]:
-    """Show the calls until each has its outcome, for GIVE_UP_SECONDS at most; returns the calls."""
+def watch(
+    environment: LocalEnvironment, cases: list[Case], console: Console, seconds: float = GIVE_UP_SECONDS
+) -> Mapping[str, Mapping[str, Any]]:
+    """Show the calls until each has its outcome, or so many seconds have passed; returns the calls."""
     progress = Progress(TextColumn("outcomes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with_outcome = [case for case in cases if case.has_outcome]
     then = {case.request_id: case.then for case in cases if case.then}
     task = progress.add_task("outcomes", total=len(with_outcome))
-    deadline = time.monotonic() + GIVE_UP_SECONDS
+    deadline = time.monotonic() + seconds
     next_sweep = 0.0
     with Live(console=console, refresh_per_second=4) as live:
         while True:

@@ -10,16 +10,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
 from local.cloud import LocalCloud
-from local.simulator import Simulator
+from local.simulator import Simulator, organization_id
 from local.stack import Stack, deploy
 
 API_KEY = "test-key"
 """The API key that the simulator accepts."""
+
+KEY_WITH_ID = json.dumps({"apiKey": API_KEY, "organizationId": organization_id("own")})
+"""The secret of a stack that may read the simulator's call log."""
 
 SIGNING_KEY = "local-signing-key"
 """Signs the callback URLs of local stacks. It is fixed, so that the sample events can hold valid signatures."""
@@ -31,6 +34,9 @@ QUICK: Mapping[str, str | int] = {
     "DefaultPhoneNumberId": "7c1e3d52-4b1f-4b8e-8f4d-2a9c6e0d7b02",
 }
 """Template parameters that turn minutes into seconds: the simulator's calls last one second."""
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
 
 _deserialize = TypeDeserializer().deserialize
 
@@ -58,6 +64,13 @@ class LocalEnvironment:
         text = body if isinstance(body, str) else json.dumps(body)
         answer = self.cloud.client("sqs").send_message(QueueUrl=self.stack.call_queue_url, MessageBody=text)
         return answer["MessageId"]
+
+    def waiting_requests(self) -> int:
+        """The messages on the call queue that are not handled yet."""
+        names: list[QueueAttributeNameType] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        sqs = self.cloud.client("sqs")
+        answer = sqs.get_queue_attributes(QueueUrl=self.stack.call_queue_url, AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
 
     def calls(self) -> dict[str, dict[str, Any]]:
         """The last attempt of every request in the calls table, as plain values, by request id."""
@@ -112,23 +125,30 @@ class LocalEnvironment:
 
 @contextlib.contextmanager
 def running(
-    parameters: Mapping[str, str | int] | None = None, stack_name: str = "allomia-outbound-calls-local"
+    parameters: Mapping[str, str | int] | None = None,
+    stack_name: str = "allomia-outbound-calls-local",
+    secret: str = API_KEY,
 ) -> Iterator[LocalEnvironment]:
     """Start everything on free ports, and stop all of it at the end.
 
     Args:
         parameters: Template parameters, which override those in `QUICK`.
         stack_name: The name of the stack.
+        secret: The secret of AlloMia keys.
     """
     with LocalCloud() as cloud, Simulator(gateway=cloud.endpoint_url, accepted_keys=(API_KEY,)) as allomia:
-        yield deploy_into(cloud, allomia, parameters, stack_name)
+        yield deploy_into(cloud, allomia, parameters, stack_name, secret)
 
 
 def deploy_into(
-    cloud: LocalCloud, allomia: Simulator, parameters: Mapping[str, str | int] | None, stack_name: str
+    cloud: LocalCloud,
+    allomia: Simulator,
+    parameters: Mapping[str, str | int] | None,
+    stack_name: str,
+    secret: str = API_KEY,
 ) -> LocalEnvironment:
     """Deploy the stack into a running cloud, beside a running simulator."""
-    stack = deploy(cloud, stack_name, {**QUICK, "AllomiaBaseUrl": allomia.url, **(parameters or {})}, api_key=API_KEY)
+    stack = deploy(cloud, stack_name, {**QUICK, "AllomiaBaseUrl": allomia.url, **(parameters or {})}, api_key=secret)
     cloud.client("secretsmanager").put_secret_value(SecretId=stack.resources["SigningSecret"], SecretString=SIGNING_KEY)
     return LocalEnvironment(cloud, allomia, stack, _subscribe(cloud, stack))
 

@@ -9,7 +9,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from local.cloud import LocalCloud
@@ -156,6 +156,13 @@ def deploy(
     stack = _describe(cloud, stack_name, api_url)
     _close_gaps(cloud, stack)
     return stack
+
+
+def complete(cloud: LocalCloud, stack_name: str, api: str) -> Stack:
+    """Apply to a deployed stack what the emulator ignores, and describe it; `api` is the logical id of its API."""
+    stack = _describe(cloud, stack_name, "")
+    _close_gaps(cloud, stack)
+    return replace(stack, api_url=f"{cloud.endpoint_url}/_aws/execute-api/{stack.resources[api]}/$default")
 
 
 def function_environment(cloud: LocalCloud, stack: Stack, logical_id: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from local.bridge import Bridge
 from local.cloud import LocalCloudError
-from local.environment import LocalEnvironment, running
+from local.environment import KEY_WITH_ID, LocalEnvironment, running
 from local.sam import ROOT, SamError
 from local.stack import function_environment
 
@@ -42,7 +42,9 @@ def main() -> int:
     try:
         with contextlib.ExitStack() as stack:
             with console.status("Starting the local cloud and the AlloMia simulator, and deploying template.yaml"):
-                environment = stack.enter_context(running({"WebhookGraceSeconds": 10, "CallDeadlineSeconds": 120}))
+                environment = stack.enter_context(
+                    running({"WebhookGraceSeconds": 10, "CallDeadlineSeconds": 120}, secret=KEY_WITH_ID)
+                )
             bridge = stack.enter_context(Bridge(_port(environment.cloud.endpoint_url), _port(environment.allomia.url)))
             variables = {name: function_environment(environment.cloud, environment.stack, name) for name in FUNCTIONS}
             parameters = {"Architecture": architecture(), "LocalEndpointUrl": environment.cloud.endpoint_url}

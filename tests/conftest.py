@@ -19,7 +19,14 @@ requests.listen()
 DEPLOYED, OPERATED = "deployed", "operated"
 """The two groups of tests that need a deployed stack. Each group shares one local cloud; both take about as long."""
 
-OPERATION = {"test_alarms.py", "test_calls.py", "test_counts.py", "test_releases.py", "test_upstream.py"}
+OPERATION = {
+    "test_alarms.py",
+    "test_calls.py",
+    "test_counts.py",
+    "test_rehearsal.py",
+    "test_releases.py",
+    "test_upstream.py",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -41,6 +41,7 @@ def environment(**changes: str) -> dict[str, str]:
         "NUMBER_HASH_SECRET_ARN": f"{_SECRETS}:hash-AbCdEf",
         "CALLING_POLICY": "open",
         "CALL_QUEUE_URL": f"{_QUEUES}/calls",
+        "HANDED_ON_QUEUE_URL": f"{_QUEUES}/handed-on",
         "INVALID_MESSAGES_QUEUE_URL": f"{_QUEUES}/invalid",
         "ALLOMIA_API_KEY_SECRET_ARN": f"{_SECRETS}:key-AbCdEf",
         "ALLOMIA_BASE_URL": "https://allomia.example",
@@ -83,11 +84,12 @@ def _create_table(dynamodb: DynamoDBClient, logical_id: str) -> str:
         definition["StreamSpecification"] = {"StreamEnabled": True} | definition["StreamSpecification"]
     name = f"{logical_id}-{uuid4().hex}"
     dynamodb.create_table(TableName=name, **definition)
+    dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     return name
 
 
 class CloudResources:
-    """Two tables, two queues and three secrets on the local cloud."""
+    """Two tables, three queues and three secrets on the local cloud."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud = cloud
@@ -99,6 +101,7 @@ class CloudResources:
         self.signing_arn = self.new_secret(SIGNING_KEY)
         self.number_hash_arn = self.new_secret(NUMBER_HASH_KEY)
         self.call_queue_url = self.new_queue()
+        self.handed_on_queue_url = self.new_queue()
         self.invalid_messages_queue_url = self.new_queue()
 
     def environment(self, **changes: str) -> dict[str, str]:
@@ -108,6 +111,7 @@ class CloudResources:
             "POLICY_TABLE_NAME": self.policy_table_name,
             "NUMBER_HASH_SECRET_ARN": self.number_hash_arn,
             "CALL_QUEUE_URL": self.call_queue_url,
+            "HANDED_ON_QUEUE_URL": self.handed_on_queue_url,
             "INVALID_MESSAGES_QUEUE_URL": self.invalid_messages_queue_url,
             "ALLOMIA_API_KEY_SECRET_ARN": self.key_arn,
             "SIGNING_SECRET_ARN": self.signing_arn,

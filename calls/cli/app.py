@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,10 @@ from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
 from calls.cli.console import console
 from calls.cli.do_not_call import do_not_call
+from calls.cli.events import events
 from calls.cli.explaining import audit, explain
+from calls.cli.lines import lines
+from calls.cli.messages import discard, redrive, rejected
 from calls.cli.options import (
     AssistantId,
     Batch,
@@ -30,7 +34,6 @@ from calls.cli.options import (
     OrganizationOption,
     PhoneNumber,
     PhoneNumberId,
-    RequestFile,
     RequestIdOption,
     ShowNumbers,
     Timeout,
@@ -44,24 +47,26 @@ from calls.cli.options import (
 from calls.cli.output import Exit
 from calls.cli.policy import pause, policy, resume
 from calls.cli.reporting import report
-from calls.operations.cancelling import request_key
+from calls.cli.resolving import record_many, resolving_of
+from calls.operations.cancelling import check_batch, request_key
 from calls.operations.doctor import Doctor
 from calls.operations.explaining import Explaining
 from calls.operations.following import Follower, Following
 from calls.operations.forecasting import Forecasting, Forecasts
+from calls.operations.local_times import local_times
 from calls.operations.masking import Mask, mask_text, masked, unmasked
 from calls.operations.placed_rows import PlacedRows
 from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow, send_rows, unsent_rows
 from calls.operations.placing_again import AgainPreflight, check_again
 from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
 from calls.operations.records import OPEN, Search
-from calls.operations.redriving import Redrive, read_fixed
 from calls.operations.refused_rows import write_refused
-from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes
+from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes, stopped
 from calls.operations.requests_file import RequestsFile, Row, read_rows
-from calls.operations.resolving import Finding, RedialReport, Resolving, request_in_file
+from calls.operations.resolving import Finding, RedialReport, request_in_file
+from calls.operations.resolving_many import COLUMNS as FINDINGS
+from calls.operations.resolving_many import ResolvingMany, read_findings
 from calls.operations.sending import Sender
-from calls.operations.waiting_messages import QueueListing, export, held_messages
 from calls.operations.watching import Watch
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
@@ -103,12 +108,6 @@ LIST_DAYS = 7
 
 class Again(StrEnum):
     """What of a file may be sent again."""
-
-    REJECTED = "rejected"
-
-
-class Source(StrEnum):
-    """A queue whose messages must be fixed before a redrive."""
 
     REJECTED = "rejected"
 
@@ -175,7 +174,8 @@ def place(
     out.note(preflight)
     if to_send:
         what = "rejected calls again" if again else "calls"
-        out.confirm(f"Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
+        when = local_times(((row.request.phone_number, row.request.time_zone) for row in to_send), time.time())
+        out.confirm(f"{when} Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
     if preflight.rewritten:
         count = len(preflight.rewritten)
         out.confirm(f"{count} of them were perhaps placed before. Call these again?", call_again, "--call-again")
@@ -256,10 +256,15 @@ def watch(
     return Exit.DONE
 
 
+command(app)(events)
+
+
 @command(app)
 def resolve(
     context: Context,
-    request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    request_id: Annotated[
+        str | None, typer.Argument(help="The request's id; left out with a file of outcomes, or --since.")
+    ] = None,
     as_: Annotated[Finding | None, typer.Option("--as", help="Record this outcome of an unknown call.")] = None,
     attempt: Annotated[
         int | None,
@@ -268,15 +273,29 @@ def resolve(
     dial_again: Annotated[
         bool, typer.Option("--dial-again", help="Make another attempt. Pass the request again.")
     ] = False,
-    organization: OfOrganization = None,
-    file: RequestFile = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Outcomes, one per row ({', '.join(FINDINGS.names)}), in a file as for `place`. With --dial-again: a "
+            "file of `place`, with a row for this request."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Record --as for all that became unknown since: 90m, 2h, 3d or a date.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="With --since: only until then.")] = None,
+    organization: Annotated[
+        str | None, typer.Option("--organization", help="The request's organization; with --since: only this one.")
+    ] = None,
     phone_number: PhoneNumber = None,
     assistant_id: AssistantId = None,
     phone_number_id: PhoneNumberId = None,
     customer_name: CustomerName = None,
     variable: Variables = None,
     metadata: Metadata = None,
-    batch: Batch = "",
+    batch: Annotated[
+        str, typer.Option(help="With --since: only this batch. With --dial-again: the --batch of `place`.")
+    ] = "",
     country: Country = None,
     force: Annotated[bool, typer.Option("--force", help="Dial again although the call was completed.")] = False,
     yes: Yes = False,
@@ -284,18 +303,24 @@ def resolve(
     timeout: Timeout = 900,
     show_numbers: ShowNumbers = False,
 ) -> Exit:
-    """Resolve a call by hand.
+    """Resolve calls by hand: one, those of a file of outcomes, or all that became unknown since a time.
 
     Record what you found out, or dial again. Only the outcome is recorded; keep notes in your own files. The record of
     a finished call holds no phone number, so --dial-again needs the request again; its metadata is kept unless you pass
     other.
     """
     stack, out = context.stack, context.out
+    if request_id is None:
+        if dial_again or attempt is not None:
+            raise typer.BadParameter("--dial-again and --attempt go with one request's id")
+        return _resolve_many(context, as_, file, since, until, organization, batch, yes)
     if (as_ is None) != dial_again:
         raise typer.BadParameter("pass either --as with an outcome, or --dial-again")
     if attempt is not None and dial_again:
         raise typer.BadParameter("--attempt goes with --as: --dial-again makes the next attempt")
-    resolving = Resolving(stack.table, stack.defaults)
+    if since or until or (file and not dial_again):
+        raise typer.BadParameter("--since, --until and a file of outcomes go without a request's id")
+    resolving = resolving_of(context)
     key = request_key(request_id, organization)
     if as_ is not None:
         number = resolving.unknown_attempt(key, attempt).number
@@ -315,7 +340,8 @@ def resolve(
         request = read_request(str(message), stack.defaults)
     redial, prepared = resolving.prepare(key, request, force, _mask(show_numbers))
     out.note(redial)
-    out.confirm(f"Dial again? The person at {redial.phone_number} may be called a second time.", yes)
+    when = local_times([(request.phone_number, request.time_zone)], time.time())
+    out.confirm(f"{when} Dial again? The person at {redial.phone_number} may be called a second time.", yes)
     attempt_key = resolving.dial_again(redial, prepared)
     out.known(lambda: RedialReport(redial=redial))
     following = _follow(context, {attempt_key: None}, timeout) if wait else None
@@ -323,78 +349,41 @@ def resolve(
     return _exit_code(following)
 
 
-@command(app)
-def rejected(
+def _resolve_many(
     context: Context,
-    export_to: Annotated[
-        Path | None, typer.Option("--export", help="Write them to this new file, to be fixed.")
-    ] = None,
-    limit: Limit = 1000,
-    show_numbers: ShowNumbers = False,
+    finding: Finding | None,
+    file: Path | None,
+    since: str | None,
+    until: str | None,
+    organization: str | None,
+    batch: str,
+    yes: bool,
 ) -> Exit:
-    """List invalid messages.
+    stack, now = context.stack, time.time()
+    if (file is None) == (since is None) or (finding is None and file is None):
+        raise typer.BadParameter("pass a request's id, or --file with outcomes, or --as with --since")
+    if file and (until or organization or batch):
+        raise typer.BadParameter("--until, --organization and --batch go with --since: a file names the calls itself")
+    many = ResolvingMany(stack.records, resolving_of(context))
+    if file:
+        rows, invalid = read_findings(read_rows(file, FINDINGS), finding)
+        if invalid:
+            context.out.show(InvalidRows(invalid=invalid))
+            return Exit.REFUSED
+        plan, chosen = many.plan_rows(rows)
+        return record_many(context, many, plan, chosen, yes)
+    first, last = read_since(str(since), now), read_since(until, now, "--until") if until else now
+    if not now - MAX_DAYS_AGO * 86_400 <= first <= last - 1:
+        raise typer.BadParameter(f"--since must be at most {MAX_DAYS_AGO} days ago, and earlier than --until")
+    if batch:
+        check_batch(batch, organization)
+    own = [request_key("a", organization).organization] if organization else stack.policies.organizations()
+    plan, chosen = many.plan_found(own, first, last, batch or None, Finding(str(finding)))
+    return record_many(context, many, plan, chosen, yes)
 
-    Each comes with the rule that it breaks. They stay in their queue.
-    """
-    stack = context.stack
-    with held_messages(stack.sqs, stack.invalid_messages_queue_url, limit, kept_by_stack=True) as messages:
-        if export_to:
-            export(messages, export_to)
-    mask, now = _mask(show_numbers), time.time()
-    context.out.show(
-        QueueListing(
-            queue="invalid messages",
-            messages=[message.summary(mask, now, stack.last_moment) for message in messages],
-            more=len(messages) == limit,
-            exported_to=str(export_to) if export_to else None,
-        )
-    )
-    return Exit.DONE
 
-
-@command(app)
-def redrive(
-    context: Context,
-    from_: Annotated[Source | None, typer.Option("--from", help="Send fixed messages; needs --file.")] = None,
-    file: Annotated[Path | None, typer.Option(help="The file of `rejected --export`, fixed: .jsonl.")] = None,
-    dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Send all dead letters again.")] = False,
-    late: Annotated[bool, typer.Option("--late", help="Also dial requests that have expired.")] = False,
-    limit: Limit = 1000,
-    yes: Yes = False,
-    show_numbers: ShowNumbers = False,
-) -> Exit:
-    """Send waiting messages again.
-
-    These are fixed invalid messages, or dead letters unchanged. Each is sent first and then deleted, so nothing is
-    lost; and sent under its own id, so nothing is dialled twice. A request expires when it would have without this.
-    """
-    if (from_ is None) != dead_letters or (file is None) != dead_letters:
-        raise typer.BadParameter("pass either --from rejected with --file, or --dead-letters")
-    stack, out = context.stack, context.out
-    fixed, invalid = read_fixed(read_rows(file), stack.defaults) if file else ([], [])
-    if invalid:
-        out.show(InvalidRows(invalid=invalid))
-        return Exit.REFUSED
-    url = stack.dead_letter_queue_url if dead_letters else stack.invalid_messages_queue_url
-    # It says when a request expires.
-    stack.policies.in_force()
-    moving = Redrive(stack.sqs, url, Sender(stack.sqs, stack.call_queue_url), stack.last_moment, late)
-    with held_messages(stack.sqs, url, limit, kept_by_stack=not dead_letters) as messages:
-        if dead_letters:
-            plan = moving.plan_unchanged(messages)
-            waiting = [message.summary(_mask(show_numbers), time.time(), stack.last_moment) for message in messages]
-            out.note(QueueListing(queue="dead letters", messages=waiting, more=len(messages) == limit))
-        else:
-            plan = moving.plan_fixed(messages, fixed)
-        if plan.to_send:
-            out.confirm(f"Dial these {len(plan.to_send)} through {stack.name} now?", yes)
-        if plan.late:
-            out.confirm(f"{len(plan.late)} of them have expired. Dial those all the same?", yes)
-        report = moving.send(plan)
-    out.show(report)
-    if report.unsent:
-        return Exit.NOT_ALL_SENT
-    return Exit.REFUSED if report.expired or report.unreadable or report.not_found else Exit.DONE
+for waiting in (rejected, redrive, discard):
+    command(app)(waiting)
 
 
 @command(app)
@@ -402,9 +391,7 @@ def republish(
     context: Context,
     since: Annotated[str, typer.Option(help="Outcomes recorded since: 90m, 2h, 3d or a date.")],
     until: Annotated[str | None, typer.Option(help="Only outcomes recorded until: 90m, 2h, 3d or a date.")] = None,
-    organization: Annotated[
-        str | None, typer.Option(help="Outcomes of this organization; of the default one when left out.")
-    ] = None,
+    organization: OrganizationOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the outcomes, and publish nothing.")] = False,
     yes: Yes = False,
 ) -> Exit:
@@ -416,16 +403,23 @@ def republish(
     first, last = read_since(since, now), read_since(until, now, "--until") if until else now
     if not now - MAX_DAYS_AGO * 86_400 <= first <= last - 1:
         raise typer.BadParameter(f"--since must be at most {MAX_DAYS_AGO} days ago, and earlier than --until")
-    found, events = find_outcomes(stack.table.ended(organization, first, last), first, last)
-    if dry_run or not events:
+    own = [request_key("a", organization).organization] if organization else stack.organization_names()
+    ended = chain.from_iterable(stack.table.ended(each, first, last) for each in own)
+    found, outcomes = find_outcomes(ended, first, last)
+    if dry_run or not outcomes:
         out.show(RepublishReport(found=found))
         return Exit.DONE
     out.note(found)
-    out.confirm(f"Publish {len(events)} outcomes again on {stack.outcome_bus.name}?", yes)
-    with out.progress("published", len(events)) as progress:
-        report = Republishing(stack.outcome_bus).publish(
-            found, events, lambda count: progress.advance(progress.task_ids[0], count)
-        )
+    out.confirm(f"Publish {len(outcomes)} outcomes again on {stack.outcome_bus.name}?", yes)
+    published: list[int] = []
+    out.known(lambda: stopped(found, outcomes, sum(published)))
+    with out.progress("published", len(outcomes)) as progress:
+
+        def on_published(count: int) -> None:
+            published.append(count)
+            progress.advance(progress.task_ids[0], count)
+
+        report = Republishing(stack.outcome_bus).publish(found, outcomes, on_published)
     out.show(report)
     return Exit.NOT_ALL_SENT if report.not_published else Exit.DONE
 
@@ -442,7 +436,20 @@ def doctor(context: Context) -> Exit:
     return Exit.DONE if diagnosis.healthy else Exit.REFUSED
 
 
-for each in (report, console, pause, resume, cancel, forget, explain, audit, record, recording, transcript):
+for each in (
+    report,
+    console,
+    pause,
+    resume,
+    lines,
+    cancel,
+    forget,
+    explain,
+    audit,
+    record,
+    recording,
+    transcript,
+):
     command(app)(each)
 app.add_typer(policy)
 app.add_typer(do_not_call)

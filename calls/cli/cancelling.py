@@ -1,17 +1,16 @@
 """`calls cancel` and `calls forget`."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
-from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
 from calls.cli.command import Context
 from calls.cli.do_not_call import Number
+from calls.cli.listing import Listing
 from calls.cli.options import Country, OrganizationOption
 from calls.cli.output import Exit
 from calls.cli.render import render
@@ -21,6 +20,7 @@ from calls.operations.cancelling import (
     CancelledRequest,
     Cancelling,
     CancelReport,
+    cancel_report,
     check_batch,
     keys_in_file,
     request_key,
@@ -28,6 +28,7 @@ from calls.operations.cancelling import (
 from calls.operations.do_not_call import read_number
 from calls.operations.forgetting import ForgetReport, Forgetting
 from calls.operations.preflight import InvalidRows, RowIds
+from calls.operations.records import Counted
 from calls.operations.requests_file import read_rows
 from calls.operations.stack import DeployedStack
 from outbound_calls.domain.attempts import RequestKey
@@ -65,9 +66,11 @@ def cancel(
     cancelling = _cancelling(stack)
     if batch is not None and file is None:
         check_batch(batch, organization)
-        with out.progress("cancelled", 0) as progress:
-            report = cancelling.cancel_batch(organization, batch, lambda total: _advance(progress, total))
-        return _show(context, report)
+        cancelling.mark_batch(organization, batch)
+        out.known(lambda: cancel_report([], batch=batch))
+        counted = Counted()
+        going_on = cancelling.open_of_batch(organization, batch, counted)
+        return _cancel(context, cancelling, going_on, batch, counted.read)
     if file:
         keys, invalid = keys_in_file(read_rows(file, COLUMNS, country), RowIds(stack.arn, batch or ""), stack.defaults)
         if invalid:
@@ -75,14 +78,13 @@ def cancel(
             return Exit.REFUSED
     else:
         keys = dict.fromkeys(request_key(text, organization) for text in request_ids or ())
-    with out.progress("cancelled", len(keys)) as progress:
-        return _show(context, cancelling.cancel(list(keys), _advance(progress, len(keys))))
+    return _cancel(context, cancelling, list(keys))
 
 
 def forget(context: Context, number: Number) -> Exit:
     """Forget a number: cancel what is parked for it, and forget its dials.
 
-    Its do-not-call entries stay. Says what stays elsewhere. Reads the whole calls table.
+    Its do-not-call entries stay. Says what stays elsewhere. Reads what is open.
     """
     stack = context.stack
     forgetting = Forgetting(stack.policy_table, stack.number_hashes, stack.records, _cancelling(stack))
@@ -95,30 +97,41 @@ def _cancelling(stack: DeployedStack) -> Cancelling:
     return Cancelling(CancelRequests(stack.table), stack.records, stack.policy_table)
 
 
-def _advance(progress: Progress, total: int) -> Callable[[], None]:
-    task = progress.task_ids[0]
-    progress.update(task, total=total)
-    return lambda: progress.advance(task)
+def _cancel(
+    context: Context,
+    cancelling: Cancelling,
+    keys: Sequence[RequestKey],
+    batch: str | None = None,
+    read: int | None = None,
+) -> Exit:
+    done: list[CancelledRequest] = []
+    context.out.known(lambda: cancel_report(done, len(keys), batch, read))
+    with context.out.progress("cancelled", len(keys)) as progress:
 
+        def on_done(result: CancelledRequest) -> None:
+            done.append(result)
+            progress.advance(progress.task_ids[0])
 
-def _show(context: Context, report: CancelReport) -> Exit:
-    context.out.show(report)
+        report = cancelling.cancel(keys, on_done)
+    context.out.show(report.model_copy(update={"batch": batch, "records_read": read}))
     return Exit.DONE if report.confirmed else Exit.NOT_ALL_SENT
 
 
 @render.register
 def _(report: CancelReport) -> RenderableType:
-    table = Table("request", "#", "result", header_style="bold")
-    table.columns[0].no_wrap = True
+    counts = ", ".join(f"{count:,} {result}" for result, count in report.counts.items())
+    shown: list[RenderableType] = [Text(counts or "no requests", "bold")]
+    listing = Listing(["result"], long="request")
     for each in report.requests[:_MAX_SHOWN]:
-        table.add_row(_name(each), "" if each.attempt is None else str(each.attempt), _words(each))
-    shown: list[RenderableType] = [table] if report.requests else []
+        number = f" #{each.attempt}" if each.attempt and each.attempt > 1 else ""
+        listing.add(each.result, long=f"{_name(each)}{number}  {_words(each)}")
+    if len(listing):
+        shown.append(listing)
     if (more := len(report.requests) - _MAX_SHOWN) > 0:
         shown.append(Text(f"{more} more are not shown; --json shows all"))
     if report.batch:
         shown.append(Text(f"The batch {report.batch} is cancelled, with what is still to come of it.", "bold"))
-    counts = ", ".join(f"{count} {result}" for result, count in report.counts.items())
-    return Group(*shown, Text(counts or "no requests"))
+    return Group(*shown)
 
 
 def _name(request: CancelledRequest) -> str:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from calls.cli.command import Context, command
+from calls.cli.listing import Listing
 from calls.cli.options import Country, OrganizationOption
 from calls.cli.output import Exit
 from calls.cli.render import render
@@ -20,6 +20,8 @@ from calls.operations.do_not_call import (
     ImportReport,
     ListCount,
     NumberReport,
+    UnwrittenRow,
+    import_report,
     read_entry,
     read_number,
 )
@@ -86,9 +88,15 @@ def import_(
 
     Importing it again changes nothing more.
     """
-    rows = read_rows(file, COLUMNS, country)
+    rows, done = read_rows(file, COLUMNS, country), list[bool | UnwrittenRow]()
+    context.out.known(lambda: import_report(len(rows), [], done))
     with context.out.progress("imported", len(rows)) as progress:
-        report = _list(context).import_(rows, skip_invalid, lambda: progress.advance(progress.task_ids[0]))
+
+        def on_done(result: bool | UnwrittenRow) -> None:
+            done.append(result)
+            progress.advance(progress.task_ids[0])
+
+        report = _list(context).import_(rows, skip_invalid, on_done)
     context.out.show(report)
     if report.unwritten:
         return Exit.NOT_ALL_SENT
@@ -122,12 +130,11 @@ def _(report: NumberReport) -> RenderableType:
     verdict = "on the do-not-call list" if report.listed else "not on the do-not-call list"
     shown: list[RenderableType] = [Text(f"{report.phone_number}: {words}{verdict}", "bold")]
     if report.entries:
-        table = Table("organization", "purposes", "until", "source", "added", header_style="bold")
+        table = Listing(["organization", "until"], long="purposes, source and when it was added")
         for entry in report.entries:
             purposes = ", ".join(entry.purposes) or "all"
-            table.add_row(
-                entry.organization or "all", purposes, entry.until or "for good", entry.source, entry.added_at
-            )
+            about = f"{purposes}  {entry.source}  {entry.added_at}"
+            table.add(entry.organization or "all", entry.until or "for good", long=about)
         shown.append(table)
     return Group(*shown, *_warnings(report.warnings or []))
 
@@ -142,9 +149,9 @@ def _(report: ImportReport) -> RenderableType:
     else:
         shown.append(Text(f"{report.added} of {report.rows} rows added, {report.known} were on the list"))
     if report.unwritten:
-        table = Table("row", "reason", header_style="bold")
+        table = Listing([">row"], long="reason")
         for row in report.unwritten:
-            table.add_row(str(row.row), row.reason)
+            table.add(str(row.row), long=row.reason)
         shown += [Text("Not confirmed. Run the same command again:", "bold red"), table]
     return Group(*shown, *_warnings(report.warnings or []))
 

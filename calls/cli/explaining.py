@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from calls.cli.command import Context
+from calls.cli.listing import Listing, counted
 from calls.cli.options import OrganizationOption, read_since
 from calls.cli.output import Exit
 from calls.cli.render import facts_table, render, render_status
@@ -20,7 +20,6 @@ from calls.operations.forecasting import Forecasts
 from outbound_calls.contracts.status_api import PossibleZone
 from outbound_calls.domain.attempts import RequestKey
 from outbound_calls.domain.recipients import organization_name
-from outbound_calls.domain.timing import utc_text
 
 _MAX_SHOWN = 50
 _STYLES = {Verdict.DIAL: "green", Verdict.WAIT: "yellow", Verdict.REJECT: "bold red"}
@@ -57,12 +56,8 @@ def audit(
     organizations, incomplete = auditing.organizations()
     if organization:
         organizations, incomplete = [request_key("a", organization).organization], None
-    audited = Audit(
-        since=utc_text(int(since)),
-        until=utc_text(int(until)),
-        organizations=[organization_name(each) for each in organizations],
-        incomplete=incomplete,
-        dials=list(auditing.dials(organizations, since, until, now)),
+    audited = auditing.audit(organizations, since, until, now).model_copy(
+        update={"organizations": [organization_name(each) for each in organizations], "incomplete": incomplete}
     )
     if export_to:
         export(audited, export_to)
@@ -94,10 +89,10 @@ def _(explanation: Explanation) -> RenderableType:
         ),
     ]
     if explanation.rules:
-        table = Table("rule", "", "what it says", header_style="bold")
+        table = Listing(["rule", ""], long="what it says")
         for rule in explanation.rules:
             until = f" (looked at again {rule.until})" if rule.until else ""
-            table.add_row(rule.rule, Text(rule.verdict, _STYLES[rule.verdict]), f"{rule.detail}{until}")
+            table.add(rule.rule, Text(rule.verdict, _STYLES[rule.verdict]), long=f"{rule.detail}{until}")
         shown.append(table)
     if (forecast := explanation.forecast) is not None:
         reason = f": {forecast.reason}" if forecast.reason else ""
@@ -118,10 +113,10 @@ def _policy(explanation: Explanation) -> str | None:
 @render.register
 def _(forecasts: Forecasts) -> RenderableType:
     counts = ", ".join(f"{count} {verdict}" for verdict, count in forecasts.counts.items())
-    table = Table("row", "request", "policy", "reason", header_style="bold")
-    table.columns[1].no_wrap = True
+    table = Listing([">row", "policy"], long="request and reason")
     for row in forecasts.rows[:_MAX_SHOWN]:
-        table.add_row(str(row.row), row.request_id, Text(row.verdict, _STYLES[row.verdict]), row.reason or "")
+        why = f"  {row.reason}" if row.reason else ""
+        table.add(str(row.row), Text(row.verdict, _STYLES[row.verdict]), long=f"{row.request_id}{why}")
     shown: list[RenderableType] = [Text(f"If they were sent now, policy would say: {counts}"), table]
     if (more := len(forecasts.rows) - _MAX_SHOWN) > 0:
         shown.append(Text(f"{more} more are not shown; --json shows all"))
@@ -132,14 +127,16 @@ def _(forecasts: Forecasts) -> RenderableType:
 def _(audited: Audit) -> RenderableType:
     incomplete = [Text(audited.incomplete, style="yellow")] if audited.incomplete else []
     if audited.exported_to:
-        return Group(*incomplete, Text(f"{len(audited.dials)} dials exported to {audited.exported_to}"))
-    table = Table("request", "#", "dispatched", "recipient's clock", "zone from", "policy", header_style="bold")
-    table.columns[0].no_wrap = True
+        return Group(*incomplete, Text(f"{counted(len(audited.dials), 'dial')} exported to {audited.exported_to}"))
+    table = Listing(["dispatched"], long="request, recipient's clock, policy")
     for dial in audited.dials[:_MAX_SHOWN]:
         clocks = ", ".join(f"{zone.local_time or ''} {zone.time_zone}".strip() for zone in dial.zones)
         name = str(RequestKey(dial.request_id, dial.organization))
         policy = "" if dial.preset is None else f"{dial.preset}, version {dial.policy_version}"
-        table.add_row(name, str(dial.attempt), dial.dispatched_at, clocks, dial.zone_source or "", policy)
+        number = f" #{dial.attempt}" if dial.attempt > 1 else ""
+        about = "  ".join(filter(None, [f"{name}{number}", clocks, dial.zone_source, policy]))
+        table.add(dial.dispatched_at, long=about)
     more = len(audited.dials) - _MAX_SHOWN
     words = f" ({more} more are not shown; --json or --export has all)" if more > 0 else ""
-    return Group(table, *incomplete, Text(f"{len(audited.dials)} dials{words}"))
+    heading = Text(f"{counted(len(audited.dials), 'dial')}{words}", "bold")
+    return Group(heading, *incomplete, *([table] if len(table) else []))

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -54,7 +53,6 @@ ShowNumbers = Annotated[bool, typer.Option("--show-numbers", help="Show phone nu
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the calls until each has its outcome.")]
 Timeout = Annotated[float, typer.Option(min=0, help="With --wait: the timeout in seconds.")]
 Limit = Annotated[int, typer.Option(min=1, help="The maximum number of results.")]
-RequestFile = Annotated[Path | None, typer.Option("--file", help="A file as for `place`, with a row for this request.")]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 

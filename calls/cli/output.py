@@ -85,6 +85,14 @@ class Output:
         else:
             self.stdout.print(_rendered(result))
 
+    def show_one(self, result: WireModel) -> None:
+        """Print one of many results at once: with --json, a document on a line."""
+        if self.as_json:
+            sys.stdout.write(visible_json(json.dumps(result.wire(), ensure_ascii=False)) + "\n")
+            sys.stdout.flush()
+        else:
+            self.stdout.print(_rendered(result))
+
     def write(self, text: str) -> None:
         """Print a result that is for another program, such as CSV."""
         sys.stdout.write(text)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from calls.cli.command import Context, EndpointUrl, Json, Profile, StackName, command, find_stack
 from calls.cli.examples import help_examples
+from calls.cli.listing import Listing, counted
 from calls.cli.options import OrganizationOption, Yes
 from calls.cli.output import Exit, Output
 from calls.cli.render import render
@@ -165,10 +166,12 @@ def _(policy: PolicyInForce) -> RenderableType:
 
 @render.register
 def _(history: PolicyHistory) -> RenderableType:
-    table = Table("version", "set at", "set by", "preset", "paused", header_style="bold")
+    table = Listing([">version", "set at"], long="preset, set by, paused")
     for each in history.versions:
-        table.add_row(str(each.version), each.set_at, each.set_by, each.preset, ", ".join(each.paused))
-    return Group(table, Text(f"{len(history.versions)} versions"))
+        paused = f"  paused: {', '.join(each.paused)}" if each.paused else ""
+        table.add(str(each.version), each.set_at or "", long=f"{each.preset}  {each.set_by}{paused}")
+    heading = Text(counted(len(history.versions), "version"), "bold")
+    return Group(heading, table) if len(table) else heading
 
 
 @render.register

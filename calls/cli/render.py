@@ -19,7 +19,7 @@ from calls.operations.records import STATUS_ORDER, FoundAttempt, SearchResult
 from calls.operations.redriving import RedriveReport
 from calls.operations.republishing import OutcomesFound, RepublishReport
 from calls.operations.resolving import Redial, RedialReport, Resolved
-from calls.operations.waiting_messages import QueueListing
+from calls.operations.waiting_messages import DiscardReport, QueueListing
 from calls.operations.watching import StackState
 from outbound_calls.contracts.status_api import AttemptReport, RequestReport
 from outbound_calls.contracts.wire import WireModel
@@ -93,6 +93,7 @@ def _attempt(attempt: AttemptReport) -> RenderableType:
         "ended reason": details.ended_reason if details else None,
         "recorded": local_moment(attempt.recorded_at),
         "source": attempt.outcome_source,
+        "resolved by": attempt.resolved_by,
         "reason code": attempt.reason_code,
         "reason": attempt.reason,
     }
@@ -165,28 +166,28 @@ def _(preflight: Preflight) -> RenderableType:
     if preflight.invalid:
         shown.append(_invalid(preflight.invalid))
     if preflight.duplicate:
-        table = _table("row", "same as row", "request")
+        table = Listing([">row", ">same as row"], long="request")
         for duplicate in preflight.duplicate[:_MAX_FOLLOWED]:
-            table.add_row(str(duplicate.row), str(duplicate.same_as_row), duplicate.request_id)
+            table.add(str(duplicate.row), str(duplicate.same_as_row), long=duplicate.request_id)
         shown += [Text(f"Duplicate rows, sent once{_more(preflight.duplicate)}:"), table]
     if preflight.known:
-        table = _table("row", "request", "status")
+        table = Listing([">row", "status"], long="request")
         for known in preflight.known[:_MAX_FOLLOWED]:
-            table.add_row(str(known.row), known.request_id, render_status(known.status))
+            table.add(str(known.row), render_status(known.status), long=known.request_id)
         shown += [Text(f"Rows that the stack already knows, not sent{_more(preflight.known)}:"), table]
     if preflight.similar:
-        table = _table("rows", "number")
+        table = Listing(["number"], long="rows")
         for similar in preflight.similar[:_MAX_FOLLOWED]:
-            table.add_row(", ".join(map(str, similar.rows)), similar.phone_number)
+            table.add(similar.phone_number, long=", ".join(map(str, similar.rows)))
         warning = "Warning: the same number and variables under different ids. Each of these rows is a call:"
         shown += [Text(warning, "yellow"), table]
     if preflight.placed_before and preflight.placed_before.rows:
         before = preflight.placed_before
         shown.append(Text(f"{before.rows} of the rows to send were placed before, last at {before.last_at}."))
     if preflight.rewritten:
-        table = _table("row", "number", "placed as another row at")
+        table = Listing([">row", "number"], long="placed as another row at")
         for rewritten in preflight.rewritten[:_MAX_FOLLOWED]:
-            table.add_row(str(rewritten.row), rewritten.phone_number, rewritten.placed_at)
+            table.add(str(rewritten.row), rewritten.phone_number, long=rewritten.placed_at)
         warning = f"Perhaps placed before, and changed since{_more(preflight.rewritten)}:"
         shown += [Text(warning, "yellow"), table]
     if preflight.derived_ids:
@@ -212,9 +213,9 @@ def _(preflight: AgainPreflight) -> RenderableType:
     if preflight.invalid:
         shown.append(_invalid(preflight.invalid))
     if preflight.again:
-        table = _table("row", "new request", "rejected as", "reason")
+        table = Listing([">row"], long="new request, rejected as, and reason")
         for row in preflight.again[:_MAX_FOLLOWED]:
-            table.add_row(str(row.row), row.request_id, row.rejected_id, row.reason or row.reason_code)
+            table.add(str(row.row), long=f"{row.request_id}  {row.rejected_id}  {row.reason or row.reason_code}")
         shown += [Text(f"Rejected, and sent again{_more(preflight.again)}:"), table]
     if preflight.others:
         others = facts_table((status, str(count)) for status, count in preflight.others.items())
@@ -228,9 +229,9 @@ def _(rows: InvalidRows) -> RenderableType:
 
 
 def _invalid(rows: Sequence[InvalidRow]) -> RenderableType:
-    table = _table("row", "column", "field", "value", "rule")
+    table = Listing([">row", "column", "value"], long="field and rule")
     for row in rows[:_MAX_FOLLOWED]:
-        table.add_row(str(row.row), row.column or "", row.field, row.value or "", row.rule)
+        table.add(str(row.row), row.column or "", row.value or "", long=f"{row.field}: {row.rule}")
     return Group(Text(f"Invalid rows{_more(rows)}:"), table)
 
 
@@ -348,7 +349,7 @@ def _(report: RedriveReport) -> RenderableType:
             ("unreadable", str(len(report.unreadable)) if report.unreadable else None),
             ("not found", str(len(report.not_found)) if report.not_found else None),
             ("sent, but not deleted here", str(report.not_deleted) if report.not_deleted else None),
-            ("still in the queue", str(report.still_there)),
+            ("still in the queue", _still_there(report.still_there, report.unseen)),
         ]
     )
     listing = Listing([], long="message and reason")
@@ -361,6 +362,22 @@ def _(report: RedriveReport) -> RenderableType:
     for message_id in report.not_found:
         listing.add(long=f"{message_id}  not found: sent before, expired, or held by another reader")
     return Group(facts, listing) if len(listing) else facts
+
+
+@render.register
+def _(report: DiscardReport) -> RenderableType:
+    noun = report.queue.removesuffix("s")
+    heading = Text(f"{report.discarded:,} of {counted(report.chosen, noun)} discarded", "bold")
+    listing = Listing([], long="message and reason")
+    for message_id in report.not_found:
+        listing.add(long=f"{message_id}  not found: not in the queue, or held by another reader")
+    still_there = Text(f"still in the queue: {_still_there(report.still_there, report.unseen)}")
+    copy = [Text(f"Exported to {report.exported_to}, which holds names and numbers.")] if report.exported_to else []
+    return Group(heading, *([listing] if len(listing) else []), still_there, *copy)
+
+
+def _still_there(seen: int, unseen: int) -> str:
+    return f"{seen:,}, and {unseen:,} that weren't looked at: raise --limit" if unseen else f"{seen:,}"
 
 
 # Outcomes to publish again.
@@ -417,12 +434,6 @@ def _name(of: RequestReport | FoundAttempt | FollowedAttempt | Resolved | Redial
 def render_status(status: str) -> Text:
     """A status in its colour."""
     return Text(status, _STYLES.get(status, ""))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(*columns, header_style="bold")
-    table.columns[0].no_wrap = True
-    return table
 
 
 def narrow_table(*columns: str) -> Table:

@@ -43,7 +43,7 @@ class Actions:
         return [self._record(key, finding) for key in attempts_in(form)]
 
     def _record(self, key: AttemptKey, finding: Finding) -> Done:
-        resolving = Resolving(self.stack.table, self.stack.defaults, self.clock)
+        resolving = Resolving(self.stack.table, self.stack.defaults, self.clock, self.stack.operator_arn)
         try:
             resolving.record(key.request, finding, key.number)
         except NotAllowed as error:
@@ -81,7 +81,7 @@ class Actions:
         message = fields | ({"dynamicVariables": variables} if variables else {})
         named = {"organization": key.organization} if key.organization else {}
         request = read_request(json.dumps(message | named), self.stack.defaults)
-        resolving = Resolving(self.stack.table, self.stack.defaults, self.clock)
+        resolving = Resolving(self.stack.table, self.stack.defaults, self.clock, self.stack.operator_arn)
         redial, attempt = resolving.prepare(key, request, False, masked)
         resolving.dial_again(redial, attempt)
         return [Done(str(key), "dial again done")]

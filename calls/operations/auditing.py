@@ -6,21 +6,23 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from pydantic import Field
 
 from calls.operations.calling_policy import Policies
-from calls.operations.records import FoundAttempt, Records
+from calls.operations.records import Counted, FoundAttempt, Records, report_of
 from calls.operations.requests_file import UnreadableFile
 from outbound_calls.adapters.organizations import Organizations
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.status_api import PossibleZone
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import AttemptNumber, OrganizationName, RequestId, WireModel
+from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.domain.timing import utc_text
 
 COLUMNS = (
     "organization",
@@ -65,6 +67,7 @@ class Audit(WireModel):
     organizations: list[str] = Field(default_factory=list, description="whose dials were read")
     incomplete: str | None = Field(None, description="why organizations may be missing")
     dials: list[AuditedDial]
+    records_read: int
     exported_to: str | None = None
 
 
@@ -87,22 +90,25 @@ class Auditing:
             incomplete = f"AlloMia keys: {error}. Only the organizations that the policy names were read"
         return [None, *sorted(named)], incomplete
 
-    def dials(
-        self, organizations: Iterable[str | None], since: float, until: float, now: float
-    ) -> Iterator[AuditedDial]:
+    def audit(self, organizations: Iterable[str | None], since: float, until: float, now: float) -> Audit:
         """The dials from `since` to before `until` (epoch seconds), in their order, whatever happened to them since.
 
         From the indexes of what ended and of what is open. A dial may have ended long after it was made, so the former
-        is read up to now.
+        is read up to now. Nothing is kept in memory but the dials of that time.
         """
-        wanted = list(organizations)
-        found = {each.key: each for each in self.records.every_open_attempt() if each.organization in wanted}
-        for organization in wanted:
-            found |= {each.key: each for each in self.records.ended(organization, since, now)}
-        dials = (each for each in found.values() if each.dispatched_at)
-        for each in sorted(dials, key=lambda each: (str(each.dispatched_at), each.request_id, each.attempt)):
-            if since <= datetime.fromisoformat(str(each.dispatched_at)).timestamp() < until:
-                yield _audited(each)
+        wanted, counted = list(organizations), Counted()
+        dials: dict[AttemptKey, AuditedDial] = {}
+        open_now = (each for each in self.records.open_now() if each.key.request.organization in wanted)
+        ended = (self.records.table.ended(organization, since, now) for organization in wanted)
+        for attempt in counted.all(chain(open_now, *ended)):
+            if attempt.dispatched_at is not None and since <= attempt.dispatched_at < until:
+                dials[attempt.key] = _audited(report_of(attempt))
+        return Audit(
+            since=utc_text(int(since)),
+            until=utc_text(int(until)),
+            dials=sorted(dials.values(), key=lambda each: (each.dispatched_at, each.request_id, each.attempt)),
+            records_read=counted.read,
+        )
 
 
 def _audited(attempt: FoundAttempt) -> AuditedDial:

@@ -13,6 +13,7 @@ import httpx
 from pydantic import Field
 
 from calls.operations.private_files import new_file
+from calls.operations.proxies import proxied
 from calls.operations.resolving import NotAllowed
 from outbound_calls.adapters.allomia import (
     CONNECT_SECONDS,
@@ -62,7 +63,7 @@ class RecordReport(WireModel):
     organization: OrganizationName | None = Field(None, description="absent for the default organization")
     request_id: RequestId
     attempt: AttemptNumber
-    outbound_call_id: str
+    outbound_call_id: str = Field(description="or the id of the call in AlloMia's call log, where only that is known")
     outcome: str | None = Field(None, description="AlloMia's word for it, extracted by AI")
     ended_reason: str | None = None
     started_at: str | None = None
@@ -112,7 +113,7 @@ class CallRecords:
             organization=request.organization,
             request_id=request.request_id,
             attempt=attempt.key.number,
-            outbound_call_id=str(attempt.outbound_call_id),
+            outbound_call_id=_log_id(attempt),
             outcome=record.outcome,
             ended_reason=record.call_ended_reason,
             started_at=record.call_started_at,
@@ -151,12 +152,16 @@ class CallRecords:
 
     def _record(self, request: RequestKey, number: int | None) -> tuple[Attempt, CallRecord]:
         attempt = self._attempt(request, number)
-        with http_client(self.allomia_url) as http:
+        try:
+            transport = proxied(self.allomia_url)
+        except httpx.UnsupportedProtocol as error:
+            raise AllomiaUnavailable(f"AlloMia can't be asked: {error}") from None
+        with http_client(self.allomia_url, transport) as http:
             client = AllomiaClient(http, self.organizations)
             organization = client.organization_named(request.organization)
             if isinstance(organization, KeyUnusable):
                 raise AllomiaUnavailable(f"the AlloMia key: {organization.detail}")
-            answer = CallLog(client).call_record(organization, str(attempt.outbound_call_id))
+            answer = CallLog(client).call_record(organization, _log_id(attempt))
         match answer:
             case StatusUnavailable(reason) if reason == NOT_FOUND:
                 raise NotAllowed("AlloMia has no record of this call under its id, or not yet")
@@ -170,7 +175,7 @@ class CallRecords:
         attempts = {each.key.number: each for each in self.table.read_all(request)}
         if not attempts:
             raise NotAllowed("there is no record of this request")
-        named = [each for each in sorted(attempts) if attempts[each].outbound_call_id]
+        named = [each for each in sorted(attempts) if _log_id(attempts[each])]
         chosen = number or max(named or attempts)
         if chosen not in attempts:
             raise NotAllowed(f"there is no attempt {chosen} of this request")
@@ -189,13 +194,13 @@ class CallRecords:
         try:
             with (
                 httpx.Client(
-                    transport=BoundedTransport(connections=1, connect_retries=1),
+                    transport=proxied(link) or BoundedTransport(connections=1, connect_retries=1),
                     timeout=httpx.Timeout(_READ_SECONDS, connect=CONNECT_SECONDS),
                     headers={"Accept-Encoding": "identity", "User-Agent": "allomia-outbound-calls"},
                     follow_redirects=False,
                     trust_env=False,
                 ) as http,
-                deadline(MAX_DOWNLOAD_SECONDS, time.monotonic),
+                deadline(MAX_DOWNLOAD_SECONDS, time.monotonic) as seconds_left,
                 http.stream("GET", link) as answer,
             ):
                 if answer.status_code != httpx.codes.OK:
@@ -208,8 +213,15 @@ class CallRecords:
                     size += len(chunk)
                     if size > self.max_file_bytes:
                         raise AllomiaUnavailable(f"the file is larger than {self.max_file_bytes} bytes")
+                    if seconds_left() <= 0:
+                        raise AllomiaUnavailable("the file can't be fetched in time")
                     file.write(chunk)
                     on_progress(size, total)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AllomiaUnavailable(f"the file can't be fetched: {type(error).__name__}") from None
         return size
+
+
+def _log_id(attempt: Attempt) -> str:
+    """The id of a call's record at AlloMia; empty where none is known."""
+    return attempt.call_log_id or attempt.outbound_call_id or ""

@@ -6,14 +6,14 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pydantic import Field
 from pydantic_core import from_json
 
+from calls.operations.in_parallel import in_parallel
 from calls.operations.preflight import InvalidRow, RowIds, read_row
-from calls.operations.records import FoundAttempt, Records
+from calls.operations.records import Counted, Records
 from calls.operations.requests_file import REQUESTS, Columns, Row
 from outbound_calls.adapters.calls_table import WriteUnanswered
 from outbound_calls.adapters.policy_table import PolicyTable
@@ -30,17 +30,17 @@ from outbound_calls.contracts.wire import (
 from outbound_calls.domain.attempts import RequestKey
 from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
 from outbound_calls.domain.timing import utc_text
-from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.use_cases.cancel import CancelRequests, CancelResult, RequestKeepsChanging
 from outbound_calls.use_cases.place import Defaults
 
 NOT_CONFIRMED = "not-confirmed"
 """The table didn't say whether it made the change. Doing it again tells."""
 
+NOT_TRIED = "not-tried"
+"""Counted for requests that something stopped the command before."""
+
 COLUMNS = Columns(REQUESTS.plain, REQUESTS.objects, nested=REQUESTS.nested)
 """The columns of a file of requests to cancel: those of `place`, of which `requestId` is enough."""
-
-_WORKERS = 8
 
 
 class CancelledRequest(WireModel):
@@ -59,7 +59,8 @@ class CancelReport(WireModel):
 
     batch: RequestId | None = Field(None, description="the batch, which is cancelled with what is still to come of it")
     counts: dict[str, int] = Field(description="requests by their result")
-    requests: list[CancelledRequest] = Field(description="without those that had ended, where a batch is cancelled")
+    requests: list[CancelledRequest] = Field(description="of a batch: those that hadn't ended")
+    records_read: int | None = Field(None, description="to find the requests of a batch or a number")
 
     @property
     def confirmed(self) -> bool:
@@ -124,41 +125,24 @@ class Cancelling:
     table: PolicyTable
     clock: Callable[[], float] = time.time
 
-    def cancel(self, keys: Sequence[RequestKey], on_done: Callable[[], None] = lambda: None) -> CancelReport:
-        """Cancel these requests, those that the stack has never seen included."""
-        cancelled = self._cancel_all(keys, on_done)
-        return CancelReport(counts=_counts(cancelled), requests=cancelled)
-
-    def cancel_batch(
-        self, organization: str | None, batch: str, on_found: Callable[[int], Callable[[], None]]
+    def cancel(
+        self, keys: Sequence[RequestKey], on_done: Callable[[CancelledRequest], None] = lambda _done: None
     ) -> CancelReport:
-        """Cancel every request of a batch, those not sent yet included.
+        """Cancel these requests, those that the stack has never seen included. `on_done` gets each result at once."""
+        return cancel_report(in_parallel(self._cancel, keys, on_done))
 
-        First the batch is marked, so that nothing of it is dialled any more, and then what the stack has of it is
-        cancelled. `on_found` gets how many those are, and returns what to call after each.
+    def mark_batch(self, organization: str | None, batch: str) -> None:
+        """Mark a batch as cancelled, so that nothing of it is dialled any more, nor what is still to come of it."""
+        self.table.cancel_batch(own_name(organization), batch, OutcomeSource.OPERATOR, self.clock())
+
+    def open_of_batch(self, organization: str | None, batch: str, counted: Counted) -> list[RequestKey]:
+        """The requests of a batch that haven't ended.
+
+        From the index of what is open, and the records of that organization's calls in it. What the index doesn't have
+        yet is cancelled because the batch is marked.
         """
-        own = None if organization == DEFAULT_ORGANIZATION else organization
-        self.table.cancel_batch(own, batch, OutcomeSource.OPERATOR, self.clock())
-        found: dict[RequestKey, list[FoundAttempt]] = {}
-        for attempt in self.records.of_batch(own, batch):
-            found.setdefault(attempt.key.request, []).append(attempt)
-        going_on = [key for key, attempts in found.items() if any(map(_goes_on, attempts))]
-        cancelled = self._cancel_all(going_on, on_found(len(going_on)))
-        ended = {CancelResult.ENDED.value: len(found) - len(going_on)} if len(found) > len(going_on) else {}
-        counts = dict(Counter(_counts(cancelled)) + Counter(ended))
-        return CancelReport(
-            batch=batch, counts=counts, requests=[each for each in cancelled if each.result != CancelResult.ENDED]
-        )
-
-    def _cancel_all(self, keys: Sequence[RequestKey], on_done: Callable[[], None]) -> list[CancelledRequest]:
-        def cancel(key: RequestKey) -> CancelledRequest:
-            try:
-                return self._cancel(key)
-            finally:
-                on_done()
-
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            return list(pool.map(cancel, keys))
+        found = self.records.open_of_batch(own_name(organization), batch, counted)
+        return list(dict.fromkeys(key.request for key in found))
 
     def _cancel(self, key: RequestKey) -> CancelledRequest:
         try:
@@ -177,10 +161,16 @@ class Cancelling:
         )
 
 
-def _goes_on(attempt: FoundAttempt) -> bool:
-    """Whether something may still follow for its request."""
-    return attempt.status not in TERMINAL or attempt.redial_pending
+def own_name(organization: str | None) -> str | None:
+    """An organization's name as the tables have it: None for the default one."""
+    return None if organization == DEFAULT_ORGANIZATION else organization
 
 
-def _counts(cancelled: Iterable[CancelledRequest]) -> dict[str, int]:
-    return dict(sorted(Counter(each.result for each in cancelled).items()))
+def cancel_report(
+    cancelled: Sequence[CancelledRequest], in_all: int | None = None, batch: str | None = None, read: int | None = None
+) -> CancelReport:
+    """The report of these requests, of so many. The others weren't tried."""
+    counts = dict(sorted(Counter(each.result for each in cancelled).items()))
+    if in_all is not None and (left := in_all - len(cancelled)) > 0:
+        counts[NOT_TRIED] = left
+    return CancelReport(batch=batch, counts=counts, requests=list(cancelled), records_read=read)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
+from calls.operations.in_parallel import in_parallel
 from calls.operations.masking import masked
 from calls.operations.preflight import InvalidRow
 from calls.operations.requests_file import Columns, Row
@@ -33,8 +33,6 @@ COLUMNS = Columns(("phoneNumber", "until", "organization"), lists=("purposes",),
 
 ALL_ORGANIZATIONS = "all"
 """Counted for entries that hold for every organization."""
-
-_WORKERS = 8
 
 
 class Entry(DoNotCall):
@@ -94,6 +92,7 @@ class ListCount(WireModel):
     numbers: int
     by_organization: dict[str, int] = Field(description=f"entries; `{ALL_ORGANIZATIONS}` for every organization")
     temporary: int = Field(description="entries that end by themselves")
+    records_read: int = Field(description="all of the policy table: each costs half a read unit or less")
 
 
 def read_entry(content: object, now: float) -> Entry:
@@ -169,10 +168,13 @@ class DoNotCallList:
         removed = self.table.remove_objection(self.numbers.of(entry.phone_number), entry.objection)
         return self.check(entry.phone_number, removed)
 
-    def import_(self, rows: Sequence[Row], skip_invalid: bool, on_done: Callable[[], None]) -> ImportReport:
+    def import_(
+        self, rows: Sequence[Row], skip_invalid: bool, on_done: Callable[[bool | UnwrittenRow], None]
+    ) -> ImportReport:
         """Put all numbers of a file on the list; none if a row is invalid, unless those are to be skipped.
 
-        Doing it again changes nothing more, so what wasn't written can be imported again with the rest.
+        Doing it again changes nothing more, so what wasn't written can be imported again with the rest. `on_done` gets
+        for each row whether it changed the list, as soon as that is known.
         """
         valid, invalid = read_entries(rows, self.clock())
         if invalid and not skip_invalid:
@@ -180,28 +182,32 @@ class DoNotCallList:
         # Read once, before the threads: a secret that can't be read stops the whole import.
         if valid:
             self.numbers.of(valid[0][1].phone_number)
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            results = list(pool.map(lambda each: self._try_to_add(each[0], each[1], on_done), valid))
-        return ImportReport(
-            rows=len(rows),
-            invalid=invalid,
-            added=results.count(True),
-            known=results.count(False),
-            unwritten=[each for each in results if isinstance(each, UnwrittenRow)],
-            warnings=self._undefined(entry for _, entry in valid) or None,
-        )
+        results = in_parallel(lambda each: self._try_to_add(*each), valid, on_done)
+        warnings = self._undefined(entry for _, entry in valid) or None
+        return import_report(len(rows), invalid, results).model_copy(update={"warnings": warnings})
 
     def count(self) -> ListCount:
-        """Count the entries that hold now. Reads the whole table."""
-        now = self.clock()
-        found = [(number, each.objection) for number, each in self.table.all_objections()]
-        holding = [(number, objection) for number, objection in found if _holds(objection, now)]
-        whose = Counter(objection.organization or ALL_ORGANIZATIONS for _, objection in holding)
+        """Count the entries that hold now. Reads the whole table, since a number isn't stored but its hash."""
+        now, read, temporary = self.clock(), 0, 0
+        whose: Counter[str] = Counter()
+        numbers: set[bytes] = set()
+
+        def on_page(scanned: int) -> None:
+            nonlocal read
+            read += scanned
+
+        for number, each in self.table.all_objections(on_page):
+            if _holds(each.objection, now):
+                whose[each.objection.organization or ALL_ORGANIZATIONS] += 1
+                temporary += each.objection.until is not None
+                # Enough of the hash to tell a million numbers apart.
+                numbers.add(number.encode()[:16])
         return ListCount(
-            entries=len(holding),
-            numbers=len({number for number, _ in holding}),
+            entries=whose.total(),
+            numbers=len(numbers),
             by_organization=dict(sorted(whose.items())),
-            temporary=sum(objection.until is not None for _, objection in holding),
+            temporary=temporary,
+            records_read=read,
         )
 
     def _undefined(self, entries: Iterable[Entry]) -> list[str]:
@@ -219,15 +225,24 @@ class DoNotCallList:
         number = self.numbers.of(entry.phone_number)
         return self.table.add_objection(number, entry.objection, OutcomeSource.OPERATOR, self.clock())
 
-    def _try_to_add(self, row: int, entry: Entry, on_done: Callable[[], None]) -> bool | UnwrittenRow:
+    def _try_to_add(self, row: int, entry: Entry) -> bool | UnwrittenRow:
         try:
             return self._add(entry)
         except ClientError as error:
             return UnwrittenRow(row=row, reason=str(error.response["Error"].get("Code")))
         except BotoCoreError as error:
             return UnwrittenRow(row=row, reason=type(error).__name__)
-        finally:
-            on_done()
+
+
+def import_report(rows: int, invalid: list[InvalidRow], results: Sequence[bool | UnwrittenRow]) -> ImportReport:
+    """The report of an import, as far as it is known."""
+    return ImportReport(
+        rows=rows,
+        invalid=invalid,
+        added=results.count(True),
+        known=results.count(False),
+        unwritten=[each for each in results if isinstance(each, UnwrittenRow)],
+    )
 
 
 def _holds(objection: Objection, now: float) -> bool:

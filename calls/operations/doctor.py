@@ -7,46 +7,49 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
+from pydantic_core import from_json
 
+from calls.operations.proxies import proxied
+from calls.operations.records import Search
 from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
-from outbound_calls.adapters.allomia import (
-    KEY_UNUSABLE,
-    NOT_FOUND,
-    AllomiaClient,
-    StatusAnswer,
-    StatusUnavailable,
-    http_client,
-)
+from outbound_calls.adapters.allomia import NOT_FOUND, AllomiaClient, StatusUnavailable, http_client
 from outbound_calls.adapters.call_log import CallLog
 from outbound_calls.adapters.organizations import Organization
 from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import WireModel
+from outbound_calls.domain.transitions import TERMINAL
 
-OVERDUE_SECONDS = 300
 REFUSED_READ = 100
 """How many refused attempts of a setting are read for AlloMia's words."""
 
+OVERDUE_SECONDS = 300
 """A sweep runs every minute, so an attempt that has been due for longer than this was missed by several."""
 
 UNKNOWN_DAYS = 7
+_UNREACHABLE = "AlloMia can't be reached from here: check its status and your proxy, and retry."
 HOLIDAYS_DAYS = 60
 """How long before a policy's holidays run out the doctor says so."""
 
 TIME_ZONE_DATA_DAYS = 180
 """How old the time-zone data may be."""
+
+MOST_DIALS = 100
+"""How many of the last outcomes are read for the time-zone data of a dial."""
 
 
 class Verdict(StrEnum):
@@ -177,8 +180,13 @@ class Doctor:
             return
         if content.broken_names:
             yield _failed("AlloMia key", f"{content.broken_names} names in the secret break the rule", advice)
-        with http_client(self.stack.parameters["AllomiaBaseUrl"], self.transport) as http:
-            client = AllomiaClient(http, self.stack.organizations)
+        url = self.stack.parameters["AllomiaBaseUrl"]
+        try:
+            transport = self.transport or proxied(url)
+        except httpx.UnsupportedProtocol as error:
+            yield _failed("AlloMia", str(error), _UNREACHABLE)
+            return
+        with http_client(url, transport) as http:
             for name in content.organizations:
                 of = "" if name is None else f" of {name}"
                 try:
@@ -187,10 +195,12 @@ class Doctor:
                     yield _failed(f"AlloMia key{of}", str(error), advice)
                     continue
                 yield _ok(f"AlloMia key{of}", "the secret holds a key")
-                check = _key_check(f"AlloMia{of}", client.call_status(organization, str(uuid4())))
+                check = _key_check(f"AlloMia{of}", _ask(http, organization.api_key))
                 yield check
                 if check.verdict is Verdict.OK and organization.organization_id:
-                    yield from self._id_check(f"AlloMia organization{of}", CallLog(client), organization)
+                    log = CallLog(AllomiaClient(http, self.stack.organizations))
+                    yield from self._id_check(f"AlloMia organization{of}", log, organization)
+            yield _wrong_key_check("AlloMia's refusal", _ask(http, f"not-a-key-{uuid4()}"))
 
     def _id_check(self, name: str, log: CallLog, organization: Organization) -> Iterator[Check]:
         """Whether a key is one of the organization with the id beside it."""
@@ -208,7 +218,8 @@ class Doctor:
         """The path of AlloMia's webhooks into the stack, tried with an invalid signature."""
         url = f"{self.stack.outputs['WebhookUrl']}/doctor/1/not-a-signature"
         try:
-            with httpx.Client(transport=self.transport, timeout=15, trust_env=False) as http:
+            transport = self.transport or proxied(url)
+            with httpx.Client(transport=transport, timeout=15, trust_env=False) as http:
                 code = http.post(url, json={}).status_code
         except httpx.RequestError as error:
             yield _failed(
@@ -311,17 +322,49 @@ class Doctor:
             yield _failed("number hashes", str(error), "Do-not-call entries and caps need NumberHashSecret.")
 
     def time_zones(self) -> Iterator[Check]:
-        """The age of the time-zone data, by which people's clocks are read."""
-        name, version = "time zones", TIME_ZONE_DATA_VERSION
+        """The age of the time-zone data by which the stack reads people's clocks.
+
+        The stack names it with its dials. Where none of the last days does, this command's own is judged.
+        """
+        name, own = "time zones", TIME_ZONE_DATA_VERSION
         if TIME_ZONE_DATA_BUILT is None:
-            yield _failed(name, f"tzdata {version}, of unknown age", "Name its day in contracts/time_zones.py.")
+            yield _failed(name, f"tzdata {own}, of unknown age", "Name its day in contracts/time_zones.py.")
             return
-        days = (self._today() - date.fromisoformat(TIME_ZONE_DATA_BUILT)).days
-        found = f"tzdata {version}, {days} days old"
+        named = self._time_zone_data_of_last_dial()
+        used = named or own
+        # The name begins with the year. What is older than this command's was built before it, too.
+        built, last_day = date.fromisoformat(TIME_ZONE_DATA_BUILT), date(int(used[:4]), 12, 31)
+        if used != own:
+            built = min(built, last_day) if used < own else last_day
+        days = (self._today() - built).days
+        whose = "the stack's last dial" if named else f"this command; no dial of {UNKNOWN_DAYS} days names the stack's"
+        more = f"{days} days old" if used == own else f"{own} (this command)"
+        found = f"tzdata {used} ({whose}), {more}"
         if days > TIME_ZONE_DATA_DAYS:
             yield _failed(name, found, "Rules change several times a year: upgrade tzdata, and deploy.")
+        elif used < own:
+            yield _warning(name, found, "Deploy this version, unless you did since that dial.")
+        elif used > own:
+            yield _warning(name, found, "The stack is newer: use the command of its version.")
         else:
             yield _ok(name, found)
+
+    def _time_zone_data_of_last_dial(self) -> str | None:
+        """The version by which the stack decided the newest dial that names one; None where none of the last does."""
+        now = self.clock()
+        wanted = Search(TERMINAL, self._organizations(), now - UNKNOWN_DAYS * 86_400, now, MOST_DIALS)
+        found = [
+            (str(each.dispatched_at), each.allowed_by.zone_data)
+            for each in self.stack.records.search(wanted).calls
+            if each.allowed_by and each.allowed_by.zone_data
+        ]
+        return max(found)[1] if found else None
+
+    def _organizations(self) -> list[str | None]:
+        """Whose calls are looked at. While the policy can't be read, which is reported, those that it names are not."""
+        with suppress(NotAllowed):
+            return self.stack.organization_names()
+        return [None]
 
     def _today(self) -> date:
         return datetime.fromtimestamp(self.clock(), UTC).date()
@@ -329,7 +372,8 @@ class Doctor:
     def unknown_outcomes(self) -> Iterator[Check]:
         """Outcomes of the last days that could not be learned, and that a person has to find out."""
         now = self.clock()
-        ended = self.stack.table.ended(None, now - UNKNOWN_DAYS * 86_400, now)
+        since = now - UNKNOWN_DAYS * 86_400
+        ended = chain.from_iterable(self.stack.table.ended(each, since, now) for each in self._organizations())
         unknown = sum(attempt.status is Status.UNKNOWN for attempt in ended)
         name, days = "unknown outcomes", f"in the last {UNKNOWN_DAYS} days"
         if unknown:
@@ -408,13 +452,45 @@ class Doctor:
         return (sum(values) if statistic == "Sum" else max(values)) if values else None
 
 
-def _key_check(name: str, answer: StatusAnswer) -> Check:
-    """What AlloMia says to an organization's key, asked for a call that doesn't exist."""
+def _ask(http: httpx.Client, key: str) -> httpx.Response | httpx.RequestError:
+    """What AlloMia answers to this key, asked for a call that doesn't exist."""
+    try:
+        return http.get(f"/api/outbound/{uuid4()}/status", headers={"Authorization": f"Bearer {key}"})
+    except httpx.RequestError as error:
+        return error
+
+
+def _key_check(name: str, answer: httpx.Response | httpx.RequestError) -> Check:
+    """What AlloMia says to an organization's key."""
+    elsewhere = "Check AllomiaBaseUrl, and what is between: is it AlloMia's?"
     match answer:
-        case StatusUnavailable(reason) if reason == NOT_FOUND:
-            return _ok(name, "accepts the key: no such call (404)")
-        case StatusUnavailable(reason) if reason == KEY_UNUSABLE:
+        case httpx.RequestError():
+            return _failed(name, type(answer).__name__, _UNREACHABLE)
+        case httpx.Response(status_code=404):
+            if _is_allomias_error(answer.content):
+                return _ok(name, "accepts the key: no such call (404)")
+            return _failed(name, "HTTP 404, not AlloMia's own answer", elsewhere)
+        case httpx.Response(status_code=401 | 403):
             return _failed(name, "declines the key", "Put a valid key into the secret. Calls wait for it.")
-        case StatusUnavailable(reason):
-            return _failed(name, reason, "AlloMia can't be reached from here: check its status, and retry.")
-    return _failed(name, "reports a call that was never made", "Check AllomiaBaseUrl: is it AlloMia's?")
+        case httpx.Response(is_success=True):
+            return _failed(name, "reports a call that was never made", elsewhere)
+    return _failed(name, f"HTTP {answer.status_code}", _UNREACHABLE)
+
+
+def _wrong_key_check(name: str, answer: httpx.Response | httpx.RequestError) -> Check:
+    """Whether a key that can't be one is declined. What accepts any key says nothing about the right one."""
+    match answer:
+        case httpx.RequestError():
+            return _failed(name, type(answer).__name__, _UNREACHABLE)
+        case httpx.Response(status_code=401 | 403):
+            return _ok(name, f"declines a wrong key ({answer.status_code})")
+    return _failed(name, f"HTTP {answer.status_code} to a wrong key, not 401", "Check AllomiaBaseUrl: is it AlloMia's?")
+
+
+def _is_allomias_error(body: bytes) -> bool:
+    """Whether it is an error as AlloMia documents it: a JSON object with a text `error`."""
+    try:
+        content = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and isinstance(content.get("error"), str)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from calls.operations.cancelling import Cancelling, CancelReport
 from calls.operations.masking import masked
-from calls.operations.records import Records
+from calls.operations.records import Counted, Records
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
 from outbound_calls.contracts.wire import WireModel
 
@@ -45,11 +45,15 @@ class Forgetting:
     clock: Callable[[], float] = time.time
 
     def forget(self, phone_number: str) -> ForgetReport:
-        """Cancel what is parked for a number, and forget its dials. Reads the whole calls table."""
+        """Cancel what is parked for a number, and forget its dials.
+
+        Reads the open attempts: no other one has a number.
+        """
         number = self.numbers.of(phone_number)
         # Cancelled first: what is parked could be dialled once its earlier dials are forgotten.
-        requests = dict.fromkeys(key.request for key in self.records.for_number(phone_number))
-        cancelled = self.cancelling.cancel(list(requests))
+        counted = Counted()
+        requests = dict.fromkeys(key.request for key in self.records.open_for_number(phone_number, counted))
+        cancelled = self.cancelling.cancel(list(requests)).model_copy(update={"records_read": counted.read})
         dials = self.table.forget_dials(number, self.clock())
         return ForgetReport(
             phone_number=masked(phone_number),

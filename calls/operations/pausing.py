@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -43,20 +44,19 @@ class Pausing:
         """
         written = self.policies.set_paused(paused, organization, operator)
         in_force = self.policies.in_force()
-        open_calls = [
+        open_calls = Counter(
             attempt.status
-            for attempt in self.records.every_open_attempt()
-            if organization is None or organization_name(attempt.organization) == organization
-        ]
-        waiting = open_calls.count(Status.SCHEDULED)
+            for attempt in self.records.open_now()
+            if organization is None or organization_name(attempt.key.request.organization) == organization
+        )
         return PauseReport(
             organization=organization,
             paused=paused,
             changed=written is not None,
             version=written.version if written else in_force.version,
             in_force_everywhere_at=written.in_force_everywhere_at if written else None,
-            in_progress=sum(status in {Status.DISPATCHING, Status.CALLING} for status in open_calls),
-            waiting=waiting,
+            in_progress=open_calls[Status.DISPATCHING] + open_calls[Status.CALLING],
+            waiting=open_calls[Status.SCHEDULED],
             still_paused=in_force.paused,
             warnings=_warnings(in_force, organization) if not open_calls else [],
         )

@@ -8,11 +8,9 @@ from calls.operations.following import Following
 from calls.operations.forecasting import Forecasts
 from calls.operations.placing_again import AgainPreflight
 from calls.operations.preflight import CheckedRow, KnownRow, Preflight
-from calls.operations.sending import OnSent, Sender
+from calls.operations.sending import NOT_CONFIRMED, OnSent, Sender
 from outbound_calls.contracts.wire import WireModel
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
-
-NOT_CONFIRMED = "not confirmed"
 
 
 class UnsentRow(WireModel):

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field
 
-from outbound_calls.adapters.attempt_items import REPORTED_FIELDS, attempt_from_item, ended_on
+from outbound_calls.adapters.attempt_items import REPORTED_FIELDS, attempt_from_item, ended_on, item_key
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry, due_entry
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.contracts.status_api import AttemptReport
@@ -112,23 +112,32 @@ class Records:
 
     def find(self, keys: Iterable[AttemptKey]) -> dict[AttemptKey, FoundAttempt]:
         """Those of these attempts that have a record, as of every acknowledged write."""
-        return {attempt.key: _report(attempt) for attempt in self.attempts(keys)}
+        return {attempt.key: report_of(attempt) for attempt in self.attempts(keys)}
 
     def attempts(
         self, keys: Iterable[AttemptKey], *, consistent: bool = True, at_a_time: int = _MAX_KEYS
     ) -> Iterator[Attempt]:
-        """Those of these attempts that have a record, at most a hundred at a time, without their requests' content.
+        """Those of these attempts that have a record, in this order, without their requests' content.
+
+        They are read at most a hundred at a time. DynamoDB answers with the items of a batch in any order.
 
         A consistent read costs a read unit for each attempt; one that may miss the last moment costs half of that.
         """
+        return map(attempt_from_item, self._items(keys, _PROJECTION, consistent=consistent, at_a_time=at_a_time))
+
+    def _items(
+        self, keys: Iterable[AttemptKey], projection: Any, *, consistent: bool, at_a_time: int = _MAX_KEYS
+    ) -> Iterator[Mapping[str, Any]]:
         for chunk in batched(_once(keys), at_a_time, strict=False):
             items = [to_dynamodb({"requestId": str(key.request), "attempt": key.number}) for key in chunk]
-            asked: Any = {self.table.name: {"Keys": items, "ConsistentRead": consistent} | _PROJECTION}
+            asked: Any = {self.table.name: {"Keys": items, "ConsistentRead": consistent} | projection}
+            found: dict[AttemptKey, Mapping[str, Any]] = {}
             while asked:
                 answer = self.table.client.batch_get_item(RequestItems=asked)
-                for item in answer["Responses"].get(self.table.name, []):
-                    yield attempt_from_item(from_dynamodb(item))
+                for item in map(from_dynamodb, answer["Responses"].get(self.table.name, [])):
+                    found[item_key(item)] = item
                 asked = answer.get("UnprocessedKeys")
+            yield from (found[key] for key in chunk if key in found)
 
     def statuses(self, keys: Iterable[AttemptKey]) -> dict[AttemptKey, Status]:
         """The statuses of those of these attempts that have a record."""
@@ -220,7 +229,7 @@ class Records:
         From the indexes `ended` and `due`, and no more of them than it takes to find `limit` and know whether there are
         more. An open attempt costs half a read unit, and so do about seven that ended.
         """
-        counted = _Counted()
+        counted = Counted()
         most = wanted.limit + 1
         ended = [self._newest(organization, wanted, counted) for organization in wanted.organizations]
         found = list(islice(heapq.merge(*ended, key=lambda each: -(each.recorded_at or 0)), most))
@@ -232,7 +241,7 @@ class Records:
             attempts = counted.all(self.attempts(keys, consistent=False, at_a_time=size))
             open_ = (each for each in attempts if wanted.has_open(each) and each.key not in seen)
             found += islice(open_, most - len(found))
-        calls = [_report(each) for each in found[: wanted.limit]]
+        calls = [report_of(each) for each in found[: wanted.limit]]
         return SearchResult(
             calls=calls,
             by_status=tally(each.status for each in calls),
@@ -241,7 +250,7 @@ class Records:
             records_read=counted.read,
         )
 
-    def _newest(self, organization: str | None, wanted: Search, counted: _Counted) -> Iterator[Attempt]:
+    def _newest(self, organization: str | None, wanted: Search, counted: Counted) -> Iterator[Attempt]:
         """What ended of an organization, newest first."""
         statuses = sorted(TERMINAL.intersection(wanted.statuses))
         named = {f":status{number}": status.value for number, status in enumerate(statuses)}
@@ -278,38 +287,26 @@ class Records:
         """
         return self.attempts((due.key for due in self.due()), consistent=False)
 
-    def every_open_attempt(self) -> list[FoundAttempt]:
-        """The attempts in the index `due`. One that ended meanwhile may be among them."""
-        return list(self.find(due.key for due in self.due()).values())
-
     def ended(self, organization: str | None, since: float, until: float) -> Iterator[FoundAttempt]:
         """The attempts of an organization that ended in that time (epoch seconds), oldest first, from an index."""
-        return map(_report, self.table.ended(organization, since, until))
+        return map(report_of, self.table.ended(organization, since, until))
 
-    def of_batch(self, organization: str | None, batch: str) -> Iterator[FoundAttempt]:
-        """Every attempt of a batch, as of every acknowledged write. Reads the whole table."""
-        pages = self.table.client.get_paginator("scan").paginate(
-            TableName=self.table.name,
-            FilterExpression="#batch = :batch",
-            ExpressionAttributeValues=to_dynamodb({":batch": batch}),
-            ConsistentRead=True,
-            **_PROJECTION,
-        )
-        found = (_found(item) for page in pages for item in page["Items"])
-        return (attempt for attempt in found if attempt.organization == organization)
+    def open_of_batch(self, organization: str | None, batch: str, counted: Counted) -> Iterator[AttemptKey]:
+        """The open attempts of a batch. The index may not have those of the last moment yet."""
+        keys = (due.key for due in self.due() if due.key.request.organization == organization)
+        attempts = counted.all(self.attempts(keys, consistent=False))
+        return (each.key for each in attempts if each.labels.batch == batch and is_open(each))
 
-    def for_number(self, phone_number: str) -> Iterator[AttemptKey]:
-        """The attempts that still have their request, and are for this number. Reads the whole table."""
-        pages = self.table.client.get_paginator("scan").paginate(
-            TableName=self.table.name,
-            FilterExpression="#request.#phoneNumber = :number",
-            ProjectionExpression="#requestId, #attempt",
-            ExpressionAttributeNames={f"#{name}": name for name in ("request", "phoneNumber", "requestId", "attempt")},
-            ExpressionAttributeValues=to_dynamodb({":number": phone_number}),
-            ConsistentRead=True,
-        )
-        for item in (from_dynamodb(item) for page in pages for item in page["Items"]):
-            yield AttemptKey(RequestKey.from_text(item["requestId"]), int(item["attempt"]))
+    def open_for_number(self, phone_number: str, counted: Counted) -> Iterator[AttemptKey]:
+        """The open attempts for this number: no other one still has its request. As `open_of_batch`."""
+        names = ("requestId", "attempt", "request", "phoneNumber")
+        projection: Any = {
+            "ProjectionExpression": "#requestId, #attempt, #request.#phoneNumber",
+            "ExpressionAttributeNames": {f"#{name}": name for name in names},
+        }
+        for item in counted.all(self._items((due.key for due in self.due()), projection, consistent=False)):
+            if item.get("request", {}).get("phoneNumber") == phone_number:
+                yield item_key(item)
 
 
 def _once[T](values: Iterable[T]) -> Iterator[T]:
@@ -322,13 +319,14 @@ def _once[T](values: Iterable[T]) -> Iterator[T]:
 
 
 @dataclass(slots=True)
-class _Counted:
+class Counted:
     """Counts the records that are read. `stopped` says that there may be more than it was allowed to read."""
 
     read: int = 0
     stopped: bool = False
 
     def all[T](self, records: Iterable[T]) -> Iterator[T]:
+        """These records, each counted."""
         for each in records:
             self.read += 1
             yield each
@@ -357,11 +355,8 @@ def tally(statuses: Iterable[str]) -> dict[str, int]:
     return {status.value: counted[status] for status in STATUS_ORDER if counted[status]}
 
 
-def _found(item: Mapping[str, Any]) -> FoundAttempt:
-    return _report(attempt_from_item(from_dynamodb(item)))
-
-
-def _report(attempt: Attempt) -> FoundAttempt:
+def report_of(attempt: Attempt) -> FoundAttempt:
+    """What is shown of an attempt that has a record."""
     request = attempt.key.request
     return FoundAttempt(
         organization=request.organization,

@@ -18,16 +18,14 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
 from calls.operations.preflight import InvalidRow, read_request
 from calls.operations.requests_file import Row
-from calls.operations.sending import Sender
-from calls.operations.waiting_messages import BATCH, HeldMessage, LastMoment, json_object
+from calls.operations.sending import NOT_CONFIRMED, Sender
+from calls.operations.waiting_messages import Deletions, HeldMessage, LastMoment, delete_messages, json_object
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.wire import InvalidInput, WireModel
 from outbound_calls.domain.timing import utc_text
@@ -63,6 +61,7 @@ class RedriveReport(WireModel):
     not_found: list[str] = Field(description="fixed, but not in the queue now: sent before, expired, or held")
     not_deleted: int = Field(description="sent, but not deleted here; the next run sends them again, which is harmless")
     still_there: int = Field(description="messages that were seen and are still in the queue")
+    unseen: int = Field(0, description="messages beyond --limit, by SQS's own estimate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,17 @@ class RedrivePlan:
 
     expired: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Moved:
+    """What a redrive has done so far: the positions in its plan that SQS confirmed, and what was deleted."""
+
+    sent: set[int] = field(default_factory=set)
+    unsent: dict[int, str] = field(default_factory=dict)
+    """The reasons, once it is known what was not sent."""
+
+    deletions: Deletions = field(default_factory=Deletions)
 
 
 def read_fixed(rows: Iterable[Row], defaults: Defaults) -> tuple[list[FixedMessage], list[InvalidRow]]:
@@ -124,12 +134,15 @@ class Redrive:
         found = [(held[one.id], one.request.wire()) for one in fixed if one.id in held]
         return self._plan(found, [one.id for one in fixed if one.id not in held], len(messages))
 
-    def plan_unchanged(self, messages: Sequence[HeldMessage]) -> RedrivePlan:
-        """Send all of these as they came.
+    def plan_unchanged(
+        self, messages: Sequence[HeldMessage], not_found: Sequence[str] = (), seen: int | None = None
+    ) -> RedrivePlan:
+        """Send all of these as they came. `seen` is how many there are in all, where these are a selection.
 
         The contract isn't asked: the deployed version may know fields that this one doesn't.
         """
-        return self._plan([(message, message.fields) for message in messages], [], len(messages))
+        found = [(message, message.fields) for message in messages]
+        return self._plan(found, list(not_found), len(messages) if seen is None else seen)
 
     def _plan(
         self, found: Sequence[tuple[HeldMessage, Mapping[str, Any]]], not_found: list[str], seen: int
@@ -149,35 +162,31 @@ class Redrive:
                     plan.late.append(message.id)
         return plan
 
-    def send(self, plan: RedrivePlan) -> RedriveReport:
-        """Send what was planned, and then delete it from its queue."""
-        unsent = self.sender.send([body for _, body in plan.to_send])
-        sent = [message for position, (message, _) in enumerate(plan.to_send) if position not in unsent]
-        not_deleted = self._delete(sent)
-        return RedriveReport(
-            sent=len(sent),
-            unsent=[
-                UnsentMessage(id=plan.to_send[position][0].id, reason=why) for position, why in sorted(unsent.items())
-            ],
-            expired=plan.expired,
-            unreadable=plan.unreadable,
-            not_found=plan.not_found,
-            not_deleted=not_deleted,
-            still_there=plan.seen - len(sent) + not_deleted,
-        )
+    def send(self, plan: RedrivePlan, moved: Moved) -> None:
+        """Send what was planned, and then delete it from its queue. `moved` knows at each moment what was done."""
+        moved.unsent = self.sender.send([body for _, body in plan.to_send], moved.sent.add)
+        sent = [message for position, (message, _) in enumerate(plan.to_send) if position in moved.sent]
+        # They are sent, so a fault here is no error.
+        delete_messages(self.client, self.queue_url, sent, moved.deletions)
 
-    def _delete(self, messages: Sequence[HeldMessage]) -> int:
-        """Delete these; returns how many could not be deleted. They are sent, so a fault here is no error."""
-        failed = 0
-        for chunk in batched(messages, BATCH, strict=False):
-            entries: Any = [{"Id": str(number), "ReceiptHandle": each.receipt} for number, each in enumerate(chunk)]
-            try:
-                answer = self.client.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
-            except (ClientError, BotoCoreError):
-                failed += len(chunk)
-            else:
-                failed += len(answer.get("Failed", []))
-        return failed
+
+def redrive_report(plan: RedrivePlan, moved: Moved, unseen: int = 0) -> RedriveReport:
+    """The result, as far as it is known."""
+    unsent = [
+        UnsentMessage(id=message.id, reason=moved.unsent.get(position, NOT_CONFIRMED))
+        for position, (message, _) in enumerate(plan.to_send)
+        if position not in moved.sent
+    ]
+    return RedriveReport(
+        sent=len(moved.sent),
+        unsent=unsent,
+        expired=plan.expired,
+        unreadable=plan.unreadable,
+        not_found=plan.not_found,
+        not_deleted=len(moved.sent) - moved.deletions.done,
+        still_there=plan.seen - moved.deletions.done,
+        unseen=unseen,
+    )
 
 
 def _body(fields: Mapping[str, Any], original: HeldMessage, last: int | None) -> str:

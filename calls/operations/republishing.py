@@ -87,13 +87,7 @@ class Republishing:
         published = 0
         for chunk in batched(events, MAX_ENTRIES, strict=False):
             if error := self._fault(chunk):
-                return RepublishReport(
-                    found=found,
-                    published=published,
-                    not_published=len(events) - published,
-                    continue_since=chunk[0].recorded_at,
-                    reason=_reason(error),
-                )
+                return stopped(found, events, published, _reason(error))
             published += len(chunk)
             on_published(len(chunk))
         return RepublishReport(found=found, published=published)
@@ -113,6 +107,20 @@ class Republishing:
             else:
                 return None
         return fault
+
+
+def stopped(
+    found: OutcomesFound, events: Sequence[OutcomeEvent], published: int, reason: str = "interrupted"
+) -> RepublishReport:
+    """The report when something stopped it after so many of these events."""
+    left = events[published:]
+    return RepublishReport(
+        found=found,
+        published=published,
+        not_published=len(left),
+        continue_since=left[0].recorded_at if left else None,
+        reason=reason if left else None,
+    )
 
 
 def _reason(error: _Fault) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -78,11 +78,12 @@ class RedialReport(WireModel):
 
 @dataclass(frozen=True, slots=True)
 class Resolving:
-    """The two ways to resolve a call by hand. `clock` is epoch seconds."""
+    """The two ways to resolve a call by hand. `clock` is epoch seconds; `by` is the ARN of who does it."""
 
     table: CallsTable
     defaults: Defaults
     clock: Callable[[], float] = time.time
+    by: str | None = None
 
     def unknown_attempt(self, request: RequestKey, number: int | None = None) -> AttemptKey:
         """The attempt to resolve: this one, or else the last one that is `unknown`, whatever was made after it.
@@ -91,13 +92,7 @@ class Resolving:
             NotAllowed: When there is no such attempt, or it is not `unknown` (any more).
         """
         statuses = {each.attempt: each.status for each in self._report(request).attempts}
-        unknown = [each for each, status in statuses.items() if status is Status.UNKNOWN]
-        chosen = number or max(unknown or statuses)
-        if chosen not in statuses:
-            raise NotAllowed(f"there is no attempt {chosen} of this request")
-        if chosen not in unknown:
-            raise NotAllowed(f"attempt {chosen} is {statuses[chosen]}; only an unknown call can be resolved")
-        return AttemptKey(request, chosen)
+        return AttemptKey(request, choose_unknown(statuses, number))
 
     def record(self, request: RequestKey, finding: Finding, number: int | None = None) -> Resolved:
         """Record what a person found out about an attempt. Its event is published like that of any outcome.
@@ -105,15 +100,25 @@ class Resolving:
         Raises:
             NotAllowed: As `unknown_attempt`, or when another outcome came first.
         """
-        key = self.unknown_attempt(request, number)
+        return self.record_attempt(self.unknown_attempt(request, number), finding)
+
+    def record_attempt(self, key: AttemptKey, finding: Finding) -> Resolved:
+        """Record what a person found out about exactly this attempt.
+
+        Raises:
+            NotAllowed: When it has another outcome.
+        """
         status = Status(finding)
-        written = _answered(lambda: self.table.resolve(key, status, self.clock()).stored)
+        written = _answered(lambda: self.table.resolve(key, status, self.clock(), self.by).stored)
         # Whatever the answer was, the table has what was written.
         found = None if written else self.table.read(key)
         if found and found.status is not status:
             raise NotAllowed(f"attempt {key.number} is {found.status} now; only an unknown call can be resolved")
         return Resolved(
-            organization=request.organization, request_id=request.request_id, attempt=key.number, status=status
+            organization=key.request.organization,
+            request_id=key.request.request_id,
+            attempt=key.number,
+            status=status,
         )
 
     def prepare(
@@ -185,6 +190,21 @@ class Resolving:
         if not attempts:
             raise NotAllowed("there is no record of this request")
         return request_report(attempts)
+
+
+def choose_unknown(statuses: Mapping[int, Status], number: int | None = None) -> int:
+    """Of the attempts of a request with their statuses: this one, or else the last one that is `unknown`.
+
+    Raises:
+        NotAllowed: When there is no such attempt, or it is not `unknown` (any more).
+    """
+    unknown = [each for each, status in statuses.items() if status is Status.UNKNOWN]
+    chosen = number or max(unknown or statuses)
+    if chosen not in statuses:
+        raise NotAllowed(f"there is no attempt {chosen} of this request")
+    if chosen not in unknown:
+        raise NotAllowed(f"attempt {chosen} is {statuses[chosen]}; only an unknown call can be resolved")
+    return chosen
 
 
 def _answered[T](write: Callable[[], T]) -> T:

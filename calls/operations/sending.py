@@ -20,6 +20,7 @@ _PAUSES_SECONDS = (0.5, 1.0, 2.0)
 _ESCAPES = {0xFFFE: r"\ufffe", 0xFFFF: r"\uffff"}
 """For the two characters that JSON text may hold and SQS declines, with all messages of the request."""
 
+NOT_CONFIRMED = "not confirmed"
 NOT_TRIED = "not tried, because another request failed"
 
 type OnSent = Callable[[int], None]

@@ -17,6 +17,7 @@ from calls.operations.calling_policy import Policies
 from calls.operations.expiring import LastMoments
 from calls.operations.records import Records
 from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.adapters.lines_table import LinesTable
 from outbound_calls.adapters.organizations import OrganizationMissing, Organizations
 from outbound_calls.adapters.outcome_bus import OutcomeBus
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
@@ -212,6 +213,11 @@ class DeployedStack:
         """The policy table, as the functions use it."""
         return PolicyTable(self.client("dynamodb"), self._of_this_version(self.outputs, "PolicyTableName"))
 
+    @cached_property
+    def lines_table(self) -> LinesTable:
+        """The lines in use, in the policy table."""
+        return LinesTable(self.client("dynamodb"), self._of_this_version(self.outputs, "PolicyTableName"))
+
     @property
     def default_preset(self) -> str:
         """The preset of the calling policy where the document names none: the parameter `CallingPolicy`."""
@@ -261,10 +267,14 @@ class DeployedStack:
         return CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)
 
     @cached_property
+    def operator_arn(self) -> str:
+        """Who runs the command: the ARN of the AWS credentials."""
+        return str(self.client("sts").get_caller_identity()["Arn"])
+
+    @property
     def operator(self) -> str:
-        """Who runs the command: the name in the AWS credentials, such as `user/alice`."""
-        arn: str = self.client("sts").get_caller_identity()["Arn"]
-        return arn.rpartition(":")[2]
+        """The same, short: such as `user/alice`."""
+        return self.operator_arn.rpartition(":")[2]
 
     def _of_this_version(self, named: Mapping[str, str], name: str) -> str:
         if name not in named:

@@ -58,6 +58,18 @@ class QueueListing(WireModel):
     exported_to: str | None = None
 
 
+class DiscardReport(WireModel):
+    """The result of discarding messages."""
+
+    queue: str
+    chosen: int
+    discarded: int
+    not_found: list[str] = Field(description="asked for, but not in the queue now, or held by another reader")
+    still_there: int = Field(description="messages that were seen and are still in the queue")
+    unseen: int = Field(0, description="messages beyond --limit, by SQS's own estimate")
+    exported_to: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class HeldMessage:
     """A message that this process has received and not deleted."""
@@ -95,6 +107,43 @@ class HeldMessage:
         """A line of the export: everything, so that it can be fixed."""
         content = {"request": self.fields} if self.fields else {"body": self.body}
         return {"id": self.id, "reason": self.reason} | content
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which messages are meant: those with one of these ids, sent before a time (epoch seconds)."""
+
+    only: tuple[str, ...] = ()
+    """Message ids or request ids; empty for any."""
+
+    before: float | None = None
+
+    def of(self, messages: Iterable[HeldMessage]) -> tuple[list[HeldMessage], list[str]]:
+        """Those of these messages that are meant, and the ids that none of them has."""
+        named: set[str] = set()
+        chosen: list[HeldMessage] = []
+        for message in messages:
+            ids = {message.id, message.first_id, str(message.fields.get("requestId"))}.intersection(self.only)
+            named |= ids
+            if (ids or not self.only) and (self.before is None or message.sent_at < self.before):
+                chosen.append(message)
+        return chosen, [each for each in self.only if each not in named]
+
+
+@dataclass(slots=True)
+class Deletions:
+    """How many messages were deleted so far."""
+
+    done: int = 0
+
+
+def delete_messages(client: SQSClient, queue_url: str, messages: Iterable[HeldMessage], deletions: Deletions) -> None:
+    """Delete these messages. One that can't be deleted now is still in the queue, and isn't counted."""
+    for chunk in batched(messages, BATCH, strict=False):
+        entries: Any = [{"Id": str(number), "ReceiptHandle": each.receipt} for number, each in enumerate(chunk)]
+        with suppress(ClientError, BotoCoreError):
+            answer = client.delete_message_batch(QueueUrl=queue_url, Entries=entries)
+            deletions.done += len(chunk) - len(answer.get("Failed", []))
 
 
 @contextmanager

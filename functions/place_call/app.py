@@ -26,6 +26,7 @@ EVENTS = {
     PlaceResult.REDIAL_DROPPED: ("redial dropped", Metric.REDIALS_DROPPED),
     PlaceResult.CANCELLATION: ("cancellation", Metric.CANCELLATIONS),
     PlaceResult.DO_NOT_CALL: ("do-not-call entry", Metric.DO_NOT_CALL_ENTRIES),
+    PlaceResult.HANDED_ON: ("free lines handed on", Metric.LINES_LOOKED_AT),
     PlaceResult.DUPLICATE: ("duplicate message", Metric.DUPLICATE_MESSAGES),
     PlaceResult.INVALID: ("invalid message", Metric.INVALID_MESSAGES),
 }

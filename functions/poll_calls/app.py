@@ -11,7 +11,8 @@ from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PollCallsSettings
-from outbound_calls.runtime.telemetry import Metric, Telemetry, request_names
+from outbound_calls.runtime.telemetry import Metric, Telemetry, lines_metrics, request_names
+from outbound_calls.use_cases.log_reads import LogReads
 from outbound_calls.use_cases.sweep import KEY_FAULTS, SECONDS_TO_POLL, SHORT_OF_TIME, Poll, PollResult
 
 settings = PollCallsSettings.from_environment(os.environ)
@@ -49,11 +50,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
         due = due_entry(entry)
         if isinstance(due, DueKeeper):
             return poll_calls.keep(due, seconds_left)
-        if not limiter.acquire(timeout_seconds=min(seconds_left() - SECONDS_TO_POLL, until - time.time())):
+        if not permit():
             return Poll(PollResult.SKIPPED, due.key, SHORT_OF_TIME)
-        return poll_calls.poll(due, seconds_left)
+        return poll_calls.poll(due, seconds_left, reads)
+
+    def permit() -> bool:
+        return limiter.acquire(timeout_seconds=min(seconds_left() - SECONDS_TO_POLL, until - time.time()))
 
     limiter, until = RateLimiter(settings.polls_per_second), float(event.get("until", math.inf))
+    reads = LogReads(permit)
 
     results: Counter[str] = Counter()
     for entry, result in workers.each(pool, poll, event["items"]):
@@ -64,6 +69,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
         else:
             results[result.result] += 1
             log(result)
+    if pages := reads.pages.total():
+        telemetry.log_count("call log read", Metric.CALL_LOG_PAGES, pages)
     return {"polled": len(event["items"])} | {result: results[result] for result in (*PollResult, "failed")}
 
 
@@ -84,6 +91,7 @@ def log(poll: Poll) -> None:
         outcome=poll.outcome,
         attempt=poll.attempt,
         detail=poll.detail,
+        measured=lines_metrics(poll.lines) if poll.lines else None,
         released=poll.released,
         status=poll.outcome.status if poll.outcome else None,
         allomiaStatus=poll.allomia_status,

@@ -61,6 +61,8 @@ def _logged(log_entries: str, outcome: str = "completed") -> Behaviour:
 _UNKNOWN = ("unknown", "deadline")
 _COMPLETED = ("completed", "webhook")
 _WAITING = ("scheduled", "")
+_LOGGED = ("completed", "call-log")
+"""Where AlloMia's id of the organization is configured; `unknown` without it."""
 
 _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
     ("0100", "the person answers", Behaviour(), _COMPLETED),
@@ -119,12 +121,12 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
         "0322",
         "accepted, then the connection is dropped, and the webhook is never sent",
         _post("drop-after-accept", "lost"),
-        _UNKNOWN,
+        _LOGGED,
     ),
     (
         "0323",
-        "accepted, then the connection is dropped, and the webhook is very late",
-        _post("drop-after-accept", "late"),
+        "accepted, then the connection is dropped; the webhook is very late, and the call log never shows the call",
+        Behaviour(post="drop-after-accept", webhooks="late", log_entries="never"),
         _COMPLETED,
     ),
     ("0324", "accepted, then no answer for a long time", _post("hang-after-accept"), _COMPLETED),
@@ -159,12 +161,12 @@ _ROWS: tuple[tuple[str, str, Behaviour, tuple[str, str]], ...] = (
     #
     ("0500", "answer and webhook are lost; the call log shows the call late", _logged("late"), _UNKNOWN),
     ("0501", "answer and webhook are lost; the call log never shows the call", _logged("never"), _UNKNOWN),
-    ("0502", "answer and webhook are lost; the call log shows the call twice", _logged("twice"), _UNKNOWN),
+    ("0502", "answer and webhook are lost; the call log shows the call twice", _logged("twice"), _LOGGED),
     (
         "0503",
         "answer and webhook are lost; the call log shows the call under another id",
         _logged("other-id"),
-        _UNKNOWN,
+        _LOGGED,
     ),
     ("0504", "the same, and no one answers", _logged("other-id", "no-answer"), _UNKNOWN),
     ("0505", "the same, and the entry never gets an end", _logged("open"), _UNKNOWN),

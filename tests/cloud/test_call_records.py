@@ -19,12 +19,13 @@ from calls.operations.call_records import AllomiaUnavailable, CallRecords, Kind,
 from local.cloud import LocalCloud
 from local.simulator import Simulator
 from outbound_calls.adapters.calls_table import RecordResult
-from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.contracts.vocabulary import OutcomeSource, Status
+from outbound_calls.domain.attempts import AttemptKey, Outcome
 from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import new_attempt, new_key
 from tests.tooling.simulator.conftest import eventually
 from tests.unit.parts import API_KEY, ASSISTANT_ID, CONTACT_ID, PHONE_NUMBER_ID, organizations_in
-from tests.world import CloudResources
+from tests.world import NOW, CloudResources
 
 SUMMARY, FRENCH_SUMMARY = "The person confirmed the appointment.", "La personne a confirmé le rendez-vous."
 
@@ -93,6 +94,21 @@ def test_a_record_says_what_the_call_achieved(calls: Calls, placed: Callable[...
     assert (record["outcome"], record["endedReason"]) == ("appointment_confirmed", "customer-ended-call")
     assert (record["summary"], record["language"]) == (SUMMARY, "en")
     assert (record["recording"], record["transcript"], record["duration"]) == (True, True, 1)
+
+
+def test_a_call_that_was_found_in_the_log_is_known_by_its_id_there(
+    calls: Calls, operated: OperatedStack, simulator: Simulator, placed: Callable[..., AttemptKey]
+) -> None:
+    placed()
+    log_id = simulator.calls()[-1].outbound_call_id
+    attempt = operated.attempts.claim(new_attempt())
+    assert attempt
+    found = Outcome(Status.COMPLETED, OutcomeSource.CALL_LOG, call_log_id=log_id)
+    assert operated.stack.table.record(attempt.key, found, NOW).stored
+
+    code, record = calls("record", attempt.key.request.request_id)
+
+    assert (code, record["outboundCallId"], record["outcome"]) == (Exit.DONE, log_id, "appointment_confirmed")
 
 
 @pytest.mark.parametrize(("language", "summary"), [("en", SUMMARY), ("fr", FRENCH_SUMMARY)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -13,7 +13,8 @@ import pytest
 from calls.cli.output import Exit
 from calls.operations.cancelling import NOT_CONFIRMED, Cancelling
 from calls.operations.preflight import RowIds
-from calls.operations.records import Records
+from calls.operations.records import Counted, Records
+from local.cloud import LocalCloud
 from outbound_calls.adapters.policy_table import CancelledBatch, Remembered, TakenDial
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
@@ -21,7 +22,7 @@ from outbound_calls.domain.attempts import AttemptKey, Labels, RequestKey
 from outbound_calls.domain.recipients import Objection, PastDial
 from outbound_calls.use_cases.cancel import CancelRequests
 from tests.cloud.operator import Calls, OperatedStack
-from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, new_attempt, new_key
+from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, new_attempt, new_key, operations_asked
 from tests.unit.parts import PHONE_NUMBER
 from tests.world import NOW
 
@@ -161,7 +162,7 @@ def test_a_batch_is_marked_and_what_the_stack_has_of_it_is_cancelled(calls: Call
 
     code, answer = calls("cancel", "--batch", "december")
 
-    assert (code, answer["batch"], answer["counts"]) == (0, "december", {"cancelled": 2, "ended": 1})
+    assert (code, answer["batch"], answer["counts"]) == (0, "december", {"cancelled": 2})
     assert results(answer) == dict.fromkeys(ours[1:], "cancelled")
     mark = operated.stack.policy_table.cancelled_batch(None, "december")
     assert isinstance(mark, CancelledBatch)
@@ -171,13 +172,31 @@ def test_a_batch_is_marked_and_what_the_stack_has_of_it_is_cancelled(calls: Call
         assert operated.attempts.status(spared) == "scheduled"
 
     assert calls("cancel", "--batch", "december", "--organization", "north")[1]["counts"] == {"cancelled": 1}
-    assert calls("cancel", "--batch", "december")[1]["counts"] == {"ended": 3}
+    assert calls("cancel", "--batch", "december")[1]["counts"] == {}
 
 
 def test_a_batch_that_was_never_sent_is_cancelled_too(calls: Calls, operated: OperatedStack) -> None:
     assert calls("cancel", "--batch", "spring", "--organization", "default")[1]["counts"] == {}
 
     assert operated.stack.policy_table.cancelled_batch(None, "spring")
+
+
+def test_what_has_ended_costs_a_batch_and_a_number_nothing(operated: OperatedStack, cloud: LocalCloud) -> None:
+    # Given more that has ended than what is open, and open calls of another organization
+    for _ in range(8):
+        operated.attempts.ended(Status.COMPLETED)
+    ours = [parked(operated) for _ in range(2)]
+    parked(operated, "north")
+    dynamodb = cast("Any", cloud.client("dynamodb"))
+    records, batch, number = Records(replace(operated.stack.table, client=dynamodb)), Counted(), Counted()
+
+    with operations_asked(dynamodb) as asked:
+        of_batch = {key.request.request_id for key in records.open_of_batch(None, "december", batch)}
+        for_number = list(records.open_for_number(PHONE_NUMBER, number))
+
+    assert (of_batch, batch.read) == (set(ours), 2)
+    assert (len(for_number), number.read) == (3, 3)
+    assert asked.keys() == {"Query", "BatchGetItem"}
 
 
 # Forget.

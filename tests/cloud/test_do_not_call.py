@@ -48,7 +48,7 @@ def row(number: int, **fields: Any) -> Row:
     return Row(number, json.dumps(fields))
 
 
-def done() -> None:
+def done(_result: object) -> None:
     pass
 
 
@@ -139,6 +139,7 @@ def test_a_file_is_imported_and_again_changes_nothing(calls: Calls, tmp_path: Pa
         "numbers": 2,
         "byOrganization": {"all": 1, "north": 1},
         "temporary": 1,
+        "recordsRead": 2,
     }
     assert calls("check", OTHER)[1]["entries"][0]["purposes"] == ["marketing", "results"]
 
@@ -176,9 +177,9 @@ def test_a_row_that_is_not_confirmed_is_named_and_imported_by_the_next_run(
     broken = replace(entries, table=PolicyTable(network.client("dynamodb"), entries.table.name))
     rows = [row(number, phoneNumber=f"+1514555{number:04}") for number in range(20)]
     network.fail_once("PutItem", LOSE_REQUEST, skip=3)
-    finished: list[None] = []
+    finished: list[object] = []
 
-    report = broken.import_(rows, False, lambda: finished.append(None))
+    report = broken.import_(rows, False, finished.append)
 
     assert (report.added, report.known, len(report.unwritten), len(finished)) == (19, 0, 1, 20)
     assert entries.import_(rows, False, done).added == 1

@@ -14,14 +14,16 @@ import httpx
 import pytest
 
 from calls.operations.doctor import Check, Doctor, Verdict
+from calls.operations.proxies import proxied
 from calls.operations.stack import DeployedStack, Resource
 from local.cloud import LocalCloud
 from local.simulator import ScriptedAllomia, organization_id
-from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT
+from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
 from outbound_calls.contracts.vocabulary import Status
-from outbound_calls.domain.attempts import Refusal
-from tests.cloud.parts import SampleAttempts
-from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
+from outbound_calls.domain.attempts import Allowance, AttemptKey, Refusal, RequestKey
+from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt
+from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID, SocketServer, http_answer
+from tests.unit.test_allomia_wire import says
 from tests.world import NOW, CloudResources, create_calls_table, create_policy_table
 
 PARAMETERS = {
@@ -58,6 +60,7 @@ class DescribedStack:
         self.name = "described"
         self.hash_secret_arn = ""
         self.status = "CREATE_COMPLETE"
+        self.knows_its_keys = True
         self.answers: dict[str, httpx.Response | Exception] = {
             "allomia.example": httpx.Response(404, json={"error": "Outbound call not found"}),
             "hooks.example": httpx.Response(403),
@@ -65,6 +68,8 @@ class DescribedStack:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         answer = self.answers[request.url.host]
+        if self.knows_its_keys and "not-a-key" in request.headers.get("Authorization", ""):
+            return httpx.Response(401, json={"error": "Unauthorized"})
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -159,6 +164,35 @@ def test_old_time_zone_data_is_reported(stack: DescribedStack, days: int, verdic
     assert stack.verdicts("time_zones", (built + timedelta(days=days)).timestamp()) == {"time zones": verdict}
 
 
+@pytest.mark.parametrize(
+    ("used", "after_days", "verdict", "words"),
+    [
+        (TIME_ZONE_DATA_VERSION, 10, Verdict.OK, f"{TIME_ZONE_DATA_VERSION} (the stack's last dial), 10 days old"),
+        # Older than this command's: built before it, and within its year.
+        (f"{TIME_ZONE_DATA_VERSION[:4]}a", 180, Verdict.WARNING, "a (the stack's last dial)"),
+        (f"{TIME_ZONE_DATA_VERSION[:4]}a", 181, Verdict.FAILED, "a (the stack's last dial)"),
+        ("2020a", 0, Verdict.FAILED, "2020a (the stack's last dial)"),
+        ("9999a", 0, Verdict.WARNING, "9999a (the stack's last dial)"),
+    ],
+)
+def test_the_time_zone_data_is_that_of_the_stack_where_a_dial_names_it(
+    stack: DescribedStack, used: str, after_days: int, verdict: Verdict, words: str
+) -> None:
+    # Given a stack that decides by this data, and a dial of its organization north
+    set_policy(stack, {"organizations": {"north": {"paused": False}}})
+    assert TIME_ZONE_DATA_BUILT
+    now = int(datetime.fromisoformat(TIME_ZONE_DATA_BUILT).replace(tzinfo=UTC).timestamp()) + after_days * 86_400
+    allowance = Allowance(1, "canada", ("America/Toronto",), "number", used)
+    attempt = new_attempt(AttemptKey(RequestKey("visit-1", "north"), 1), now - 60)
+    assert stack.attempts.claim(replace(attempt, allowance=allowance), now=now - 50)
+    assert stack.attempts.table.record(attempt.key, an_outcome(Status.COMPLETED), now - 40).stored
+
+    check = stack.checks("time_zones", now)["time zones"]
+
+    assert check.verdict is verdict
+    assert words in check.found
+
+
 # Deployment, parameters, key and webhook.
 
 
@@ -205,7 +239,10 @@ def test_missing_defaults_are_a_warning(stack: DescribedStack) -> None:
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [
-        (httpx.Response(404), Verdict.OK),
+        (httpx.Response(404, json={"error": "Outbound call not found"}), Verdict.OK),
+        (httpx.Response(404), Verdict.FAILED),
+        (httpx.Response(404, text="<html>"), Verdict.FAILED),
+        (httpx.Response(404, json={"message": "Not Found"}), Verdict.FAILED),
         (httpx.Response(401), Verdict.FAILED),
         (httpx.Response(403), Verdict.FAILED),
         (httpx.Response(500), Verdict.FAILED),
@@ -218,7 +255,37 @@ def test_the_key_is_tried_on_allomia(
 ) -> None:
     stack.answers["allomia.example"] = answer
 
-    assert stack.verdicts("key") == {"AlloMia key": Verdict.OK, "AlloMia": verdict}
+    assert stack.verdicts("key") == {"AlloMia key": Verdict.OK, "AlloMia": verdict, "AlloMia's refusal": Verdict.OK}
+
+
+def test_a_site_that_accepts_any_key_is_not_allomia(stack: DescribedStack) -> None:
+    stack.knows_its_keys = False
+
+    assert stack.verdicts("key") == {
+        "AlloMia key": Verdict.OK,
+        "AlloMia": Verdict.OK,
+        "AlloMia's refusal": Verdict.FAILED,
+    }
+
+
+def test_the_command_asks_over_the_proxy_that_the_environment_names(
+    stack: DescribedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.parameters |= {"AllomiaBaseUrl": "http://allomia.example"}
+    doctor = replace(stack.doctor(NOW), transport=None)
+    not_found = http_answer('{"error": "Outbound call not found"}', "404 Not Found")
+    with SocketServer(says(not_found)) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+        checks = {check.name: check for check in doctor.key()}
+
+        assert checks["AlloMia"].verdict is Verdict.OK
+        assert proxy.requests[0].path.startswith("http://allomia.example/api/outbound/")
+        assert proxied("http://localhost/") is None
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:9")
+    assert {check.found for check in doctor.key() if check.verdict is Verdict.FAILED} == {
+        "only HTTP proxies are supported"
+    }
 
 
 def test_a_secret_without_a_key_is_reported_without_its_content(stack: DescribedStack) -> None:
@@ -242,6 +309,7 @@ def test_the_key_of_each_organization_is_tried(stack: DescribedStack) -> None:
         ("AlloMia key", Verdict.OK),
         ("AlloMia", Verdict.OK),
         ("AlloMia key of north", Verdict.FAILED),
+        ("AlloMia's refusal", Verdict.OK),
     ]
 
 
@@ -258,6 +326,7 @@ def test_a_key_of_another_organization_is_reported(stack: DescribedStack, organi
         "AlloMia key of north": Verdict.OK,
         "AlloMia of north": Verdict.OK,
         "AlloMia organization of north": verdict,
+        "AlloMia's refusal": Verdict.OK,
     }
 
 
@@ -322,6 +391,15 @@ def test_unknown_outcomes_of_the_last_week_are_reported(stack: DescribedStack) -
 
     assert (check(NOW + 3600).verdict, check(NOW + 3600).found) == (Verdict.FAILED, "2 in the last 7 days")
     assert check(NOW + 8 * 86_400).verdict is Verdict.OK
+
+
+def test_unknown_outcomes_of_every_organization_are_reported(stack: DescribedStack) -> None:
+    set_policy(stack, {"organizations": {"north": {"paused": False}}})
+    attempt = new_attempt(AttemptKey(RequestKey("visit-1", "north"), 1))
+    assert stack.attempts.claim(attempt)
+    assert stack.attempts.table.record(attempt.key, an_outcome(Status.UNKNOWN), NOW + 60).stored
+
+    assert stack.checks("unknown_outcomes", NOW + 3600)["unknown outcomes"].found == "1 in the last 7 days"
 
 
 def test_missing_metrics_of_sweeps_fail_unless_the_stack_is_local(stack: DescribedStack) -> None:

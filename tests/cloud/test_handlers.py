@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -19,12 +20,14 @@ import pytest
 from local.cloud import LocalCloud
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.domain.timing import utc_text
 from outbound_calls.use_cases.look_up import request_report
-from tests.cloud.parts import SampleAttempts, new_key
+from tests.cloud.parts import SampleAttempts, new_attempt, new_key
 from tests.cloud.world import CloudWorld, key_of
 from tests.functions import FunctionRun, kill_function, run_function
 from tests.unit.parts import (
     API_KEY,
+    ASSISTANT_ID,
     CALL_ID,
     CONTACT_ID,
     OTHER_CALL_ID,
@@ -36,7 +39,7 @@ from tests.unit.parts import (
     closed_port,
     http_answer,
 )
-from tests.world import SIGNING_KEY, CloudResources, dispatch_message
+from tests.world import NOW, SIGNING_KEY, CloudResources, dispatch_message
 
 CANARY = "Zqx"
 PRIVATE = (CANARY, PHONE_NUMBER[1:], API_KEY, SIGNING_KEY, "/webhooks/allomia/")
@@ -438,6 +441,30 @@ def test_a_page_is_polled_to_its_end_whatever_is_in_it(world: CloudWorld, enviro
     assert counted(done, "Polls", "PollsFailed", "DispatchesSent", "OutcomeByPoll") == [5, 2, 1, 1]
     (line,) = done.lines(message="outcome recorded")
     assert line.items() >= {"requestId": calling.request.request_id, "attempt": 1, "status": "completed"}.items()
+
+
+def test_a_call_is_found_in_the_call_log_and_its_pages_are_counted(
+    world: CloudWorld, environment: dict[str, str]
+) -> None:
+    secret = json.dumps({"apiKey": API_KEY, "organizationId": f"organization-{uuid4().hex}"})
+    environment["ALLOMIA_API_KEY_SECRET_ARN"] = world.resources.new_secret(secret)
+    attempt = world.attempts.claim(replace(new_attempt(), number_hash="hash-of-a-number"))
+    assert attempt
+    entry = {"id": str(uuid4()), "agentId": ASSISTANT_ID, "userPhoneNumber": PHONE_NUMBER, "createdAt": utc_text(NOW)}
+    page = json.dumps({"calls": [entry], "pagination": {"hasNextPage": False, "total": 1}})
+
+    def behave(connection: socket.socket, request: HttpRequest) -> bool:
+        if not request.path.startswith("/api/calls"):
+            return accept_calls(connection, request)
+        connection.sendall(http_answer(page, Content_Type="application/json"))
+        return True
+
+    with allomia_server(environment, behave):
+        done = run("poll_calls", environment, {"items": [due_entry(world.attempts, attempt.key)]})
+
+    assert world.attempts.status(attempt.key) == "completed"
+    assert counted(done, "Polls", "OutcomeByCallLog", "CallLogPages") == [1, 1, 2]
+    assert PHONE_NUMBER not in str(done.lines())
 
 
 def test_what_was_polled_is_reported_even_if_lambda_ends_the_function(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
+from pathlib import Path
 from uuid import uuid4
 
+import boto3
 import pytest
 
 from calls.cli.output import Exit
@@ -12,6 +15,21 @@ from local.cloud import LocalCloud
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import CONFLICT, PASS, FaultyNetwork
 from tests.unit.parts import PHONE_NUMBER
+
+
+class InterruptedSession(boto3.session.Session):
+    """A session whose clients get Ctrl-C before one of their requests: the one after so many of this operation."""
+
+    def __init__(self, cloud: LocalCloud, operation: str, after: int) -> None:
+        super().__init__(cloud.account, "local", region_name=cloud.region)
+        self.left, self.lock = after, threading.Lock()
+        self.events.register_first("before-call", lambda model, **_: self.ask(model.name == operation))
+
+    def ask(self, counts: bool) -> None:
+        with self.lock:
+            if counts and self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= counts
 
 
 @pytest.mark.parametrize(
@@ -37,3 +55,62 @@ def test_what_was_placed_is_reported_also_when_it_can_not_be_followed(
     assert document.get("soFar", document)["sent"] == sent
     messages = operated.stack.sqs.receive_message(QueueUrl=operated.stack.call_queue_url)["Messages"]
     assert [json.loads(message["Body"])["phoneNumber"] for message in messages] == [PHONE_NUMBER]
+
+
+def test_a_redrive_that_is_stopped_reports_what_it_sent(cloud: LocalCloud, capsys: pytest.CaptureFixture[str]) -> None:
+    operated = OperatedStack(cloud)
+    for number in range(12):
+        body = json.dumps({"requestId": f"visit-{number}", "phoneNumber": PHONE_NUMBER})
+        operated.stack.sqs.send_message(QueueUrl=operated.stack.dead_letter_queue_url, MessageBody=body)
+    # Ctrl-C after the first ten
+    operated.session = InterruptedSession(cloud, "SendMessageBatch", 1)
+
+    code, document = operated.calls(capsys, "redrive", "--dead-letters", "--yes")
+
+    assert code == Exit.INTERRUPTED
+    so_far = document["soFar"]
+    assert (so_far["sent"], len(so_far["unsent"]), so_far["notDeleted"], so_far["stillThere"]) == (10, 2, 10, 12)
+
+
+def test_a_cancellation_that_is_stopped_reports_what_it_cancelled(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operated = OperatedStack(cloud)
+    keys = [operated.attempts.scheduled().key for _ in range(12)]
+    operated.session = InterruptedSession(cloud, "UpdateItem", 5)
+
+    code, document = operated.calls(capsys, "cancel", *(key.request.request_id for key in keys))
+
+    so_far = document["soFar"]
+    assert (code, so_far["counts"]) == (Exit.INTERRUPTED, {"cancelled": 5, "not-tried": 7})
+    cancelled = {each["requestId"] for each in so_far["requests"]}
+    assert {key.request.request_id for key in keys if operated.attempts.status(key) == "cancelled"} == cancelled
+
+
+def test_a_batch_is_cancelled_as_soon_as_it_is_marked_and_the_command_says_so(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operated = OperatedStack(cloud)
+    operated.session = InterruptedSession(cloud, "Query", 0)
+
+    code, document = operated.calls(capsys, "cancel", "--batch", "december")
+
+    assert (code, document["soFar"]["batch"]) == (Exit.INTERRUPTED, "december")
+    assert operated.stack.policy_table.cancelled_batch(None, "december")
+
+
+def test_an_import_that_is_stopped_reports_what_it_added(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    operated = OperatedStack(cloud)
+    operated.session = InterruptedSession(cloud, "PutItem", 5)
+    file = tmp_path / "list.csv"
+    file.write_text("\n".join(["phoneNumber", *(f"+1514555{number:04}" for number in range(12))]))
+
+    code, document = operated.calls(capsys, "do-not-call", "import", str(file))
+
+    so_far = document["soFar"]
+    assert (code, so_far["rows"], so_far["added"], so_far["known"]) == (Exit.INTERRUPTED, 12, 5, 0)
+    operated.session = boto3.session.Session(cloud.account, "local", region_name=cloud.region)
+    _, counted = operated.calls(capsys, "do-not-call", "count")
+    assert (counted["entries"], counted["recordsRead"]) == (5, 5)

@@ -18,6 +18,7 @@ from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS, utc_text
+from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.place import Defaults, PlaceResult
 from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS
 from tests.cloud.parts import LOSE_ANSWER, METADATA, FaultyNetwork, SampleAttempts, an_outcome, at_once
@@ -276,3 +277,15 @@ def test_a_request_without_a_record_can_not_be_resolved(attempts: SampleAttempts
         resolving(attempts).prepare(NEVER_SENT, a_message(), False, masked)
     with pytest.raises(NotAllowed, match="no record"):
         resolving(attempts).record(NEVER_SENT, Finding.BUSY)
+
+
+def test_the_record_keeps_who_resolved_a_call(attempts: SampleAttempts) -> None:
+    key = attempts.ended(Status.UNKNOWN)
+    alice = "arn:aws:sts::123456789012:assumed-role/operators/alice"
+
+    replace(resolving(attempts), by=alice).record(key.request, Finding.BUSY)
+
+    assert attempts.existing_item(key)["resolvedBy"] == alice
+    report = request_report([attempts.read(key)])
+    assert report.attempts[0].resolved_by == alice
+    assert "resolvedBy" not in report.model_dump_json(by_alias=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,6 +18,7 @@ from outbound_calls.adapters.dynamodb import to_dynamodb
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.transitions import TERMINAL
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, new_key, operations_asked
 from tests.unit.parts import CALL_ID
 from tests.world import DUE_SHARDS, NOW, CloudResources, create_calls_table
@@ -80,6 +83,24 @@ def test_open_attempts_and_those_that_ended_come_from_the_indexes(own_attempts: 
     assert set(found()[:3]) == {busy, unknown, pending}
     assert found(since=NOW + 201, statuses=TERMINAL) == []
     assert records.search(everything(limit=2)).more
+
+
+def test_the_order_does_not_depend_on_that_of_a_batch(own_attempts: SampleAttempts) -> None:
+    """DynamoDB answers with the items of a batch in any order. The local cloud keeps that of the keys."""
+    keys = [own_attempts.scheduled(due_at=NOW + 1000 * number).key for number in range(1, 6)]
+    client = own_attempts.table.client
+
+    def reverse(parsed: dict[str, Any], **_: Any) -> None:
+        for items in parsed["Responses"].values():
+            items.reverse()
+
+    client.meta.events.register("after-call.dynamodb.BatchGetItem", reverse)
+    try:
+        found = Records(own_attempts.table).search(everything(statuses=OPEN))
+    finally:
+        client.meta.events.unregister("after-call.dynamodb.BatchGetItem", reverse)
+
+    assert [each.key for each in found.calls] == keys
 
 
 def everything(**changes: Any) -> Search:
@@ -241,3 +262,22 @@ def test_a_look_reads_only_what_has_changed(own_attempts: SampleAttempts, resour
     pending = own_attempts.redial_pending()
     assert look() == ({"calling": 1, "dispatching": 0, "scheduled": 2}, 1)
     assert pending not in [each.key for each in watch.look().ended]
+
+
+def test_outcomes_of_every_organization_are_published_again_or_those_of_one(
+    operated: OperatedStack, calls: Calls
+) -> None:
+    operated.stack.policy_table.set_policy(json.dumps({"organizations": {"north": {"paused": False}}}), "test", NOW, 0)
+    now = int(time.time()) - 60
+    for organization in (None, "north"):
+        attempt = new_attempt(AttemptKey(RequestKey("visit-1", organization), 1), now)
+        assert operated.attempts.claim(attempt, now=now)
+        assert operated.attempts.table.record(attempt.key, an_outcome(Status.BUSY), now).stored
+
+    def to_publish(*options: str) -> int:
+        code, report = calls("republish", "--since", "1h", "--dry-run", *options)
+        assert code == 0
+        return int(report["found"]["toPublish"])
+
+    assert to_publish() == 2
+    assert [to_publish("--organization", name) for name in ("default", "north", "south")] == [1, 1, 0]

@@ -240,7 +240,7 @@ def test_the_default_organization_need_not_be_named(world: CloudWorld, organizat
 
 FIELDS = (
     "assistantId, batch, callingWindows, customerName, dynamicVariables, metadata, notAfter, notBefore, organization, "
-    "phoneNumber, phoneNumberId, purpose, redial, requestId, timeZone"
+    "phoneNumber, phoneNumberId, priority, purpose, redial, requestId, timeZone"
 )
 
 

@@ -304,7 +304,9 @@ def test_objections_for_others_are_entries_of_their_own(shared: PolicyTable, num
 
     found = [each.objection for each in shared.remembered(number).objections]
     assert sorted(found, key=str) == sorted(entries, key=str)
-    assert [hash_ for hash_, _ in shared.all_objections()].count(number) == 4
+    read: list[int] = []
+    assert [hash_ for hash_, _ in shared.all_objections(read.append)].count(number) == 4
+    assert sum(read) >= 4
 
 
 def test_an_objection_is_removed_alone(shared: PolicyTable, number: str) -> None:

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError
 
 from calls.operations.expiring import LastMoments
 from calls.operations.masking import masked
-from calls.operations.redriving import Redrive, RedriveReport, read_fixed
+from calls.operations.redriving import Moved, Redrive, RedrivePlan, RedriveReport, read_fixed, redrive_report
 from calls.operations.requests_file import Row, read_rows
 from calls.operations.sending import Sender
 from calls.operations.waiting_messages import HeldMessage, export, held_messages, last_moment
@@ -88,13 +88,19 @@ class Queues:
     def redrive_all(self, late: bool = False) -> RedriveReport:
         redrive = replace(self.redrive, late=late)
         with self.held() as messages:
-            return redrive.send(redrive.plan_unchanged(messages))
+            return send(redrive, redrive.plan_unchanged(messages))
 
     def redrive_fixed(self, *rows: Row) -> RedriveReport:
         fixed, invalid = read_fixed(rows, DEFAULTS)
         assert invalid == []
         with self.held(kept=True) as messages:
-            return self.redrive.send(self.redrive.plan_fixed(messages, fixed))
+            return send(self.redrive, self.redrive.plan_fixed(messages, fixed))
+
+
+def send(redrive: Redrive, plan: RedrivePlan) -> RedriveReport:
+    moved = Moved()
+    redrive.send(plan, moved)
+    return redrive_report(plan, moved)
 
 
 @pytest.fixture
@@ -449,7 +455,7 @@ def test_bad_messages_hinder_no_other(queues: Queues, tmp_path: Path) -> None:
     with queues.held() as messages:
         export(messages, path)
         shown = {message.summary(masked, queues.clock(), last_moment).id for message in messages}
-        report = queues.redrive.send(queues.redrive.plan_unchanged(messages))
+        report = send(queues.redrive, queues.redrive.plan_unchanged(messages))
 
     # Then the others are sent, and the bad ones stay and are named
     exported = {line["id"]: line for line in map(json.loads, path.read_text("utf-8").splitlines())}

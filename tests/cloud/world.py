@@ -19,7 +19,12 @@ from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.recipients import organization_key
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
+from outbound_calls.runtime.settings import (
+    PlaceCallSettings,
+    PollCallsSettings,
+    ReceiveWebhookSettings,
+    ReleaseLinesSettings,
+)
 from outbound_calls.use_cases.decide import CACHE_SECONDS
 from outbound_calls.use_cases.place import Message, Placement
 from outbound_calls.use_cases.receive import Receipt, Webhook
@@ -63,12 +68,18 @@ class CloudWorld:
         environment = self.resources.environment(**{"POLICY_TABLE_NAME": self.policy_table_name} | variables)
         self.place_calls = self.assembly.place_calls(PlaceCallSettings.from_environment(environment))
         self.poll_calls = self.assembly.poll_calls(PollCallsSettings.from_environment(environment))
+        self.release_lines = self.assembly.release_lines(ReleaseLinesSettings.from_environment(environment))
         self.receive_webhooks = self.assembly.receive_webhooks(ReceiveWebhookSettings.from_environment(environment))
 
     def close(self) -> None:
         """End the test: whatever happened in it, no phone may have rung twice for one attempt."""
         if self._sent_messages:
-            for url in (self.resources.call_queue_url, self.resources.invalid_messages_queue_url):
+            resources = self.resources
+            for url in (
+                resources.call_queue_url,
+                resources.handed_on_queue_url,
+                resources.invalid_messages_queue_url,
+            ):
                 self.resources.sqs.purge_queue(QueueUrl=url)
         self.allomia.check_dials()
 

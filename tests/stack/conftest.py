@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from local.cloud import LocalCloud
-from local.environment import API_KEY, LocalEnvironment, deploy_into
+from local.environment import API_KEY, KEY_WITH_ID, LocalEnvironment, deploy_into
 from local.simulator import Simulator
 
 GRACE_SECONDS = 8
@@ -17,7 +17,7 @@ DEADLINE_SECONDS = 50
 """Long enough for several polls before it."""
 
 LATE_SECONDS = DEADLINE_SECONDS + 10
-"""So that a late webhook meets an `unknown`."""
+"""So that a late webhook meets an `unknown`, and a late entry of the call log isn't found."""
 
 WORKERS = 3
 """Of place_call at once, so that two processors are enough for them."""
@@ -36,7 +36,7 @@ def parts() -> Iterator[tuple[LocalCloud, Simulator]]:
 def world(parts: tuple[LocalCloud, Simulator]) -> LocalEnvironment:
     """A stack under which minutes are seconds."""
     seconds = {"WebhookGraceSeconds": GRACE_SECONDS, "CallDeadlineSeconds": DEADLINE_SECONDS}
-    return deploy_into(*parts, {**seconds, "MaxWorkers": WORKERS}, "outbound")
+    return deploy_into(*parts, {**seconds, "MaxWorkers": WORKERS}, "outbound", KEY_WITH_ID)
 
 
 @pytest.fixture(scope="session")

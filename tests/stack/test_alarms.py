@@ -225,6 +225,16 @@ def test_two_calls_for_one_attempt(watch: Watch) -> None:
     watch.fire("CallIdsContradictingAlarm", watch.soon_printed("receive-webhook", "CallIdsContradicting"))
 
 
+def test_a_webhook_that_proves_a_rejected_request_wrong(watch: Watch) -> None:
+    watch.world.send({"requestId": "proven-wrong", "phoneNumber": STUCK, "notAfter": "2026-01-01T00:00:00Z"})
+    wait_until(lambda: status_of(watch.world, "proven-wrong") == "rejected", 60)
+
+    assert post(watch.world, "proven-wrong", 1, signature_of("proven-wrong"), OUTCOME) == 200
+
+    watch.fire("WebhooksContradictingAlarm", watch.soon_printed("receive-webhook", "WebhooksContradicting"))
+    assert status_of(watch.world, "proven-wrong") == "completed"
+
+
 def test_a_key_that_is_refused(watch: Watch) -> None:
     watch.world.send({"requestId": "refused", "phoneNumber": KEY_REFUSED})
 

@@ -23,7 +23,7 @@ from tests.stack.conftest import every, wait_until
 COMPLETED = "+15005550100"
 BUSY = "+15005550101"
 STUCK = "+15005550400"
-ANSWER_AND_WEBHOOK_LOST = "+15005550322"
+ANSWER_AND_WEBHOOK_LOST = "+15005550501"
 
 EMULATED = {
     "sqs:SendMessage": "sqs:SendMessageBatch",

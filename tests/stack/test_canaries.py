@@ -33,7 +33,7 @@ NUMBERS = {
     "throttled": "+15005550306",
     "ambiguous": "+15005550310",
     "garbage": "+15005550325",
-    "accepted-and-lost": "+15005550322",
+    "accepted-and-lost": "+15005550501",
 }
 LISTED = "+15005550188"
 """On the do-not-call list, and in no request."""

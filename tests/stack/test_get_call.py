@@ -24,7 +24,7 @@ from tests.stack.test_stack import OUTCOME, post, signature_of
 from tests.tooling.docs.markdown import PROJECT, fences, read
 
 NO_WEBHOOK = "+15005550200"
-ANSWER_AND_WEBHOOK_LOST = "+15005550322"
+ANSWER_AND_WEBHOOK_LOST = "+15005550501"
 NAME = "Hazel Mockingbird"
 
 

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from local.environment import API_KEY, SIGNING_KEY, LocalEnvironment
+from local.environment import API_KEY, KEY_WITH_ID, SIGNING_KEY, LocalEnvironment
 from outbound_calls.adapters.callback_urls import sign
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.stack.conftest import bring_forward, every, wait_until
 
 STUCK = "+15005550400"
-ANSWER_AND_WEBHOOK_LOST = "+15005550322"
+ANSWER_AND_WEBHOOK_LOST = "+15005550501"
 OUTCOME: dict[str, object] = {
     "outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234",
     "contactId": "d4e5f6a7-b8c9-0123-defa-456789012345",
@@ -188,7 +188,7 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: LocalEnvironment
 
         # When the secret holds the new one, and the attempt's time comes: again and again, for a function that has
         # read the secret just now does not read it again within 30 s
-        secrets.put_secret_value(SecretId=secret, SecretString='{"apiKey": "new-key"}')
+        secrets.put_secret_value(SecretId=secret, SecretString=KEY_WITH_ID.replace(API_KEY, "new-key"))
 
         def let_it_be_due() -> None:
             bring_forward(world, "new-key")
@@ -198,7 +198,7 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: LocalEnvironment
         wait_until(lambda: status_of(world, "new-key") == "completed", 90, meanwhile=every(5, let_it_be_due))
         assert world.dials()["new-key"][1] == 1
     finally:
-        secrets.put_secret_value(SecretId=secret, SecretString=API_KEY)
+        secrets.put_secret_value(SecretId=secret, SecretString=KEY_WITH_ID)
         # A function that keeps the other key for a while yet shall not be refused in other tests.
         world.allomia.configure(accepted_keys=(API_KEY, "new-key"))
 

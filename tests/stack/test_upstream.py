@@ -18,7 +18,7 @@ from tests.tooling.template.rendering import PROJECT
 UPSTREAM = PROJECT / "examples/upstream.py"
 TEMPLATE = PROJECT / "examples/upstream.yaml"
 
-ANSWERS, WEBHOOK_LOST, ALL_LOST = "+15005550100", "+15005550200", "+15005550322"
+ANSWERS, WEBHOOK_LOST, ALL_LOST = "+15005550100", "+15005550200", "+15005550501"
 APPOINTMENTS = {"U-1": ANSWERS, "U-2": WEBHOOK_LOST, "U-3": ALL_LOST}
 
 

@@ -117,7 +117,7 @@ ENDED = Ended(Outcome(Status.FAILED, OutcomeSource.DISPATCH))
 
 
 def refused(reason: str) -> Declined:
-    return Declined(reason, from_allomia=True)
+    return Declined(reason)
 
 
 def rate_limited(detail: str, retry_after: float) -> Throttled:
@@ -170,10 +170,10 @@ PLACED: dict[str, tuple[Handler, PlaceAnswer]] = {
     "402": (answer(402, {"error": "No credit"}), refused("HTTP 402: credit")),
     "409": (answer(409, {"error": "Conflict"}), refused("HTTP 409: conflict")),
     "418": (answer(418, {"error": "I am a teapot"}), refused("HTTP 418: no known words")),
-    "404 of a proxy": (answer(404, "<html>nginx</html>"), Declined("HTTP 404, not AlloMia's own answer", False)),
-    "405 without a body": (answer(405), Declined("HTTP 405, not AlloMia's own answer", False)),
-    "413 of a proxy": (answer(413, "<html>too large</html>"), Declined("HTTP 413, not AlloMia's own answer", False)),
-    "499 of JSON that is no error": (answer(499, {"ok": True}), Declined("HTTP 499, not AlloMia's own answer", False)),
+    "404 of a proxy": (answer(404, "<html>nginx</html>"), Declined("HTTP 404, not AlloMia's own answer")),
+    "405 without a body": (answer(405), Declined("HTTP 405, not AlloMia's own answer")),
+    "413 of a proxy": (answer(413, "<html>too large</html>"), Declined("HTTP 413, not AlloMia's own answer")),
+    "499 of JSON that is no error": (answer(499, {"ok": True}), Declined("HTTP 499, not AlloMia's own answer")),
     # Yes.
     "200 calling": (answer(200, CALLING), accepted()),
     "201 calling": (answer(201, CALLING), accepted()),
@@ -480,7 +480,7 @@ def test_a_refusal_is_read_in_the_usual_shapes(content: object) -> None:
 def test_a_page_of_a_proxy_is_not_allomias_own_answer(body: str | bytes) -> None:
     found = RecordedAllomia(answer(404, body)).place()
 
-    assert found == Declined("HTTP 404, not AlloMia's own answer", from_allomia=False)
+    assert found == Declined("HTTP 404, not AlloMia's own answer")
 
 
 REASON = re.compile(

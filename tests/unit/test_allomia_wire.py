@@ -240,7 +240,7 @@ def test_the_status_line_counts_even_if_the_body_breaks() -> None:
     broken = {"Content_Length": "100"}
 
     answer, _ = place(says_and_drops(http_answer('{"err', "400 Bad Request", **broken)))
-    assert answer == Declined("HTTP 400, not AlloMia's own answer", from_allomia=False)
+    assert answer == Declined("HTTP 400, not AlloMia's own answer")
     answer, _ = place(says_and_drops(http_answer("{", "429 Too Many Requests", Retry_After="9", **broken)))
     assert answer == Throttled(ParkReason.RATE_LIMITED, "HTTP 429", 9)
 

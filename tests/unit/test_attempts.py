@@ -47,7 +47,7 @@ def test_a_text_that_no_request_can_have_is_invalid(text: str) -> None:
         (RequestKey("visit-2031"), {"request_id"}),
         (CallRequest("+14155550123", "a", "b"), {"phone_number", "assistant_id", "phone_number_id"}),
         (Labels(), {"metadata"}),
-        (Terms(), set()),
+        (Terms(), {"priority"}),
         (Allowance(1, "open"), {"policy_version", "preset", "zones"}),
         (CallDetails(), set()),
         (Outcome(Status.FAILED, OutcomeSource.POLL), {"status", "source"}),

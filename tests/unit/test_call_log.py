@@ -130,7 +130,7 @@ def test_the_client_and_the_simulator_agree() -> None:
     assert isinstance(first, LogPage)
     assert isinstance(last, LogPage)
     assert (len(first.entries), first.more, len(last.entries), last.more) == (2, True, 1, False)
-    assert none == LogPage([], 0, False)
+    assert none == LogPage([], 0, False, 0)
     assert isinstance(record, CallRecord)
     assert (record.outcome, record.id) == ("appointment_confirmed", first.entries[0].id)
 

@@ -28,7 +28,7 @@ from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 CANARY = "Zqx-canary-7f3a"
 UNKNOWN_FIELD = (
     "unknown field: no field but assistantId, batch, callingWindows, customerName, dynamicVariables, metadata, "
-    "notAfter, notBefore, organization, phoneNumber, phoneNumberId, purpose, redial, requestId, timeZone"
+    "notAfter, notBefore, organization, phoneNumber, phoneNumberId, priority, purpose, redial, requestId, timeZone"
 )
 WEEKDAYS: dict[str, Any] = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "21:30"}
 
@@ -70,6 +70,7 @@ def test_a_request_with_every_field_is_read() -> None:
         "timeZone": "America/Toronto",
         "callingWindows": [WEEKDAYS],
         "redial": {"on": {"busy": [600, 1800]}, "onEndedReasons": {"voicemail": [86400]}, "maxAttempts": 3},
+        "priority": "urgent",
     }
 
     request = read_request(json.dumps(body))
@@ -90,6 +91,7 @@ def test_a_request_with_every_field_is_read() -> None:
         time_zone="America/Toronto",
         calling_windows=[WEEKDAYS],
         redial={"on": {"busy": [600, 1800]}, "onEndedReasons": {"voicemail": [86400]}, "maxAttempts": 3},
+        priority="urgent",
     )
     assert request.wire() == body
 
@@ -145,6 +147,7 @@ VALID: dict[str, list[Any]] = {
         {"maxAttempts": 2, "on": None, "onEndedReasons": None},
         None,
     ],
+    "priority": ["urgent", "normal", "low", None],
 }
 NOT_AN_ID = ["", "x" * 129, ".", "..", "a/b", "a b", "a\n", "a~b", "é", 7, ["a"]]
 INVALID: dict[str, list[Any]] = {
@@ -175,6 +178,7 @@ INVALID: dict[str, list[Any]] = {
     ],
     "callingWindows": [*([], [WEEKDAYS] * 51, "", "never", "Always", {}, WEEKDAYS, True, 0), ["always"], [None]],
     "redial": [*(True, 0, "", [], "none"), {"maxAttempts": 2, "on": {"completed": [600]}}],
+    "priority": ["", "Urgent", "high", "urgent\n", 0, True, ["low"]],
 }
 INVALID_IN_A_WINDOW: dict[str, list[Any]] = {
     "days": [[], ["mon"] * 8, "mon", None],
@@ -247,10 +251,6 @@ def test_an_unknown_field_is_invalid(field: str) -> None:
 
     assert error.field == field
     assert str(error).startswith(UNKNOWN_FIELD)
-
-
-def test_a_field_that_is_not_honoured_yet_is_invalid() -> None:
-    assert error_of(message(priority="urgent")).field == "priority"
 
 
 def test_what_a_request_is_about_is_its_content_and_when_to_call_is_not() -> None:

@@ -12,6 +12,7 @@ from outbound_calls.runtime.settings import (
     PollCallsSettings,
     PublishOutcomeSettings,
     ReceiveWebhookSettings,
+    ReleaseLinesSettings,
     Settings,
 )
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
@@ -25,11 +26,13 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
         "NUMBER_HASH_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:hash-AbCdEf",
         "CALLING_POLICY": "united-states-health-care",
         "INVALID_MESSAGES_QUEUE_URL": "https://sqs.ca-central-1.amazonaws.com/123456789012/invalid",
+        "HANDED_ON_QUEUE_URL": "https://sqs.ca-central-1.amazonaws.com/123456789012/handed-on",
         "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-AbCdEf",
         "ALLOMIA_BASE_URL": "https://allomia.com",
         "SIGNING_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:signing-AbCdEf",
         "WEBHOOK_URL": "https://hooks.example/webhooks/allomia",
         "WEBHOOK_GRACE_SECONDS": "180",
+        "CALL_DEADLINE_SECONDS": "7200",
         "DUE_SHARDS": "4",
         "RETENTION_DAYS": "90",
     },
@@ -43,7 +46,9 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
     | {
         "CALLS_TABLE_NAME": "calls",
         "POLICY_TABLE_NAME": "policy",
+        "CALLING_POLICY": "canada",
         "CALL_QUEUE_URL": "http://localhost:4566/123456789012/calls",
+        "HANDED_ON_QUEUE_URL": "http://localhost:4566/123456789012/handed-on",
         "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-AbCdEf",
         "ALLOMIA_BASE_URL": "http://127.0.0.1:8080",
         "WEBHOOK_GRACE_SECONDS": "180",
@@ -56,6 +61,13 @@ ENVIRONMENTS: dict[type[Settings], dict[str, str]] = {
     | {
         "OUTCOME_BUS_NAME": "outcomes",
         "FAILED_OUTCOMES_QUEUE_URL": "https://sqs.ca-central-1.amazonaws.com/123456789012/failed-outcomes",
+    },
+    ReleaseLinesSettings: EVERY
+    | {
+        "CALLS_TABLE_NAME": "calls",
+        "POLICY_TABLE_NAME": "policy",
+        "CALLING_POLICY": "open",
+        "HANDED_ON_QUEUE_URL": "http://localhost:4566/123456789012/handed-on",
     },
     GetCallSettings: EVERY | {"CALLS_TABLE_NAME": "calls"},
 }
@@ -70,6 +82,7 @@ WRONG = {
     ],
     "CALLING_POLICY": ["Canada", "ontario-zqx"],
     "CALL_QUEUE_URL": ["zqx"],
+    "HANDED_ON_QUEUE_URL": ["zqx"],
     "ALLOMIA_BASE_URL": ["allomia.com", "https://allomia.com/#zqx"],
     "WEBHOOK_URL": ["hooks.example"],
     "WEBHOOK_GRACE_SECONDS": ["0", "-1", "1.5", "soon-zqx"],

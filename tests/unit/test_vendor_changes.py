@@ -13,7 +13,7 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from outbound_calls.adapters.allomia import Accepted, AllomiaClient, Found, StatusUnavailable, http_client
+from outbound_calls.adapters.allomia import Accepted, AllomiaClient, Declined, Found, StatusUnavailable, http_client
 from outbound_calls.adapters.call_log import CallLog
 from outbound_calls.adapters.call_states import outcome_from_state, unfamiliar_status
 from outbound_calls.contracts.allomia import read_call_state
@@ -199,7 +199,8 @@ def test_an_error_in_json_is_allomias_own_whatever_its_shape(name: str, value: A
         client = AllomiaClient(http, organizations_in())
         answer = client.place_call(AN_ORGANIZATION, a_request(), "https://hooks.example/a/1/s")
 
-    assert getattr(answer, "from_allomia", None) is True
+    assert isinstance(answer, Declined)
+    assert "not AlloMia's own answer" not in answer.reason
 
 
 ENTRY = {

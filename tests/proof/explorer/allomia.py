@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -114,6 +115,50 @@ def status_response(answer: str) -> httpx.Response:
             return httpx.Response(int(answer))
     status, call_id = answer.split(" ")
     return httpx.Response(200, content=json.dumps({"outboundCallId": call_id, "status": status}))
+
+
+LOST_IN_LOG, OWN_ID, OTHER_ID = "missing", "own id", "other id"
+"""What the call log shows of a call: nothing; its entry, under AlloMia's id of the call; or under another id."""
+
+
+class Logged(NamedTuple):
+    """An entry of the call log."""
+
+    id: str
+    number: str
+    at: int
+    spoken: bool
+    """Whether it shows an end and a duration."""
+
+
+def log_response(answer: str, assistant_id: str) -> httpx.Response:
+    """A page of the call log with these entries, in JSON; or one of `TIMEOUT`, `BROKEN`."""
+    if answer in {TIMEOUT, BROKEN}:
+        return status_response(answer)
+    calls = [
+        {
+            "id": entry.id,
+            "callType": "Outbound",
+            "agentId": assistant_id,
+            "userPhoneNumber": entry.number,
+            "createdAt": utc_text(entry.at),
+            "callStartedAt": utc_text(entry.at),
+            "callEndedAt": utc_text(entry.at + 1) if entry.spoken else None,
+            "callDurationSeconds": "1" if entry.spoken else None,
+        }
+        for entry in (Logged(*each) for each in json.loads(answer))
+    ]
+    pagination = {"page": 1, "total": len(calls), "hasNextPage": False}
+    return httpx.Response(200, content=json.dumps({"calls": calls, "pagination": pagination}))
+
+
+def log_id(key: tuple[str, int], shown: str) -> str:
+    """The id of a call's entry in the log."""
+    return call_id(*key, 1) if shown == OWN_ID else call_id(f"log {key[0]}", key[1], 1)
+
+
+def utc_text(epoch_seconds: int) -> str:
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat()
 
 
 def call_id(request_id: str, attempt: int, dial: int) -> str:

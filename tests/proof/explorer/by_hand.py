@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.calls_table import CallsTable
 
 MADE, REFUSED = "made", "refused"
-"""What a command reports: that it is done, or that the state of the request doesn't allow it."""
+"""What a command reports: that it is done, or that the request doesn't allow it or the table didn't confirm it."""
 
 MOST_MESSAGES = 1000
 
@@ -45,6 +45,16 @@ class RedialTask(NamedTuple):
         return f"dial {self.request_id} again{"'" * self.copy}"
 
 
+class CancelTask(NamedTuple):
+    """A person cancels a request."""
+
+    request_id: str
+    copy: int
+
+    def __str__(self) -> str:
+        return f"cancel {self.request_id} by hand{"'" * self.copy}"
+
+
 class RedriveTask(NamedTuple):
     """A person sends waiting messages again: dead letters as they are, or invalid messages that were fixed."""
 
@@ -58,7 +68,7 @@ class RedriveTask(NamedTuple):
         return f"redrive {'fixed' if self.fixed else 'dead letters'}{"'" * self.copy}"
 
 
-type TaskByHand = ResolveTask | RedialTask | RedriveTask
+type TaskByHand = ResolveTask | RedialTask | CancelTask | RedriveTask
 
 
 class Surroundings(NamedTuple):
@@ -76,7 +86,25 @@ def perform(task: TaskByHand, around: Surroundings) -> str:
 
     The operations are imported here, so that a scenario without an operator need not load them.
     """
-    return _redrive(task, around) if isinstance(task, RedriveTask) else _resolve(task, around)
+    match task:
+        case RedriveTask():
+            return _redrive(task, around)
+        case CancelTask():
+            return _cancel(task, around)
+        case _:
+            return _resolve(task, around)
+
+
+def _cancel(task: CancelTask, around: Surroundings) -> str:
+    from calls.operations.cancelling import Cancelling
+    from calls.operations.records import Records
+    from outbound_calls.adapters.policy_table import PolicyTable
+    from outbound_calls.domain.attempts import RequestKey
+    from outbound_calls.use_cases.cancel import CancelRequests
+
+    requests = CancelRequests(around.table, around.clock)
+    cancelling = Cancelling(requests, Records(around.table), PolicyTable(around.table.client, ""), around.clock)
+    return MADE if cancelling.cancel([RequestKey(task.request_id)]).confirmed else REFUSED
 
 
 def _resolve(task: ResolveTask | RedialTask, around: Surroundings) -> str:
@@ -100,7 +128,7 @@ def _resolve(task: ResolveTask | RedialTask, around: Surroundings) -> str:
 
 
 def _redrive(task: RedriveTask, around: Surroundings) -> str:
-    from calls.operations.redriving import Redrive, read_fixed
+    from calls.operations.redriving import Moved, Redrive, read_fixed
     from calls.operations.sending import Sender
     from calls.operations.waiting_messages import held_messages, last_moment
     from outbound_calls.use_cases.place import Defaults
@@ -118,7 +146,9 @@ def _redrive(task: RedriveTask, around: Surroundings) -> str:
         else:
             plan = redrive.plan_unchanged(messages)
         around.ask_person()
-        return f"{MADE} {redrive.send(plan).sent}"
+        moved = Moved()
+        redrive.send(plan, moved)
+        return f"{MADE} {len(moved.sent)}"
 
 
 def _line(request: str, message: HeldMessage) -> Row:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.proof.explorer.allomia import call_id
+from tests.proof.explorer.allomia import OTHER_ID, OWN_ID, call_id, log_id
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -29,6 +29,7 @@ NOT_IN_FINISHED_RECORDS = (
     "dueAt",
     "pollDelay",
     "claimId",
+    "numberHash",
     "parkReason",
     "postResult",
     "refusal",
@@ -42,8 +43,14 @@ NOT_IN_FINISHED_RECORDS = (
 )
 _FOR_A_REDIAL = ("request", "dueShard", "dueAt", "pollDelay", "terms", "redial", "redialAt")
 _AROUND_AN_OUTCOME = {*_FOR_A_REDIAL, "expiresAt", "nextAttempt", "cancelRequestedAt"}
-_WAITS_FOR_POLICY = {"paused", "outside-calling-window", "recipient-cap", "policy-unreadable"}
-"""No backoff: another policy lets these go on at once."""
+_WAITS_FOR_POLICY = {
+    "paused",
+    "outside-calling-window",
+    "recipient-cap",
+    "concurrency-limit",
+    "policy-unreadable",
+}
+"""No backoff: another policy, or a line that is free, lets these go on at once."""
 
 type Key = tuple[str, int]
 """A request's id and an attempt number."""
@@ -59,6 +66,10 @@ class Guarantee(StrEnum):
     ALLOWED = "allowed"
     NOT_AFTER_A_STOP = "not after a stop"
     CAP = "cap"
+    LINES = "lines"
+    LINE_FREED = "line freed"
+    LINE_USED = "line used"
+    IN_LINE = "in line"
     REDIAL = "redial"
     ONE_END = "one end"
     BACKOFF = "backoff"
@@ -102,6 +113,9 @@ class Facts(NamedTuple):
 
     reported: tuple[str, ...] = ()
     """The outcomes that AlloMia has reported, by webhook, in a status answer or in the answer to the POST."""
+
+    in_log: bool = False
+    """Whether the call log has shown that the person was spoken to."""
 
     found: tuple[str, ...] = ()
     """What operators found out about it and recorded."""
@@ -167,12 +181,15 @@ def check_attempt(key: Key, old_item: str, item: str, old: Facts, facts: Facts, 
     if old_status in TERMINAL and item != old_item and not _may_be_replaced(plain(old_item), plain(item)):
         raise GuaranteeBroken(Guarantee.OUTCOME_STAYS, f"{name} was {old_status} and its record changed to {status}")
     by_hand = status != old_status and plain(item).get("outcomeSource") == "operator"
-    if by_hand and old_status != "unknown":
+    cancelled = status == "cancelled" and old_status in {"", "scheduled"}
+    asked = cancelled or (status == "cancelled" and "cancelRequestedAt" in plain(old_item))
+    if by_hand and not asked and old_status != "unknown":
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} was {old_status}, and an operator made it {status}")
     if item:
         _check_left(name, status, plain(item))
         _check_parking(name, old_status, status, old, facts, now)
         _check_truth(name, status, plain(item), facts, call_id(*key, 1))
+        _check_entry(name, key, plain(item))
 
 
 def _may_be_replaced(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -236,14 +253,25 @@ def _check_parking(name: str, old_status: str, status: str, old: Facts, facts: F
         raise GuaranteeBroken(Guarantee.BACKOFF, f"{name} is parked for less time than it had to wait")
 
 
+def _check_entry(name: str, key: Key, item: dict[str, Any]) -> None:
+    """Check that an entry of the call log is this attempt's, where one is taken for it."""
+    entry = item.get("callLogId")
+    if entry is not None and entry not in {log_id(key, OWN_ID), log_id(key, OTHER_ID)}:
+        raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} has the entry {entry}, which is another call's")
+
+
 def _check_truth(name: str, status: str, item: dict[str, Any], facts: Facts, its_call: str) -> None:
     names_call = item.get("outboundCallId") == its_call
+    reported = facts.reported
+    if item.get("outcomeSource") == "call-log":
+        names_call = "callLogId" in item and item.get("outboundCallId") in {None, its_call}
+        reported = (*reported, "completed") if facts.in_log else reported
     if status == "failed" and facts.answer == "failed without an id":
         names_call = item.get("outboundCallId") in {None, its_call}
     if item.get("outcomeSource") == "operator":
         if status not in facts.found:
             raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is {status}, which no operator found")
-    elif status in ALLOMIA_OUTCOMES and (status not in facts.reported or not names_call):
+    elif status in ALLOMIA_OUTCOMES and (status not in reported or not names_call):
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is {status}, which AlloMia did not report for it")
     if status == "calling" and (not facts.dials or not names_call):
         raise GuaranteeBroken(Guarantee.TRUE_OUTCOME, f"{name} is calling, and AlloMia has no such call")
@@ -270,18 +298,31 @@ def _check_rejection(name: str, item: dict[str, Any], facts: Facts) -> None:
 
 
 @functools.cache
-def _stream_filter() -> dict[str, Any]:
-    """What the template lets through of the table's stream."""
-    text = next(each for each in (ROOT / "template.yaml").read_text().splitlines() if '"NewImage"' in each)
-    image: dict[str, Any] = json.loads(text)["dynamodb"]["NewImage"]
-    return image
+def _stream_filters() -> tuple[dict[str, Any], ...]:
+    """What the template lets through of the table's stream: to publish_outcome, and to release_lines."""
+    texts = [each for each in (ROOT / "template.yaml").read_text().splitlines() if '"NewImage"' in each]
+    return tuple(json.loads(text)["dynamodb"]["NewImage"] for text in texts)
 
 
-def _passes(value: dict[str, Any] | None, pattern: dict[str, Any]) -> bool:
+def _passes(content: dict[str, Any], reader: int) -> bool:
+    return all(_matches(content.get(name), pattern) for name, pattern in _stream_filters()[reader].items())
+
+
+def _matches(value: dict[str, Any] | None, pattern: dict[str, Any]) -> bool:
     ((kind, allowed),) = pattern.items()
-    if allowed == [{"exists": False}]:
-        return value is None or kind not in value
+    if allowed in ([{"exists": False}], [{"exists": True}]):
+        return (value is not None and kind in value) is allowed[0]["exists"]
     return value is not None and value.get(kind) in allowed
+
+
+@functools.lru_cache(200_000)
+def frees_line(item: str) -> tuple[str, int, str, str] | None:
+    """What release_lines learns when a record has become this: its key, its claim and its status. None: nothing."""
+    content = json.loads(item) if item else {}
+    if not content or not _passes(content, 1):
+        return None
+    values = plain(item)
+    return values["requestId"], values["attempt"], values["line"], values["status"]
 
 
 @functools.lru_cache(200_000)
@@ -293,7 +334,7 @@ def event(item: str) -> str:
     from outbound_calls.use_cases.publish import is_published, outcome_event
 
     content = json.loads(item)
-    if not all(_passes(content.get(name), pattern) for name, pattern in _stream_filter().items()):
+    if not _passes(content, 0):
         return ""
     attempt = attempt_from_item(from_dynamodb(content))
     if not is_published(attempt):

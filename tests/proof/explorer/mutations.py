@@ -54,6 +54,7 @@ _ALLOMIA = "adapters.allomia.AllomiaClient"
 _PLACE = "use_cases.place.PlaceCalls"
 _RECEIVE = "use_cases.receive.ReceiveWebhooks"
 _POLL = "use_cases.sweep.PollCalls"
+_LOOK = "use_cases.look_in_log.LookInLog"
 _REDRIVE = "operations.redriving.Redrive"
 _RESOLVING = "operations.resolving.Resolving"
 _STILL_ALLOWS = "use_cases.decide.JudgeAttempts.still_allows"
@@ -65,7 +66,8 @@ _MARK = (
     " #cancelRequestedBy = if_not_exists(#cancelRequestedBy, :source) REMOVE #redial"
 )
 _TAKING_FIRST = (
-    "(lambda early: (early.take(), (lambda claimed: claimed or early.give_back())(self._claim(allowed, seconds_left))))"
+    "(lambda early: (early.take(), (lambda claimed: claimed or early.give_back())"
+    "(self._claim(allowed, seconds_left, with_line=False))))"
     "(_RememberedDial(self.judge, judgement, replace(allowed, claim_id='early'), decided_at, self.clock))[1]"
 )
 
@@ -157,7 +159,7 @@ _SETTLE = (
         "settling drops the due time",
         "one request",
         Guarantee.ARMED,
-        (f"{_TABLE}.settle", add_argument("_move", "removes", "('dueAt',)")),
+        (f"{_TABLE}.settle", add_element("'dueAt'", beside="numberHash")),
     ),
     _mutation(
         "settling loses the call's id",
@@ -210,7 +212,7 @@ _ANSWERS = (
         "an unreadable answer counts as declined",
         "every answer",
         Guarantee.ONE_DIAL,
-        (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_call("Ambiguous", "Declined(status, True)"))),
+        (f"{_ALLOMIA}._place_answer", in_handler("InvalidInput", replace_call("Ambiguous", "Declined(status)"))),
     ),
     _mutation(
         "an ambiguous answer parks the attempt",
@@ -529,7 +531,7 @@ _BY_HAND = (
         "a message is deleted although SQS didn't confirm that it was sent again",
         "dead letters",
         Guarantee.ARMED,
-        (f"{_REDRIVE}.send", replace_argument("_delete", 0, "[message for message, _ in plan.to_send]")),
+        (f"{_REDRIVE}.send", replace_argument("delete_messages", 2, "[message for message, _ in plan.to_send]")),
     ),
     _mutation(
         "an invalid message is kept without its id",
@@ -547,14 +549,14 @@ _BY_HAND = (
         "a call is resolved that isn't unknown",
         "resolved too early",
         Guarantee.TRUE_OUTCOME,
-        (f"{_RESOLVING}.unknown_attempt", drop_if("unknown")),
+        ("operations.resolving.choose_unknown", drop_if("unknown")),
         (f"{_TABLE}.resolve", drop_condition("UNKNOWN")),
     ),
     _mutation(
         "a finding is reported as recorded although another outcome came first",
         "resolved by hand",
         Guarantee.TRUE_REPORT,
-        (f"{_RESOLVING}.record", drop_if("found")),
+        (f"{_RESOLVING}.record_attempt", drop_if("found")),
     ),
     _mutation(
         "a request is dialled again although its outcome has changed since it was shown",
@@ -706,6 +708,15 @@ _CANCEL = (
         ),
     ),
     _mutation(
+        "a cancellation by hand is reported although the request changed",
+        "redialled or cancelled by hand",
+        Guarantee.NOT_AFTER_A_STOP,
+        (
+            "use_cases.cancel.CancelRequests.cancel",
+            replace_call("_write", "(self._write(request, last, source), True)[1]"),
+        ),
+    ),
+    _mutation(
         "a cancelled batch is dialled",
         "a batch",
         Guarantee.NOT_AFTER_A_STOP,
@@ -748,6 +759,81 @@ _CAPS = (
     ),
 )
 
+_LINES_TABLE, _HAND_ON = "adapters.lines_table.LinesTable", "use_cases.hand_on"
+_ONE_LINE = "two requests for one line"
+_IF_FREE = "(attribute_exists(#lines.#reserved) AND size(#lines) <= :limit) OR (size(#lines) < :limit AND "
+
+_LINES = (
+    _mutation(
+        "a line is taken although none is free",
+        _ONE_LINE,
+        Guarantee.LINES,
+        ("domain.lines.Lines.admits", always_returns("True")),
+        (
+            f"{_LINES_TABLE}.take_line",
+            replace_constant(_IF_FREE, _IF_FREE.replace("(size(#lines) <", "(attribute_exists(#lines) AND :limit =")),
+        ),
+    ),
+    _mutation(
+        "a newcomer overtakes",
+        "three requests for one line",
+        Guarantee.IN_LINE,
+        ("domain.lines.Lines.admits", always_returns("self.is_free(limit, now)")),
+        (f"{_LINES_TABLE}.take_line", replace_call("join", "'attribute_exists(#lines)'")),
+    ),
+    _mutation(
+        "a claim doesn't say that it takes a line",
+        _ONE_LINE,
+        Guarantee.LINE_USED,
+        (f"{_PLACE}._dial", replace_test("limit", "False")),
+    ),
+    _mutation(
+        "an end forgets the line",
+        _ONE_LINE,
+        Guarantee.LINE_USED,
+        ("adapters.calls_table._REMOVED_AT_THE_END", add_element("'line'", beside="claimId")),
+    ),
+    _mutation(
+        "the stream frees no line",
+        _ONE_LINE,
+        Guarantee.LINE_USED,
+        (
+            "use_cases.release_lines.ReleaseLines._release",
+            replace_call("give_back_lines", "self.lines_table.read_lines(organization)"),
+        ),
+    ),
+    _mutation(
+        "a freed line isn't handed on",
+        _ONE_LINE,
+        Guarantee.LINE_USED,
+        (f"{_HAND_ON}._Handing.hand_on_to", always_returns("None")),
+    ),
+    _mutation(
+        "what is parked for a line isn't marked",
+        _ONE_LINE,
+        Guarantee.LINE_USED,
+        ("use_cases.place._Line.park", drop_call("mark_waiting")),
+    ),
+    _mutation(
+        "a worker that marks doesn't look for a free line",
+        _ONE_LINE,
+        Guarantee.LINE_USED,
+        (f"{_PLACE}.mark_waiting", drop_call("_hand_on")),
+    ),
+    _mutation(
+        "an index that lags isn't looked at again",
+        _ONE_LINE,
+        Guarantee.LINE_USED,
+        (f"{_HAND_ON}.HandOnLines.hand_on", drop_call("send_hand_on")),
+    ),
+    _mutation(
+        "a mark is cleared while the index may lag",
+        _ONE_LINE,
+        Guarantee.LINE_USED,
+        ("domain.lines.Mark.is_settled", always_returns("True")),
+    ),
+)
+
 _CONFLICTS = (
     _mutation(
         "a write that meets a transaction fails",
@@ -784,13 +870,53 @@ _CHANGES = (
         "the keeper releases nothing",
         "paused and resumed",
         Guarantee.RIGHT_END,
-        (f"{_POLL}.keep", replace_call("table.release", "False")),
+        (f"{_POLL}._release", replace_call("table.release", "False")),
     ),
     _mutation(
         "no keeper looks after what waits",
         "paused and resumed",
         Guarantee.RIGHT_END,
         (f"{_PLACE}._park", drop_call("expect_waiting")),
+    ),
+)
+
+_LOG = (
+    _mutation(
+        "an entry of the log is taken that another attempt may have made",
+        "two calls to one number in the log",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_LOOK}.look", drop_if("has_rival")),
+    ),
+    _mutation(
+        "a dial isn't remembered for the log",
+        "two calls to one number in the log",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_PLACE}._mark", replace_call("mark_dial", "None")),
+    ),
+    _mutation(
+        "an attempt that the log doesn't show is dialled again",
+        "found in the log",
+        Guarantee.ONE_DIAL,
+        (
+            f"{_POLL}._look",
+            replace_call(
+                "_give_up",
+                "self.table.park(attempt, now, ParkReason.SHORT_OF_TIME) and Poll(PollResult.WAITING, attempt.key)",
+                "looked",
+            ),
+        ),
+    ),
+    _mutation(
+        "the log's id counts as AlloMia's id of the call",
+        "found in the log",
+        Guarantee.TRUE_OUTCOME,
+        (f"{_LOOK}._ask", add_argument("Outcome", "outbound_call_id", "log_id")),
+    ),
+    _mutation(
+        "the hash of a number is kept",
+        "found in the log",
+        Guarantee.NOTHING_KEPT,
+        ("adapters.calls_table._REMOVED_AT_THE_END", drop_element("numberHash")),
     ),
 )
 
@@ -808,6 +934,8 @@ MUTATIONS = (
     *_REDIALS,
     *_CANCEL,
     *_CAPS,
+    *_LINES,
     *_CONFLICTS,
     *_CHANGES,
+    *_LOG,
 )

@@ -29,6 +29,9 @@ class Policy(NamedTuple):
     """How long after an outcome in `REDIALLED` another attempt follows; 0: none does."""
 
     max_attempts: int = 1
+    lines: int = 0
+    """How many calls may be in progress at once; 0: as many as come."""
+
     expire_after_seconds: int = 24 * 3600
 
     @property
@@ -46,6 +49,8 @@ class Policy(NamedTuple):
         if self.cap_seconds:
             says["recipientCaps"] = [{"calls": 1, "perSeconds": self.cap_seconds}]
             says["whenCapped"] = self.when_capped
+        if self.lines:
+            says["maxConcurrentCalls"] = self.lines
         if self.redial_seconds:
             delays = {status: [self.redial_seconds] for status in REDIALLED}
             says["redial"] = {"on": delays, "maxAttempts": self.max_attempts}

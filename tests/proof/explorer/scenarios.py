@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.proof.explorer.allomia import ANSWERS, BROKEN, HEALTHY, NOT_FOUND, ONE_OF_EACH, OTHER_CALL, TIMEOUT
+from tests.proof.explorer.allomia import (
+    ANSWERS,
+    BROKEN,
+    HEALTHY,
+    LOST_IN_LOG,
+    NOT_FOUND,
+    ONE_OF_EACH,
+    OTHER_CALL,
+    OTHER_ID,
+    OWN_ID,
+    TIMEOUT,
+)
 from tests.proof.explorer.guarantees import Key
 from tests.proof.explorer.policies import Policy
 
@@ -90,6 +101,9 @@ class Scenario:
     redials: int = 0
     """How often an operator may have a request dialled again."""
 
+    cancels: int = 0
+    """How often an operator may cancel a request."""
+
     expiry: bool = False
     """Whether a day may pass."""
 
@@ -107,6 +121,9 @@ class Scenario:
 
     statuses: tuple[str, ...] = ("calling", "no-answer")
     """Healthy answers when AlloMia is asked for a call's status."""
+
+    log: tuple[str, ...] = ()
+    """What AlloMia's call log may show of a call; nothing: its organization's id isn't configured."""
 
     prompt: bool = False
     """Whether the clock stands still while anything is due, waits or runs: all happens in time."""
@@ -160,10 +177,13 @@ _OWN_FAULTS = frozenset({"killed", "failed", "lost", "repeated"})
 _BY_HAND = frozenset({"killed", "failed", "lost"})
 _EACH_MEANING = (HEALTHY, "connect error", "400", "read timeout, call placed")
 
+_LOST = (HEALTHY, "read timeout, call placed", "read timeout, no call")
+
 _YES = ("completed",)
 _OPEN, _PAUSED, _UNREADABLE = Policy("open"), Policy("paused", paused=True), Policy("unreadable", readable=False)
 _CAP, _UNTIL_20 = Policy("cap", cap_seconds=100), Policy("until 0:20", window=(0, 20))
 _REDIAL = Policy("redial", redial_seconds=60, max_attempts=2)
+_ONE_LINE, _TWO_LINES = Policy("one line", lines=1), Policy("two lines", lines=2)
 _BRIEF = Scenario(
     "",
     _ONE,
@@ -176,6 +196,18 @@ _BRIEF = Scenario(
     attempts=2,
 )
 """A request that is dialled twice, if nothing comes in between."""
+
+_LINE = replace(
+    _BRIEF,
+    messages={"m": "a", "n": "b"},
+    policies=(_ONE_LINE,),
+    attempts=1,
+    prompt=True,
+    mishaps=1,
+    webhooks=1,
+    outcomes=_YES,
+)
+"""Two requests, and a line for one of them."""
 
 QUICK = {
     scenario.name: scenario
@@ -324,6 +356,15 @@ QUICK = {
             answers=(HEALTHY, "429 with Retry-After"),
         ),
         replace(
+            _BRIEF,
+            name="redialled or cancelled by hand",
+            prompt=True,
+            mishaps=1,
+            kinds=frozenset({"answered", "lost"}),
+            answers=(HEALTHY, "429 with Retry-After"),
+            cancels=1,
+        ),
+        replace(
             _BRIEF, name="redialled or answered", mishaps=1, kinds=frozenset({CONFLICT}), webhooks=1, outcomes=_YES
         ),
         replace(
@@ -397,6 +438,7 @@ QUICK = {
             attempts=1,
             expiry=True,
         ),
+        replace(_LINE, name="two requests for one line", mishaps=0),
         replace(_BRIEF, name="paused at the start", prompt=True, policies=(_PAUSED, _OPEN), attempts=1, expiry=True),
         replace(
             _BRIEF,
@@ -415,6 +457,30 @@ QUICK = {
             fields={"notAfter": "1970-01-01T00:26:40Z"},
             attempts=1,
             expiry=True,
+        ),
+        Scenario(
+            "found in the log",
+            _ONE,
+            mishaps=2,
+            kinds=frozenset({"answered", "repeated"}),
+            webhooks=0,
+            answers=_LOST,
+            worker_seconds=PROMPT,
+            log=(LOST_IN_LOG, OWN_ID, OTHER_ID),
+        ),
+        replace(
+            _BRIEF,
+            name="two calls to one number in the log",
+            prompt=True,
+            messages={"m": "a", "n": "b"},
+            policies=(_OPEN,),
+            attempts=1,
+            one_number=True,
+            mishaps=2,
+            kinds=_ANSWERED,
+            answers=_LOST,
+            statuses=("completed", "no-answer"),
+            log=(LOST_IN_LOG, OWN_ID, OTHER_ID),
         ),
         replace(
             _BRIEF, name="a window that shuts", workers=1, policies=(_UNTIL_20,), attempts=1, moments=(199, 200, 210)
@@ -437,6 +503,12 @@ _SLOW = Scenario(
 )
 DEEP = (
     _SLOW,
+    replace(_LINE, name="a line that isn't taken", kinds=_ANSWERED, answers=(HEALTHY, "429 with Retry-After")),
+    replace(_LINE, name="a line and a crash", kinds=frozenset({"killed"})),
+    replace(_LINE, name="a line and a duplicate", kinds=frozenset({"repeated"})),
+    replace(_LINE, name="three requests for one line", mishaps=0, messages={"m": "a", "n": "b", "o": "c"}, workers=1),
+    replace(_LINE, name="a line more or less", mishaps=0, policies=(_TWO_LINES, _ONE_LINE), attempts=1),
+    replace(_LINE, name="a line and then no limit", mishaps=0, policies=(_ONE_LINE, _OPEN), attempts=1),
     replace(QUICK["one request"], name="one request, two webhooks", webhooks=2),
     replace(QUICK["one request"], name="one request, two mishaps", mishaps=2, kinds=_UNHURRIED),
     replace(QUICK["one request"], name="one request, three workers", workers=3),
@@ -510,6 +582,14 @@ DEEP = (
         mishaps=1,
         kinds=ALL_MISHAPS | {POLICY_FAILS},
         answers=_PARKING,
+    ),
+    replace(
+        QUICK["found in the log"],
+        name="found in the log, with a webhook",
+        mishaps=1,
+        kinds=frozenset({"answered", "killed"}),
+        webhooks=1,
+        outcomes=("busy",),
     ),
     replace(QUICK["two requests"], name="two requests, with webhooks", webhooks=1, outcomes=("busy",)),
     replace(QUICK["two requests"], name="two requests, one mishap", mishaps=1, answers=_PARKING),

@@ -11,8 +11,20 @@ from outbound_calls.adapters.calls_table import CallsTable
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import Attempt, CallRequest, Outcome, Refusal
 from tests.proof.explorer import queues
-from tests.proof.explorer.allomia import ANSWERS, HEALTHY, OTHER_CALL, call_id
-from tests.proof.explorer.by_hand import MADE, REFUSED, RedialTask, RedriveTask, ResolveTask
+from tests.proof.explorer.allomia import (
+    ANSWERS,
+    BROKEN,
+    HEALTHY,
+    LOST_IN_LOG,
+    NOT_FOUND,
+    OTHER_CALL,
+    OTHER_ID,
+    TIMEOUT,
+    Logged,
+    call_id,
+    log_id,
+)
+from tests.proof.explorer.by_hand import MADE, REFUSED, CancelTask, RedialTask, RedriveTask, ResolveTask
 from tests.proof.explorer.guarantees import (
     ALLOMIA_OUTCOMES,
     DEADLINE_SECONDS,
@@ -28,6 +40,7 @@ from tests.proof.explorer.guarantees import (
     check_end,
     check_post,
     event,
+    frees_line,
     parked_until,
     plain,
     status_of,
@@ -79,6 +92,7 @@ from tests.proof.explorer.workers import (
     CONDITION,
     CONDITION_AGAIN,
     ERROR,
+    HANDED_ON_QUEUE_URL,
     OK,
     TIME_RUNS_OUT,
     WRITE_CONFLICT,
@@ -89,6 +103,7 @@ from tests.proof.explorer.workers import (
     KeepTask,
     PlaceTask,
     PollTask,
+    ReleaseTask,
     Task,
     WebhookTask,
     attempt_key,
@@ -111,6 +126,12 @@ MOST_SECONDS_TO_RELEASE = 200
 
 _KEEPER_WAITS = (10, 120)
 """So many seconds after a change of the policy the keeper begins to release what waits, and ends it."""
+
+HAND_ON = ("hand on", 0)
+"""What the message is about that asks for free lines to be handed on."""
+
+INDEX_LAG_SECONDS = 5
+"""An index shows after this time what was written before."""
 
 CACHE_SECONDS = 5
 """For how long a policy is used that was read."""
@@ -162,13 +183,17 @@ class Schedules:
         self._requests = {phone_number(request_id, self.scenario): request_id for request_id, _ in self.keys}
         self._by_hand = tuple(key for key in self.keys if key not in self.scenario.asked_for)
         texts = self.scenario.messages.values()
-        self._has_stops = self.scenario.attempts > 1 or any(text.startswith((CANCEL, DO_NOT_CALL)) for text in texts)
+        stopping = any(text.startswith((CANCEL, DO_NOT_CALL)) for text in texts)
+        self._has_stops = stopping or self.scenario.cancels > 0 or self.scenario.attempts > 1
+        self._has_lines = any(policy.lines for policy in self.scenario.policies)
         self._has_caps = any(policy.cap_seconds for policy in self.scenario.policies)
         fails = POLICY_FAILS in self.scenario.kinds
         self._changing = {
             "policy": fails or len(self.scenario.policies) > 1,
             "number": fails or self._has_caps or any(text.startswith(DO_NOT_CALL) for text in texts),
             "batch": fails or CANCEL_BATCH in texts,
+            "call-log": True,
+            "lines": True,
             "": True,
         }
         self._expire_after = max(policy.expire_after_seconds for policy in self.scenario.policies)
@@ -220,6 +245,7 @@ class Schedules:
             resolves=scenario.resolves,
             redials=scenario.redials,
             forgeries=scenario.forgeries,
+            cancels=scenario.cancels,
         )
 
     def steps(self, state: ExplorerState) -> Iterator[Step]:
@@ -233,13 +259,17 @@ class Schedules:
         yield from self._time_passes(state)
         for place, message in enumerate(state.messages):
             yield from self._message_steps(state, place, message)
+        yield from self._index_catches_up(state)
         if len(state.workers) < self.scenario.workers:
+            yield from self._stream(state)
             yield from self._sweeps(state)
             yield from self._webhooks(state)
             yield from self._commands(state)
 
     def check_end(self, state: ExplorerState) -> None:
         """Check a state in which nothing more has to happen."""
+        if left := sorted(name for name in self._lines(state) if not name.startswith("~")):
+            raise GuaranteeBroken(Guarantee.LINE_FREED, f"{', '.join(left)} holds a line, and its call is over")
         for key, item, facts in zip(self.keys, state.items, state.facts, strict=True):
             if not item and (key in self._by_hand or self._waits_for_person(state, key)):
                 continue
@@ -264,6 +294,8 @@ class Schedules:
 
     def _check_expired(self, state: ExplorerState, key: Key, record: dict[str, Any]) -> None:
         """Check that what expired could not be dialled in time."""
+        if self._has_lines and record.get("reasonCode") == "expired":
+            raise GuaranteeBroken(Guarantee.LINE_USED, f"{key[0]}/{key[1]} expired, and a line was free")
         if record.get("reasonCode") != "expired" or not state.faultless or not state.policy_since:
             return
         policy = self.scenario.policies[state.policy]
@@ -320,7 +352,8 @@ class Schedules:
         never = {"unknown", "rejected, final", "cancelled, final"} & {*facts.events}
         certain = len(self.scenario.policies) == 1 and not never and not facts.called_all_the_same
         by_hand = item.get("outcomeSource") == "operator"
-        stopped = any(stop.request_id == item["requestId"] for stop in state.stops)
+        # A cancellation whose answer was lost is none that was confirmed, and holds.
+        stopped = "cancelRequestedAt" in item or any(stop.request_id == item["requestId"] for stop in state.stops)
         follows = policy.follows(item["status"], item["attempt"])
         if certain and follows and not (by_hand or stopped or is_dropped):
             name = f"{item['requestId']}/{item['attempt']}"
@@ -332,7 +365,7 @@ class Schedules:
         whys = [stop.why for stop in state.stops if stop.request_id == item["requestId"]]
         reasons = {
             "expired": item["recordedAt"] > item["createdAt"] + min(p.expire_after_seconds for p in self._policies),
-            "cancelled": any(why.startswith(CANCEL) for why in whys),
+            "cancelled": state.cancels < self.scenario.cancels or any(why.startswith(CANCEL) for why in whys),
             "do-not-call": any(why.startswith(DO_NOT_CALL) for why in whys),
             "recipient-cap": any(policy.when_capped == "reject" for policy in self._policies),
         }
@@ -375,6 +408,8 @@ class Schedules:
 
     def _something_left(self, state: ExplorerState, message: QueuedMessage) -> bool:
         """Whether there is a record of what a message asks for, or another message that does."""
+        if message.about == HAND_ON:
+            return True
         if not message.about[1]:
             kind = "batch#" if message.about[0] == CANCEL_BATCH else "number#"
             if any(each[0].startswith(kind) and each[1] != "dials" for each in state.others):
@@ -409,7 +444,7 @@ class Schedules:
                 else:
                     yield from self._effects(state, place, worker._replace(history=history), upcoming)
         if self._may(state, "killed"):
-            killed = self._ended(_mishap(state, fault=True), place, WAITING)
+            killed = self._delivered_again(self._ended(_mishap(state, fault=True), place, WAITING), worker.task)
             yield self._step(state, (worker.task, "is killed"), killed, needed=False)
 
     def _effects(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
@@ -431,6 +466,8 @@ class Schedules:
                 yield from self._post(state, place, worker, effect)
             case "get":
                 yield from self._get(state, place, worker, effect)
+            case "log":
+                yield from self._log(state, place, worker, effect)
             case _:
                 raise Unsupported(effect.kind)
 
@@ -447,7 +484,10 @@ class Schedules:
             item = state.items[self._place_of(worker, key)]
             answer, seen = item_read(item, effect), status_of(item) or "no record"
         elif effect.kind != "receive":
-            answer = items_queried((*self.keys, *self._others), (*state.items, *self._others.values()), effect)
+            items = state.items
+            for at, shown in state.lagging if '"IndexName": "waiting"' in effect.arguments else ():
+                items = with_(items, at, shown)
+            answer = items_queried((*self.keys, *self._others), (*items, *self._others.values()), effect)
             seen = f"{len(json.loads(answer.partition('\n')[2]))} attempts"
             if isinstance(worker.task, ResolveTask | RedialTask):
                 seen = self._last(state, worker.task)[1]
@@ -519,7 +559,11 @@ class Schedules:
                 told = told._replace(events=(*told.events, published))
             if isinstance(worker.task, ResolveTask):
                 told = told._replace(found=tuple(sorted({*told.found, worker.task.finding})))
+            if isinstance(worker.task, CancelTask):
+                told = told._replace(found=("cancelled",))
             written = written._replace(items=with_(written.items, at, new))
+            if self._has_lines:
+                written = self._noticed(written, at, old, new)
             if told != facts:
                 written = written._replace(facts=with_(written.facts, at, told))
         return written
@@ -544,6 +588,8 @@ class Schedules:
             if worker.resent:
                 answer = answer.replace(f"{CONDITION}\n", f"{CONDITION_AGAIN}\n")
             written = state if items == state.others else state._replace(others=items)
+            if written is not state:
+                self._check_place_in_line(state, worker, effect)
             yield self._answered(state, written, place, worker, answer, (*label, answer.partition("\n")[0]))
             if key == KEEPER:
                 yield from self._unheard(state, written, place, worker, label)
@@ -658,8 +704,11 @@ class Schedules:
                 assert isinstance(task, RedriveTask)
                 return queues.sent(state.messages, effect, worker.history, task.copy, self._about, state.now)
         arguments = json.loads(effect.arguments)
-        if arguments["QueueUrl"] == CALL_QUEUE_URL:
-            message = self._dispatch_message(state, worker, arguments["MessageBody"])
+        if arguments["QueueUrl"] in {CALL_QUEUE_URL, HANDED_ON_QUEUE_URL}:
+            if '"handOn"' in arguments["MessageBody"]:
+                message = self._hand_on_message(state, arguments)
+            else:
+                message = self._dispatch_message(state, worker, arguments["MessageBody"])
         else:
             assert isinstance(task, PlaceTask)
             attributes = {name: value["StringValue"] for name, value in arguments["MessageAttributes"].items()}
@@ -671,7 +720,7 @@ class Schedules:
                 json.dumps(attributes),
                 where=KEPT,
             )
-        return tuple(sorted((*state.messages, message)))
+        return tuple(sorted((*(each for each in state.messages if each.name != message.name), message)))
 
     def _about(self, name: str) -> Key:
         """What a message asks for; its name tells which message it goes back to."""
@@ -695,6 +744,14 @@ class Schedules:
             if key[0] == task.request_id and item:
                 last = key, status_of(item)
         return last
+
+    def _hand_on_message(self, state: ExplorerState, arguments: dict[str, Any]) -> QueuedMessage:
+        """Two that are delivered at one time do no more than one."""
+        at = state.now + arguments["DelaySeconds"]
+        waiting = [message for message in state.messages if message.about == HAND_ON and message.where == WAITING]
+        same = [message.name for message in waiting if message.not_before == at]
+        name = same[0] if same else queues.unused(state.messages, "hand-on")
+        return QueuedMessage(name, arguments["MessageBody"], HAND_ON, sent_at=0, not_before=at)
 
     def _dispatch_message(self, state: ExplorerState, worker: Worker, body: str) -> QueuedMessage:
         dispatched = json.loads(body)["dispatch"]
@@ -730,9 +787,13 @@ class Schedules:
             dials = facts.dials + (answer.accepted and not refused)
             reported = {*facts.reported, "failed"} if name.startswith("200 failed") else facts.reported
             told = facts._replace(dials=dials, answer=answer.means, reported=tuple(sorted(reported)))
+            if answer.accepted and not refused:
+                self._check_lines(state, worker, key)
             if answer.accepted and self._has_caps:
                 self._check_caps(state, worker, key)
                 told = told._replace(rung_at=_last_look(worker))
+            if answer.accepted and self.scenario.log:
+                told = told._replace(rung_at=state.now)
             if refused:
                 told = told._replace(refused=True, called_all_the_same=facts.called_all_the_same or answer.accepted)
             if answer.retry_after:
@@ -782,6 +843,71 @@ class Schedules:
                 detail = f"{worker.task} dials {key[0]}/{key[1]}, and {other[0]}/{other[1]} was dialled {ago} s ago"
                 raise GuaranteeBroken(Guarantee.CAP, detail)
 
+    def _check_lines(self, state: ExplorerState, worker: Worker, key: Key) -> None:
+        """Check that no more calls are in progress at AlloMia than policy allows."""
+        limits = [policy.lines for policy in self._in_force(state, _last_look(worker))]
+        if 0 in limits:
+            return
+        in_progress = [
+            each
+            for each, item, facts in zip(self.keys, state.items, state.facts, strict=True)
+            if each != key and facts.dials and not facts.reported and status_of(item) not in TERMINAL
+        ]
+        if len(in_progress) >= max(limits):
+            detail = f"{worker.task} dials {key[0]}/{key[1]}, and {len(in_progress)} calls are in progress"
+            raise GuaranteeBroken(Guarantee.LINES, detail)
+
+    def _check_place_in_line(self, state: ExplorerState, worker: Worker, effect: Effect) -> None:
+        """Check that no one takes a free line while another waits for one, whose message is acknowledged."""
+        names = json.loads(effect.arguments).get("ExpressionAttributeNames", {})
+        if "#line" not in names or "#reserved" not in names or names["#reserved"] in self._lines(state):
+            return
+        pending = {message.about for message in state.messages if message.where != ACKNOWLEDGED}
+        for key, record in zip(self.keys, map(plain, state.items), strict=True):
+            if record.get("parkReason") == "concurrency-limit" and "waitsFor" in record and key not in pending:
+                raise GuaranteeBroken(Guarantee.IN_LINE, f"{worker.task} takes a line, and {key[0]}/{key[1]} waits")
+
+    def _lines(self, state: ExplorerState) -> dict[str, int]:
+        """The lines in use."""
+        found = (plain(item) for subject, _, item in state.others if str(subject).startswith("lines#"))
+        lines: dict[str, int] = next(found, {}).get("lines", {})
+        return lines
+
+    def _noticed(self, state: ExplorerState, at: int, old: str, new: str) -> ExplorerState:
+        """The state once the table has made a write: its stream and its index of those who wait learn of it."""
+        if freed := frees_line(new):
+            state = state._replace(events=tuple(sorted({*state.events, freed})))
+        before, after = (plain(each).get("waitsFor") for each in (old, new))
+        if before != after and not any(place == at for place, _ in state.lagging):
+            state = state._replace(lagging=tuple(sorted((*state.lagging, (at, old)))))
+        return state
+
+    def _index_catches_up(self, state: ExplorerState) -> Iterator[Step]:
+        for each in state.lagging:
+            left = tuple(other for other in state.lagging if other != each)
+            key = self.keys[each[0]]
+            yield self._step(state, ("the index catches up on", f"{key[0]}/{key[1]}"), state._replace(lagging=left))
+
+    def _stream(self, state: ExplorerState) -> Iterator[Step]:
+        """What the table's stream delivers to release_lines, once or more."""
+        for each in state.events:
+            task = ReleaseTask(*each)
+            if any(worker.task == task for worker in state.workers):
+                continue
+            left = state._replace(events=tuple(other for other in state.events if other != each))
+            yield self._spawned(state, left, task, (task, "is delivered"), needed=True)
+            if self._may(state, "repeated"):
+                again = _mishap(state)
+                label = (task, "is delivered, and will be again")
+                yield self._spawned(state, again, task, label, needed=False)
+
+    @staticmethod
+    def _delivered_again(state: ExplorerState, task: Task) -> ExplorerState:
+        """The stream delivers again what a worker didn't finish."""
+        if not isinstance(task, ReleaseTask):
+            return state
+        return state._replace(events=tuple(sorted({*state.events, task[:4]})))
+
     def _check_age(self, state: ExplorerState, worker: Worker, key: Key, item: str) -> None:
         """Check that a request isn't dialled a day after it was first sent, nor on an old decision.
 
@@ -801,6 +927,10 @@ class Schedules:
 
     def _get(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
         its_call = json.loads(effect.arguments)
+        if its_call not in self._calls:
+            # The id of an entry in the log.
+            yield self._answered(state, state, place, worker, NOT_FOUND, (worker.task, "GET", NOT_FOUND))
+            return
         at = self.keys.index(self._calls[its_call])
         facts = state.facts[at]
         known = [f"{status} {its_call}" for status in self.scenario.statuses]
@@ -816,6 +946,28 @@ class Schedules:
                 answered = _mishap(answered)
             label = (worker.task, "GET", answer.partition(" ")[0])
             yield self._answered(state, answered, place, worker, answer, label, needed=healthy)
+
+    def _log(self, state: ExplorerState, place: int, worker: Worker, effect: Effect) -> Iterator[Step]:
+        """A page of the call log: each call's entry may be there, under one id or another, or not yet."""
+        since, until = json.loads(effect.arguments)
+        shown: list[tuple[str, ...]] = [()]
+        for facts in state.facts:
+            ways = self.scenario.log if facts.dials and since <= facts.rung_at <= until else (LOST_IN_LOG,)
+            shown = [(*before, way) for before in shown for way in ways]
+        for ways in shown:
+            entries, all_facts = list[Logged](), state.facts
+            for at, (key, way) in enumerate(zip(self.keys, ways, strict=True)):
+                facts = state.facts[at]
+                if way != LOST_IN_LOG:
+                    number = phone_number(key[0], self.scenario)
+                    entries.append(Logged(log_id(key, way), number, facts.rung_at, spoken=way == OTHER_ID))
+                if way == OTHER_ID:
+                    all_facts = with_(all_facts, at, facts._replace(in_log=True))
+            label = (worker.task, "log", *(each.id for each in entries))
+            seen = state._replace(facts=all_facts)
+            yield self._answered(state, seen, place, worker, json.dumps(entries), label)
+        for fault in (TIMEOUT, BROKEN) if self._may(state, "answered") else ():
+            yield self._answered(state, _mishap(state), place, worker, fault, (worker.task, "log", fault), needed=False)
 
     def _answered(
         self,
@@ -849,15 +1001,27 @@ class Schedules:
                 state = self._asked_to_stop(state, worker.task)
                 acknowledging = worker._replace(history=(), since=0, result=done.result)
                 return state._replace(workers=with_workers(state.workers, place, acknowledging))
-            case KeepTask(seen=seen) if not done.raised and seen == self._found_by_keeper(state):
-                state = state._replace(looked=seen)
+            case KeepTask(seen=seen) if not done.raised:
+                self._check_not_needed(state, worker)
+                if seen == self._found_by_keeper(state):
+                    state = state._replace(looked=seen)
+            case ReleaseTask() as release if done.raised:
+                state = self._delivered_again(state, release)
             case WebhookTask() as webhook:
                 self._check_receipt(state, webhook, done)
                 if (done.result, webhook.status) == ("200", "completed"):
                     state = self._stopped(state, webhook.request_id, "the person answered", after=int(webhook.attempt))
+            case CancelTask(request_id) if not done.raised and done.result == MADE:
+                state = self._stopped(state, request_id, f"{CANCEL}{request_id}")
             case ResolveTask() | RedialTask() as command if not done.raised:
                 self._check_report(state, command, history, done)
         return self._ended(state, place, WAITING)
+
+    def _check_not_needed(self, state: ExplorerState, worker: Worker) -> None:
+        """Check that the keeper hands on no line if nothing went wrong: it was free for up to a minute."""
+        unchanged = state.mishaps == self.scenario.mishaps and not state.policy and self.scenario.prompt
+        if unchanged and "send" in _asked(worker):
+            raise GuaranteeBroken(Guarantee.LINE_USED, f"{worker.task} hands on a line, and nothing went wrong")
 
     def _asked_to_stop(self, state: ExplorerState, task: PlaceTask) -> ExplorerState:
         """The state once a message is acknowledged that asks for no more dials."""
@@ -941,7 +1105,10 @@ class Schedules:
     # What comes from outside.
 
     def _time_passes(self, state: ExplorerState) -> Iterator[Step]:
-        busy = len(state.workers) + sum(message.where == WAITING for message in state.messages)
+        if state.lagging:
+            return
+        busy = len(state.workers) + len(state.events)
+        busy += sum(message.where == WAITING and message.not_before <= state.now for message in state.messages)
         if busy > self.scenario.workers:
             return
         if self.scenario.prompt and (busy or due(self.keys, state.items, state.now) or self._keeper_is_due(state)):
@@ -951,6 +1118,8 @@ class Schedules:
             coming += [keeper["dueAt"]] if self._found_by_keeper(state) != state.looked else []
             coming += [state.policy_since + seconds for seconds in _KEEPER_WAITS if state.policy_since]
         coming += [START + at for at in self.scenario.moments]
+        coming += self._moments_of_lines(state)
+        coming += [message.not_before for message in state.messages]
         if self.scenario.expiry and any(message.where in {WAITING, DEAD} for message in state.messages):
             expires_at = START + self._expire_after
             coming += [expires_at, expires_at + 1]
@@ -980,6 +1149,8 @@ class Schedules:
             yield self._step(state, (message.name, "is visible again"), _mishap(visible), needed=False)
         if len(state.workers) >= self.scenario.workers or message.where in {DEAD, KEPT}:
             return
+        if state.now < message.not_before:
+            return
         first = message.where == WAITING
         for blocked in ("", *BLOCKED):
             if blocked and not (first and self._may(state, "rushed" if blocked == TIME_RUNS_OUT else "blocked")):
@@ -992,7 +1163,7 @@ class Schedules:
             after = state._replace(messages=with_(state.messages, place, delivered))
             if blocked or not first:
                 after = _mishap(after)
-            task = PlaceTask(message.name, count, message.body, message.sent_at, blocked)
+            task = PlaceTask(message.name, count, message.body, message.sent_at, blocked, bool(self.scenario.log))
             label = (message.name, "is delivered" if first else "is delivered again", blocked)
             yield self._spawned(state, after, task, label, needed=first and not blocked)
 
@@ -1005,7 +1176,7 @@ class Schedules:
             ]
             if same and not self._may(state, "repeated"):
                 continue
-            task = PollTask(request, attempt, due_at, max(same) + 1 if same else 0)
+            task = PollTask(request, attempt, due_at, max(same) + 1 if same else 0, bool(self.scenario.log))
             yield self._spawned(state, _mishap(state) if same else state, task, (task, "starts"), needed=not same)
 
         keeper, seen = self._keeper(state), self._found_by_keeper(state)
@@ -1031,8 +1202,20 @@ class Schedules:
             for key, record in zip(self.keys, map(plain, state.items), strict=True)
             if "policyVersion" in record
         ]
+        waiting += [(key, "") for key, item in zip(self.keys, state.items, strict=True) if "waitsFor" in plain(item)]
+        passed = [at for at in self._moments_of_lines(state) if at <= state.now]
+        lines = [item for subject, _, item in state.others if str(subject).startswith("lines#")]
         age = sum(state.now >= state.policy_since + seconds for seconds in _KEEPER_WAITS)
-        return repr((sorted(each for each in keeper.items() if each[0] != "dueAt"), waiting, state.policy, age))
+        found = (sorted(each for each in keeper.items() if each[0] != "dueAt"), waiting, state.policy, age)
+        return repr((*found, lines, passed) if lines else found)
+
+    def _moments_of_lines(self, state: ExplorerState) -> list[int]:
+        """When lines lapse, and when the index must show all who wait. By then only a keeper may do something."""
+        found = [plain(item) for subject, _, item in state.others if str(subject).startswith("lines#")]
+        if not found or not self._keeper(state):
+            return []
+        marks = [value for name, value in found[0].items() if name.endswith("At")]
+        return [*found[0].get("lines", {}).values(), *(at + INDEX_LAG_SECONDS for at in marks)]
 
     def _webhooks(self, state: ExplorerState) -> Iterator[Step]:
         for at, (key, facts) in enumerate(zip(self.keys, state.facts, strict=True)):
@@ -1075,6 +1258,10 @@ class Schedules:
                     fixed = request_message(found[0].about[0], scenario, named=False) if place == KEPT else ""
                     redrive = RedriveTask(url, fixed, scenario.redrives - state.redrives)
                     yield self._spawned(state, after, redrive, (redrive, "starts"), needed=False)
+        for request_id in sorted({request for request, _ in scenario.asked_for}) if state.cancels else ():
+            after = state._replace(cancels=state.cancels - 1)
+            cancel = CancelTask(request_id, scenario.cancels - state.cancels)
+            yield self._spawned(state, after, cancel, (cancel, "starts"), needed=False)
         known = sorted({request for (request, _), item in zip(self.keys, state.items, strict=True) if item})
         for request_id in known:
             if state.resolves:
@@ -1152,6 +1339,12 @@ def _dispatched(name: str) -> Key:
 def _last_look(worker: Worker) -> int:
     """When a worker last read the clock."""
     return next((answer for answer in reversed(worker.history) if isinstance(answer, int)), START)
+
+
+def _asked(worker: Worker) -> set[str]:
+    """The kinds of effects that a worker has asked for."""
+    upcoming = [next_of(worker.task, worker.history[:place]) for place in range(len(worker.history))]
+    return {each.kind for each in upcoming if isinstance(each, Effect)}
 
 
 def _kind_of_other(effect: Effect) -> str:

@@ -66,6 +66,9 @@ class QueuedMessage(NamedTuple):
     deliveries: int = 0
     receives: int = 0
     where: str = WAITING
+    not_before: int = 0
+    """When it can be delivered first, if its sender delayed it."""
+
     held_by: str = ""
     """The operator's command that received it from a queue of messages that wait for a person."""
 
@@ -111,6 +114,9 @@ class ExplorerState(NamedTuple):
     """How often an operator may still send messages again, resolve a call, or have a request dialled again."""
 
     forgeries: int
+    cancels: int = 0
+    """How often an operator may still cancel a request."""
+
     policy: int = 0
     """Which of the scenario's policies is in force."""
 
@@ -121,6 +127,12 @@ class ExplorerState(NamedTuple):
     """The policies that were in force a moment ago, and until when."""
 
     stops: tuple[Stop, ...] = ()
+    events: tuple[tuple[str, int, str, str], ...] = ()
+    """What the stream will deliver to release_lines."""
+
+    lagging: tuple[tuple[int, str], ...] = ()
+    """The records that the index of those who wait shows as they were: each one's place, and as what."""
+
     looked: str = ""
     """What the keeper found at its last look, if that was all the same at its end: the next one would do nothing."""
 
@@ -167,6 +179,7 @@ def _changed(arguments: dict[str, Any]) -> str:
 
 _CHANGES = {
     ":detail": "lost answer",
+    ":line": "place in line",
     ":until": "end of its record",
     ":expiresAt": "no redial",
     ":step": "due time",

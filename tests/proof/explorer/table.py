@@ -175,16 +175,19 @@ class TableInMemory:
                 found.sort(key=lambda item: Decimal(item["recordedAt"]["N"]), reverse=not ScanIndexForward)
             case "waiting", "waitsFor = :setting":
                 found = self._in_index("waitsFor", values[":setting"])
-            case "waiting", "waitsFor = :policy":
+            case "waiting", "waitsFor = :condition":
                 found = [
                     {name: item[name] for name in _PROJECTED if name in item}
-                    for item in self._in_index("waitsFor", values[":policy"])
+                    for item in self._in_index("waitsFor", values[":condition"])
                 ]
                 found.sort(key=lambda item: Decimal(item["waitsSince"]["N"]))
             case "due", "dueShard = :shard AND dueAt <= :sweptAt":
                 found = self._due(*(Decimal(values[name]["N"]) for name in (":shard", ":sweptAt")))
             case "", "requestId = :requestId" if ConsistentRead:
                 found = self._partition(values[":requestId"])
+            case "", "subject = :subject AND entry BETWEEN :since AND :until" if ConsistentRead:
+                first, last = values[":since"]["S"], values[":until"]["S"]
+                found = [each for each in self._partition(values[":subject"]) if first <= each["entry"]["S"] <= last]
             case "", "subject = :subject" if ConsistentRead:
                 found = self._partition(values[":subject"])
             case _:
@@ -239,8 +242,19 @@ class _Placeholders:
     def path(self, token: str) -> str:
         return self.names[token] if token.startswith("#") else token
 
+    def place(self, token: str) -> tuple[str, str | None]:
+        """An attribute, and what is meant in it if it is a map."""
+        outer, dot, inner = token.partition(".")
+        return self.path(outer), self.path(inner) if dot else None
+
     def value(self, token: str, item: Item) -> Value | None:
-        return self.values[token] if token.startswith(":") else item.get(self.path(token))
+        if token.startswith(":"):
+            return self.values[token]
+        if token.startswith("size "):
+            content = item.get(self.path(token.removeprefix("size ")), {}).get("M")
+            return None if content is None else {"N": str(len(content))}
+        name, inner = self.place(token)
+        return item.get(name) if inner is None else item.get(name, {}).get("M", {}).get(inner)
 
 
 @functools.cache
@@ -264,7 +278,7 @@ _PROJECTED = ("requestId", "attempt", "waitsFor", "waitsSince", "policyVersion")
 type _Condition = Callable[[Item, _Placeholders], bool]
 type _Change = Callable[[Item, _Placeholders], Item]
 
-_TOKEN = re.compile(r"\s*([#:]?\w+|[(),=<>+-])")
+_TOKEN = re.compile(r"\s*([#:]?\w+(?:\.#\w+)?|<=|[(),=<>+-])")
 
 
 class _Tokens:
@@ -297,7 +311,12 @@ class _Tokens:
 
     def operand(self) -> str:
         token = self.take()
-        if not re.fullmatch(r"[#:]?[A-Za-z_]\w*", token):
+        if token == "size":
+            self.take("(")
+            token = f"size {self.take()}"
+            self.take(")")
+            return token
+        if not re.fullmatch(r"[#:]?[A-Za-z_]\w*(\.#\w+)?", token):
             raise Unsupported(self._text)
         return token
 
@@ -337,9 +356,9 @@ def _single(tokens: _Tokens) -> _Condition:
         tokens.take("(")
         path = tokens.operand()
         tokens.take(")")
-        return lambda item, names: (names.path(path) in item) is exists
+        return lambda item, names: (names.value(path, item) is not None) is exists
     left = tokens.operand()
-    if (comparison := tokens.take("=", "<", ">", "IN")) != "IN":
+    if (comparison := tokens.take("=", "<", "<=", ">", "IN")) != "IN":
         right = [tokens.operand()]
     else:
         tokens.take("(")
@@ -347,7 +366,7 @@ def _single(tokens: _Tokens) -> _Condition:
         while tokens.accept(","):
             right.append(tokens.operand())
         tokens.take(")")
-    holds = {"<": _less, ">": _more}.get(comparison, _equal)
+    holds = {"<": _less, "<=": _not_more, ">": _more}.get(comparison, _equal)
     return lambda item, names: any(holds(names.value(left, item), names.value(token, item)) for token in right)
 
 
@@ -381,27 +400,46 @@ def _change(text: str) -> _Change:
                 break
 
     def change(item: Item, names: _Placeholders) -> Item:
-        paths = [names.path(path) for path in [*(path for path, *_ in sets), *removes, *(path for path, _ in adds)]]
-        if len(set(paths)) < len(paths) or _KEY_NAMES & set(paths):
+        paths = [names.place(path) for path in [*(path for path, *_ in sets), *removes, *(path for path, _ in adds)]]
+        whole = {outer for outer, inner in paths if inner is None}
+        if (
+            len(set(paths)) < len(paths)
+            or _KEY_NAMES & whole
+            or any(outer in whole for outer, inner in paths if inner is not None)
+            or any(inner is not None and "M" not in item.get(outer, {}) for outer, inner in paths)
+        ):
             raise client_error(ClientError, "ValidationException", "UpdateItem")
         new = dict(item)
         for path, first, second, unless in sets:
             value = names.value(first, item)
             if unless is not None:
-                value = item.get(names.path(unless), value)
+                value = names.value(unless, item) or value
             if second is not None:
                 value = _sum(value, names.value(second, item))
             if value is None:
                 raise client_error(ClientError, "ValidationException", "UpdateItem")
-            new[names.path(path)] = value
+            _put(new, names.place(path), value)
         for path, token in adds:
             name = names.path(path)
             new[name] = _sum(item.get(name, {"N": "0"}), names.values[token])
         for path in removes:
-            new.pop(names.path(path), None)
+            _put(new, names.place(path), None)
         return _canonical(new)
 
     return change
+
+
+def _put(item: Item, place: tuple[str, str | None], value: Value | None) -> None:
+    """Set or remove an attribute, or what is in a map. What an item shares with another one isn't changed."""
+    outer, inner = place
+    if inner is not None:
+        content = dict(item[outer]["M"])
+        _put(content, (inner, None), value)
+        item[outer] = {"M": content}
+    elif value is None:
+        item.pop(outer, None)
+    else:
+        item[outer] = value
 
 
 def _sum(left: Value | None, right: Value | None) -> Value:
@@ -420,6 +458,10 @@ def _equal(left: Value | None, right: Value | None) -> bool:
 
 def _less(left: Value | None, right: Value | None) -> bool:
     return left is not None and right is not None and Decimal(left["N"]) < Decimal(right["N"])
+
+
+def _not_more(left: Value | None, right: Value | None) -> bool:
+    return _less(left, right) or _equal(left, right)
 
 
 def _more(left: Value | None, right: Value | None) -> bool:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from local.cloud import LocalCloud
 from outbound_calls.adapters.calls_table import KEEPER_SECONDS, CallsTable, DueEntry, DueKeeper
+from outbound_calls.adapters.dial_marks import DialMarks
 from outbound_calls.adapters.policy_table import PolicyChanged, PolicyTable, Remembered, TakenDial
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import (
@@ -30,6 +31,7 @@ from outbound_calls.domain.attempts import (
     Refusal,
     Terms,
 )
+from outbound_calls.domain.log_matches import Window
 from outbound_calls.domain.recipients import Objection, PastDial
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TERMINAL, TRANSITIONS
 from tests.proof.explorer.table import (
@@ -129,9 +131,9 @@ class Twins:
 
     def query(self, **arguments: Any) -> Any:
         arguments |= {"TableName": self.name}
-        count = self.cloud.query(**arguments)["Count"]
-        assert len(self.memory.query(**arguments)["Items"]) == count, arguments
-        return {"Count": count}
+        answer = self.cloud.query(**arguments)
+        assert len(self.memory.query(**arguments)["Items"]) == answer["Count"], arguments
+        return answer
 
     def _query(self, shard: int, now: int) -> Any:
         return {
@@ -352,6 +354,9 @@ def policy_operations(draw: st.DrawFn) -> Callable[[PolicyTable, list[Remembered
     def take(table: PolicyTable, seen: list[Remembered]) -> object:
         return table.take_dial(number, seen[place % len(seen)] if seen else Remembered(), taken, now)
 
+    def marks(table: PolicyTable) -> DialMarks:
+        return DialMarks(table.client, table.name)
+
     choices: list[Callable[[PolicyTable, list[Remembered]], object]] = [
         take,
         lambda table, _seen: table.remembered(number),
@@ -361,6 +366,9 @@ def policy_operations(draw: st.DrawFn) -> Callable[[PolicyTable, list[Remembered
         lambda table, _seen: table.cancelled_batch(None, "batch"),
         lambda table, _seen: table.policy(),
         lambda table, _seen: table.set_policy("{}", "someone", now, place % 3),
+        lambda table, _seen: marks(table).mark_dial("own", number, taken.attempt, now),
+        lambda table, _seen: marks(table).has_rival("own", number, "a/1", Window(now - place, now + place)),
+        lambda table, _seen: marks(table).bind_entry("own", "entry", taken.attempt, now),
     ]
     chosen: Callable[[PolicyTable, list[Remembered]], object] = draw(st.sampled_from(choices))
     return chosen
@@ -372,7 +380,8 @@ def test_both_tables_give_the_same_answers_to_the_policy_table(
     policy_twins: Twins, chosen: list[Callable[[PolicyTable, list[Remembered]], object]]
 ) -> None:
     # Given tables that are empty
-    for name in (*(f"number#{number}" for number in NUMBERS), "policy", "batch#~batch"):
+    dialled = (f"call-log#own#{number}" for number in NUMBERS)
+    for name in (*(f"number#{number}" for number in NUMBERS), *dialled, "call-log#own", "policy", "batch#~batch"):
         policy_twins.empty(name)
     both = PolicyTable(cast("DynamoDBClient", policy_twins), "policy")
     seen: list[Remembered] = []

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import httpx
@@ -23,11 +24,24 @@ from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper
 from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
+from outbound_calls.runtime.settings import (
+    PlaceCallSettings,
+    PollCallsSettings,
+    ReceiveWebhookSettings,
+    ReleaseLinesSettings,
+)
 from outbound_calls.use_cases.place import Message
 from outbound_calls.use_cases.receive import Webhook
-from tests.proof.explorer.allomia import ANSWERS, status_response
-from tests.proof.explorer.by_hand import RedialTask, RedriveTask, ResolveTask, Surroundings, TaskByHand, perform
+from tests.proof.explorer.allomia import ANSWERS, log_response, status_response
+from tests.proof.explorer.by_hand import (
+    CancelTask,
+    RedialTask,
+    RedriveTask,
+    ResolveTask,
+    Surroundings,
+    TaskByHand,
+    perform,
+)
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, GRACE_SECONDS
 from tests.proof.explorer.table import ConditionalCheckFailed, TransactionCancelled
 
@@ -35,10 +49,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CALL_QUEUE_URL, INVALID_MESSAGES_QUEUE_URL = "https://sqs.invalid/calls", "https://sqs.invalid/invalid-messages"
+HANDED_ON_QUEUE_URL = "https://sqs.invalid/handed-on"
 DEAD_LETTER_QUEUE_URL = "https://sqs.invalid/dead-letters"
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
 SIGNING_KEY, NUMBER_HASH_KEY = "signing-key", "number-hash-key"
 TABLE_NAME, POLICY_TABLE_NAME, RETENTION_DAYS, DUE_SHARDS = "calls", "policy", 1, 2
+ASSISTANT_ID = "11111111-2222-4333-8444-555555555555"
 PLENTY_OF_SECONDS = 900.0
 CIRCUIT = "~11111111-66666666"
 """The name of the circuit breaker of all requests here."""
@@ -58,10 +74,19 @@ _PLACE_CALL = PlaceCallSettings(
     number_hash_secret_arn=NUMBER_HASH_KEY,
     calling_policy=Preset.OPEN,
     invalid_messages_queue_url=INVALID_MESSAGES_QUEUE_URL,
+    handed_on_queue_url=HANDED_ON_QUEUE_URL,
+    call_deadline_seconds=DEADLINE_SECONDS,
     signing_secret_arn=SIGNING_KEY,
     webhook_url=WEBHOOK_URL,
     webhook_grace_seconds=GRACE_SECONDS,
     due_shards=DUE_SHARDS,
+)
+_RELEASE_LINES = ReleaseLinesSettings(
+    **_COMMON,
+    calls_table_name=TABLE_NAME,
+    policy_table_name=POLICY_TABLE_NAME,
+    calling_policy=Preset.OPEN,
+    handed_on_queue_url=HANDED_ON_QUEUE_URL,
 )
 _RECEIVE_WEBHOOK = ReceiveWebhookSettings(**_COMMON, **_TABLE, signing_secret_arn=SIGNING_KEY)
 _POLL_CALLS = PollCallsSettings(
@@ -70,11 +95,16 @@ _POLL_CALLS = PollCallsSettings(
     **_ALLOMIA,
     policy_table_name=POLICY_TABLE_NAME,
     call_queue_url=CALL_QUEUE_URL,
+    handed_on_queue_url=HANDED_ON_QUEUE_URL,
+    calling_policy=Preset.OPEN,
     webhook_grace_seconds=GRACE_SECONDS,
     call_deadline_seconds=DEADLINE_SECONDS,
     due_shards=DUE_SHARDS,
     max_polls_per_second=1000,
 )
+
+
+_WITH_ID = {"allomia_api_key_secret_arn": '{"apiKey": "api-key", "organizationId": "organization"}'}
 
 
 class PlaceTask(NamedTuple):
@@ -86,6 +116,9 @@ class PlaceTask(NamedTuple):
     sent_at: int
     blocked: str = ""
     """One of `BLOCKED`: the worker may not dial now."""
+
+    logged: bool = False
+    """Whether AlloMia's id of the organization is configured, so that its call log can be read."""
 
     def __str__(self) -> str:
         return f"place {self.message}.{self.delivery}"
@@ -118,9 +151,35 @@ class PollTask(NamedTuple):
     attempt: int
     due_at: int
     copy: int
+    logged: bool = False
+    """As of `PlaceTask`."""
 
     def __str__(self) -> str:
         return f"poll {self.request_id}/{self.attempt} due {self.due_at}{"'" * self.copy}"
+
+
+class ReleaseTask(NamedTuple):
+    """What the table's stream delivers of an attempt that was claimed under a limit, and isn't in progress any more."""
+
+    request_id: str
+    attempt: int
+    line: str
+    status: str
+    copy: int = 0
+
+    def __str__(self) -> str:
+        return f"release {self.request_id}/{self.attempt} {self.status} ({self.line}){"'" * self.copy}"
+
+    @property
+    def image(self) -> dict[str, Any]:
+        return {
+            "requestId": {"S": self.request_id},
+            "attempt": {"N": str(self.attempt)},
+            "line": {"S": self.line},
+            "status": {"S": self.status},
+            "createdAt": {"N": "0"},
+            "timesParked": {"N": "0"},
+        }
 
 
 class KeepTask(NamedTuple):
@@ -135,12 +194,12 @@ class KeepTask(NamedTuple):
         return f"keeper due {self.due_at}{"'" * self.copy}"
 
 
-type Task = PlaceTask | WebhookTask | PollTask | KeepTask | TaskByHand
+type Task = PlaceTask | WebhookTask | PollTask | ReleaseTask | KeepTask | TaskByHand
 
 
 class Effect(NamedTuple):
     """What a worker asks for: `kind` is one of clock, read, query, batch read, put, update, delete, transact, send,
-    post, get; of an operator's also receive, send batch, delete batch, release, person."""
+    post, get, log; of an operator's also receive, send batch, delete batch, release, person."""
 
     kind: str
     arguments: str
@@ -313,6 +372,10 @@ class _Transport(httpx.BaseTransport):
         if request.method == "POST":
             name, _, call_id = str(self._replay.ask("post", json.loads(request.read()))).partition("\n")
             return ANSWERS[name].response(call_id)
+        if request.url.path == "/api/calls":
+            asked = request.url.params
+            times = [int(datetime.fromisoformat(asked[name]).timestamp()) for name in ("from", "to")]
+            return log_response(str(self._replay.ask("log", times)), ASSISTANT_ID)
         return status_response(str(self._replay.ask("get", request.url.path.split("/")[-2])))
 
 
@@ -352,6 +415,9 @@ def _perform(task: Task, replay: _Replay) -> Done:
         jitter=lambda least, _most: least,
         new_claim_id=lambda: claim_id(task) if isinstance(task, PlaceTask) else "",
     )
+    poll_calls = _POLL_CALLS
+    if isinstance(task, PollTask) and task.logged:
+        poll_calls = _POLL_CALLS.model_copy(update=_WITH_ID)
     match task:
         case PlaceTask():
             return _place(task, assembly)
@@ -362,11 +428,16 @@ def _perform(task: Task, replay: _Replay) -> Done:
         case PollTask():
             number, due_at = {"N": str(task.attempt)}, {"N": str(task.due_at)}
             due = DueEntry.from_index({"requestId": {"S": task.request_id}, "attempt": number, "dueAt": due_at})
-            return Done(assembly.poll_calls(_POLL_CALLS).poll(due, lambda: PLENTY_OF_SECONDS).result.value)
+            return Done(assembly.poll_calls(poll_calls).poll(due, lambda: PLENTY_OF_SECONDS).result.value)
+        case ReleaseTask():
+            release_lines = assembly.release_lines(_RELEASE_LINES)
+            released = release_lines.release([task.image], lambda: PLENTY_OF_SECONDS)
+            assert not released.unreadable
+            return Done("released")
         case KeepTask(due_at):
             keeper = DueKeeper(None, due_at)
             return Done(assembly.poll_calls(_POLL_CALLS).keep(keeper, lambda: PLENTY_OF_SECONDS).result.value)
-        case ResolveTask() | RedialTask() | RedriveTask():
+        case ResolveTask() | RedialTask() | CancelTask() | RedriveTask():
             table = calls_table(services["dynamodb"])
             ask_person = functools.partial(replay.ask, "person")
             around = Surroundings(table, services["sqs"], CALL_QUEUE_URL, assembly.clock, ask_person)
@@ -374,7 +445,7 @@ def _perform(task: Task, replay: _Replay) -> Done:
 
 
 def _place(task: PlaceTask, assembly: Assembly) -> Done:
-    place_calls = assembly.place_calls(_PLACE_CALL)
+    place_calls = assembly.place_calls(_PLACE_CALL.model_copy(update=_WITH_ID) if task.logged else _PLACE_CALL)
     if task.blocked == CIRCUIT_OPEN:
         while permit := place_calls.circuit_breakers.of(CIRCUIT).acquire():
             permit.report(healthy=False)

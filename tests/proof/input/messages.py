@@ -451,7 +451,7 @@ def _unknown_fields() -> Iterator[MessageCase]:
             "__proto__",
             "x" * 64,
         ),
-        *("__class__", "constructor", "apiKey", "status", "attempt", "outboundCallId", "timesParked", "priority"),
+        *("__class__", "constructor", "apiKey", "status", "attempt", "outboundCallId", "timesParked", "line"),
         *("time_zone", "calling_windows", "maxAttempts", "on", "until", "cancelled", "do_not_call"),
     ):
         yield from _invalid(f"unknown field {name}", [request(**{name: "a"})], name, "unknown field")

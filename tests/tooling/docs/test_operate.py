@@ -7,13 +7,16 @@ from samtranslator.yaml_helper import yaml_parse
 
 from benchmarks import money
 from outbound_calls.adapters.allomia import MAX_ANSWER_BYTES, MAX_EXCHANGE_SECONDS
+from outbound_calls.adapters.call_log import MAX_PAGE_ENTRIES
 from outbound_calls.adapters.circuit_breaker import CircuitBreaker
+from outbound_calls.adapters.dial_marks import DIAL_KEPT_SECONDS
 from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES
 from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.runtime.workers import WORKERS
-from outbound_calls.use_cases.sweep import SECONDS_TO_POLL
+from outbound_calls.use_cases.log_reads import MAX_PAGES
+from outbound_calls.use_cases.sweep import LOG_PATIENCE_SECONDS, SECONDS_TO_POLL
 from tests.tooling.docs.markdown import PAGES, code, fences, read, table
 from tests.tooling.template.rendering import read_template
 
@@ -67,7 +70,19 @@ def test_commands_use_outputs_and_resources_that_exist(path: object) -> None:
         ("Calls that one worker places side by side", f"{WORKERS}"),
         ("One exchange with AlloMia", f"{MAX_EXCHANGE_SECONDS:.0f} seconds, {MAX_ANSWER_BYTES:,} bytes of answer"),
         ("Time until `unknown`", f"`CallDeadlineSeconds`: {DEFAULTS['CallDeadlineSeconds']:,} s after dispatch"),
-        ("Status requests to AlloMia", f"`MaxPollsPerSecond`: {DEFAULTS['MaxPollsPerSecond']}"),
+        (
+            "Look at AlloMia's call log",
+            f"Once at that time; if it can't be read, each sweep for {LOG_PATIENCE_SECONDS // 60} minutes",
+        ),
+        (
+            "Pages of AlloMia's call log",
+            f"{MAX_PAGES} of an organization for each page of due attempts, of {MAX_PAGE_ENTRIES} calls each",
+        ),
+        ("Dials that a look at the call log compares", f"{DIAL_KEPT_SECONDS // 86_400} days"),
+        (
+            "Status requests to AlloMia",
+            f"`MaxPollsPerSecond`: {DEFAULTS['MaxPollsPerSecond']}, with the pages of the call log",
+        ),
         ("Webhooks", f"`MaxWebhooksPerSecond`: {DEFAULTS['MaxWebhooksPerSecond']}"),
         ("Webhook body", f"{MAX_WEBHOOK_BYTES:,} bytes"),
         (

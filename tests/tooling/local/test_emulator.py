@@ -85,6 +85,7 @@ def test_a_built_function_runs_with_its_layers() -> None:
         "CALLS_TABLE_NAME": "calls",
         "POLICY_TABLE_NAME": "policy",
         "CALL_QUEUE_URL": "http://127.0.0.1:9/queue",
+        "HANDED_ON_QUEUE_URL": "http://127.0.0.1:9/queue",
         "ALLOMIA_API_KEY_SECRET_ARN": "arn:aws:secretsmanager:ca-central-1:123456789012:secret:key-abcdef",
     }
 

@@ -28,6 +28,7 @@ PACKAGES = {
     "ReceiveWebhookFunction": AWS | MODELS | METRICS,
     "PollCallsFunction": AWS | MODELS | METRICS | HTTP,
     "PublishOutcomeFunction": AWS | MODELS | METRICS,
+    "ReleaseLinesFunction": AWS | MODELS | METRICS | {"tzdata"},
     "GetCallFunction": AWS | MODELS | METRICS,
     "CheckReleaseFunction": AWS | MODELS | METRICS,
 }
@@ -39,6 +40,7 @@ WIRE = {"contracts.allomia", "contracts.partial_json"}
 ITEMS = {"adapters.attempt_items", "adapters.call_states", "adapters.dynamodb"} | WIRE
 TABLE = ITEMS | {"adapters.calls_table", "policy.redial"}
 POLICY = {"adapters.policy_table", "domain.recipients"}
+LINES = {"adapters.lines_table", "domain.lines", "use_cases.hand_on"}
 ALLOMIA = TABLE | {
     *("adapters.allomia", "adapters.bounded_http", "adapters.organizations", "adapters.queues", "adapters.secrets"),
     *("contracts.dispatch", "domain.recipients", "runtime.telemetry"),
@@ -48,9 +50,11 @@ OWN = {
     "PlaceCallFunction": ASSEMBLED
     | ALLOMIA
     | POLICY
+    | LINES
     | {
         "adapters.callback_urls",
         "adapters.circuit_breaker",
+        "adapters.dial_marks",
         "adapters.fingerprints",
         "contracts.messages",
         "contracts.terms",
@@ -71,7 +75,14 @@ OWN = {
     "PollCallsFunction": ASSEMBLED
     | ALLOMIA
     | POLICY
-    | {"adapters.rate_limiter", "use_cases.not_found", "use_cases.sweep"},
+    | LINES
+    | {
+        "adapters.dial_marks",
+        "adapters.rate_limiter",
+        "use_cases.log_reads",
+        "use_cases.not_found",
+        "use_cases.sweep",
+    },
     "PublishOutcomeFunction": ASSEMBLED
     | ITEMS
     | {
@@ -81,6 +92,24 @@ OWN = {
         "contracts.events",
         "runtime.telemetry",
         "use_cases.publish",
+    },
+    "ReleaseLinesFunction": ASSEMBLED
+    | (TABLE - WIRE - {"adapters.call_states"})
+    | POLICY
+    | LINES
+    | {
+        "adapters.queues",
+        "adapters.secrets",
+        "contracts.dispatch",
+        "contracts.time_zones",
+        "policy.calendars",
+        "policy.caps",
+        "policy.evaluation",
+        "policy.number_zones",
+        "policy.rules",
+        "runtime.telemetry",
+        "use_cases.decide",
+        "use_cases.release_lines",
     },
     "GetCallFunction": ASSEMBLED | TABLE | {"contracts.status_api", "runtime.telemetry", "use_cases.look_up"},
     "CheckReleaseFunction": EVERY | {"runtime.telemetry"},

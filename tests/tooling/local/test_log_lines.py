@@ -87,7 +87,8 @@ def test_a_function_logs_one_line_for_each_event_and_none_for_its_start(name: st
     function = BuiltFunction.load(name)
     with SocketServer(behave) as server:
         urls = {"ALLOMIA_BASE_URL": server.url, "AWS_ENDPOINT_URL": server.url}
-        queues = {"CALL_QUEUE_URL": f"{server.url}/queue", "INVALID_MESSAGES_QUEUE_URL": f"{server.url}/queue"}
+        names = ("CALL_QUEUE_URL", "HANDED_ON_QUEUE_URL", "INVALID_MESSAGES_QUEUE_URL")
+        queues = dict.fromkeys(names, f"{server.url}/queue")
         every = environment(**urls, **queues)
         with Emulator(function, {key: every[key] for key in every.keys() & function.variables.keys()}) as emulator:
             # The first one includes the start

@@ -46,7 +46,7 @@ ROOT = Path(__file__).resolve().parents[3]
 LAYER = ROOT / "layers/outbound_calls/outbound_calls"
 UNIT, POLICY, CLOUD = "tests/unit", "tests/unit/policy", "tests/cloud"
 MODULES = {
-    **dict.fromkeys(("domain.transitions", "domain.timing", "domain.attempts"), UNIT),
+    **dict.fromkeys(("domain.transitions", "domain.timing", "domain.attempts", "domain.log_matches"), UNIT),
     "domain.recipients": POLICY,
     **dict.fromkeys(("policy.caps", "policy.redial", "policy.calendars", "policy.number_zones"), POLICY),
     **dict.fromkeys(("policy.evaluation", "policy.rules", "policy.refusals"), POLICY),

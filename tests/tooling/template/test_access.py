@@ -32,7 +32,12 @@ NO_RESOURCE_LEVEL: Final = {*POLLER_ON_EVERYTHING, "cloudwatch:DescribeAlarms", 
 SERVICE_OF: Final = {"PollerRole": "states", "PollerScheduleRole": "scheduler", "ReleaseRole": "codedeploy"}
 """The service that assumes a role, if not Lambda. These work for many accounts."""
 
-TABLE_OF: Final = {"CallsTable": "CALLS_TABLE_NAME", "PolicyTable": "POLICY_TABLE_NAME"}
+TABLE_OF: Final = {
+    "CallsTable": "CALLS_TABLE_NAME",
+    "DialMarks": "POLICY_TABLE_NAME",
+    "PolicyTable": "POLICY_TABLE_NAME",
+    "LinesTable": "POLICY_TABLE_NAME",
+}
 """The setting with a table's name, by the class that works on it."""
 
 SETTING_WITH_RESOURCE: Final = {
@@ -43,9 +48,14 @@ SETTING_WITH_RESOURCE: Final = {
 """The settings from which a function knows the resources that it calls a service for. Tables have `TABLE_OF`."""
 
 PARTITIONS: Final = {
-    ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*"]}},
-    ("PlaceCallRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["batch#*"]}},
-    ("PollCallsRole", "dynamodb:GetItem"): {"ForAllValues:StringEquals": {KEYS: ["policy"]}},
+    ("PlaceCallRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["number#*", "call-log#*"]}},
+    ("PlaceCallRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["batch#*", "lines#*"]}},
+    ("PollCallsRole", "dynamodb:GetItem"): {"ForAllValues:StringLike": {KEYS: ["policy", "lines#*"]}},
+    ("PollCallsRole", "dynamodb:Query"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
+    ("PollCallsRole", "dynamodb:PutItem"): {"ForAllValues:StringLike": {KEYS: ["call-log#*"]}},
+    ("PollCallsRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["lines#*"]}},
+    ("ReleaseLinesRole", "dynamodb:GetItem"): {"ForAllValues:StringEquals": {KEYS: ["policy"]}},
+    ("ReleaseLinesRole", "dynamodb:UpdateItem"): {"ForAllValues:StringLike": {KEYS: ["lines#*"]}},
 }
 """The partitions of the policy table that an action is limited to."""
 
@@ -63,7 +73,8 @@ def used_by_lambda(stack: Stack, name: str) -> Permissions:
         if mapping["FunctionName"] == f"${{{name}FunctionAliaslive}}" and "Stream" in source:
             used |= {(f"dynamodb:{verb}", source) for verb in ("DescribeStream", "GetRecords", "GetShardIterator")}
             used |= {("dynamodb:ListStreams", "*")}
-            used |= {("sqs:SendMessage", mapping["DestinationConfig"]["OnFailure"]["Destination"])}
+            failed = mapping.get("DestinationConfig", {}).get("OnFailure", {})
+            used |= {("sqs:SendMessage", queue) for queue in failed.values()}
         elif mapping["FunctionName"] == f"${{{name}FunctionAliaslive}}":
             used |= {(f"sqs:{verb}", source) for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
     return used
@@ -190,7 +201,11 @@ def test_a_function_changes_the_policy_table_only_where_it_must_and_none_the_pol
         for statement in prod.statements(role)
         if "PolicyTable" in statement["Resource"] and statement["Action"].removeprefix("dynamodb:") in writes
     }
-    assert may_write == {("PlaceCallRole", "dynamodb:PutItem"), ("PlaceCallRole", "dynamodb:UpdateItem")}
+    assert may_write == {
+        ("PlaceCallRole", "dynamodb:PutItem"),
+        ("PollCallsRole", "dynamodb:PutItem"),
+        *((f"{name}Role", "dynamodb:UpdateItem") for name in ("PlaceCall", "PollCalls", "ReleaseLines")),
+    }
 
 
 def test_only_a_roles_own_service_assumes_it_and_only_for_this_account(prod: Stack) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from outbound_calls.contracts.vocabulary import OutcomeSource, ReasonCode, Status
+from outbound_calls.contracts.vocabulary import OutcomeSource, Priority, ReasonCode, Status
 from outbound_calls.domain.timing import DEFERRALS, EXPIRE_AFTER_SECONDS, KEY_DECLINED_BACKOFF_SECONDS, backoff_seconds
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS
@@ -19,6 +19,7 @@ from outbound_calls.runtime.telemetry import (
     rejection_metric,
     source_metric,
     status_metric,
+    waiting_metric,
 )
 from tests.tooling.docs.markdown import read, table
 from tests.tooling.template.conftest import StackOf
@@ -26,14 +27,15 @@ from tests.tooling.template.expressions import evaluate
 from tests.tooling.template.rendering import Stack, Template
 
 OURS: Final = "AllomiaOutboundCalls"
-MOST_METRICS: Final = 21
-"""Limits the alarms' cost to 1.10 dollars a month beyond an account's free ones."""
+MOST_METRICS: Final = 24
+"""Limits the alarms' cost to 1.40 dollars a month beyond an account's free ones."""
 
 EVENTS: Final = {
     "UnknownOutcomesAlarm",
     "RejectedRequestsAlarm",
     "ExpiredRequestsAlarm",
     "CallIdsContradictingAlarm",
+    "WebhooksContradictingAlarm",
     "PlaceCallErrorsAlarm",
 }
 """Alarms on single events. Their end would only mean that a minute has passed."""
@@ -89,7 +91,8 @@ def _watched(metric: Template, stat: str) -> Watched:
 def emitted() -> set[str]:
     """The metrics that the code can emit."""
     by_reason = {*map(deferral_metric, DEFERRALS), *map(rejection_metric, ReasonCode)}
-    return {*map(str, Metric), *map(status_metric, TERMINAL), *map(source_metric, OutcomeSource), *by_reason}
+    waiting = {*map(waiting_metric, Priority)}
+    return {*map(str, Metric), *map(status_metric, TERMINAL), *map(source_metric, OutcomeSource), *by_reason, *waiting}
 
 
 def assert_exists(stack: Stack, metric: Watched, where: str) -> None:
@@ -166,6 +169,7 @@ def test_the_first_message_that_needs_a_person_raises_an_alarm(alarms: dict[str,
         ("AllomiaKeyDeclinedAlarm", Metric.KEY_DECLINED),
         ("CallsRefusedAlarm", Metric.CALLS_REFUSED),
         ("CallIdsContradictingAlarm", Metric.CALL_IDS_CONTRADICTING),
+        ("WebhooksContradictingAlarm", Metric.WEBHOOKS_CONTRADICTING),
         ("PlaceCallErrorsAlarm", "Errors"),
     ],
 )
@@ -285,6 +289,9 @@ def test_the_time_thresholds_allow_for_normal_retries(stack: Stack, alarms: dict
         "RequestsWaitingAlarm": (3 * hidden, 4 * hidden),
         "SlowOutcomesAlarm": (grace * polls, grace * (polls + 4) + 1),
         "OutcomesDelayedAlarm": (1000 * 60, 1000 * give_up / 10),
+        "LinesDelayedAlarm": (1000 * 60, 1000 * give_up / 10),
+        # A call lasts minutes, and the keeper measures each minute
+        "UrgentCallsWaitingAlarm": (240, 600),
     }
     for name, (normal, late) in allowed.items():
         assert not breaches(alarms[name], normal), name
@@ -300,11 +307,12 @@ def test_errors_and_throttles_of_every_function_raise_an_alarm(stack: Stack, ala
     assert own == {
         *(("${PlaceCallFunction}", name) for name in ("Errors", "Throttles")),
         ("${PublishOutcomeFunction}", "IteratorAge"),
+        ("${ReleaseLinesFunction}", "IteratorAge"),
     }
     assert by_api == {"${ReceiveWebhookFunctionAliaslive}", "${GetCallFunctionAliaslive}"}
     assert "${PollCallsFunctionAliaslive}" in str(stack.properties("Poller"))
     assert {"5xx", "ExecutionsSucceeded"} <= {metric.name for metric in looked_at}
-    assert len(list(stack.of_type("AWS::Lambda::Function"))) == 5
+    assert len(list(stack.of_type("AWS::Lambda::Function"))) == 6
 
 
 def test_every_alarm_notifies_the_topic_and_those_on_conditions_also_when_they_end(

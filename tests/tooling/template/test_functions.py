@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 
 from outbound_calls.adapters.secrets import WAIT_SECONDS
+from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.assembly import SECRET_TRIES
 from outbound_calls.runtime.clients import TRIES, Clients
@@ -16,6 +17,7 @@ from outbound_calls.runtime.settings import (
     PollCallsSettings,
     PublishOutcomeSettings,
     ReceiveWebhookSettings,
+    ReleaseLinesSettings,
     Settings,
 )
 from outbound_calls.use_cases.place import SECONDS_TO_PLACE
@@ -28,6 +30,7 @@ SETTINGS: Final[dict[str, type[Settings]]] = {
     "receive_webhook": ReceiveWebhookSettings,
     "poll_calls": PollCallsSettings,
     "publish_outcome": PublishOutcomeSettings,
+    "release_lines": ReleaseLinesSettings,
     "get_call": GetCallSettings,
     "check_release": CheckReleaseSettings,
 }
@@ -112,12 +115,42 @@ def test_a_layer_fits_both_architectures_and_keeps_no_old_versions(stack: Stack,
 
 
 def test_messages_arrive_in_batches_and_fail_one_by_one(stack_of: StackOf) -> None:
-    mapping = stack_of(MaxWorkers="7").event_source("PlaceCallFunction")
+    mappings = [
+        mapping
+        for _, mapping in stack_of(MaxWorkers="7").of_type("AWS::Lambda::EventSourceMapping")
+        if mapping["FunctionName"] == "${PlaceCallFunctionAliaslive}"
+    ]
 
-    assert mapping["EventSourceArn"] == "${CallQueue.Arn}"
-    assert mapping["BatchSize"] == 10
-    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert mapping["ScalingConfig"] == {"MaximumConcurrency": "7"}
+    assert {each["EventSourceArn"]: each["ScalingConfig"]["MaximumConcurrency"] for each in mappings} == {
+        "${CallQueue.Arn}": "7",
+        "${HandedOnQueue.Arn}": 2,
+    }
+    for mapping in mappings:
+        assert mapping["BatchSize"] == 10
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_a_line_that_is_handed_on_does_not_wait_behind_requests(stack: Stack) -> None:
+    handed_on, calls = stack.properties("HandedOnQueue"), stack.properties("CallQueue")
+
+    assert handed_on["VisibilityTimeout"] == calls["VisibilityTimeout"]
+    assert handed_on["RedrivePolicy"] == calls["RedrivePolicy"]
+
+
+def test_lines_are_released_of_whatever_was_claimed_under_a_limit_and_is_not_in_progress(stack: Stack) -> None:
+    (pattern,) = stack.event_source("ReleaseLinesFunction")["FilterCriteria"]["Filters"]
+    image = json.loads(pattern["Pattern"])["dynamodb"]["NewImage"]
+
+    assert image["line"] == {"S": [{"exists": True}]}
+    assert {*image["status"]["S"]} == {*Status} - {Status.DISPATCHING, Status.CALLING}
+
+
+def test_the_stream_has_no_third_reader(stack: Stack) -> None:
+    readers = [
+        each for _, each in stack.of_type("AWS::Lambda::EventSourceMapping") if "Stream" in each["EventSourceArn"]
+    ]
+
+    assert len(readers) == 2
 
 
 def test_the_timeouts_fit_the_work_and_each_other(stack: Stack, written: Template) -> None:

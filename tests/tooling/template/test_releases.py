@@ -20,8 +20,9 @@ FAULT_METRICS: Final = {
     "PlaceCallFunction": "FailedMessages",
     "ReceiveWebhookFunction": "WebhooksFailed",
     "PollCallsFunction": "PollsFailed",
-    # These two count no faults: publish_outcome raises, so that the stream delivers the batch again.
+    # These count no faults: those that read the stream raise, so that it delivers the batch again.
     "PublishOutcomeFunction": None,
+    "ReleaseLinesFunction": None,
     "GetCallFunction": None,
 }
 ALL_FUNCTIONS: Final = (*FAULT_METRICS, "CheckReleaseFunction")
@@ -34,7 +35,7 @@ UUID: Final = "0b7f3a52-6a3c-4d5c-9c51-2f1d9f0a7e11"
 
 VALUES: Final = {
     "AllomiaApiKeySecretArn": (f"{SECRET}{'n' * 70}-AbC123", f"{SECRET}other-AbC123"),
-    "AllomiaBaseUrl": ("https://" + "b" * 40, "https://allomia.com"),
+    "AllomiaBaseUrl": ("https://" + "b" * 56, "https://allomia.com"),
     "WebhookBaseUrl": ("https://" + "w" * 56, ""),
     "CallingPolicy": ("united-states-health-care", "canada"),
     "DefaultAssistantId": (UUID, ""),
@@ -112,7 +113,11 @@ def test_everything_that_invokes_a_function_invokes_its_alias(stack: Stack) -> N
     integrations = re.findall(r"functions/(\S+)/invocations", json.dumps(stack.properties("HttpApi")["Body"]))
     poller = stack.properties("Poller")["DefinitionSubstitutions"]["PollCallsFunctionArn"]
 
-    assert sources == {"${PlaceCallFunctionAliaslive}", "${PublishOutcomeFunctionAliaslive}"}
+    assert sources == {
+        "${PlaceCallFunctionAliaslive}",
+        "${PublishOutcomeFunctionAliaslive}",
+        "${ReleaseLinesFunctionAliaslive}",
+    }
     assert set(integrations) == {"${ReceiveWebhookFunctionAliaslive}", "${GetCallFunctionAliaslive}"}
     assert poller == "${PollCallsFunctionAliaslive}"
 

@@ -14,7 +14,13 @@ LOG_DAYS: Final = {"local": 1, "dev": 14, "staging": 30, "prod": 365}
 
 def test_every_queue_is_encrypted(stack: Stack) -> None:
     queues = dict(stack.of_type("AWS::SQS::Queue"))
-    assert queues.keys() == {"CallQueue", "DeadLetterQueue", "InvalidMessagesQueue", "FailedOutcomesQueue"}
+    assert queues.keys() == {
+        "CallQueue",
+        "HandedOnQueue",
+        "DeadLetterQueue",
+        "InvalidMessagesQueue",
+        "FailedOutcomesQueue",
+    }
     assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
 
 
@@ -22,7 +28,8 @@ def test_messages_that_need_a_person_are_kept_for_the_longest_time_that_sqs_allo
     for queue in ("DeadLetterQueue", "InvalidMessagesQueue", "FailedOutcomesQueue"):
         assert stack.properties(queue)["MessageRetentionPeriod"] == 14 * DAYS, queue
     # A message keeps its age when it becomes a dead letter
-    assert stack.properties("CallQueue")["MessageRetentionPeriod"] <= 4 * DAYS
+    for queue in ("CallQueue", "HandedOnQueue"):
+        assert stack.properties(queue)["MessageRetentionPeriod"] <= 4 * DAYS, queue
 
 
 def test_a_message_that_fails_five_times_becomes_a_dead_letter(stack: Stack) -> None:

@@ -57,7 +57,7 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
     ),
     "policy history": (
         PolicyHistory(versions=[VERSION]),
-        ["12", AT, "user/alice", "canada", "organization north", "1 versions"],
+        ["12", AT, "user/alice", "canada", "organization north", "1 version"],
     ),
     "policy set": (
         Proposal(replaces=11, changes=CHANGES, warnings=["it may never happen"]),
@@ -133,7 +133,7 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
     ),
     "do-not-call import of nothing": (ImportReport(rows=9, invalid=[]), ["nothing of 9 rows", "--skip-invalid"]),
     "do-not-call count": (
-        ListCount(entries=9, numbers=8, by_organization={"all": 7, "north": 2}, temporary=1),
+        ListCount(entries=9, numbers=8, by_organization={"all": 7, "north": 2}, temporary=1, records_read=12),
         ["9 entries for 8 numbers", "1 of them", "all: 7", "north: 2"],
     ),
     "show": (
@@ -202,10 +202,14 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
                     status=Status.COMPLETED,
                 )
             ],
+            records_read=7,
         ),
-        ["north~a-1", AT, "2026-12-01T04:30:00-05:00 America/Toronto", "request", "canada, version 12", "1 dials"],
+        ["north~a-1", AT, "2026-12-01T04:30:00-05:00 America/Toronto", "request", "canada, version 12", "1 dial"],
     ),
-    "audit of a file": (Audit(since=AT, until=LATER, dials=[], exported_to="d.csv"), ["0 dials exported to d.csv"]),
+    "audit of a file": (
+        Audit(since=AT, until=LATER, dials=[], records_read=0, exported_to="d.csv"),
+        ["0 dials exported to d.csv"],
+    ),
 }
 
 

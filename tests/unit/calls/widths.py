@@ -11,14 +11,18 @@ from rich.console import Console
 
 import calls.cli.app  # noqa: F401 - registers every form
 from calls.cli.render import render
+from calls.operations.auditing import Audit, AuditedDial
+from calls.operations.cancelling import CancelledRequest, CancelReport
+from calls.operations.do_not_call import ImportReport, ListedEntry, NumberReport, UnwrittenRow
 from calls.operations.following import FollowedAttempt, Following
 from calls.operations.placing import PlaceReport, UnsentRow
-from calls.operations.preflight import Preflight
+from calls.operations.preflight import DuplicateRow, InvalidRow, KnownRow, Preflight, SimilarRows
 from calls.operations.records import FoundAttempt, SearchResult
 from calls.operations.redriving import RedriveReport, UnsentMessage
+from calls.operations.resolving_many import ManyResolved, UnresolvedCall
 from calls.operations.waiting_messages import QueueListing, WaitingMessage
 from calls.operations.watching import QueueDepth, StackState
-from outbound_calls.contracts.status_api import RequestReport
+from outbound_calls.contracts.status_api import PossibleZone, RequestReport
 from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import WireModel
 from tests.unit.calls.reports import REPORT
@@ -160,6 +164,94 @@ RESULTS: dict[str, WireModel] = {
         attempts=[*CALLS[:1]],
     ),
     "report": REPORT,
+    "preflight": PlaceReport(
+        preflight=Preflight(
+            rows=1200,
+            to_send=1190,
+            invalid=[
+                InvalidRow(row=7, field="phoneNumber", rule="E.164, such as +15145550199, with its country code"),
+                InvalidRow(row=1044, field="unknown field", rule="not in the contract"),
+            ],
+            duplicate=[DuplicateRow(row=9, request_id="reminder-A-1001", same_as_row=8)],
+            known=[KnownRow(row=11, request_id=LONG_ID, status=Status.COMPLETED)],
+            similar=[SimilarRows(rows=[20, 21, 1100], phone_number="+1514•••••99")],
+            derived_ids=3,
+        )
+    ),
+    "resolve-many": ManyResolved(
+        to_record=1200,
+        by_outcome={"completed": 1000, "no-answer": 200},
+        left=[
+            UnresolvedCall(
+                request_id="reminder-A-1001",
+                row=7,
+                reason="attempt 1 is completed; only an unknown call can be resolved",
+            )
+        ],
+    ),
+    "cancel": CancelReport(
+        batch="december",
+        counts={"cancelled": 1, "too-late": 1, "cancelled-unseen": 1},
+        requests=[
+            CancelledRequest(request_id="reminder-A-1001", result="cancelled", attempt=1, status=Status.SCHEDULED),
+            CancelledRequest(
+                organization="boston",
+                request_id="reminder-7",
+                result="too-late",
+                attempt=2,
+                status=Status.CALLING,
+                in_progress_since="2026-12-01T14:25:00Z",
+            ),
+            CancelledRequest(request_id=LONG_ID, result="cancelled-unseen"),
+        ],
+    ),
+    "audit": Audit(
+        since="2026-12-01T00:00:00Z",
+        until="2026-12-02T00:00:00Z",
+        dials=[
+            AuditedDial(
+                organization="boston",
+                request_id="reminder-7",
+                attempt=2,
+                dispatched_at="2026-12-01T14:25:00Z",
+                zones=[PossibleZone(time_zone="America/New_York", local_time="2026-12-01T09:25:00-05:00")],
+                zone_source="number",
+                zone_data="2026f",
+                policy_version=12,
+                preset="united-states-health-care",
+                status=Status.COMPLETED,
+            ),
+            AuditedDial(
+                request_id="reminder-A-1001",
+                attempt=1,
+                dispatched_at="2026-12-01T14:26:00Z",
+                zones=[],
+                status=Status.UNKNOWN,
+            ),
+        ],
+        records_read=2,
+    ),
+    "do-not-call-check": NumberReport(
+        phone_number="+1514•••••99",
+        listed=True,
+        entries=[
+            ListedEntry(purposes=[], source=OutcomeSource.UPSTREAM, added_at="2026-12-01T14:25:00Z"),
+            ListedEntry(
+                organization="boston",
+                purposes=["marketing", "results"],
+                until="2027-01-01T05:00:00Z",
+                source=OutcomeSource.OPERATOR,
+                added_at="2026-12-01T14:26:00Z",
+            ),
+        ],
+    ),
+    "do-not-call-import": ImportReport(
+        rows=1200,
+        invalid=[InvalidRow(row=7, field="until", rule="later than now")],
+        added=1100,
+        known=98,
+        unwritten=[UnwrittenRow(row=9, reason="ThrottlingException")],
+    ),
 }
 
 

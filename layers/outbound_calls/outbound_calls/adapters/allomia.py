@@ -97,14 +97,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A 4xx to this request. `reason` is made of fixed words, safe to log and keep.
-
-    `from_allomia` tells whether the body is an error in JSON, as AlloMia's are. A proxy's page says nothing about the
-    request.
-    """
+    """A 4xx to this request. `reason` is made of fixed words, safe to log and keep."""
 
     reason: str
-    from_allomia: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +337,7 @@ def _accepted(state: CallState) -> Accepted | Ended | None:
 def _declined(status: str, error: str | None) -> Declined:
     """A refusal in words of this stack alone: AlloMia's own may repeat what it was sent."""
     if error is None:
-        return Declined(f"{status}, not AlloMia's own answer", from_allomia=False)
+        return Declined(f"{status}, not AlloMia's own answer")
     said = error[:_MAX_ERROR_LENGTH].lower()
     # However a field's name is written: phoneNumber, phone_number, "Phone number".
     names = said.translate(_BETWEEN_WORDS)
@@ -354,4 +349,4 @@ def _declined(status: str, error: str | None) -> Declined:
             names = names.replace(name, " ")
     words = [word for word, wordings in _WORDS.items() if any(wording in said for wording in wordings)]
     named = f", names {', '.join(fields)}" if fields else ""
-    return Declined(f"{status}{named}: {', '.join(words) or 'no known words'}", from_allomia=True)
+    return Declined(f"{status}{named}: {', '.join(words) or 'no known words'}")

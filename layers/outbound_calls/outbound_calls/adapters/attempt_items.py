@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from outbound_calls.adapters.dynamodb import Item
-from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Priority, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
 from outbound_calls.domain.attempts import (
     Allowance,
@@ -51,12 +51,14 @@ REPORTED_FIELDS = (
     "dispatchedAt",
     "outboundCallId",
     "contactId",
+    "callLogId",
     "allomiaStatus",
     "callDetails",
     "outcomeSource",
     "recordedAt",
     "reasonCode",
     "reason",
+    "resolvedBy",
 )
 """What a report needs of an attempt. The phone number, the name and the variables stay in the table."""
 
@@ -89,16 +91,20 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         is_dropped=item.get("isDropped", False),
         is_redial=item.get("isRedial", False),
         claim_id=item.get("claimId"),
+        line=item.get("line"),
         dispatched_at=optional_int(item, "dispatchedAt"),
         post_result=item.get("postResult"),
+        number_hash=item.get("numberHash"),
         outbound_call_id=item.get("outboundCallId"),
         contact_id=item.get("contactId"),
+        call_log_id=item.get("callLogId"),
         allomia_status=item.get("allomiaStatus"),
         call_details=_details(item["callDetails"]) if "callDetails" in item else None,
         outcome_source=OutcomeSource(item["outcomeSource"]) if "outcomeSource" in item else None,
         recorded_at=optional_int(item, "recordedAt"),
         reason_code=ReasonCode(item["reasonCode"]) if "reasonCode" in item else None,
         reason=item.get("reason"),
+        resolved_by=item.get("resolvedBy"),
     )
 
 
@@ -138,7 +144,8 @@ def _request(item: Mapping[str, Any]) -> CallRequest:
 def terms_item(terms: Terms) -> Item:
     """What is left to do with a request says; stored as JSON, since policy alone reads it."""
     said = {"timeZone": terms.time_zone, "callingWindows": terms.calling_windows, "redial": terms.redial}
-    return {name: value if name == "timeZone" else json.dumps(value) for name, value in said.items() if value}
+    item = {name: value if name == "timeZone" else json.dumps(value) for name, value in said.items() if value}
+    return item if terms.priority is Priority.NORMAL else item | {"priority": terms.priority.value}
 
 
 def _terms(item: Mapping[str, Any]) -> Terms:
@@ -149,6 +156,7 @@ def _terms(item: Mapping[str, Any]) -> Terms:
         time_zone=said.get("timeZone"),
         calling_windows=json.loads(said["callingWindows"]) if "callingWindows" in said else None,
         redial=json.loads(said["redial"]) if "redial" in said else None,
+        priority=Priority(said.get("priority", Priority.NORMAL)),
     )
 
 
@@ -208,6 +216,11 @@ WAITS_FOR_POLICY = frozenset(
 def waits_for_policy(organization: str | None) -> str:
     """The partition of the index `waiting` for the attempts that policy holds back: an organization's."""
     return f"{organization or ''}{ORGANIZATION_SEPARATOR}policy"
+
+
+def waits_for_line(organization: str | None, priority: Priority) -> str:
+    """The partition of the index `waiting` for the attempts of a priority that wait for a line of an organization."""
+    return f"{organization or ''}{ORGANIZATION_SEPARATOR}line{ORGANIZATION_SEPARATOR}{priority}"
 
 
 def waits_for_setting(attempt: Attempt) -> str:

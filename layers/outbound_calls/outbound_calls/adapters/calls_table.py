@@ -32,12 +32,13 @@ from outbound_calls.adapters.attempt_items import (
     redial_text,
     request_item,
     terms_item,
+    waits_for_line,
     waits_for_policy,
     waits_for_setting,
     without_none,
 )
 from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
-from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Priority, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
 from outbound_calls.domain.attempts import (
     Attempt,
@@ -46,7 +47,7 @@ from outbound_calls.domain.attempts import (
     Refusal,
     RequestKey,
 )
-from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES
+from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES, HAND_ON_LEASE_SECONDS
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, predecessors
 from outbound_calls.policy.redial import redial_delay
 
@@ -62,6 +63,7 @@ _REMOVED_AT_THE_END = (
     "pollDelay",
     "request",
     "claimId",
+    "numberHash",
     "parkReason",
     "postResult",
     "refusal",
@@ -152,21 +154,23 @@ class Keeper:
     """A leased keeper.
 
     `arrivals` counts what was about to wait; `empty_at` is that count when no one was found. Nothing waits any more
-    under another version of the policy than `released_version`.
+    under another version of the policy than `released_version`. `for_lines`: whether anything waited for a line.
     """
 
     organization: str | None
     arrivals: int
     empty_at: int | None
     released_version: int | None
+    for_lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An entry of the index `waiting`: an attempt that waits under a version of the policy."""
+    """An entry of the index `waiting`: an attempt that waits under a version of the policy, since it arrived."""
 
     key: AttemptKey
     policy_version: int
+    since: int = 0
 
 
 def due_entry(entry: Mapping[str, Any]) -> DueEntry | DueKeeper:
@@ -330,16 +334,21 @@ class CallsTable:
 
     # Transitions.
 
-    def claim(self, attempt: Attempt, claim_id: str, now: float, grace_seconds: int) -> Attempt | None:
+    def claim(
+        self, attempt: Attempt, claim_id: str, now: float, grace_seconds: int, *, with_line: bool = False
+    ) -> Attempt | None:
         """Claim an attempt, new or parked, and arm its first poll. Returns it claimed.
 
-        With the attempt's `allowance` and `redial`. Only the worker that gets an attempt from this may dial it. None
-        when another worker has claimed it, or when it is no longer as it was read.
+        With the attempt's `allowance`, `redial` and `number_hash`. `with_line`: whether this claim is to take a line,
+        which whatever ends or parks the attempt then gives back. Only the worker that gets an attempt from this may
+        dial it. None when another worker has claimed it, or when it is no longer as it was read.
         """
         timers = {"dueAt": int(now) + grace_seconds, "pollDelay": grace_seconds}
-        sets = {"dispatchedAt": int(now), "claimId": claim_id, **timers}
+        sets: Item = {"dispatchedAt": int(now), "claimId": claim_id, "numberHash": attempt.number_hash, **timers}
         sets["allowedBy"] = attempt.allowance and allowance_text(attempt.allowance)
         sets["redial"] = attempt.redial and redial_text(attempt.redial)
+        sets["line"] = claim_id if with_line else None
+        removes = _REMOVED_BY_A_CLAIM if with_line or attempt.line is None else (*_REMOVED_BY_A_CLAIM, "line")
         if attempt.status is None:
             item = self._new_item(attempt, Status.DISPATCHING) | without_none(sets)
             return attempt_from_item(item) if self._put(item, claim_id) else None
@@ -347,7 +356,7 @@ class CallsTable:
             # It was parked before its organization's defaults were known.
             sets |= {"setting": attempt.request.setting, "request": request_item(attempt.request)}
         where = _Where(times_parked=attempt.times_parked)
-        written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=_REMOVED_BY_A_CLAIM, where=where)
+        written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=removes, where=where)
         if item_now is None or not (written or _is_claim(item_now, claim_id)):  # already this worker's: see `_put`
             return None
         return attempt_from_item(item_now)
@@ -357,7 +366,7 @@ class CallsTable:
 
         One that AlloMia refuses, or that an open circuit holds back, stands in the index `waiting` under its setting
         until it is claimed again. One that policy holds back stands there under its organization, with the policy's
-        version.
+        version; one that waits for a line under its organization and priority.
 
         Parking a claimed attempt releases its claim: only for one that was not posted, or that AlloMia is known not to
         have accepted. False when the attempt is no longer as it was read, or it was stopped meanwhile (see `stop`).
@@ -365,7 +374,7 @@ class CallsTable:
         sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
         if attempt.expires_at is not None:
             sets["expiry"] = attempt.expires_at
-        removes = ["claimId", "dispatchedAt", "redial", "allowedBy"]
+        removes = ["claimId", "dispatchedAt", "numberHash", "redial", "allowedBy"]
         if reason in WAITS_FOR_SETTING:
             sets |= {
                 "waitsFor": waits_for_setting(attempt),
@@ -374,6 +383,12 @@ class CallsTable:
         elif reason in WAITS_FOR_POLICY:
             sets |= {
                 "waitsFor": waits_for_policy(attempt.key.request.organization),
+                "waitsSince": attempt.created_at,
+                "policyVersion": attempt.policy_version or 0,
+            }
+        elif reason is ParkReason.CONCURRENCY_LIMIT:
+            sets |= {
+                "waitsFor": waits_for_line(attempt.key.request.organization, attempt.terms.priority),
                 "waitsSince": attempt.created_at,
                 "policyVersion": attempt.policy_version or 0,
             }
@@ -410,12 +425,14 @@ class CallsTable:
     def settle(self, attempt: Attempt, outbound_call_id: str, contact_id: str | None) -> RecordResult:
         """Store that AlloMia accepted the call of a claimed attempt. `dueAt` stays as the claim set it.
 
+        With the call's id it needs no look at AlloMia's call log, so the hash of its number makes room.
+
         A webhook that came first has stored the call's id already. `OTHER_CALL` means that it stored a different one:
         AlloMia made two calls of one attempt.
         """
         sets = {"outboundCallId": outbound_call_id, "contactId": contact_id}
         where = _Where(claim_id=attempt.claim_id, outbound_call_id=outbound_call_id)
-        written, item = self._move(attempt.key, Status.CALLING, sets, where=where)
+        written, item = self._move(attempt.key, Status.CALLING, sets, removes=("numberHash",), where=where)
         known = (item or {}).get("outboundCallId")
         if written:
             return RecordResult.STORED
@@ -539,9 +556,12 @@ class CallsTable:
         where = _Where(tuple(Status), attempt.claim_id, outcome.outbound_call_id, attempt.due_at)
         return self._end(attempt.key, outcome, now, where)
 
-    def resolve(self, key: AttemptKey, status: Status, now: float) -> Recording:
-        """Record what a person found out about an `unknown` attempt; any other one stays as it is."""
-        outcome = Outcome(status, OutcomeSource.OPERATOR)
+    def resolve(self, key: AttemptKey, status: Status, now: float, by: str | None = None) -> Recording:
+        """Record what a person found out about an `unknown` attempt; any other one stays as it is.
+
+        `by` is the ARN of the AWS identity that records it.
+        """
+        outcome = Outcome(status, OutcomeSource.OPERATOR, resolved_by=by)
         return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
 
     # Cancel.
@@ -751,8 +771,11 @@ class CallsTable:
 
     # The keeper of what waits.
 
-    def expect_waiting(self, organization: str | None, now: float) -> None:
-        """Have the keeper look at an organization's waiting attempts. Before one of them parks."""
+    def expect_waiting(self, organization: str | None, now: float, *, for_line: bool = False) -> None:
+        """Have the keeper look at an organization's waiting attempts. Before one of them parks.
+
+        `for_line`: whether it waits for a line.
+        """
         key = _keeper_key(organization)
         timers = {
             "shard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
@@ -760,6 +783,8 @@ class CallsTable:
             "one": 1,
         }
         change = "SET #dueShard = if_not_exists(#dueShard, :shard), #dueAt = if_not_exists(#dueAt, :due)"
+        if for_line:
+            change += ", #forLines = :one"
         self._update_item(key, f"{change} ADD #arrivals :one", "attribute_not_exists(#status)", timers)
 
     def lease_keeper(self, due: DueKeeper, now: float) -> Keeper | None:
@@ -774,19 +799,72 @@ class CallsTable:
             int(item["arrivals"]),
             optional_int(item, "emptyAt"),
             optional_int(item, "releasedVersion"),
+            "forLines" in item,
         )
 
     def waiting_for_policy(self, organization: str | None) -> Iterator[Waiting]:
         """What policy holds back of an organization, as far as the index has it, in the order of its arrival."""
+        yield from self._waiting(waits_for_policy(organization))
+
+    def waiting_for_line(self, organization: str | None, priority: Priority) -> Iterator[Waiting]:
+        """What waits for a line of an organization, as far as the index has it, in the order of its arrival."""
+        yield from self._waiting(waits_for_line(organization, priority))
+
+    def _waiting(self, waits_for: str) -> Iterator[Waiting]:
         pages = self.client.get_paginator("query").paginate(
             TableName=self.name,
             IndexName="waiting",
-            KeyConditionExpression="waitsFor = :policy",
-            ExpressionAttributeValues=to_dynamodb({":policy": waits_for_policy(organization)}),
+            KeyConditionExpression="waitsFor = :condition",
+            ExpressionAttributeValues=to_dynamodb({":condition": waits_for}),
         )
-        for page in pages:
-            for item in map(from_dynamodb, page["Items"]):
-                yield Waiting(item_key(item), optional_int(item, "policyVersion") or 0)
+        yield from (_waiting(item) for page in pages for item in page["Items"])
+
+    def first_waiting(self, organization: str | None, priority: Priority, most: int) -> list[Waiting]:
+        """The first to wait for a line of an organization, as far as the index has them; at most `most`."""
+        found = self.client.query(
+            TableName=self.name,
+            IndexName="waiting",
+            KeyConditionExpression="waitsFor = :condition",
+            ExpressionAttributeValues=to_dynamodb({":condition": waits_for_line(organization, priority)}),
+            Limit=most,
+        )
+        return [_waiting(item) for item in found["Items"]]
+
+    def lease_waiting(self, waiting: Waiting, priority: Priority, now: float) -> Attempt | None:
+        """Take an attempt out of those who wait for a line; None when it doesn't wait any more.
+
+        If it isn't dispatched after all, it comes due when this lease ends.
+        """
+        organization = waiting.key.request.organization
+        written, item = self._update(
+            waiting.key,
+            "SET #dueAt = :due REMOVE #waitsFor, #waitsSince",
+            "#status = :scheduled AND #waitsFor = :line",
+            {
+                "due": int(now) + HAND_ON_LEASE_SECONDS,
+                "scheduled": Status.SCHEDULED.value,
+                "line": waits_for_line(organization, priority),
+            },
+        )
+        return attempt_from_item(item) if written and item else None
+
+    def wait_again(self, attempt: Attempt) -> bool:
+        """Put a leased attempt back among those who wait for a line, in its place.
+
+        False when it was tried meanwhile.
+        """
+        written, _ = self._update(
+            attempt.key,
+            "SET #waitsFor = :line, #waitsSince = :since",
+            "#status = :scheduled AND #timesParked = :seen AND attribute_not_exists(#waitsFor)",
+            {
+                "line": waits_for_line(attempt.key.request.organization, attempt.terms.priority),
+                "since": attempt.created_at,
+                "scheduled": Status.SCHEDULED.value,
+                "seen": attempt.times_parked,
+            },
+        )
+        return written
 
     def release(self, waiting: Waiting, due_at: int, policy_version: int) -> bool:
         """Have a waiting attempt looked at again at `due_at`; False when it changed, or is due earlier."""
@@ -885,9 +963,11 @@ class CallsTable:
             "expiresAt": int(now) + self.retention_days * _DAY_SECONDS,
             "outboundCallId": outcome.outbound_call_id,
             "contactId": outcome.contact_id,
+            "callLogId": outcome.call_log_id,
             "callDetails": details_item(outcome.call_details),
             "reasonCode": outcome.reason_code and outcome.reason_code.value,
             "reason": outcome.reason,
+            "resolvedBy": outcome.resolved_by,
         }
 
     def _new_item(self, attempt: Attempt, status: Status) -> Item:
@@ -1034,6 +1114,11 @@ KEEPER_SECONDS = 60
 """How often a keeper looks."""
 
 _KEEPER = f"{ORGANIZATION_SEPARATOR}{ORGANIZATION_SEPARATOR}keeper"
+
+
+def _waiting(entry: Mapping[str, Any]) -> Waiting:
+    item = from_dynamodb(entry)
+    return Waiting(item_key(item), optional_int(item, "policyVersion") or 0, int(item["waitsSince"]))
 
 
 def _keeper_key(organization: str | None) -> Item:

@@ -17,7 +17,7 @@ import hashlib
 import hmac
 import math
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -248,14 +248,18 @@ class PolicyTable:
         )
         return "Attributes" in answer
 
-    def all_objections(self) -> Iterator[tuple[str, StoredObjection]]:
-        """Every entry of the do-not-call list with the hash of its number. Reads the whole table."""
+    def all_objections(self, on_page: Callable[[int], None]) -> Iterator[tuple[str, StoredObjection]]:
+        """Every entry of the do-not-call list with the hash of its number. Reads the whole table.
+
+        `on_page` gets how many items each page has read.
+        """
         pages = self.client.get_paginator("scan").paginate(
             TableName=self.name,
             FilterExpression="begins_with(entry, :objection)",
             ExpressionAttributeValues=to_dynamodb({":objection": _OBJECTION}),
         )
         for page in pages:
+            on_page(page["ScannedCount"])
             for item in map(from_dynamodb, page["Items"]):
                 yield item["subject"].removeprefix(_number("")), _objection(item)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from outbound_calls.contracts.dispatch import AttemptName, DispatchMessage
+from outbound_calls.contracts.dispatch import AttemptName, DispatchMessage, FreeLines, HandOnMessage
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CallQueue:
-    """The queue that place_call reads."""
+    """A queue that place_call reads: that of requests, or that of attempts that a line was handed on to."""
 
     client: SQSClient
     url: str
@@ -28,6 +28,11 @@ class CallQueue:
         name = AttemptName(request_id=str(attempt.key.request), attempt=attempt.key.number)
         message = DispatchMessage(dispatch=name, times_parked=attempt.times_parked)
         self.client.send_message(QueueUrl=self.url, MessageBody=message.model_dump_json())
+
+    def send_hand_on(self, organization: str | None, after_seconds: int) -> None:
+        """Ask for an organization's free lines to be handed on a moment later."""
+        body = HandOnMessage(hand_on=FreeLines(organization=organization)).model_dump_json(exclude_none=True)
+        self.client.send_message(QueueUrl=self.url, MessageBody=body, DelaySeconds=after_seconds)
 
 
 @dataclass(frozen=True, slots=True)

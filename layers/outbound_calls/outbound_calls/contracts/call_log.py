@@ -71,6 +71,9 @@ class LogPage:
     more: bool | None
     """Whether there is another page; None when AlloMia doesn't say."""
 
+    total: int | None
+    """How many entries all pages have; None when AlloMia doesn't say."""
+
 
 def read_log_page(body: bytes) -> LogPage:
     """Read a page of the call log.
@@ -85,7 +88,9 @@ def read_log_page(body: bytes) -> LogPage:
     found = [members_of(each) for each in written]
     entries = [_read(LogEntry, each) for each in found if each]
     readable = [each for each in entries if each.model_dump(exclude_none=True)]
-    return LogPage(entries=readable, unreadable=len(written) - len(readable), more=_more(members))
+    return LogPage(
+        entries=readable, unreadable=len(written) - len(readable), more=_more(members), total=_total(members)
+    )
 
 
 def _more(members: dict[str, str]) -> bool | None:
@@ -94,6 +99,11 @@ def _more(members: dict[str, str]) -> bool | None:
     if isinstance(more, bool):
         return more
     return page < pages if isinstance(page, int) and isinstance(pages, int) else None
+
+
+def _total(members: dict[str, str]) -> int | None:
+    total = value_of((members_of(members.get("pagination", "")) or {}).get("total", ""))
+    return total if isinstance(total, int) and not isinstance(total, bool) else None
 
 
 def read_call_record(body: bytes) -> CallRecord:

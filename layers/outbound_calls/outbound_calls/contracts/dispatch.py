@@ -1,4 +1,4 @@
-"""The poller's dispatch of a parked attempt. Apart from requests, whose models the poller need not build."""
+"""What the stack's own parts send to place_call. Apart from requests, whose models the poller need not build."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from outbound_calls.contracts.wire import (
     MAX_ATTEMPT_NUMBER,
     ORGANIZATION_SEPARATOR,
     AttemptNumber,
+    OrganizationName,
     RequestKeyText,
     WireModel,
 )
@@ -34,3 +35,19 @@ class DispatchMessage(WireModel):
 
     dispatch: AttemptName = Field(description="only the poller sends this: requestId and attempt of a parked attempt")
     times_parked: Annotated[int, Field(ge=1)] = Field(description="how often the attempt was parked by then")
+
+
+class FreeLines(WireModel):
+    """Whose free lines are to be handed on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+    organization: OrganizationName | None = None
+
+
+class HandOnMessage(WireModel):
+    """Hand on an organization's free lines: the index of those who wait may not have shown all of them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+    hand_on: FreeLines = Field(description="only this stack sends this: an object with organization")

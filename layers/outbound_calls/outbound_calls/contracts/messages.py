@@ -2,12 +2,12 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
-from outbound_calls.contracts.dispatch import DispatchMessage
+from outbound_calls.contracts.dispatch import DispatchMessage, HandOnMessage
 from outbound_calls.contracts.terms import (
     CALLING_WINDOWS_RULE,
     PURPOSE_RULE,
@@ -19,6 +19,7 @@ from outbound_calls.contracts.terms import (
     field_error,
 )
 from outbound_calls.contracts.time_zones import TIME_ZONE_RULE, TimeZoneName
+from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.contracts.wire import (
     ORGANIZATION_RULE,
     REQUEST_ID_RULE,
@@ -122,6 +123,9 @@ class CallRequestMessage(WireModel):
     redial: Annotated[dict[str, Any], CheckedOnUse(RedialRules)] | None = Field(
         None, description="an object with maxAttempts, on and onEndedReasons"
     )
+    priority: Literal["urgent", "normal", "low"] | None = Field(
+        None, description=f"who goes first when not everyone can be dialled at once: one of {', '.join(Priority)}"
+    )
 
     @property
     def leaves_time(self) -> bool:
@@ -143,6 +147,7 @@ _NOT_CONTENT = {
     "time_zone",
     "calling_windows",
     "redial",
+    "priority",
 }
 
 
@@ -193,10 +198,11 @@ class DoNotCallMessage(_RareMessage):
     organization: OrganizationName | None = Field(None, description=f"{ORGANIZATION_RULE}, configured in this stack")
 
 
-type QueueMessage = CallRequestMessage | CancelMessage | DoNotCallMessage | DispatchMessage
+type QueueMessage = CallRequestMessage | CancelMessage | DoNotCallMessage | DispatchMessage | HandOnMessage
 
-_OTHER_KINDS: dict[str, type[CancelMessage | DoNotCallMessage | DispatchMessage]] = {
+_OTHER_KINDS: dict[str, type[CancelMessage | DoNotCallMessage | DispatchMessage | HandOnMessage]] = {
     "dispatch": DispatchMessage,
+    "handOn": HandOnMessage,
     "cancel": CancelMessage,
     "doNotCall": DoNotCallMessage,
 }
@@ -267,9 +273,11 @@ def _invalid_input(kind: type[QueueMessage], error: ValidationError) -> InvalidI
         # A field that is missing and one that is unknown are often one field, misspelled: the unknown one says more.
         found = error.errors(include_url=False, include_input=False, include_context=False)
         first = next((each for each in found if each["type"] == "extra_forbidden" and len(each["loc"]) == 1), first)
-    if kind is DispatchMessage:
-        # One rule for all of it: no one but the poller has to learn more.
-        return InvalidInput("dispatch", str(DispatchMessage.model_fields["dispatch"].description))
+    if kind in {DispatchMessage, HandOnMessage}:
+        # One rule for all of it: no one but this stack has to learn more.
+        name = "dispatch" if kind is DispatchMessage else "handOn"
+        rule = next(field.description for field in kind.model_fields.values() if field.alias == name)
+        return InvalidInput(name, str(rule))
     match first["loc"]:
         case ():
             return InvalidInput("body", _NOT_JSON)

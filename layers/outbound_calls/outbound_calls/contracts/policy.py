@@ -127,8 +127,8 @@ class PurposePolicy(TermsModel):
 class OrganizationPolicy(PurposePolicy):
     """What holds for one organization. What is absent is inherited."""
 
-    max_concurrent_calls: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="a whole number from 1 to 10000"
+    max_concurrent_calls: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="a whole number from 1 to 1000"
     )
     purposes: Annotated[dict[PurposeName, PurposePolicy], Field(max_length=50)] | None = Field(
         None, description=f"an object of at most 50 purposes, each named by {PURPOSE_RULE}"

@@ -53,6 +53,7 @@ class AttemptReport(WireModel):
     outbound_call_id: Uuid | None = None
     contact_id: Uuid | None = None
     allomia_status: str | None = Field(None, exclude=True, description="for operators only: no part of this wire")
+    resolved_by: str | None = Field(None, exclude=True, description="for operators only: no part of this wire")
     call_details: CallDetails | None = None
     outcome_source: OutcomeSource | None = None
     recorded_at: str | None = Field(None, description="when the outcome was recorded")

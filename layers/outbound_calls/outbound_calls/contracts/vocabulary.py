@@ -46,6 +46,7 @@ class ParkReason(StrEnum):
     PAUSED = "paused"
     OUTSIDE_CALLING_WINDOW = "outside-calling-window"
     RECIPIENT_CAP = "recipient-cap"
+    CONCURRENCY_LIMIT = "concurrency-limit"
     REDIAL = "redial"
     POLICY_UNREADABLE = "policy-unreadable"
 
@@ -63,6 +64,14 @@ class ReasonCode(StrEnum):
     DO_NOT_CALL = "do-not-call"
     RECIPIENT_CAP = "recipient-cap"
     NO_OUTCOME = "no-outcome"
+
+
+class Priority(StrEnum):
+    """Who goes first when not everyone can be dialled at once."""
+
+    URGENT = "urgent"
+    NORMAL = "normal"
+    LOW = "low"
 
 
 class Preset(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ParkReason, Priority, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR, check_request_key
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TERMINAL
 
@@ -39,10 +39,13 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class AttemptKey:
-    """Names one attempt, the unit that is claimed, signed and dialled."""
+    """Names one attempt, the unit that is claimed, signed and dialled. Its text is ``REQUEST KEY/NUMBER``."""
 
     request: RequestKey
     number: int
+
+    def __str__(self) -> str:
+        return f"{self.request}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """When and how often a request may be dialled, as far as it says so itself. None: it doesn't say.
+    """When, how often and how soon a request is to be dialled, as far as it says so itself. None: it doesn't say.
 
     Times are epoch seconds. `calling_windows` and `redial` are in their form on the wire.
     """
@@ -82,6 +85,7 @@ class Terms:
     time_zone: str | None = None
     calling_windows: object = None
     redial: Mapping[str, Any] | None = None
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,12 @@ class Outcome:
     reason: str | None = None
     """`reason_code` in words, without personal data."""
 
+    call_log_id: str | None = None
+    """The id of the call's entry in AlloMia's call log, where it was found there."""
+
+    resolved_by: str | None = None
+    """The ARN of the AWS identity that recorded it by hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -201,12 +211,19 @@ class Attempt:
     """Made by itself after an outcome, and by no person."""
 
     claim_id: str | None = None
+    line: str | None = None
+    """The last claim, if it was made under a limit of concurrent calls: its line is to be given back."""
+
     dispatched_at: int | None = None
     post_result: str | None = None
     """What is known of a POST whose answer was lost."""
 
+    number_hash: str | None = None
+    """The start of the keyed hash of the number that it dials, while it may have to be found in AlloMia's call log."""
+
     outbound_call_id: str | None = None
     contact_id: str | None = None
+    call_log_id: str | None = None
     allomia_status: str | None = None
     """AlloMia's last word for the call's status that it doesn't document, while nothing else is known."""
 
@@ -215,6 +232,7 @@ class Attempt:
     recorded_at: int | None = None
     reason_code: ReasonCode | None = None
     reason: str | None = None
+    resolved_by: str | None = None
 
     @property
     def final(self) -> bool:
@@ -225,6 +243,6 @@ class Attempt:
     @property
     def dialled(self) -> Dialled:
         """Whether the person's phone was dialled, as far as it is known."""
-        if self.status in ALLOMIA_OUTCOMES or self.outbound_call_id:
+        if self.status in ALLOMIA_OUTCOMES or self.outbound_call_id or self.call_log_id:
             return Dialled.YES
         return Dialled.MAYBE if self.status in {Status.DISPATCHING, Status.UNKNOWN} else Dialled.NO

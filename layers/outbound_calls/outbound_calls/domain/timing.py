@@ -15,6 +15,9 @@ KEY_DECLINED_BACKOFF_SECONDS = 300.0
 DISPATCH_LEASE_SECONDS = 60
 """How long a dispatch message may wait on the queue before the poller sends another one."""
 
+HAND_ON_LEASE_SECONDS = 120
+"""How long an attempt that a line is handed on to isn't swept: longer than what hands it on may run."""
+
 OPENING_SPREAD_SECONDS = 300
 """What waited for an opening is spread over this time, so that it doesn't come in one burst."""
 
@@ -27,6 +30,7 @@ DEFERRALS = frozenset(
         ParkReason.PAUSED,
         ParkReason.OUTSIDE_CALLING_WINDOW,
         ParkReason.RECIPIENT_CAP,
+        ParkReason.CONCURRENCY_LIMIT,
         ParkReason.REDIAL,
     }
 )

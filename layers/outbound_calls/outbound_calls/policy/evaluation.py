@@ -228,7 +228,7 @@ class Case:
 
     def earliest_dial(self, recipient: Recipient, now: float) -> float | None:
         """The first instant from `now` on that every rule about time allows; None if it expires before."""
-        at: float | None = max(now, self.candidate.earliest)
+        at: float | None = max(now, self.candidate.not_before or 0)
         while at is not None and at <= self.expires_at:
             opening = self.first_opening(at)
             allowed = None if opening is None else self.capped_until(recipient, opening)

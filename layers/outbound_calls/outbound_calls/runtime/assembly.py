@@ -17,8 +17,10 @@ from outbound_calls.runtime.workers import WORKERS
 if TYPE_CHECKING:
     import httpx
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
 
     from outbound_calls.adapters.allomia import AllomiaClient
+    from outbound_calls.adapters.calls_table import CallsTable
     from outbound_calls.adapters.secrets import Secret
     from outbound_calls.domain.timing import Jitter
     from outbound_calls.runtime.settings import (
@@ -27,12 +29,15 @@ if TYPE_CHECKING:
         PollCallsSettings,
         PublishOutcomeSettings,
         ReceiveWebhookSettings,
+        ReleaseLinesSettings,
     )
     from outbound_calls.use_cases.decide import JudgeAttempts
+    from outbound_calls.use_cases.hand_on import HandOnLines
     from outbound_calls.use_cases.look_up import LookUpRequests
     from outbound_calls.use_cases.place import PlaceCalls
     from outbound_calls.use_cases.publish import PublishOutcomes
     from outbound_calls.use_cases.receive import ReceiveWebhooks
+    from outbound_calls.use_cases.release_lines import ReleaseLines
     from outbound_calls.use_cases.sweep import PollCalls
 
 
@@ -68,6 +73,7 @@ class Assembly:
         from outbound_calls.adapters.callback_urls import CallbackUrls
         from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.adapters.circuit_breaker import CircuitBreakers
+        from outbound_calls.adapters.dial_marks import DialMarks
         from outbound_calls.adapters.fingerprints import Fingerprints
         from outbound_calls.adapters.queues import InvalidMessagesQueue
         from outbound_calls.use_cases.cancel import CancelRequests
@@ -78,19 +84,48 @@ class Assembly:
         table = CallsTable(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards)
         replaced: dict[str, Any] = {"jitter": self.jitter, "new_claim_id": self.new_claim_id}
         signing = self._secret(settings.signing_secret_arn)
+        sqs = self.client("sqs", WORKERS)
+        hand_on = self._hand_on(table, settings.policy_table_name, settings.handed_on_queue_url, sqs)
         return PlaceCalls(
             table=table,
             allomia=self._allomia(settings, settings.default_assistant_id, settings.default_phone_number_id),
             callbacks=CallbackUrls(signing, settings.webhook_url),
             fingerprints=Fingerprints(signing),
-            invalid_messages=InvalidMessagesQueue(self.client("sqs", WORKERS), settings.invalid_messages_queue_url),
+            invalid_messages=InvalidMessagesQueue(sqs, settings.invalid_messages_queue_url),
             judge=self.judge_attempts(settings, dynamodb),
+            marks=DialMarks(dynamodb, settings.policy_table_name),
             cancel=CancelRequests(table, self.clock),
             circuit_breakers=CircuitBreakers(self.monotonic),
+            lines_table=hand_on.lines_table,
+            hand_on=hand_on,
             grace_seconds=settings.webhook_grace_seconds,
+            deadline_seconds=settings.call_deadline_seconds,
             clock=self.clock,
             **{name: value for name, value in replaced.items() if value},
         )
+
+    def release_lines(self, settings: ReleaseLinesSettings) -> ReleaseLines:
+        """What release_lines does."""
+        from outbound_calls.adapters.calls_table import CallsTable
+        from outbound_calls.adapters.policy_table import PolicyTable
+        from outbound_calls.use_cases.decide import CurrentPolicy
+        from outbound_calls.use_cases.release_lines import ReleaseLines
+
+        dynamodb = self.client("dynamodb")
+        table = CallsTable(dynamodb, settings.calls_table_name, retention_days=0)
+        policy = PolicyTable(dynamodb, settings.policy_table_name)
+        hand_on = self._hand_on(table, settings.policy_table_name, settings.handed_on_queue_url, self.client("sqs"))
+        return ReleaseLines(
+            CurrentPolicy(policy, settings.calling_policy, self.monotonic), hand_on.lines_table, hand_on
+        )
+
+    def _hand_on(self, table: CallsTable, policy_table_name: str, queue_url: str, sqs: SQSClient) -> HandOnLines:
+        from outbound_calls.adapters.lines_table import LinesTable
+        from outbound_calls.adapters.queues import CallQueue
+        from outbound_calls.use_cases.hand_on import HandOnLines
+
+        lines = LinesTable(table.client, policy_table_name)
+        return HandOnLines(table, lines, CallQueue(sqs, queue_url), self.clock)
 
     def judge_attempts(self, settings: PlaceCallSettings, dynamodb: DynamoDBClient) -> JudgeAttempts:
         """What place_call decides by."""
@@ -116,17 +151,22 @@ class Assembly:
     def poll_calls(self, settings: PollCallsSettings) -> PollCalls:
         """What poll_calls does with each due attempt."""
         from outbound_calls.adapters.calls_table import CallsTable
+        from outbound_calls.adapters.dial_marks import DialMarks
         from outbound_calls.adapters.policy_table import PolicyTable
         from outbound_calls.adapters.queues import CallQueue
         from outbound_calls.use_cases.sweep import PollCalls
 
-        dynamodb = self.client("dynamodb", WORKERS)
+        dynamodb, sqs = self.client("dynamodb", WORKERS), self.client("sqs", WORKERS)
+        table = CallsTable(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards)
         return PollCalls(
-            table=CallsTable(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards),
+            table=table,
             policy_table=PolicyTable(dynamodb, settings.policy_table_name),
             allomia=self._allomia(settings),
-            queue=CallQueue(self.client("sqs", WORKERS), settings.call_queue_url),
+            marks=DialMarks(dynamodb, settings.policy_table_name),
+            queue=CallQueue(sqs, settings.call_queue_url),
+            hand_on=self._hand_on(table, settings.policy_table_name, settings.handed_on_queue_url, sqs),
             schedule=settings.schedule,
+            preset=settings.calling_policy,
             clock=self.clock,
         )
 

@@ -45,6 +45,7 @@ class PlaceCallSettings(Settings):
     number_hash_secret_arn: str = Field(min_length=1)
     calling_policy: Preset = Field(description="in force for whatever the policy document doesn't say")
     invalid_messages_queue_url: HttpUrl
+    handed_on_queue_url: HttpUrl
     allomia_api_key_secret_arn: str = Field(min_length=1)
     allomia_base_url: HttpUrl
     signing_secret_arn: str = Field(min_length=1)
@@ -52,6 +53,7 @@ class PlaceCallSettings(Settings):
     default_assistant_id: OptionalUuid = None
     default_phone_number_id: OptionalUuid = None
     webhook_grace_seconds: int = Field(ge=1)
+    call_deadline_seconds: int = Field(ge=1)
     due_shards: int = Field(ge=1, le=16)
     retention_days: int = Field(ge=1)
 
@@ -69,7 +71,9 @@ class PollCallsSettings(Settings):
 
     calls_table_name: str = Field(min_length=1)
     policy_table_name: str = Field(min_length=1)
+    calling_policy: Preset
     call_queue_url: HttpUrl
+    handed_on_queue_url: HttpUrl
     allomia_api_key_secret_arn: str = Field(min_length=1)
     allomia_base_url: HttpUrl
     webhook_grace_seconds: int = Field(ge=1)
@@ -100,6 +104,15 @@ class PublishOutcomeSettings(Settings):
 
     outcome_bus_name: str = Field(min_length=1)
     failed_outcomes_queue_url: HttpUrl
+
+
+class ReleaseLinesSettings(Settings):
+    """The settings of release_lines."""
+
+    calls_table_name: str = Field(min_length=1)
+    policy_table_name: str = Field(min_length=1)
+    calling_policy: Preset
+    handed_on_queue_url: HttpUrl
 
 
 class GetCallSettings(Settings):

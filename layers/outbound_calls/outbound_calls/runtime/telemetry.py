@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
 
-from outbound_calls.contracts.vocabulary import ReasonCode, Status
+from outbound_calls.contracts.vocabulary import Priority, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason
     from outbound_calls.domain.attempts import Attempt, AttemptKey, Outcome
+    from outbound_calls.domain.lines import LinesSeen
     from outbound_calls.runtime.settings import Settings
 
 
@@ -60,8 +61,15 @@ class Metric(StrEnum):
     POLLS = "Polls"
     POLLS_UNAVAILABLE = "PollsUnavailable"
     POLLS_FAILED = "PollsFailed"
+    CALL_LOG_PAGES = "CallLogPages"
     DISPATCHES_SENT = "DispatchesSent"
     REDIALS_MADE = "RedialsMade"
+
+    LINES_LOOKED_AT = "LinesLookedAt"
+    LINES_IN_USE = "LinesInUse"
+    CALLS_WAITING = "CallsWaiting"
+    SECONDS_WAITED = "SecondsWaited"
+    SECONDS_URGENT_WAITED = "SecondsUrgentWaited"
 
 
 REJECTED_ON_PURPOSE = frozenset({ReasonCode.DO_NOT_CALL, ReasonCode.RECIPIENT_CAP})
@@ -90,6 +98,22 @@ def source_metric(source: OutcomeSource) -> str:
 def deferral_metric(reason: ParkReason) -> str:
     """The counter of attempts that policy lets wait for a reason: `DeferredOutsideCallingWindow`."""
     return f"Deferred{_camel(reason)}"
+
+
+def waiting_metric(priority: Priority) -> str:
+    """The number of attempts of a priority that wait for a line: `CallsWaitingUrgent`."""
+    return f"{Metric.CALLS_WAITING}{_camel(priority)}"
+
+
+def lines_metrics(seen: LinesSeen) -> dict[str, int]:
+    """What a keeper saw of an organization's lines and of those who wait for one."""
+    by_priority = {waiting_metric(priority): count for priority, count in seen.waiting.items()}
+    return by_priority | {
+        Metric.LINES_IN_USE: seen.in_use,
+        Metric.CALLS_WAITING: sum(seen.waiting.values()),
+        Metric.SECONDS_WAITED: max(seen.seconds_waited.values(), default=0),
+        Metric.SECONDS_URGENT_WAITED: seen.seconds_waited.get(Priority.URGENT, 0),
+    }
 
 
 def rejection_metric(code: ReasonCode) -> str:
@@ -144,6 +168,7 @@ class Telemetry:
         key: AttemptKey | None = None,
         outcome: Outcome | None = None,
         attempt: Attempt | None = None,
+        measured: Mapping[str, int] | None = None,
         organization: str | None = None,
         **fields: str | int | None,
     ) -> None:
@@ -155,10 +180,11 @@ class Telemetry:
             key: The attempt it is about.
             outcome: The outcome that was recorded with it; it counts as such.
             attempt: The attempt as it is now.
+            measured: Metrics that aren't counters, each with its value.
             organization: Whose it is, where it is about no attempt. None for the default one.
             fields: What else may be logged of it; those without a value are left out.
         """
-        metrics = dict.fromkeys([*counted, *(outcome_metrics(outcome) if outcome else ())], 1)
+        metrics = dict.fromkeys([*counted, *(outcome_metrics(outcome) if outcome else ())], 1) | dict(measured or {})
         if outcome and (seconds := seconds_to_outcome(outcome, attempt)) is not None:
             metrics[Metric.SECONDS_TO_OUTCOME] = seconds
         names: dict[str, str | int | None] = {"organization": organization}
@@ -169,6 +195,10 @@ class Telemetry:
                 "attempt": key.number,
             }
         self._write("INFO", event, metrics, names | fields)
+
+    def log_count(self, event: str, metric: Metric, count: int) -> None:
+        """Log how often something happened that has no line of its own, and count it."""
+        self._write("INFO", event, {metric: count}, {"count": count})
 
     def log_fault(self, event: str, error: BaseException, *counted: Metric, **fields: str | int | None) -> None:
         """Log a fault of this stack's own parts, without the exception's text."""
@@ -182,7 +212,7 @@ class Telemetry:
             (self.logger.error if level == "ERROR" else self.logger.info)(event, extra=kept)
             return
         for name, value in metrics.items():
-            unit = MetricUnit.Seconds if name == Metric.SECONDS_TO_OUTCOME else MetricUnit.Count
+            unit = MetricUnit.Seconds if name.startswith("Seconds") else MetricUnit.Count
             self.metrics.add_metric(name=name, unit=unit, value=value)
         for field, content in {"level": level, "message": event, **kept}.items():
             self.metrics.add_metadata(field, content)

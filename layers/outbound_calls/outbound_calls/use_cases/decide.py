@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from outbound_calls.adapters.policy_table import CancelledBatch, Remembered
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_VERSION
-from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode
+from outbound_calls.contracts.vocabulary import ParkReason, Priority, ReasonCode
 from outbound_calls.domain.attempts import Allowance, Attempt, AttemptKey, Redial
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.evaluation import (
@@ -182,6 +182,13 @@ class JudgeAttempts:
         judgement = Judgement(Dial(), version, rules, None, number_hash, remembered, cancelled)
         return self.again(judgement, attempt, remembered, now)
 
+    def rules_of(self, organization: str | None) -> Rules | None:
+        """The rules for an organization's requests without a purpose; None where the policy can't be read."""
+        try:
+            return self.policy.rules(organization, None)[0]
+        except PolicyUnreadable:
+            return None
+
     def again(self, judgement: Judgement, attempt: Attempt, remembered: Remembered, now: float) -> Judgement:
         """The same judgement by what is remembered of the recipient now."""
         if judgement.rules is None:
@@ -198,7 +205,7 @@ class JudgeAttempts:
 
 def attempt_name(key: AttemptKey) -> str:
     """Names an attempt among the dials to a number, and spreads what waits for an opening."""
-    return f"{key.request}/{key.number}"
+    return str(key)
 
 
 def candidate_of(attempt: Attempt, *, is_cancelled: bool = False) -> Candidate:
@@ -214,6 +221,7 @@ def candidate_of(attempt: Attempt, *, is_cancelled: bool = False) -> Candidate:
         not_after=terms.not_after,
         time_zone=terms.time_zone,
         calling_windows=terms.calling_windows,
+        is_urgent=terms.priority is Priority.URGENT,
         is_cancelled=is_cancelled,
         waits_for=attempt.park_reason,
     )

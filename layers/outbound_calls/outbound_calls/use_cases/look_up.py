@@ -80,6 +80,7 @@ def attempt_report(attempt: Attempt) -> AttemptReport:
         outbound_call_id=attempt.outbound_call_id,
         contact_id=attempt.contact_id,
         allomia_status=attempt.allomia_status,
+        resolved_by=attempt.resolved_by,
         call_details=details_on_the_wire(attempt.call_details),
         outcome_source=attempt.outcome_source,
         recorded_at=_time(attempt.recorded_at),

@@ -1,9 +1,9 @@
 """Place calls: decide, claim, post, settle. The same path for new and for parked attempts.
 
-The order is the guarantee. Deciding only reads; then comes the claim, then the dial that recipient caps count, and then
-the POST. A duplicate, redelivery or redrive finds the claim and exits without dialing. If a worker dies, the poller
-picks up its claim. A worker that knows that it did not post gives its claim back; one that doesn't know never posts
-again.
+The order is the guarantee. Deciding only reads; then comes the claim, then the dial that recipient caps count, then the
+line where calls at once are limited, and then the POST. A duplicate, redelivery or redrive finds the claim and exits
+without dialing. If a worker dies, the poller picks up its claim. A worker that knows that it did not post gives its
+claim back; one that doesn't know never posts again.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ from outbound_calls.adapters.allomia import (
 )
 from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY, waits_for_setting
 from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
+from outbound_calls.adapters.dial_marks import HASH_CHARACTERS
 from outbound_calls.adapters.organizations import OrganizationMissing
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
-from outbound_calls.contracts.dispatch import DispatchMessage
+from outbound_calls.contracts.dispatch import DispatchMessage, HandOnMessage
 from outbound_calls.contracts.messages import (
     MAX_DAYS_AHEAD,
     CallRequestMessage,
@@ -45,7 +46,7 @@ from outbound_calls.contracts.messages import (
     invalid_field,
     read_message,
 )
-from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Priority, ReasonCode, Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import (
     Attempt,
@@ -57,22 +58,27 @@ from outbound_calls.domain.attempts import (
     RequestKey,
     Terms,
 )
+from outbound_calls.domain.lines import HELD_AFTER_DEADLINE_SECONDS, Lines, line_of_claim, line_reserved_for
 from outbound_calls.domain.recipients import Objection, PastDial, organization_key
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
-from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait
-from outbound_calls.use_cases.decide import PolicyUnreadable, attempt_name
+from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait, window_closes_at
+from outbound_calls.use_cases.decide import PolicyUnreadable, attempt_name, candidate_of
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, PlaceAnswer
     from outbound_calls.adapters.callback_urls import CallbackUrls
     from outbound_calls.adapters.calls_table import CallsTable, Recording
     from outbound_calls.adapters.circuit_breaker import CircuitBreakers, Permit
+    from outbound_calls.adapters.dial_marks import DialMarks
     from outbound_calls.adapters.fingerprints import Fingerprints
+    from outbound_calls.adapters.lines_table import LinesTable
     from outbound_calls.adapters.organizations import Organization
     from outbound_calls.adapters.queues import InvalidMessagesQueue
+    from outbound_calls.policy.rules import Rules
     from outbound_calls.use_cases.cancel import CancelRequests
     from outbound_calls.use_cases.decide import JudgeAttempts, Judgement
+    from outbound_calls.use_cases.hand_on import HandOnLines
 
 SECONDS_TO_PLACE = MAX_EXCHANGE_SECONDS + 8.0
 """What must be left of an invocation before a claim: AlloMia's longest exchange, and time to claim and settle."""
@@ -104,7 +110,15 @@ class PlaceResult(StrEnum):
     CANCELLATION = "cancellation"
     DO_NOT_CALL = "do-not-call"
     DUPLICATE = "duplicate"
+    HANDED_ON = "handed-on"
     INVALID = "invalid"
+
+
+_NOT_DIALLED = frozenset({PlaceResult.PARKED, PlaceResult.REJECTED, PlaceResult.CANCELLED, PlaceResult.REDIAL_DROPPED})
+"""Not dialled: the line that was reserved for the attempt is free."""
+
+
+_HOLDS_ALL_BACK = frozenset({ParkReason.CIRCUIT_OPEN, ParkReason.KEY_DECLINED, ParkReason.KEY_UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +181,13 @@ class PlaceCalls:
     fingerprints: Fingerprints
     invalid_messages: InvalidMessagesQueue
     judge: JudgeAttempts
+    marks: DialMarks
     cancel: CancelRequests
     circuit_breakers: CircuitBreakers
+    lines_table: LinesTable
+    hand_on: HandOnLines
     grace_seconds: int
+    deadline_seconds: int
     clock: Callable[[], float] = time.time
     jitter: Jitter = _random.uniform
     new_claim_id: Callable[[], str] = field(default=lambda: uuid4().hex)
@@ -183,13 +201,15 @@ class PlaceCalls:
             asked = read_message(message.body)
             if isinstance(asked, DispatchMessage):
                 return self._dispatch(asked, message.seconds_left)
+            if isinstance(asked, HandOnMessage):
+                return self._hand_on_free_lines(asked, message.seconds_left)
             if isinstance(asked, CancelMessage):
                 return self._cancel(asked)
             if isinstance(asked, DoNotCallMessage):
                 return self._do_not_call(asked)
             placement = self._dial(self._new_attempt(asked, message), message.seconds_left)
-            if placement.result is PlaceResult.DUPLICATE and placement.key and self._is_another(asked, placement.key):
-                raise InvalidInput("requestId", "used for another request")
+            if placement.result is PlaceResult.DUPLICATE and placement.key:
+                self._look_at_the_first(asked, placement.key, message.seconds_left)
             return placement
         except InvalidInput as error:
             self.invalid_messages.keep(message.message_id, message.body, error, message.sent_at)
@@ -249,19 +269,29 @@ class PlaceCalls:
             return self.fingerprints.of(asked.content())
         return None
 
-    def _is_another(self, asked: CallRequestMessage, key: AttemptKey) -> bool:
-        """Whether another request was made under this one's id."""
+    def _look_at_the_first(self, asked: CallRequestMessage, key: AttemptKey, seconds_left: Callable[[], float]) -> None:
+        """Look at the record of a duplicate.
+
+        Raises:
+            InvalidInput: When another request was made under this one's id.
+        """
         attempt = self.table.read(key)
         fingerprint = attempt and attempt.fingerprint
-        return bool(fingerprint) and self.fingerprints.differs(str(fingerprint), asked.content())
+        if fingerprint and self.fingerprints.differs(fingerprint, asked.content()):
+            raise InvalidInput("requestId", "used for another request")
+        self.mark_again(attempt, seconds_left)
 
     def _dispatch(self, asked: DispatchMessage, seconds_left: Callable[[], float]) -> Placement:
         """Try a parked attempt, unless it was tried or parked again since the message was sent."""
         key = AttemptKey(RequestKey.from_text(asked.dispatch.request_id), asked.dispatch.attempt)
         attempt = self.table.read(key)
         if attempt is None or attempt.status is not Status.SCHEDULED or attempt.times_parked != asked.times_parked:
+            self.mark_again(attempt, seconds_left)
             return Placement(PlaceResult.DUPLICATE, key)
-        return self._dial(attempt, seconds_left)
+        placement = self._dial(attempt, seconds_left)
+        if attempt.park_reason is ParkReason.CONCURRENCY_LIMIT and placement.result in _NOT_DIALLED:
+            self._pass_on(attempt, placement, seconds_left)
+        return placement
 
     def _dial(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Placement:
         # What may fail or take long is read before the claim, and before the decision, which must not grow old.
@@ -269,6 +299,7 @@ class PlaceCalls:
         decided_at = self.clock()
         judgement = self.judge.judge(attempt, decided_at)
         attempt = replace(attempt, expires_at=judgement.expires_at, policy_version=judgement.version)
+        line = _Line(self, judgement, attempt, decided_at, seconds_left)
         match judgement.decision:
             case Reject() as rejected:
                 return self._reject(attempt, rejected, judgement)
@@ -281,6 +312,8 @@ class PlaceCalls:
             organization = _without_defaults(attempt) or organization
         if isinstance(organization, KeyUnusable):
             return self._park_for(attempt, organization.reason, organization.detail, _min_wait_seconds(organization))
+        if (no_line := line.look()) is not None:
+            return line.park(attempt, no_line)
         callback_url = self.callbacks.url(attempt.key)
         breaker = self.circuit_breakers.of(waits_for_setting(attempt))
         permit = breaker.acquire()
@@ -291,14 +324,20 @@ class PlaceCalls:
         with permit:
             if seconds_left() < SECONDS_TO_PLACE:
                 return self._park_for(attempt, ParkReason.SHORT_OF_TIME)
-            allowed = replace(attempt, allowance=judgement.allowance, redial=judgement.redial(attempt))
-            claimed = self._claim(allowed, seconds_left)
+            number_hash = judgement.number_hash[:HASH_CHARACTERS] if organization.organization_id else None
+            allowed = replace(
+                attempt, allowance=judgement.allowance, redial=judgement.redial(attempt), number_hash=number_hash
+            )
+            claimed = self._claim(allowed, seconds_left, with_line=line.limit is not None)
             if claimed is None:
                 return _duplicate(attempt)
             claimed = replace(claimed, expires_at=attempt.expires_at, policy_version=attempt.policy_version)
             dial = _RememberedDial(self.judge, judgement, claimed, decided_at + MAX_DECISION_AGE_SECONDS, self.clock)
-            if (wait := dial.take()) is not None:
+            if (wait := self._mark(organization, claimed) or dial.take()) is not None:
                 return self._insist(lambda: self._park(claimed, wait.until, wait.park_reason, wait.reason))
+            if (no_line := line.take(claimed)) is not None:
+                dial.give_back()
+                return self._insist(lambda: line.park(claimed, no_line))
             now = self.clock()
             if (
                 now - decided_at >= MAX_DECISION_AGE_SECONDS
@@ -306,20 +345,22 @@ class PlaceCalls:
                 # A window may have closed since, or the request expired.
                 or not self.judge.still_allows(judgement, attempt, now)
             ):
+                line.give_back()
                 dial.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
             answer = self._post(organization, claimed, callback_url)
             _report(permit, attempt, answer)
         if isinstance(answer, NotAccepted | Declined):
+            line.give_back()
             dial.give_back()
         return self._insist(lambda: self._settle(claimed, answer))
 
-    def _claim(self, attempt: Attempt, seconds_left: Callable[[], float]) -> Attempt | None:
+    def _claim(self, attempt: Attempt, seconds_left: Callable[[], float], *, with_line: bool) -> Attempt | None:
         """Claim an attempt. A claim that isn't answered is repeated, and given back in the end: it isn't posted."""
         claim_id = self.new_claim_id()
         for _ in range(_MAX_REPEATS):
             try:
-                return self.table.claim(attempt, claim_id, self.clock(), self.grace_seconds)
+                return self.table.claim(attempt, claim_id, self.clock(), self.grace_seconds, with_line=with_line)
             except WriteUnanswered:
                 if seconds_left() < _SECONDS_TO_GIVE_BACK:
                     break
@@ -329,6 +370,21 @@ class PlaceCalls:
             # DynamoDB may still make the claim. A parked attempt lets it fail.
             self._insist(lambda: self.table.park(attempt, self.clock(), ParkReason.SHORT_OF_TIME))
         raise WriteUnanswered("claim")
+
+    def _mark(self, organization: Organization, claimed: Attempt) -> Wait | None:
+        """Remember who dials the number now, where the call may have to be found in AlloMia's call log.
+
+        Returns what to wait for if that fails: a call that isn't remembered could be taken for another one's.
+        """
+        if organization.organization_id is None or claimed.number_hash is None or claimed.dispatched_at is None:
+            return None
+        try:
+            self.marks.mark_dial(
+                organization.organization_id, claimed.number_hash, str(claimed.key), claimed.dispatched_at
+            )
+        except (BotoCoreError, ClientError) as error:
+            return _wait_for_the_table(self.clock(), error)
+        return None
 
     def _insist[T](self, write: Callable[[], T]) -> T:
         """Repeat a write that isn't answered. The invocation's end ends this, too; the message is then redelivered."""
@@ -416,14 +472,19 @@ class PlaceCalls:
         failed_tries = attempt.failed_tries if attempt.status is Status.DISPATCHING else 0
         return self._park(attempt, self.clock() + backoff_seconds(failed_tries, at_least, self.jitter), reason, detail)
 
+    def park_until(self, attempt: Attempt, wait: Wait) -> Placement:
+        """Park an attempt, claimed or not, for what it waits for."""
+        return self._park(attempt, wait.until, wait.park_reason, wait.reason)
+
     def _park(
         self, attempt: Attempt, due_at: float, reason: ParkReason, detail: str = "", refusal: Refusal | None = None
     ) -> Placement:
         """Park an attempt, claimed or not, until `due_at`, and so that it is looked at when it expires."""
         if attempt.expires_at is not None:
             due_at = min(due_at, max(attempt.expires_at + 1, self.clock()))
-        if reason in WAITS_FOR_POLICY:
-            self.table.expect_waiting(attempt.key.request.organization, self.clock())
+        if reason in WAITS_FOR_POLICY or reason is ParkReason.CONCURRENCY_LIMIT:
+            for_line = reason is ParkReason.CONCURRENCY_LIMIT
+            self.table.expect_waiting(attempt.key.request.organization, self.clock(), for_line=for_line)
         if self.table.park(attempt, due_at, reason, refusal):
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
         if attempt.status is Status.DISPATCHING and (outcome := self.table.stop_of(attempt)):
@@ -437,6 +498,147 @@ class PlaceCalls:
         if not self.table.stop(attempt, outcome, self.clock()):
             return _duplicate(attempt)
         return Placement(PlaceResult.CANCELLED, attempt.key, outcome.reason_code or "", detail)
+
+    # Lines.
+
+    def mark_again(self, attempt: Attempt | None, seconds_left: Callable[[], float]) -> None:
+        """Mark an attempt that waits for a line: the worker that parked it may have ended before it did."""
+        if attempt and attempt.status is Status.SCHEDULED and attempt.park_reason is ParkReason.CONCURRENCY_LIMIT:
+            self.mark_waiting(attempt, seconds_left)
+
+    def mark_waiting(self, attempt: Attempt, seconds_left: Callable[[], float]) -> None:
+        """Mark that an attempt waits for a line, after it was parked. If one is free by then, hand it on at once.
+
+        Raises when a table or the queue can't be reached. The message is delivered again, and marks it again.
+        """
+        organization = attempt.key.request.organization
+        lines = self.lines_table.mark_waiting(organization, attempt.terms.priority, self.clock())
+        self._hand_on(organization, lines, seconds_left, attempt)
+
+    def _pass_on(self, attempt: Attempt, placement: Placement, seconds_left: Callable[[], float]) -> None:
+        """Hand on the line that is reserved for an attempt which isn't dialled now.
+
+        Where no other one could be dialled either, it is only given back: the keeper hands it on.
+        """
+        organization = attempt.key.request.organization
+        reserved = line_reserved_for(attempt.key)
+        # If it fails, the reservation ends by itself.
+        with suppress(BotoCoreError, ClientError):
+            lines = self.lines_table.give_back_lines(organization, [reserved])
+            if placement.code not in _HOLDS_ALL_BACK:
+                self._hand_on(organization, lines, seconds_left)
+
+    def _hand_on_free_lines(self, asked: HandOnMessage, seconds_left: Callable[[], float]) -> Placement:
+        """Hand on the free lines of an organization."""
+        organization = asked.hand_on.organization
+        self._hand_on(organization, self.lines_table.read_lines(organization), seconds_left)
+        return Placement(PlaceResult.HANDED_ON, None)
+
+    def _hand_on(
+        self,
+        organization: str | None,
+        lines: Lines,
+        seconds_left: Callable[[], float],
+        parked: Attempt | None = None,
+    ) -> None:
+        if (rules := self.judge.rules_of(organization)) is not None:
+            self.hand_on.hand_on(organization, rules, lines, seconds_left, parked)
+
+
+@dataclass(slots=True)
+class _Line:
+    """The line of an attempt that is to be dialled. Without a limit there are as many as it takes."""
+
+    calls: PlaceCalls
+    judgement: Judgement
+    attempt: Attempt
+    decided_at: float
+    seconds_left: Callable[[], float]
+    taken: bool = False
+
+    @property
+    def limit(self) -> int | None:
+        """How many calls may be in progress at once."""
+        return self.judgement.rules.max_concurrent_calls if self.judgement.rules else None
+
+    def look(self) -> Wait | None:
+        """Look whether there is a line, which only saves writes. Returns what to wait for where there is none."""
+        if self.limit is None:
+            return None
+        try:
+            lines = self.calls.lines_table.read_lines(self.attempt.key.request.organization)
+        except (BotoCoreError, ClientError) as error:
+            return self._unreadable(error)
+        admitted = lines.admits(self._priority, self._reserved, self.limit, self.decided_at)
+        return None if admitted else self._wait(self.judgement.rules)
+
+    def take(self, claimed: Attempt) -> Wait | None:
+        """Take a line for a claim. Returns what to wait for where there is none."""
+        if self.limit is None:
+            return None
+        self.attempt = claimed
+        try:
+            now = self.calls.clock()
+            until = now + self.calls.deadline_seconds + HELD_AFTER_DEADLINE_SECONDS
+            if self._take(self.limit, now, until):
+                self.taken = True
+                return None
+        except (BotoCoreError, ClientError) as error:
+            # It may have been taken: the stream gives it back once the claim is released.
+            return self._unreadable(error)
+        return self._wait(self.judgement.rules)
+
+    def _take(self, limit: int, now: float, until: float) -> bool:
+        organization, table = self.attempt.key.request.organization, self.calls.lines_table
+        claim_id = self.attempt.claim_id or ""
+        if table.take_line(organization, claim_id, self._reserved, self._priority, limit, until):
+            return True
+        lines = table.read_lines(organization)
+        if not lines.lapsed(now):
+            return False
+        table.drop_lapsed(organization, lines, now)
+        return table.take_line(organization, claim_id, self._reserved, self._priority, limit, until) is not None
+
+    def give_back(self) -> None:
+        """Free the line of a call that AlloMia is known not to have. If that fails, the stream does it."""
+        if self.taken:
+            with suppress(BotoCoreError, ClientError):
+                line = line_of_claim(self.attempt.claim_id or "")
+                self.calls.lines_table.give_back_lines(self.attempt.key.request.organization, [line])
+
+    def park(self, attempt: Attempt, wait: Wait) -> Placement:
+        """Park an attempt, claimed or not, until there is a line, and mark that it waits."""
+        placement = self.calls.park_until(attempt, wait)
+        if wait.park_reason is not ParkReason.CONCURRENCY_LIMIT:
+            return placement
+        if placement.result is PlaceResult.PARKED:
+            self.calls.mark_waiting(attempt, self.seconds_left)
+        elif attempt.status is not None:
+            # An earlier try may have parked it, without an answer.
+            self.calls.mark_again(self.calls.table.read(attempt.key), self.seconds_left)
+        return placement
+
+    @property
+    def _priority(self) -> Priority:
+        return self.attempt.terms.priority
+
+    @property
+    def _reserved(self) -> str:
+        return line_reserved_for(self.attempt.key)
+
+    def _wait(self, rules: Rules | None) -> Wait:
+        """Wait for a line, but not for longer than the window is open, nor past the expiry."""
+        if rules is None:
+            raise ValueError("there is no limit without rules")
+        closing = window_closes_at(candidate_of(self.attempt), rules, self.decided_at)
+        ends = [each for each in (closing, self.judgement.expires_at and self.judgement.expires_at + 1) if each]
+        words = f"as many calls are in progress as the policy allows at once: {rules.max_concurrent_calls}"
+        return Wait(math.ceil(min(ends)), ParkReason.CONCURRENCY_LIMIT, words)
+
+    def _unreadable(self, error: Exception) -> Wait:
+        look = int(self.calls.clock()) + UNREADABLE_LOOK_SECONDS
+        words = f"the lines in use can't be read or written: {type(error).__name__}"
+        return Wait(look, ParkReason.POLICY_UNREADABLE, words)
 
 
 @dataclass(slots=True)
@@ -474,9 +676,7 @@ class _RememberedDial:
                 if isinstance(judgement.decision, Reject):
                     break
         except (BotoCoreError, ClientError) as error:
-            look = int(self.clock()) + UNREADABLE_LOOK_SECONDS
-            words = f"what policy remembers can't be written: {type(error).__name__}"
-            return Wait(look, ParkReason.POLICY_UNREADABLE, words)
+            return _wait_for_the_table(self.clock(), error)
         # Rejected meanwhile, or too many dial this number at once: the next look decides.
         return Wait(int(self.clock()) + 1, ParkReason.RECIPIENT_CAP, "the number is being dialled by others")
 
@@ -487,6 +687,11 @@ class _RememberedDial:
                 self.judge.table.give_back_dial(
                     self.judgement.number_hash, self.taken.attempt, self.taken.claim_id, self.clock()
                 )
+
+
+def _wait_for_the_table(now: float, error: Exception) -> Wait:
+    words = f"what policy remembers can't be written: {type(error).__name__}"
+    return Wait(int(now) + UNREADABLE_LOOK_SECONDS, ParkReason.POLICY_UNREADABLE, words)
 
 
 def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults | None, sent_at: float) -> Attempt:
@@ -550,7 +755,14 @@ def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
     if not_before is not None and not_before > created_at + MAX_DAYS_AHEAD * 86_400:
         raise invalid_field("notBefore")
     said = asked.model_dump(mode="json", include={"calling_windows", "redial"}, exclude_none=True)
-    return Terms(not_before, not_after, asked.time_zone, said.get("callingWindows"), said.get("redial"))
+    return Terms(
+        not_before,
+        not_after,
+        asked.time_zone,
+        said.get("callingWindows"),
+        said.get("redial"),
+        Priority(asked.priority or Priority.NORMAL),
+    )
 
 
 def _report(permit: Permit, attempt: Attempt, answer: PlaceAnswer) -> None:

@@ -24,12 +24,19 @@ from outbound_calls.use_cases.not_found import NotFoundRuns
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, StatusAnswer
-    from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper, Recording
+    from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper, Keeper, Recording, Waiting
+    from outbound_calls.adapters.dial_marks import DialMarks
     from outbound_calls.adapters.organizations import Organization
     from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
     from outbound_calls.adapters.queues import CallQueue
+    from outbound_calls.contracts.vocabulary import Preset
     from outbound_calls.domain.attempts import AttemptKey
+    from outbound_calls.domain.lines import LinesSeen
     from outbound_calls.domain.timing import PollSchedule
+    from outbound_calls.policy.rules import Rules
+    from outbound_calls.use_cases.hand_on import HandOnLines
+    from outbound_calls.use_cases.log_reads import LogReads
+    from outbound_calls.use_cases.look_in_log import LogFinding
 
 SECONDS_TO_POLL = MAX_EXCHANGE_SECONDS + 5.0
 """What must be left of an invocation before a lease: the longest exchange, and time to record."""
@@ -45,6 +52,12 @@ KEY_PATIENCE_SECONDS = 24 * 3600
 
 Not less for a short deadline.
 """
+
+LOG_PATIENCE_SECONDS = 1800
+"""How long after its deadline an attempt is looked for in AlloMia's call log, each sweep, if that can't be read."""
+
+_SECONDS_BETWEEN_LOOKS = 10
+"""Less than between two sweeps, so that each sweep looks."""
 
 IN_FORCE_SECONDS = 10
 """How long after it was set a policy is in force everywhere."""
@@ -102,6 +115,9 @@ class Poll:
     allomia_status: str | None = None
     """AlloMia's word for a status that it doesn't document."""
 
+    lines: LinesSeen | None = None
+    """Of a keeper whose organization has attempts that wait for a line."""
+
 
 @dataclass(frozen=True, slots=True)
 class PollCalls:
@@ -110,14 +126,18 @@ class PollCalls:
     table: CallsTable
     policy_table: PolicyTable
     allomia: AllomiaClient
+    marks: DialMarks
     queue: CallQueue
+    hand_on: HandOnLines
     schedule: PollSchedule
+    preset: Preset
     clock: Callable[[], float] = time.time
     not_found: NotFoundRuns = field(default_factory=NotFoundRuns)
 
-    def poll(self, due: DueEntry, seconds_left: Callable[[], float]) -> Poll:
+    def poll(self, due: DueEntry, seconds_left: Callable[[], float], reads: LogReads | None = None) -> Poll:
         """Look at one attempt. Whatever happens after the lease, the attempt comes due again until it has ended.
 
+        `reads`: what is read of AlloMia's call logs, which the attempts of a page share.
         With too little time left it does nothing: the next sweep finds the attempt as it was. Raises when the table or
         the queue can't be reached.
         """
@@ -132,10 +152,13 @@ class PollCalls:
         if attempt.status is Status.SCHEDULED:
             self.queue.send_dispatch(attempt)
             return Poll(PollResult.DISPATCHED, attempt.key)
-        return self._ask(attempt, now)
+        return self._ask(attempt, now, reads)
 
     def keep(self, due: DueKeeper, seconds_left: Callable[[], float]) -> Poll:
-        """Let policy look again at what waits under another version than the one in force, spread over some minutes.
+        """Look at what waits for a condition of an organization.
+
+        Let policy look again at what waits under another version than the one in force, spread over some minutes. Hand
+        on free lines, whatever was lost before, and let everyone go on once there is no limit any more.
 
         Raises when a table can't be reached. The keeper stays due, or comes due again.
         """
@@ -145,27 +168,76 @@ class PollCalls:
         keeper = self.table.lease_keeper(due, now)
         if keeper is None:
             return Poll(PollResult.SKIPPED, None, organization=due.organization)
+        kept = Poll(PollResult.KEPT, None, organization=due.organization)
+        any_waits = False
+        if keeper.for_lines:
+            kept, any_waits = self._keep_lines(keeper, now, seconds_left)
         if next(self.table.waiting_for_policy(due.organization), None) is None:
-            self.table.rest_keeper(keeper)
-            return Poll(PollResult.KEPT, None, organization=due.organization)
+            if not any_waits:
+                self.table.rest_keeper(keeper)
+            return kept
         stored = self.policy_table.policy()
         version = stored.number if stored else 0
         if keeper.released_version == version or (stored and not _is_in_force(stored, now)):
-            return Poll(PollResult.KEPT, None, organization=due.organization)
+            return kept
         waiting = self.table.waiting_for_policy(due.organization)
         outdated = list(islice((each for each in waiting if each.policy_version != version), MOST_RELEASED))
         if not outdated:
             # A worker may still park what it decided by the version before.
             if stored is None or now >= stored.set_at + SETTLED_SECONDS:
                 self.table.note_released(keeper, version)
-            return Poll(PollResult.KEPT, None, organization=due.organization)
+            return kept
+        return replace(kept, released=kept.released + self._release(outdated, version, now, seconds_left))
+
+    def _release(self, outdated: list[Waiting], version: int, now: float, seconds_left: Callable[[], float]) -> int:
+        """Have waiting attempts come due again, spread over some minutes. Returns how many."""
         spread = min(OPENING_SPREAD_SECONDS, len(outdated) // RELEASED_PER_SECOND)
         released = 0
         for position, each in enumerate(outdated):
             if seconds_left() < SECONDS_TO_POLL:
                 break
             released += self.table.release(each, int(now) + position * spread // len(outdated), version)
-        return Poll(PollResult.KEPT, None, organization=due.organization, released=released)
+        return released
+
+    def _keep_lines(self, keeper: Keeper, now: float, seconds_left: Callable[[], float]) -> tuple[Poll, bool]:
+        """Hand on free lines. Returns what the keeper saw, and whether it must look again."""
+        from outbound_calls.domain.lines import MOST_URGENT_FIRST, LinesSeen
+
+        organization, lines_table = keeper.organization, self.hand_on.lines_table
+        stored = self.policy_table.policy()
+        rules = self._rules(stored, organization)
+        lines = lines_table.read_lines(organization)
+        waiting = {each: list(self.table.waiting_for_line(organization, each)) for each in MOST_URGENT_FIRST}
+        released = 0
+        if rules is not None and rules.max_concurrent_calls is None:
+            if stored is None or _is_in_force(stored, now):
+                version = stored.number if stored else 0
+                held = [each for some in waiting.values() for each in some if each.policy_version != version]
+                released = self._release(held[:MOST_RELEASED], version, now, seconds_left)
+            for priority, mark in lines.marks.items():
+                if not waiting[priority] and mark.is_settled(now):
+                    lines = lines_table.clear_mark(organization, priority, mark)
+        elif rules is not None:
+            for priority, some in waiting.items():
+                if some and priority not in lines.marks:  # the worker that parked it ended before it marked it
+                    lines = lines_table.mark_waiting(organization, priority, now)
+            lines = self.hand_on.hand_on(organization, rules, lines, seconds_left).lines
+        seen = LinesSeen(
+            lines.in_use(now),
+            {priority: len(some) for priority, some in waiting.items()},
+            {priority: int(now) - some[0].since for priority, some in waiting.items() if some},
+        )
+        poll = Poll(PollResult.KEPT, None, released=released, organization=organization, lines=seen)
+        return poll, any(waiting.values()) or bool(lines.marks)
+
+    def _rules(self, stored: StoredVersion | None, organization: str | None) -> Rules | None:
+        """The rules for an organization; None where the policy can't be read."""
+        from outbound_calls.policy.rules import Policy, UnusablePolicy, read_stored, resolve
+
+        try:
+            return resolve(read_stored(stored.text) if stored else Policy(), self.preset, organization)
+        except UnusablePolicy:
+            return None
 
     def _redial(self, attempt: Attempt, now: float) -> Poll:
         """Make the attempt that follows, and dispatch it. If that fails, it is due like any parked one."""
@@ -181,7 +253,7 @@ class PollCalls:
         self.queue.send_dispatch(replace(following, times_parked=1))
         return Poll(PollResult.REDIALLED, following.key)
 
-    def _ask(self, attempt: Attempt, now: float) -> Poll:
+    def _ask(self, attempt: Attempt, now: float, reads: LogReads | None) -> Poll:
         waiting = Poll(PollResult.WAITING, attempt.key)
         patience = 0
         if attempt.outbound_call_id:
@@ -197,6 +269,8 @@ class PollCalls:
                     self.table.note(attempt.key, attempt.outbound_call_id, word, now)
         deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
         if now >= deadline_at + patience:
+            if attempt.number_hash and not attempt.outbound_call_id:
+                return self._look(attempt, now, reads)
             return self._give_up(attempt, waiting)
         step = min(_SECONDS_BETWEEN_LATE_POLLS, self.schedule.deadline_seconds)
         next_look = deadline_at if now < deadline_at else min(int(now) + step, deadline_at + patience)
@@ -240,7 +314,34 @@ class PollCalls:
         answer = CallLog(self.allomia).calls_page(organization, now - 1, now, limit=1)
         return isinstance(answer, StatusUnavailable) and answer.reason == NOT_FOUND
 
-    def _give_up(self, attempt: Attempt, last: Poll) -> Poll:
+    def _look(self, attempt: Attempt, now: float, reads: LogReads | None) -> Poll:
+        """Look for an attempt's call in AlloMia's call log before it is given up."""
+        from outbound_calls.use_cases.log_reads import LogReads
+        from outbound_calls.use_cases.look_in_log import LogFinding, LookInLog, NotRead
+
+        organization = self.allomia.organization_named(attempt.key.request.organization)
+        looked: LogFinding | NotRead = NotRead(KEY_UNUSABLE)
+        if not isinstance(organization, KeyUnusable):
+            if organization.organization_id is None:
+                return self._give_up(attempt, Poll(PollResult.WAITING, attempt.key))
+            looked = LookInLog(self.allomia, self.marks).look(attempt, organization, reads or LogReads(), now)
+        if isinstance(looked, NotRead):
+            patience = KEY_PATIENCE_SECONDS if looked.reason in KEY_FAULTS else LOG_PATIENCE_SECONDS
+            deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
+            result = PollResult.SKIPPED if looked.reason == SHORT_OF_TIME else PollResult.UNAVAILABLE
+            waiting = Poll(result, attempt.key, looked.reason)
+            if now < deadline_at + patience:
+                self.table.set_due(attempt, int(now) + _SECONDS_BETWEEN_LOOKS)
+                return waiting
+            words = f"the call log can't be read: {looked.reason}"
+            if looked.call_log_id:
+                words = f"the call log shows that the phone rang; AlloMia can't be asked about it: {looked.reason}"
+            looked = LogFinding(words=words, call_log_id=looked.call_log_id)
+        if looked.outcome:
+            return _poll(attempt, looked.outcome, self.table.give_up(attempt, looked.outcome, self.clock()))
+        return self._give_up(attempt, Poll(PollResult.WAITING, attempt.key), looked)
+
+    def _give_up(self, attempt: Attempt, last: Poll, looked: LogFinding | None = None) -> Poll:
         if attempt.outbound_call_id:
             known = f"AlloMia accepted the call; last poll: {last.detail or last.allomia_status or 'calling'}"
         elif attempt.post_result:
@@ -249,12 +350,15 @@ class PollCalls:
             known = "claimed, and not known to have been posted"
         if (word := attempt.allomia_status) and word != last.allomia_status:
             known += f"; AlloMia's last status: {word}"
+        if looked:
+            known += f"; {looked.words}"
         outcome = Outcome(
             Status.UNKNOWN,
             OutcomeSource.DEADLINE,
-            attempt.outbound_call_id,
+            attempt.outbound_call_id or (looked.outbound_call_id if looked else None),
             reason_code=ReasonCode.NO_OUTCOME,
             reason=f"no outcome within {self.schedule.deadline_seconds} s of dispatch. {known}",
+            call_log_id=looked.call_log_id if looked else None,
         )
         return _poll(attempt, outcome, self.table.give_up(attempt, outcome, self.clock()))
 

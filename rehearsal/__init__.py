@@ -1,0 +1,1 @@
+"""Rehearsals: a deployed stack against AlloMia's sandbox, where no phone rings."""

@@ -1,0 +1,7 @@
+"""Runs as `python -m rehearsal STACK`."""
+
+import sys
+
+from rehearsal.rehearse import main
+
+sys.exit(main())

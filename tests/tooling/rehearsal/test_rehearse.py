@@ -1,0 +1,81 @@
+"""What is rehearsed, what is refused, and what the report says. tests/stack has a whole rehearsal."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from calls.operations.stack import DeployedStack, Resource
+from local.demo import Check
+from local.simulator import MAGIC_NUMBERS
+from rehearsal.rehearse import cases, refusal, report
+
+OUTPUTS = {name: name for name in ("CallQueueUrl", "InvalidMessagesQueueUrl", "DeadLetterQueueUrl")}
+
+
+class Queues:
+    """Each has as many messages as its name says."""
+
+    def __init__(self, waiting: int) -> None:
+        self.waiting = waiting
+
+    def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
+        return {"Attributes": {"ApproximateNumberOfMessages": str(self.waiting)}}
+
+
+def a_stack(environment: str = "dev", url: str = "https://sandbox.example", waiting: int = 0) -> DeployedStack:
+    parameters = {"Environment": environment, "AllomiaBaseUrl": url}
+    stack = DeployedStack("calls", "arn", "UPDATE_COMPLETE", OUTPUTS, parameters, lambda _: Queues(waiting))
+    stack.__dict__["resources"] = [Resource("FailedOutcomesQueue", "AWS::SQS::Queue", "failed")]
+    return stack
+
+
+@pytest.mark.parametrize(
+    ("stack", "really", "why"),
+    [
+        (a_stack("prod"), True, "prod"),
+        (a_stack(url="https://allomia.com"), False, "the real AlloMia"),
+        (replace(a_stack(), status="UPDATE_IN_PROGRESS"), False, "UPDATE_IN_PROGRESS"),
+        (a_stack(waiting=1), False, "isn't empty"),
+        (a_stack(), False, None),
+        (a_stack("staging", "https://allomia.com"), True, None),
+    ],
+)
+def test_a_stack_that_someone_may_need_is_refused(stack: DeployedStack, really: bool, why: str | None) -> None:
+    stack.__dict__.setdefault("resources", [Resource("FailedOutcomesQueue", "AWS::SQS::Queue", "failed")])
+    found = refusal(stack, really)
+
+    assert (found is None) is (why is None)
+    assert (why or "") in (found or "")
+
+
+def test_each_run_has_ids_of_its_own_and_dials_magic_numbers_only() -> None:
+    first, second = cases("one"), cases("two")
+
+    assert not {each.request_id for each in first} & {each.request_id for each in second}
+    for case in first:
+        assert case.request_id.startswith("rehearsal-one-")
+        assert json.loads(case.body)["phoneNumber"].startswith("+1500555")
+        if case.then:
+            assert case.request_id in case.then
+    kinds = {case.status for case in first}
+    assert {"completed", "busy", "no-answer", "failed", "cancelled", "rejected", "scheduled"} <= kinds
+    assert MAGIC_NUMBERS
+
+
+def test_a_report_says_what_failed_and_what_was_left_out() -> None:
+    some = cases("one")[:2]
+    calls = {some[0].request_id: {"status": "completed", "outcomeSource": "webhook", "createdAt": 10, "recordedAt": 13}}
+    checks = [Check("no one is called twice", "1 of 2", False)]
+
+    made = report("calls", datetime(2026, 12, 1, tzinfo=UTC), checks, some, calls, {some[0].request_id: (2, 1)})
+
+    assert not made.holds
+    assert [row["status"] for row in made.calls] == ["completed", "none"]
+    assert (made.calls[0]["seconds"], made.calls[0]["dials"]) == (3, 1)
+    text = made.markdown()
+    assert "**FAILED.**" in text
+    assert "| no one is called twice | 1 of 2 | False |" in text
+    assert all(each in text for each in made.left_out)
