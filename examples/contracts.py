@@ -34,7 +34,7 @@ class CallRequest(TypedDict):
     timeZone: NotRequired[str | None]
     callingWindows: NotRequired[Literal["always"] | list[CallRequestCallingWindowsItem] | None]
     redial: NotRequired[CallRequestRedial | None]
-    priority: NotRequired[Literal["urgent", "normal", "low"]]
+    priority: NotRequired[Literal["urgent", "normal", "low"] | None]
 
 
 class CancelCancel(TypedDict):

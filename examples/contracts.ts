@@ -53,7 +53,7 @@ export interface CallRequest {
   /** an object with maxAttempts, on and onEndedReasons */
   redial?: CallRequestRedial | null;
   /** who goes first when not everyone can be dialled at once: one of urgent, normal, low */
-  priority?: "urgent" | "normal" | "low";
+  priority?: "urgent" | "normal" | "low" | null;
 }
 
 /** an object with either requestId or batch */

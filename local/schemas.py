@@ -324,6 +324,8 @@ def _tidy(schema: Schema) -> Schema:
             del schema["anyOf"]
         case {"anyOf": [{"type": str(kind)}, {"type": "null"}]}:
             schema = schema.pop("anyOf")[0] | schema | {"type": [kind, "null"]}
+            if "enum" in schema:
+                schema["enum"] = [*schema["enum"], None]
     return dict(sorted(schema.items(), key=lambda each: _ORDER.index(each[0]) if each[0] in _ORDER else len(_ORDER)))
 
 
@@ -343,6 +345,8 @@ def _absent_if_none(schema: Schema) -> Schema:
         match each:
             case {"type": [kind, "null"]}:
                 properties[name] = each | {"type": kind}
+                if "enum" in each:
+                    properties[name]["enum"] = [value for value in each["enum"] if value is not None]
             case _:
                 properties[name] = each
                 required.append(name)

@@ -144,7 +144,7 @@ def _type(name: str, schema: Schema, objects: list[Object]) -> Type:
         case {"const": value}:
             return Literal(value)
         case {"enum": [*values]}:
-            return Union(tuple(map(Literal, values)))
+            return Union(tuple("null" if value is None else Literal(value) for value in values))
         case {"anyOf": [*choices]} | {"oneOf": [*choices]} if "properties" not in schema:
             # What is ignored has no type of its own.
             typed = [_type(name, each, objects) for each in choices if each.keys() - {"description"}]

@@ -3,7 +3,7 @@
 The local cloud evaluates alarms and notifies their topic, but no metric reaches it except those of Lambda: neither what
 the functions print in embedded metric format nor what SQS, Step Functions and API Gateway report. So each test brings
 the stack into the situation and hands on the metric that AWS would make of it: of a line, the very line that the
-deployed function printed; of a queue, what the queue says. Only the two ages are made up: no test can wait for them.
+deployed function printed; of a queue, what the queue says. Only ages are made up: no test can wait for them.
 What the local cloud does not look at, an alarm's dimensions, is compared here.
 """
 
@@ -379,13 +379,18 @@ def test_an_outcome_that_could_not_be_published(watch: Watch) -> None:
     watch.fire("FailedOutcomesAlarm", watch.waiting("FailedOutcomesQueue"))
 
 
-def test_requests_that_wait_and_outcomes_that_are_late(watch: Watch) -> None:
+def test_requests_that_wait_and_outcomes_and_lines_that_are_late(watch: Watch) -> None:
     resources = watch.world.stack.resources
     queue = resources["CallQueue"].rsplit("/", 1)[-1]
 
     watch.fire("RequestsWaitingAlarm", of_aws("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", queue, 901))
     publisher = resources["PublishOutcomeFunction"]
     watch.fire("OutcomesDelayedAlarm", of_aws("AWS/Lambda", "IteratorAge", "FunctionName", publisher, 300_001))
+    releaser = resources["ReleaseLinesFunction"]
+    watch.fire("LinesDelayedAlarm", of_aws("AWS/Lambda", "IteratorAge", "FunctionName", releaser, 300_001))
+    service = watch.world.stack.name
+    waited = of_aws("AllomiaOutboundCalls", "SecondsUrgentWaited", "service", service, 301)
+    watch.fire("UrgentCallsWaitingAlarm", waited)
 
 
 # In the end, a PlaceCallFunction that does not work.

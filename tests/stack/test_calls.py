@@ -360,7 +360,7 @@ def test_the_doctor_finds_what_is_wrong(calls: Calls, world: LocalEnvironment) -
 
     # Then both checks fail
     assert code == Exit.REFUSED
-    new = {name for name in before if after[name] == "failed" and before[name] != "failed"}
+    new = {name for name in before if after.get(name) == "failed" and before[name] != "failed"}
     assert new == {"AlloMia", "dead letters"}
     assert after["alarm subscribers"] == "warning"
 

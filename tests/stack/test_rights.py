@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from local.environment import LocalEnvironment
 
-FUNCTIONS = ("PlaceCall", "ReceiveWebhook", "PollCalls", "PublishOutcome", "GetCall")
+FUNCTIONS = ("PlaceCall", "ReceiveWebhook", "PollCalls", "ReleaseLines", "PublishOutcome", "GetCall")
 KEY = {"requestId": {"S": "no-one"}, "attempt": {"N": "1"}}
 POLICY = {"subject": {"S": "policy"}, "entry": {"S": "current"}}
 
@@ -143,12 +143,24 @@ DENIED: dict[str, tuple[Attempt, ...]] = {
     ),
     "PollCalls": (
         *NO_FUNCTION,
-        read_what_is_remembered,
-        remember,
         read_number_hash_key,
         read_record,
         look_up,
         read_signing_key,
+        read_requests,
+        publish,
+    ),
+    "ReleaseLines": (
+        *NO_FUNCTION,
+        read_what_is_remembered,
+        remember,
+        read_number_hash_key,
+        delete_record,
+        make_record,
+        look_up,
+        read_allomia_key,
+        read_signing_key,
+        ask_for_a_call,
         read_requests,
         publish,
     ),
@@ -183,6 +195,7 @@ ALLOWED: dict[str, tuple[Attempt, ...]] = {
     "PlaceCall": (read_allomia_key, read_number_hash_key, read_policy, read_what_is_remembered, remember),
     "ReceiveWebhook": (read_signing_key,),
     "PollCalls": (read_allomia_key, read_policy),
+    "ReleaseLines": (read_policy,),
     "PublishOutcome": (publish,),
     "GetCall": (look_up,),
 }

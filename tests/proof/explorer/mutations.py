@@ -76,7 +76,7 @@ _CLAIM = (
         "the claim is written after the POST",
         "one request",
         Guarantee.CLAIMED_BEFORE_DIALLED,
-        (f"{_PLACE}._dial", replace_call("_post", "self._post(attempt, callback_url)")),
+        (f"{_PLACE}._dial", replace_call("_post", "self._post(organization, attempt, callback_url)")),
         (f"{_PLACE}._dial", move_call_before("_post", "_claim")),
     ),
     _mutation(

@@ -25,12 +25,13 @@ MAX_BYTES = 32768
 _ID_RULE = "1 to 128 of the characters A-Z a-z 0-9 . _ - and not only one or two dots"
 _UUID_RULE = "a UUID; required where the stack has no default"
 _PURPOSE_RULE = "1 to 32 of the characters a-z 0-9 -"
+_ORGANIZATION_RULE = "1 to 32 of the characters a-z 0-9 -, configured in this stack"
 _DELAYS_RULE = "each with 1 to 20 delays, each 1 to 2592000 seconds; the last one repeats"
 _TIME_RULE = "a time with an offset (RFC 3339), such as 2026-04-01T09:00:00-04:00"
 RULES = {
     "requestId": _ID_RULE,
-    "organization": "1 to 32 of the characters a-z 0-9 -, configured in this stack; "
-    "required where there is no default organization",
+    "organization": f"{_ORGANIZATION_RULE}; required where there is no default organization",
+    "organization of another message": _ORGANIZATION_RULE,
     "phoneNumber": "required, E.164: a plus sign, then 9 to 15 digits, the first not 0",
     "assistantId": _UUID_RULE,
     "phoneNumberId": _UUID_RULE,
@@ -41,6 +42,7 @@ RULES = {
     "notBefore": f"{_TIME_RULE}; at most 30 days ahead",
     "notAfter": f"{_TIME_RULE}; later than notBefore",
     "purpose": f"{_PURPOSE_RULE}, defined in the calling policy",
+    "priority": "who goes first when not everyone can be dialled at once: one of urgent, normal, low",
     "timeZone": "an IANA time zone, such as America/Toronto",
     "callingWindows": '"always", or a list of 1 to 50 windows; it narrows the policy\'s windows, and never widens them',
     "days": f"at least one of {', '.join(DAYS)}",
@@ -75,12 +77,13 @@ RULES = {
     "too large": f"at most {MAX_BYTES} bytes",
     "unknown field": (
         "no field but assistantId, batch, callingWindows, customerName, dynamicVariables, metadata, notAfter, "
-        "notBefore, organization, phoneNumber, phoneNumberId, purpose, redial, requestId, timeZone"
+        "notBefore, organization, phoneNumber, phoneNumberId, priority, "
+        "purpose, redial, requestId, timeZone"
     ),
 }
 PATHS = {
     *("body", "requestId", "organization", "phoneNumber", *UUIDS, "customerName", *OBJECTS, "batch", *TIMES, "purpose"),
-    *("timeZone", "callingWindows", "callingWindows[]", "callingWindows[].days", "callingWindows[].days[]"),
+    *("priority", "timeZone", "callingWindows", "callingWindows[]", "callingWindows[].days", "callingWindows[].days[]"),
     *("callingWindows[].from", "callingWindows[].to", "redial", "redial.maxAttempts", "redial.on"),
     *("redial.onEndedReasons", "cancel", "cancel.requestId", "cancel.batch", "doNotCall", "doNotCall.phoneNumber"),
     *("doNotCall.until", "doNotCall.purposes", "doNotCall.purposes[]", "dispatch"),
@@ -184,6 +187,7 @@ def _valid_requests() -> Iterator[MessageCase]:
         "timeZone": "America/Toronto",
         "callingWindows": [ALL_WEEK],
         "redial": {"on": {"busy": [600, 1800]}, "onEndedReasons": {"voicemail": [86400]}, "maxAttempts": 3},
+        "priority": "urgent",
     }
     yield _valid("valid: every field but a purpose", request(**everything), **everything)
     for name in everything:
@@ -192,7 +196,7 @@ def _valid_requests() -> Iterator[MessageCase]:
 
 def _types() -> Iterator[MessageCase]:
     wrong: list[Any] = [True, 0, 7.5, [], ["a"], {}, {"a": "b"}, ""]
-    for name in (*IDS, *UUIDS, *TIMES, "organization", "customerName", "purpose", "timeZone"):
+    for name in (*IDS, *UUIDS, *TIMES, "organization", "customerName", "purpose", "timeZone", "priority"):
         yield from _invalid(f"types of {name}", _values(name, wrong), name)
     phone_numbers = [*wrong, None, 14155550123, [PHONE], {"number": PHONE}]
     yield from _invalid("types of phoneNumber", ["{}", *_values("phoneNumber", phone_numbers)], "phoneNumber")
@@ -521,6 +525,8 @@ def _dispatches() -> Iterator[MessageCase]:
 def _purposes_and_zones() -> Iterator[MessageCase]:
     organizations = ["North", "a_b", "a.b", "a~b", "a b", "a\n", "é", "p" * 33, "\u0430", "../a", "*"]
     yield from _invalid("purposes", _values("purpose", organizations), "purpose")
+    priorities = ["Urgent", "URGENT", "high", "", " normal", "0"]
+    yield from _invalid("priorities", _values("priority", priorities), "priority")
     for name in ("marketing", "0", "-", "p" * 32):
         yield _valid(f"purposes: {name}", request(purpose=name), purpose=name)
     wrong = [
@@ -647,7 +653,7 @@ def _cancels() -> Iterator[MessageCase]:
     names = [cancel({"batch": "a"}, **{name: "a"}) for name in ("a b", PHONE, "é")]
     yield from _invalid("cancels beside a name", names, "body", "unknown field beside cancel")
     organizations = [cancel({"batch": "a"}, organization=value) for value in ("North", "a~b", "", 7)]
-    yield from _invalid("cancels of an organization", organizations, "organization")
+    yield from _invalid("cancels of an organization", organizations, "organization", "organization of another message")
 
 
 def _do_not_calls() -> Iterator[MessageCase]:
@@ -680,4 +686,6 @@ def _do_not_calls() -> Iterator[MessageCase]:
         body = do_not_call(number, **{beside: "a"})
         yield from _invalid("do-not-call beside", [body], beside, "unknown field beside doNotCall")
     organizations = [do_not_call(number, organization=value) for value in ("North", "a~b", "", 7)]
-    yield from _invalid("do-not-call of an organization", organizations, "organization")
+    yield from _invalid(
+        "do-not-call of an organization", organizations, "organization", "organization of another message"
+    )

@@ -83,7 +83,7 @@ def test_invalid_messages_place_no_call_and_are_kept_with_their_reason(edges: Ed
 
 def test_each_valid_request_is_dialled_once_with_its_own_content(edges: Edges) -> None:
     not_for_allomia = {"requestId", "organization", "metadata", "batch", *TIMES}
-    not_for_allomia |= {"timeZone", "callingWindows", "redial"}
+    not_for_allomia |= {"timeZone", "callingWindows", "redial", "priority"}
     for number, case in enumerate(case for case in VALID if case.from_a_queue):
         asked = read_message(case.body)
         if not isinstance(asked, CallRequestMessage) or asked.purpose:
@@ -129,7 +129,7 @@ def test_both_sides_of_every_limit_are_in_the_corpus() -> None:
         assert {fields[f"limits: {limit.name.format(size)}"] for size in (limit.least, limit.most)} == {None}
         assert {fields[f"limits: {limit.name.format(size)}"] for size in beyond} == {limit.field}
     bounded = {str(field.alias) for field in CallRequestMessage.model_fields.values()}
-    elsewhere = {"organization", *UUIDS, *TIMES, "timeZone", "redial"}
+    elsewhere = {"organization", *UUIDS, *TIMES, "timeZone", "redial", "priority"}
     assert {limit.field for limit in LIMITS} == bounded - elsewhere | {"body"}
     assert MAX_MESSAGE_BYTES in {limit.most for limit in LIMITS if limit.field == "body"}
 

@@ -100,7 +100,8 @@ def schema_accepts_webhook(body: str) -> bool:
         value = json.loads(body.removeprefix("\ufeff"), parse_int=lambda digits: int(digits[:400]))
     except (ValueError, RecursionError):
         return code_accepts_webhook(body)
-    return len(body.encode(errors="replace")) <= MAX_WEBHOOK_BYTES and WEBHOOK.is_valid(value)
+    whole = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    return len(body.encode(errors="replace")) <= MAX_WEBHOOK_BYTES and WEBHOOK.is_valid(whole)
 
 
 def _texts(value: Any) -> Iterator[str]:

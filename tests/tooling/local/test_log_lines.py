@@ -54,6 +54,7 @@ EVENTS: dict[str, Any] = {
     "PollCallsFunction": {
         "items": [{"requestId": CALLING["requestId"], "attempt": CALLING["attempt"], "dueAt": {"N": str(NOW)}}]
     },
+    "ReleaseLinesFunction": {"Records": [{"dynamodb": {"NewImage": COMPLETED | {"line": {"S": "c"}}}}]},
     "PublishOutcomeFunction": {"Records": [{"dynamodb": {"NewImage": COMPLETED}}]},
     "GetCallFunction": {"pathParameters": {"requestId": str(KEY.request)}},
     "CheckReleaseFunction": {"DeploymentId": "d", "LifecycleEventHookExecutionId": "e"},
@@ -64,6 +65,7 @@ LINES = {
     "PlaceCallFunction": ["call placed"],
     "ReceiveWebhookFunction": ["outcome recorded"],
     "PollCallsFunction": ["outcome recorded"],
+    "ReleaseLinesFunction": ["lines released"],
     "PublishOutcomeFunction": [],
     "GetCallFunction": [],
     "CheckReleaseFunction": ["release checked"],
