@@ -173,7 +173,7 @@ class Records:
             yield from (each for each in entries if isinstance(each, DueEntry))
 
     def count_open(self) -> int:
-        """How many attempts are open, and organizations that wait for a condition: the entries of the index `due`."""
+        """The entries of the index `due`: the open attempts, and a few that remind the poller of something."""
         return sum(
             page["Count"]
             for shard in range(self.table.due_shards)

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from outbound_calls.adapters.calls_table import DueKeeper, due_entry
+from outbound_calls.adapters.calls_table import DueBatch, DueKeeper, due_entry
 from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
@@ -25,6 +25,7 @@ EVENTS = {
     PollResult.DISPATCHED: "dispatch sent",
     PollResult.REDIALLED: "next attempt made",
     PollResult.KEPT: "waiting attempts kept",
+    PollResult.BATCH_CANCELLED: "batch cancelled",
     PollResult.WAITING: "call in progress",
     PollResult.UNAVAILABLE: "status unavailable",
     PollResult.SKIPPED: "poll skipped",
@@ -50,6 +51,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
         due = due_entry(entry)
         if isinstance(due, DueKeeper):
             return poll_calls.keep(due, seconds_left)
+        if isinstance(due, DueBatch):
+            return poll_calls.cancel_batch(due, seconds_left)
         if not permit():
             return Poll(PollResult.SKIPPED, due.key, SHORT_OF_TIME)
         return poll_calls.poll(due, seconds_left, reads)
@@ -59,7 +62,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
 
     limiter, until = RateLimiter(settings.polls_per_second), float(event.get("until", math.inf))
     reads = LogReads(permit)
-
     results: Counter[str] = Counter()
     for entry, result in workers.each(pool, poll, event["items"]):
         if isinstance(result, Exception):

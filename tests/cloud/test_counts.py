@@ -14,6 +14,7 @@ import pytest
 from benchmarks.healthy_call import message
 from benchmarks.write_units import UNIT_BYTES, item_bytes
 from local.simulator import organization_id, returns
+from outbound_calls.adapters.calls_table import DueBatch
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.lines import line_reserved_for
@@ -21,7 +22,7 @@ from outbound_calls.use_cases.place import PlaceResult
 from tests.cloud.parts import FaultyNetwork, SampleAttempts
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import API_KEY, PHONE_NUMBER
-from tests.world import DEADLINE_SECONDS, CloudResources, dispatch_message
+from tests.world import DEADLINE_SECONDS, DUE_SHARDS, CloudResources, dispatch_message
 
 AFTER_BUSY = {"on": {"busy": [600]}, "maxAttempts": 2}
 CAPS = [{"calls": 9, "perSeconds": 3600}]
@@ -196,16 +197,34 @@ def test_a_cancellation_is_a_read_and_a_write(world: CountedWorld, kind: str, co
     assert world.counted() == counts
 
 
-@pytest.mark.parametrize(
-    ("asked", "write"),
-    [({"cancel": {"batch": "monday"}}, "UpdateItem"), ({"doNotCall": {"phoneNumber": PHONE_NUMBER}}, "PutItem")],
-)
-def test_a_batch_or_a_number_is_listed_by_one_write(world: CountedWorld, asked: dict[str, Any], write: str) -> None:
+def test_a_number_is_listed_by_one_write(world: CountedWorld) -> None:
     world.decided_by()
 
-    world.place(asked)
+    world.place({"doNotCall": {"phoneNumber": PHONE_NUMBER}})
 
-    assert world.counted() == {write: 1}
+    assert world.counted() == {"PutItem": 1}
+
+
+def test_a_cancelled_batch_is_two_writes_and_a_search_of_what_is_open(world: CountedWorld) -> None:
+    world.decided_by()
+    keys = [world.placed(batch="counted", **LATER) for _ in range(2)]
+    world.network.operations.clear()
+
+    world.place({"cancel": {"batch": "counted"}})
+
+    # The mark, and what reminds the poller.
+    assert world.counted() == {"UpdateItem": 2}
+    table = world.attempts.table
+    open_ = table.client.scan(TableName=table.name, IndexName="due")["Items"]
+    shards = {each["dueShard"]["N"] for each in open_ if each["attempt"]["N"] != "0"}
+    world.poll_calls.cancel_batch(DueBatch(None, "counted", int(world.clock.now) + 10), lambda: 60.0)
+    # A page of each shard and the records in it, noted for all but the last; the lease; a query and a write for each.
+    assert world.counted() == {
+        "Query": DUE_SHARDS + len(keys),
+        "BatchGetItem": len(shards),
+        "UpdateItem": 1 + DUE_SHARDS - 1 + len(keys),
+        "DeleteItem": 1,
+    }
 
 
 @pytest.mark.parametrize("policy", ["open", "canada"])

@@ -22,6 +22,7 @@ from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.use_cases.look_up import request_report
+from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import SampleAttempts, new_attempt, new_key
 from tests.cloud.world import CloudWorld, key_of
 from tests.functions import FunctionRun, kill_function, run_function
@@ -418,27 +419,31 @@ def test_a_page_is_polled_to_its_end_whatever_is_in_it(world: CloudWorld, enviro
     calling, parked, ended = world.placed(), attempts.scheduled().key, world.placed()
     outdated = due_entry(attempts, ended)
     world.webhook(ended)
+    cancelled = world.placed(batch="monday", notBefore="2026-04-20T00:00:00Z")
+    attempts.table.expect_batch(None, "monday", NOW)
     page = [
         {"requestId": {"S": "odd"}},
         due_entry(attempts, calling),
         outdated,
         due_entry(attempts, parked),
+        {"requestId": {"S": "~~batch~monday"}, "attempt": {"N": "0"}, "dueAt": {"N": str(NOW + 10)}},
         {"requestId": {"S": "a/b"}, "attempt": {"N": "1"}, "dueAt": {"N": "1"}},
     ]
 
     with allomia_server(environment) as server:
         done = run("poll_calls", environment, {"items": page}, {"items": []})
 
-    none = dict.fromkeys(
-        ("polled", "recorded", "dispatched", "redialled", "kept", "waiting", "unavailable", "skipped", "failed"), 0
-    )
-    results = {"polled": 5, "recorded": 1, "dispatched": 1, "skipped": 1, "failed": 2}
+    none = dict.fromkeys(("polled", *PollResult, "failed"), 0)
+    results = {"polled": 6, "recorded": 1, "dispatched": 1, "batch-cancelled": 1, "skipped": 1, "failed": 2}
     assert done.answers == [none | results, none]
     assert attempts.status(calling) == "completed"
+    assert attempts.status(cancelled) == "cancelled"
+    (line,) = done.lines(message="batch cancelled")
+    assert line["detail"] == "monday: 1 cancelled"
     assert server.requests[0].path == f"/api/outbound/{attempts.existing_item(calling)['outboundCallId']}/status"
     (message,) = world.resources.take(environment["CALL_QUEUE_URL"])
     assert message["Body"] == dispatch_message(parked)
-    assert counted(done, "Polls", "PollsFailed", "DispatchesSent", "OutcomeByPoll") == [5, 2, 1, 1]
+    assert counted(done, "Polls", "PollsFailed", "DispatchesSent", "OutcomeByPoll") == [6, 2, 1, 1]
     (line,) = done.lines(message="outcome recorded")
     assert line.items() >= {"requestId": calling.request.request_id, "attempt": 1, "status": "completed"}.items()
 

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from outbound_calls.adapters.calls_table import DueKeeper, due_entry
+from outbound_calls.adapters.calls_table import DueEntry, due_entry
 from outbound_calls.contracts.vocabulary import DAYS, ParkReason
 from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 from outbound_calls.use_cases.place import Placement, PlaceResult
@@ -29,7 +29,7 @@ def sweep(world: KeeperWorld) -> list[Placement]:
     """One sweep over all that is due, and what place_call does with its messages."""
     found = world.table.client.scan(TableName=world.table.name, IndexName="due")["Items"]
     for due in map(due_entry, found):
-        if due.due_at <= world.clock.now and not isinstance(due, DueKeeper):
+        if due.due_at <= world.clock.now and isinstance(due, DueEntry):
             world.poll_entry(due)
     placements = []
     while messages := world.queued():

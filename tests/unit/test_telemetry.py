@@ -249,6 +249,7 @@ def test_a_line_names_its_organization_and_no_metric_has_it_as_a_dimension(
         ("visit-1", "", "visit-1"),
         ("north~visit-1", "north", "visit-1"),
         ("north~~keeper", "north", "keeper"),
+        ("north~~batch~december", "north~~batch", "december"),
         ("", "", ""),
     ],
 )

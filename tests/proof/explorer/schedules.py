@@ -64,6 +64,7 @@ from tests.proof.explorer.state import (
     IN_FLIGHT,
     KEEPER,
     KEPT,
+    SEARCHED_BATCH,
     WAITING,
     ExplorerState,
     QueuedMessage,
@@ -1350,7 +1351,7 @@ def _asked(worker: Worker) -> set[str]:
 def _kind_of_other(effect: Effect) -> str:
     """The kind of item of the policy table that is read: policy, number or batch; empty for any other effect."""
     key = other_key(effect)
-    return key[0].partition("#")[0] if key and key != KEEPER else ""
+    return key[0].partition("#")[0] if key and key not in {KEEPER, SEARCHED_BATCH} else ""
 
 
 def _posted(history: History) -> bool:

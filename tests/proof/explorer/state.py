@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, EXPIRE_AFTER_SECONDS, TERMINAL, Facts, Key, plain
+from tests.proof.explorer.scenarios import BATCH
 from tests.proof.explorer.table import ConditionalCheckFailed, Item, TableInMemory, TransactionCancelled, key_of
 from tests.proof.explorer.workers import (
     CANCELLED,
@@ -29,9 +30,13 @@ DEAD, KEPT = "dead", "kept"
 
 
 type OtherItems = tuple[tuple[str, str | int, str], ...]
-"""The items that are no attempts: those of the policy table, and the keeper. Each with its key."""
+"""The items that are no attempts: those of the policy table, the keeper, and a batch that is searched for.
+
+Each with its key.
+"""
 
 KEEPER = ("~~keeper", 0)
+SEARCHED_BATCH = (f"~~batch~{BATCH}", 0)
 
 
 class Stop(NamedTuple):
@@ -201,13 +206,15 @@ def other_key(effect: Effect) -> tuple[str, str | int] | None:
     if effect.kind not in {"read", "put", "update", "delete"}:
         return None
     key = key_of(arguments.get("Key") or arguments["Item"])
-    return key if arguments["TableName"] == POLICY_TABLE_NAME or key == KEEPER else None
+    return key if arguments["TableName"] == POLICY_TABLE_NAME or key in {KEEPER, SEARCHED_BATCH} else None
 
 
 def other_words(key: tuple[str, str | int]) -> str:
     """Names an item that is no attempt, for the reader."""
     kind, _, name = key[0].partition("#")
-    return "keeper" if key == KEEPER else f"{key[1] or 'number'}" if kind == "number" else f"{kind} {name}".strip()
+    if key in {KEEPER, SEARCHED_BATCH}:
+        return "keeper" if key == KEEPER else "search for the batch"
+    return f"{key[1] or 'number'}" if kind == "number" else f"{kind} {name}".strip()
 
 
 @functools.lru_cache(100_000)

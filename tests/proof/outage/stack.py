@@ -16,7 +16,7 @@ from http import HTTPStatus
 from random import Random
 from typing import Any, NamedTuple, cast
 
-from outbound_calls.adapters.calls_table import DueEntry, DueKeeper, due_entry
+from outbound_calls.adapters.calls_table import DueBatch, DueEntry, DueKeeper, due_entry
 from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.contracts.vocabulary import Preset
@@ -350,7 +350,7 @@ class StackOnVirtualTime:
                 return
             self._poll_page([due_entry(item) for item in due[first : first + PAGE_SIZE]], swept_at + NO_POLL_AFTER)
 
-    def _poll_page(self, page: list[DueEntry | DueKeeper], until: float) -> None:
+    def _poll_page(self, page: list[DueEntry | DueKeeper | DueBatch], until: float) -> None:
         started_at = self.time.now
         limiter = RateLimiter(_POLL_CALLS.polls_per_second, self.time.clock, self.time.sleep)
 
@@ -362,6 +362,8 @@ class StackOnVirtualTime:
                 due = page.pop(0)
                 if isinstance(due, DueKeeper):
                     self._poll_calls.keep(due, seconds_left)
+                elif isinstance(due, DueBatch):
+                    self._poll_calls.cancel_batch(due, seconds_left)
                 elif limiter.acquire(min(seconds_left() - SECONDS_TO_POLL, until - self.time.now)):
                     self.polled.append(Polled(due.key.request.request_id, self.time.now - due.due_at))
                     self._poll_calls.poll(due, seconds_left)

@@ -150,6 +150,31 @@ class DueKeeper:
 
 
 @dataclass(frozen=True, slots=True)
+class DueBatch:
+    """An entry of the index `due`: a cancelled batch whose open requests must be found, at `due_at` (epoch seconds).
+
+    Its key is no request's: ``ORGANIZATION~~batch~BATCH``, attempt 0.
+    """
+
+    organization: str | None
+    batch: str
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSearch:
+    """How far the index `due` was searched for a batch: the shards before `shard`, and in it what is up to `after`.
+
+    `after` is the key of an entry, as DynamoDB has it; None at a shard's beginning.
+    """
+
+    organization: str | None
+    batch: str
+    shard: int = 0
+    after: Item | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Keeper:
     """A leased keeper.
 
@@ -173,12 +198,15 @@ class Waiting:
     since: int = 0
 
 
-def due_entry(entry: Mapping[str, Any]) -> DueEntry | DueKeeper:
+def due_entry(entry: Mapping[str, Any]) -> DueEntry | DueKeeper | DueBatch:
     """Read an entry of the index `due` as DynamoDB returns it."""
     values = from_dynamodb(entry)
-    if values.get("attempt") == 0 and values["requestId"].endswith(_KEEPER):
+    if values.get("attempt") != 0:
+        return DueEntry.from_index(entry)
+    if values["requestId"].endswith(_KEEPER):
         return DueKeeper(values["requestId"].removesuffix(_KEEPER) or None, int(values["dueAt"]))
-    return DueEntry.from_index(entry)
+    organization, is_batch, batch = values["requestId"].partition(_BATCH)
+    return DueBatch(organization or None, batch, int(values["dueAt"])) if is_batch else DueEntry.from_index(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,30 +317,40 @@ class CallsTable:
     def _in_progress(self, most: int) -> Iterator[Attempt]:
         """All attempts in the index `due` that AlloMia has accepted, without their requests."""
         for shard in range(self.due_shards):
-            found = self.client.query(
-                TableName=self.name,
-                IndexName="due",
-                KeyConditionExpression="dueShard = :shard",
-                ExpressionAttributeValues=to_dynamodb({":shard": shard}),
-                Limit=most,
-            )
-            if found.get("LastEvaluatedKey"):
+            entries, last = self._due_page(shard, most)
+            if last:
                 raise _TooMany
-            keys = [
-                {name: item[name] for name in ("requestId", "attempt")}
-                for item in found["Items"]
-                if isinstance(due_entry(item), DueEntry)
-            ]
-            while keys:
-                asked = {
-                    "Keys": keys,
-                    "ProjectionExpression": _REPORTED,
-                    "ExpressionAttributeNames": _REPORTED_NAMES,
-                }
-                answer: Any = self.client.batch_get_item(RequestItems=cast("Any", {self.name: asked}))
-                attempts = [attempt_from_item(from_dynamodb(item)) for item in answer["Responses"][self.name]]
-                yield from (each for each in attempts if each.status is Status.CALLING)
-                keys = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            projection = {"ProjectionExpression": _REPORTED, "ExpressionAttributeNames": _REPORTED_NAMES}
+            for item in self._read_many([each.key for each in entries], projection):
+                attempt = attempt_from_item(item)
+                if attempt.status is Status.CALLING:
+                    yield attempt
+
+    def _due_page(self, shard: int, most: int, after: Item | None = None) -> tuple[list[DueEntry], Item | None]:
+        """Attempts in a shard of the index `due`, of the next `most` entries, and the last one's key if there are more.
+
+        The key is as DynamoDB has it.
+        """
+        start: Any = {"ExclusiveStartKey": after} if after else {}
+        found = self.client.query(
+            TableName=self.name,
+            IndexName="due",
+            KeyConditionExpression="dueShard = :shard",
+            ExpressionAttributeValues=to_dynamodb({":shard": shard}),
+            Limit=most,
+            **start,
+        )
+        entries = map(due_entry, found["Items"])
+        return [each for each in entries if isinstance(each, DueEntry)], found.get("LastEvaluatedKey") or None
+
+    def _read_many(self, keys: Iterable[AttemptKey], projection: Item) -> Iterator[Item]:
+        """What the projection says of these attempts, at most a hundred. May miss the last moment."""
+        left: list[Any] = [to_dynamodb(key_item(key)) for key in keys]
+        while left:
+            asked: Any = {self.name: {"Keys": left} | projection}
+            answer: Any = self.client.batch_get_item(RequestItems=asked)
+            yield from map(from_dynamodb, answer["Responses"][self.name])
+            left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
 
     def count_refused(self, attempt: Attempt, most: int) -> int:
         """How many attempts with this one's setting stand refused now, as far as the index has it; at most `most`.
@@ -909,6 +947,60 @@ class CallsTable:
             return False
         return True
 
+    # Cancelled batches.
+
+    def expect_batch(self, organization: str | None, batch: str, now: float) -> None:
+        """Have the poller find the open requests of a batch that is marked as cancelled, if it isn't going to.
+
+        Not before the index shows all that was decided before the mark.
+        """
+        key = _batch_key(organization, batch)
+        values = {
+            "shard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
+            "due": int(now) + BATCH_SEARCHED_AFTER_SECONDS,
+        }
+        change = "SET #dueShard = if_not_exists(#dueShard, :shard), #dueAt = if_not_exists(#dueAt, :due)"
+        self._update_item(key, change, "attribute_not_exists(#status)", values)
+
+    def lease_batch(self, due: DueBatch, now: float) -> BatchSearch | None:
+        """Take a due batch until the next sweep. Returns how far its search is; None when another poller has it."""
+        values = {"due": int(now) + BATCH_LEASE_SECONDS, "seen": due.due_at}
+        key = _batch_key(due.organization, due.batch)
+        written, item = self._update_item(key, "SET #dueAt = :due", "#dueAt = :seen", values)
+        if item is None or not written:
+            return None
+        after = to_dynamodb(item["after"]) if "after" in item else None
+        return BatchSearch(due.organization, due.batch, optional_int(item, "shard") or 0, after)
+
+    def search_batch(self, search: BatchSearch) -> tuple[list[RequestKey], BatchSearch | None]:
+        """The open requests of a batch among the next hundred entries of the index, and where to go on.
+
+        None once all were searched. Reads of that organization's attempts which batch they are of.
+        """
+        entries, last = self._due_page(search.shard, _READ_AT_ONCE, search.after)
+        own = [each.key for each in entries if each.key.request.organization == search.organization]
+        projection = {
+            "ProjectionExpression": "#requestId, #batch",
+            "ExpressionAttributeNames": {"#requestId": "requestId", "#batch": "batch"},
+        }
+        found = [item for item in self._read_many(own, projection) if item.get("batch") == search.batch]
+        requests = list(dict.fromkeys(RequestKey.from_text(item["requestId"]) for item in found))
+        if last is None and search.shard + 1 >= self.due_shards:
+            return requests, None
+        return requests, replace(search, shard=search.shard if last else search.shard + 1, after=last)
+
+    def note_searched(self, search: BatchSearch) -> None:
+        """Note how far the index was searched, for the next sweep or for one after a crash."""
+        after = from_dynamodb(search.after) if search.after else None
+        values = without_none({"shard": search.shard, "after": after})
+        change = _change(values, () if after else ("after",))
+        key = _batch_key(search.organization, search.batch)
+        self._update_item(key, change, "attribute_exists(#dueAt)", values)
+
+    def rest_batch(self, search: BatchSearch) -> None:
+        """End the search for a batch. What comes later is found by the batch's mark."""
+        self.client.delete_item(TableName=self.name, Key=to_dynamodb(_batch_key(search.organization, search.batch)))
+
     # How a write is made.
 
     def _end(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> Recording:
@@ -1115,6 +1207,16 @@ KEEPER_SECONDS = 60
 
 _KEEPER = f"{ORGANIZATION_SEPARATOR}{ORGANIZATION_SEPARATOR}keeper"
 
+BATCH_SEARCHED_AFTER_SECONDS = 10
+"""How long after its mark a batch is searched for: a dial follows its decision within 5 seconds, and the index lags."""
+
+BATCH_LEASE_SECONDS = 60
+"""How long one sweep may search for a batch."""
+
+_BATCH = f"{ORGANIZATION_SEPARATOR}{ORGANIZATION_SEPARATOR}batch{ORGANIZATION_SEPARATOR}"
+_READ_AT_ONCE = 100
+"""The keys that one BatchGetItem takes."""
+
 
 def _waiting(entry: Mapping[str, Any]) -> Waiting:
     item = from_dynamodb(entry)
@@ -1123,6 +1225,10 @@ def _waiting(entry: Mapping[str, Any]) -> Waiting:
 
 def _keeper_key(organization: str | None) -> Item:
     return {"requestId": f"{organization or ''}{_KEEPER}", "attempt": 0}
+
+
+def _batch_key(organization: str | None, batch: str) -> Item:
+    return {"requestId": f"{organization or ''}{_BATCH}{batch}", "attempt": 0}
 
 
 def _may_follow(item: Item, status: Status, where: _Where) -> bool:

@@ -216,11 +216,15 @@ class PlaceCalls:
             return Placement(PlaceResult.INVALID, None, detail=str(error))
 
     def _cancel(self, asked: CancelMessage) -> Placement:
-        """Cancel a request at once, and what is parked of a batch when it comes up."""
+        """Cancel a request at once; mark a batch at once, and have the poller cancel what is open of it.
+
+        The mark comes first, so what the poller can't see is cancelled when it comes up.
+        """
         self._defaults(asked.organization)
         organization = organization_key(asked.organization)
         if asked.cancel.batch is not None:
             self.judge.table.cancel_batch(organization, asked.cancel.batch, OutcomeSource.UPSTREAM, self.clock())
+            self.table.expect_batch(organization, asked.cancel.batch, self.clock())
             return Placement(PlaceResult.CANCELLATION, None, "batch", organization=organization)
         key = RequestKey(asked.cancel.request_id or "", organization)
         cancelled = self.cancel.cancel(key, OutcomeSource.UPSTREAM)

@@ -24,7 +24,15 @@ from outbound_calls.use_cases.not_found import NotFoundRuns
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, StatusAnswer
-    from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper, Keeper, Recording, Waiting
+    from outbound_calls.adapters.calls_table import (
+        CallsTable,
+        DueBatch,
+        DueEntry,
+        DueKeeper,
+        Keeper,
+        Recording,
+        Waiting,
+    )
     from outbound_calls.adapters.dial_marks import DialMarks
     from outbound_calls.adapters.organizations import Organization
     from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
@@ -90,6 +98,7 @@ class PollResult(StrEnum):
     DISPATCHED = "dispatched"
     REDIALLED = "redialled"
     KEPT = "kept"
+    BATCH_CANCELLED = "batch-cancelled"
     WAITING = "waiting"
     UNAVAILABLE = "unavailable"
     SKIPPED = "skipped"
@@ -101,13 +110,13 @@ class Poll:
 
     result: PollResult
     key: AttemptKey | None
-    """None for a keeper."""
+    """None for a keeper or a batch."""
 
     detail: str = ""
     outcome: Outcome | None = None
     attempt: Attempt | None = None
     organization: str | None = None
-    """Whose keeper it was."""
+    """Whose keeper or batch it was."""
 
     released: int = 0
     """How many waiting attempts the keeper lets policy look at again."""
@@ -188,6 +197,20 @@ class PollCalls:
                 self.table.note_released(keeper, version)
             return kept
         return replace(kept, released=kept.released + self._release(outdated, version, now, seconds_left))
+
+    def cancel_batch(self, due: DueBatch, seconds_left: Callable[[], float]) -> Poll:
+        """Cancel what is open of a batch that a message cancelled. What isn't reached comes due again.
+
+        Raises when the table can't be reached. The batch then comes due again.
+        """
+        from outbound_calls.use_cases.cancel_batch import CancelBatches
+
+        done = CancelBatches(self.table, self.clock).go_on(due, seconds_left)
+        if done is None:
+            return Poll(PollResult.SKIPPED, None, organization=due.organization)
+        changed = ", ".join(f"{count} {result}" for result, count in sorted(done.results.items())) or "nothing open"
+        detail = f"{due.batch}: {changed}{'' if done.is_whole else '; the next sweep goes on'}"
+        return Poll(PollResult.BATCH_CANCELLED, None, detail, organization=due.organization)
 
     def _release(self, outdated: list[Waiting], version: int, now: float, seconds_left: Callable[[], float]) -> int:
         """Have waiting attempts come due again, spread over some minutes. Returns how many."""
