@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import uvicorn
 
@@ -41,4 +41,6 @@ def serve(stack: DeployedStack, options: ConsoleOptions, port: int, on_start: Ca
             ws="none",
         )
         on_start(f"http://{host}/?token={keys.url}")
-        uvicorn.Server(config).run(sockets=[listening])
+        # Once it has shut down, uvicorn passes Ctrl-C on.
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
