@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import batch, cold_start, endurance, figures, healthy_call, package, pages, recovery, warm_webhook
+from benchmarks import console as console_page
 from benchmarks.machine import Machine
 from local.cloud import LocalCloud
 from local.environment import API_KEY
@@ -48,6 +49,7 @@ QUESTIONS: Mapping[str, Callable[[], Mapping[str, object]]] = {
     "batch": lambda: {"batch": batch.measure()},
     "deployed": _deployed,
     "recovery": lambda: {"recovery": recovery.measure()},
+    "console": lambda: {"console": console_page.measure()},
 }
 
 

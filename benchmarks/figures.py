@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from benchmarks.batch import Batch
 from benchmarks.cold_start import ColdStart
+from benchmarks.console import FirstPage
 from benchmarks.endurance import Endurance
 from benchmarks.healthy_call import HealthyCalls, Idle
 from benchmarks.machine import Machine
@@ -35,6 +36,7 @@ class Figures:
     idle: Idle
     endurance: Endurance
     recovery: Recovery
+    console: list[FirstPage]
     older: Mapping[str, str] = field(default_factory=dict)
     """The questions that were not asked again then: the day and the processor of their figures."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import rich.box
 from rich.table import Table as RichTable
 
-from benchmarks import batch, cold_start, endurance, money, recovery, warm_webhook
+from benchmarks import batch, cold_start, console, endurance, money, recovery, warm_webhook
 from benchmarks.figures import FILE, Figures
 from benchmarks.function import HERE
 from benchmarks.healthy_call import FUNCTIONS, HealthyCalls, Said
@@ -78,6 +78,7 @@ def performance(figures: Figures) -> str:
         "endurance": _endurance(figures),
         "memory": _memory(figures),
         "recovery": _recovery(figures),
+        "console": _console(figures),
     }
     return _template("performance").format(
         it=figures,
@@ -152,6 +153,11 @@ def summary(figures: Figures) -> Table:
                 f"{figures.recovery.seconds:.0f} s",
                 f"at most {recovery.LIMIT_SECONDS} s",
             ),
+            (
+                f"the console's first page, with {figures.console[-1].calls:,} calls",
+                f"{figures.console[-1].seconds:.2f} s",
+                f"at most {console.LIMIT_SECONDS:g} s",
+            ),
             ("a million healthy calls, in bursts", f"{million:.2f} dollars", f"under {money.LIMIT_OF_A_MILLION}"),
             ("a month beside them, with the free tier", f"{fixed:.2f} dollars", f"under {money.LIMIT_OF_A_MONTH}"),
         ],
@@ -165,6 +171,22 @@ def reads(healthy: HealthyCalls) -> int:
 
 def _template(name: str) -> str:
     return (HERE / f"templates/{name}.md").read_text()
+
+
+def _console(figures: Figures) -> Table:
+    return Table(
+        ("calls", "seconds", "CPU, ms", "memory, MB", "requests to DynamoDB"),
+        [
+            (
+                f"{each.calls:,}",
+                f"{each.seconds:.2f}",
+                f"{each.cpu_ms:.0f}",
+                f"{each.peak_kilobytes / 1024:.1f}",
+                ", ".join(f"{count} {name}" for name, count in each.requests.items()),
+            )
+            for each in figures.console
+        ],
+    )
 
 
 def _ratio(what: str, one: tuple[str, str], other: tuple[str, str], ratio: str) -> Table:

@@ -136,6 +136,6 @@ def run(app: typer.Typer, arguments: Sequence[str], session: boto3.Session | Non
         return out.refuse(mask_text(f"AWS can't be reached: {error}"), Exit.UNREACHABLE)
     # After those of the SDK, of which some are an OSError too.
     except OSError as error:
-        return out.refuse(f"{error.filename}: {error.strerror}", Exit.REFUSED)
+        return out.refuse(": ".join(str(each) for each in (error.filename, error.strerror) if each), Exit.REFUSED)
     except Exception as error:  # noqa: BLE001 - its text may hold a person's data
         return out.refuse(f"a bug, or a stack of another version: {describe(error)}", Exit.UNREACHABLE)

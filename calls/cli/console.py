@@ -1,5 +1,6 @@
 """`calls console`."""
 
+import json
 import webbrowser
 from typing import Annotated
 
@@ -30,7 +31,8 @@ def console(
     from calls.console.server import serve
 
     def started(url: str) -> None:
-        typer.echo(url)
+        typer.echo(json.dumps({"url": url}) if context.out.as_json else url)
+        context.out.note("Ctrl-C ends it.")
         if open_:
             webbrowser.open(url)
 

@@ -23,11 +23,12 @@ from starlette.routing import Route
 from calls.console.access import Access, Keys
 from calls.console.actions import Actions, Done, finding_in
 from calls.console.forms import Form, attempts_in, one, read_form
-from calls.operations.cancelling import request_key
+from calls.operations.cancelling import own_name, request_key
 from calls.operations.explaining import Explaining, ShownRequest
+from calls.operations.lines import LinesView
 from calls.operations.masking import mask_text, masked, unmasked
-from calls.operations.overview import Overview
-from calls.operations.reporting import Period, Reporting, Selection, needs_a_person
+from calls.operations.overview import MAX_ORGANIZATIONS, Overview
+from calls.operations.reporting import Most, Period, Reporting, Selection, needs_a_person
 from calls.operations.resolving import Finding, NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
@@ -39,12 +40,16 @@ from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.transitions import TERMINAL
+from outbound_calls.use_cases.decide import PolicyUnreadable
 
 _FOLDER = Path(__file__).parent
 LANGUAGE_COOKIE = "calls-language"
 
 type View = Callable[[Request], Response]
 type Action = Callable[[Request, Form], Response]
+
+MOST_REPORTED = Most(ended=10_000, open=1_000)
+"""Of the numbers of today: more would take too long for a page."""
 
 VIEWS = ("overview", "to-do", "waiting", "report", "policy")
 """The views in the navigation, by the name of their words."""
@@ -89,6 +94,21 @@ def console_app(stack: DeployedStack, options: ConsoleOptions, host: str, keys: 
         Route("/console.css", style),
     ]
     return Access(Starlette(routes=routes, exception_handlers={HTTPException: console.refused}), host, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The organizations whose calls a page looks at (None is the default one), of every one of the stack."""
+
+    every: Sequence[str | None]
+    looked_at: Sequence[str | None]
+    name: str = ""
+    """The one that was chosen."""
+
+    @property
+    def left(self) -> int:
+        """How many aren't looked at, although none was chosen."""
+        return 0 if self.name else len(self.every) - len(self.looked_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +179,24 @@ class Console:
         return self._page(request, "done", done=done)
 
     def overview(self, request: Request) -> Response:
-        """What needs a person, what is in progress, and what waits, in short."""
-        stack, look = self.stack, self._look()
+        """What needs a person, what is in progress, which lines are in use, and what waits, in short."""
+        stack, look, chosen = self.stack, self._look(), self._chosen(request)
+        lines = LinesView(stack.table, stack.lines_table, stack.current_policy, self.options.clock)
         return self._page(
             request,
             "overview",
+            chosen=chosen,
             paused=stack.policies.in_force().paused,
             open=look.open_calls(),
-            to_do=look.to_do(stack.policies.organizations()),
+            to_do=look.to_do(chosen.looked_at),
+            lines=[each for name in chosen.looked_at if (each := lines.in_use(name))],
             queues=[queue_depth(stack.sqs, name, url) for name, url in self._queues().items()],
         )
 
     def to_do(self, request: Request) -> Response:
         """What needs a person."""
-        return self._page(request, "to-do", to_do=self._look().to_do(self.stack.policies.organizations()))
+        chosen = self._chosen(request)
+        return self._page(request, "to-do", chosen=chosen, to_do=self._look().to_do(chosen.looked_at))
 
     def waiting(self, request: Request) -> Response:
         """What is in progress, and what waits, why and until when."""
@@ -182,10 +206,12 @@ class Console:
         """How today's calls went."""
         zone, now = self._zone(), self.options.clock()
         today = datetime.fromtimestamp(now, zone).date()
-        selection = Selection(self.stack.policies.organizations())
-        report = Reporting(self.stack.records, now).of_days(selection, Period(today, today, zone), trend=False)
+        chosen = self._chosen(request)
+        selection = Selection(chosen.looked_at)
+        period = Period(today, today, zone)
+        report = Reporting(self.stack.records, now).of_days(selection, period, trend=False, most=MOST_REPORTED)
         values: dict[str, Any] = report_values(report, self._words(request))
-        return self._page(request, "report", **values)
+        return self._page(request, "report", chosen=chosen, **values)
 
     def policy(self, request: Request) -> Response:
         """The policy in force, and with `?preview` who could be called now."""
@@ -232,7 +258,7 @@ class Console:
                 status, problem = 502, f"{error.operation_name}: {answer.get('Code')}: {answer.get('Message')}"
             case WriteUnanswered():
                 status, problem = 502, self._words(request).word("not confirmed")
-            case NoSuchStack() | SecretUnusable() | BotoCoreError():
+            case NoSuchStack() | SecretUnusable() | PolicyUnreadable() | BotoCoreError():
                 status, problem = 502, str(error)
             case _:
                 status, problem = 500, type(error).__name__
@@ -240,6 +266,16 @@ class Console:
 
     def _look(self) -> Overview:
         return Overview(self.stack.records, self.options.clock())
+
+    def _chosen(self, request: Request) -> Chosen:
+        """The organization that the address names, or else the first ones."""
+        every, name = self.stack.policies.organizations(), request.query_params.get("organization")
+        if not name:
+            return Chosen(every, every[:MAX_ORGANIZATIONS])
+        organization = own_name(name)
+        if organization not in every:
+            raise HTTPException(404)
+        return Chosen(every, [organization], name)
 
     def _queues(self) -> dict[str, str]:
         """The queues of messages that wait for a person, by the name of their words."""

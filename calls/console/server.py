@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import uvicorn
 
 from calls.console.access import Keys
 from calls.console.app import ConsoleOptions, console_app
+from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack
 
 ADDRESS = "127.0.0.1"
@@ -19,12 +20,15 @@ def serve(stack: DeployedStack, options: ConsoleOptions, port: int, on_start: Ca
     """Run until Ctrl-C. `on_start` gets the URL to open. Port 0 is any that is free.
 
     Raises:
-        OSError: When the port is in use.
+        NotAllowed: When the port can't be used.
     """
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((ADDRESS, port))
-        listening.listen()
+        try:
+            listening.bind((ADDRESS, port))
+            listening.listen()
+        except OSError as error:
+            raise NotAllowed(f"port {port} can't be used: {error.strerror}. Choose another with --port") from None
         host, keys = f"{ADDRESS}:{listening.getsockname()[1]}", Keys()
         # No logs: a line of access would hold the token, and one of an error perhaps a person's data.
         config = uvicorn.Config(
@@ -37,4 +41,6 @@ def serve(stack: DeployedStack, options: ConsoleOptions, port: int, on_start: Ca
             ws="none",
         )
         on_start(f"http://{host}/?token={keys.url}")
-        uvicorn.Server(config).run(sockets=[listening])
+        # Once it has shut down, uvicorn passes Ctrl-C on.
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])

@@ -29,6 +29,14 @@ class WaitingCalls(WireModel):
     seconds_waited: int | None = Field(None, description="by the first")
 
 
+class LinesInUse(WireModel):
+    """How many lines of an organization are in use, of how many."""
+
+    organization: OrganizationName
+    limit: int
+    in_use: int = Field(description="lines of calls in progress, and those that were handed on")
+
+
 class LinesReport(WireModel):
     """An organization's lines now."""
 
@@ -67,6 +75,21 @@ class LinesView:
             reserved=reserved,
             waiting=[self._waiting(key, priority, now) for priority in MOST_URGENT_FIRST],
             paused=rules.paused,
+        )
+
+    def in_use(self, organization: str | None) -> LinesInUse | None:
+        """How many lines are in use, with one read; None, and none, where the policy has no limit.
+
+        Raises:
+            PolicyUnreadable: When the limit can't be read.
+        """
+        rules, _ = self.policy.rules(organization, None)
+        if rules.max_concurrent_calls is None:
+            return None
+        lines = self.lines_table.read_lines(organization)
+        used = lines.used.keys() - lines.lapsed(self.clock()).keys()
+        return LinesInUse(
+            organization=organization or DEFAULT_ORGANIZATION, limit=rules.max_concurrent_calls, in_use=len(used)
         )
 
     def _waiting(self, organization: str | None, priority: Priority, now: float) -> WaitingCalls:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pydantic import Field
 
 from calls.operations.explaining import Forecast, Verdict, check_access, forecast_of
-from calls.operations.records import FoundAttempt, Records, Search, tally
+from calls.operations.records import FoundAttempt, Records, Search, SearchResult, tally
 from calls.operations.reporting import needs_a_person
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import AttemptNumber, OrganizationName, RequestId, WireModel
@@ -22,8 +22,17 @@ MAX_SHOWN = 100
 MAX_OPEN = 200
 """How many open attempts are read at most: those that are due first."""
 
+MAX_COUNTED = 20_000
+"""How many open attempts are counted, at most."""
+
 MAX_ENDED = 2000
 """How many attempts that ended are looked at, at most, for those that need a person."""
+
+MIN_ENDED = 200
+"""How many of them are looked at for each organization, where there are many."""
+
+MAX_ORGANIZATIONS = 20
+"""How many organizations are looked at, at most. A person can choose any other."""
 
 MAX_JUDGED = 25
 """For how many requests policy is asked what it says now."""
@@ -38,7 +47,8 @@ _WORKERS = 8
 class OpenCalls(WireModel):
     """The attempts that are open."""
 
-    total: int = Field(description="how many attempts are open")
+    total: int = Field(description="how many attempts are open, or at least are")
+    at_least: bool = Field(description="true when there may be more than were counted")
     by_status: dict[str, int] = Field(description="those that were read, by status")
     in_progress: list[FoundAttempt] = Field(description="being placed, or with AlloMia; first what is due next")
     waiting: list[FoundAttempt] = Field(description="parked; first what is due next")
@@ -46,7 +56,10 @@ class OpenCalls(WireModel):
 
 
 class ToDo(WireModel):
-    """The calls that need a person, first where a phone may have rung, and then the newest."""
+    """The calls that need a person, first where a phone may have rung, and then the newest.
+
+    Of the first organizations only, where there are more than are looked at.
+    """
 
     calls: list[FoundAttempt]
     more: bool = Field(description="true when there may be more than were looked at")
@@ -79,11 +92,12 @@ class Overview:
     def open_calls(self) -> OpenCalls:
         """What is open."""
         found = self.records.first_open(MAX_OPEN)
-        total = self.records.count_open()
+        total = self.records.count_open(MAX_COUNTED)
         waiting = [each for each in found if _waits(each)]
         in_progress = [each for each in found if each.status in {Status.DISPATCHING, Status.CALLING}]
         return OpenCalls(
             total=max(total, len(found)),
+            at_least=total >= MAX_COUNTED,
             by_status=tally([*(each.status for each in in_progress), *(Status.SCHEDULED for _ in waiting)]),
             in_progress=in_progress[:MAX_SHOWN],
             waiting=waiting[:MAX_SHOWN],
@@ -94,12 +108,23 @@ class Overview:
         """The calls that ended and need a person. An `unknown` one that was dialled again since isn't among them."""
         since = self.now - days * _DAY_SECONDS
         statuses = {Status.UNKNOWN, Status.REJECTED}
-        wanted = Search(statuses, organizations, since, self.now, MAX_SHOWN, max_read=MAX_ENDED)
-        found = self.records.search(wanted)
-        calls = [each for each in found.calls if needs_a_person(each.status, each.reason_code) and not each.is_dropped]
+        looked_at = organizations[:MAX_ORGANIZATIONS]
+        # The calls of one don't leave those of another unseen.
+        share = max(MAX_ENDED // len(looked_at), MIN_ENDED)
+
+        def search(organization: str | None) -> SearchResult:
+            return self.records.search(Search(statuses, [organization], since, self.now, MAX_SHOWN, max_read=share))
+
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            found = list(pool.map(search, looked_at))
+        ended = sorted((call for each in found for call in each.calls), key=_recorded_at, reverse=True)
+        more = any(each.more for each in found) or len(ended) > MAX_SHOWN
+        calls = [
+            each for each in ended[:MAX_SHOWN] if needs_a_person(each.status, each.reason_code) and not each.is_dropped
+        ]
         followed = self.records.find(_next(each) for each in calls)
         left = [each for each in calls if (after := followed.get(_next(each))) is None or after.is_dropped]
-        return ToDo(calls=sorted(left, key=lambda each: each.status is not Status.UNKNOWN), more=found.more, days=days)
+        return ToDo(calls=sorted(left, key=lambda each: each.status is not Status.UNKNOWN), more=more, days=days)
 
     def preview(self, judge: JudgeAttempts) -> Preview:
         """What policy says now for the requests that wait and are due first.
@@ -127,6 +152,10 @@ class Overview:
 
 def _waits(attempt: FoundAttempt) -> bool:
     return attempt.status is Status.SCHEDULED or attempt.redial_pending
+
+
+def _recorded_at(attempt: FoundAttempt) -> str:
+    return attempt.recorded_at or ""
 
 
 def _next(attempt: FoundAttempt) -> AttemptKey:

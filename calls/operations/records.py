@@ -172,19 +172,24 @@ class Records:
             entries = map(due_entry, page["Items"])
             yield from (each for each in entries if isinstance(each, DueEntry))
 
-    def count_open(self) -> int:
-        """The entries of the index `due`: the open attempts, and a few that remind the poller of something."""
-        return sum(
-            page["Count"]
-            for shard in range(self.table.due_shards)
+    def count_open(self, most: int | None = None) -> int:
+        """The entries of the index `due`: the open attempts, and a few that remind the poller of something.
+
+        With `most` it may stop once there are that many.
+        """
+        total = 0
+        for shard in range(self.table.due_shards):
             for page in self.table.client.get_paginator("query").paginate(
                 TableName=self.table.name,
                 IndexName="due",
                 KeyConditionExpression="dueShard = :shard",
                 ExpressionAttributeValues=to_dynamodb({":shard": shard}),
                 Select="COUNT",
-            )
-        )
+            ):
+                total += page["Count"]
+                if most is not None and total >= most:
+                    return total
+        return total
 
     def seconds_overdue(self, now: float) -> int | None:
         """How long the attempt that waits longest has been due; None when none is due."""

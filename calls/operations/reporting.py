@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field, computed_field
 
@@ -124,6 +124,7 @@ class CallsReport(WireModel):
     trend: list[ReportLine] = Field(description="those of the days before")
     trend_days: int = Field(description="how many days the trend has, with the last of the report; 0 for no trend")
     records_read: int
+    stopped: bool = Field(default=False, exclude=True, description="whether there is more than was to be read")
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -249,6 +250,16 @@ class _Count:
     def __init__(self) -> None:
         self.counted: Counter[tuple[str | None, str | None, str, str | None, Dialled]] = Counter()
         self.read = 0
+        self.stopped = False
+
+    def all[T](self, records: Iterable[T], most: int | None) -> Iterator[T]:
+        """These records, each counted as read; no more than `most`."""
+        for number, each in enumerate(records):
+            if number == most:
+                self.stopped = True
+                return
+            self.read += 1
+            yield each
 
     def add(self, organization: str | None, day: date | None, status: str, code: str | None, dialled: Dialled) -> None:
         self.counted[organization, day.isoformat() if day else None, status, code, dialled] += 1
@@ -262,6 +273,13 @@ class _Count:
             )
 
 
+class Most(NamedTuple):
+    """How many records are read at most: for one who can't wait for the rest."""
+
+    ended: int
+    open: int
+
+
 @dataclass(frozen=True, slots=True)
 class Reporting:
     """Makes reports of one stack. `now` is epoch seconds."""
@@ -269,23 +287,26 @@ class Reporting:
     records: Records
     now: float
 
-    def of_days(self, selection: Selection, period: Period, trend: bool) -> CallsReport:
+    def of_days(self, selection: Selection, period: Period, trend: bool, most: Most | None = None) -> CallsReport:
         """The report of some days. Reads the index of what ended then, and, if they aren't over, what is open.
 
-        `trend` also reads the days before, so that it has fourteen.
+        `trend` also reads the days before, so that it has fourteen. Where there is more than `most`, it says so.
         """
         counted = _Count()
         first = min(period.first, period.last - timedelta(days=TREND_DAYS - 1)) if trend else period.first
         since, until = Period(first, period.last, period.zone).since, min(period.until, self.now + 1)
-        for organization in selection.organizations:
-            for attempt in self.records.table.ended(organization, since, until):
-                counted.read += 1
-                if selection.has(attempt) and _is_last(attempt):
-                    day = period.day_of(attempt.recorded_at or 0)
-                    counted.add(organization, day, str(attempt.status), attempt.reason_code, attempt.dialled)
+        ended = (
+            attempt
+            for organization in selection.organizations
+            for attempt in self.records.table.ended(organization, since, until)
+        )
+        for attempt in counted.all(ended, most and most.ended):
+            if selection.has(attempt) and _is_last(attempt):
+                day = period.day_of(attempt.recorded_at or 0)
+                organization = attempt.key.request.organization
+                counted.add(organization, day, str(attempt.status), attempt.reason_code, attempt.dialled)
         if period.until > self.now:
-            for attempt in self.records.open_now():
-                counted.read += 1
+            for attempt in counted.all(self.records.open_now(), most and most.open):
                 if selection.has(attempt) and is_open(attempt):
                     waits_for = ParkReason.REDIAL if attempt.redial_at else attempt.park_reason
                     status = open_status(attempt)
@@ -322,6 +343,7 @@ class Reporting:
             trend=[line for line in lines if line.day is not None and line.day < first],
             trend_days=trend_days,
             records_read=counted.read,
+            stopped=counted.stopped,
         )
 
 

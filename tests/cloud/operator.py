@@ -41,11 +41,11 @@ def _session(account: str, region: str) -> Any:
 class OperatedStack:
     """A stack of tables, queues and a secret, and the command on it. `parameters` are more of the stack's."""
 
-    def __init__(self, cloud: LocalCloud, **parameters: str) -> None:
+    def __init__(self, cloud: LocalCloud, *, name: str | None = None, **parameters: str) -> None:
         dynamodb = cloud.client("dynamodb")
         self.session = _session(cloud.account, cloud.region)
         self.endpoint_url = cloud.endpoint_url
-        self.name = f"operated-{uuid4().hex[:8]}"
+        self.name = name or f"operated-{uuid4().hex[:8]}"
         queues = {
             name: cloud.client("sqs").create_queue(QueueName=f"{self.name}-{name}")["QueueUrl"]
             for name in ("CallQueueUrl", "InvalidMessagesQueueUrl", "DeadLetterQueueUrl")

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +20,7 @@ import pytest
 from calls.console.access import COOKIE, HEADERS, Access, Keys
 from calls.console.app import ConsoleOptions, console_app
 from calls.pages.report import Language
-from local.cloud import LocalCloud
+from local.cloud import ROOT, LocalCloud
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, Labels, RequestKey
 from tests.cloud.operator import OperatedStack
@@ -227,6 +234,7 @@ def test_one_click_records_what_a_person_found_out(filled: OperatedStack) -> Non
     text = client(filled).post("/resolve", single="no-answer lost-2/1").text
 
     assert filled.attempts.status(key) == "no-answer"
+    assert filled.attempts.existing_item(key)["resolvedBy"] == filled.stack.operator_arn
     assert "lost-2: No answer" in text
 
 
@@ -310,3 +318,58 @@ def test_read_only_has_no_action(filled: OperatedStack, path: str) -> None:
 
     assert browser.post(path, confirmed="yes", call="waits-1/1").status_code == 404
     assert all("<form" not in browser.get(view).text for view in (*VIEWS, "/requests/lost-1"))
+
+
+@contextmanager
+def command(operated: OperatedStack, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """`calls console` as a process of its own, with the operator's credentials."""
+    credentials = operated.session.get_credentials()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'layers/outbound_calls'}",
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+        "AWS_DEFAULT_REGION": operated.session.region_name,
+    }
+    stack = ("--stack", operated.name, "--endpoint-url", operated.endpoint_url)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "calls", "console", *stack, *options],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_command_prints_the_address_that_lets_a_browser_in_until_ctrl_c(filled: OperatedStack) -> None:
+    with command(filled) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        with httpx.Client(follow_redirects=True) as http:
+            page = http.get(url)
+        stranger = httpx.get(url.partition("?")[0])
+        process.send_signal(signal.SIGINT)
+        code = process.wait(20)
+
+    assert (page.status_code, filled.name in page.text, "placed-1" in page.text) == (200, True, True)
+    assert "token" not in str(page.url)
+    assert (stranger.status_code, code) == (403, 0)
+
+
+def test_a_port_in_use_is_a_clear_error(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+
+        code = operated.run("console", "--port", str(port))
+
+    assert code == 1
+    assert capsys.readouterr().err == (
+        f"calls: port {port} can't be used: Address already in use. Choose another with --port\n"
+    )

@@ -10,7 +10,6 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -51,7 +50,7 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="module")
 def served(cloud: LocalCloud) -> Iterator[Served]:
-    operated = OperatedStack(cloud)
+    operated = OperatedStack(cloud, name="allomia-outbound-calls-dev")
     for name in ("lost-1", "lost-2"):
         claimed = operated.attempts.claim(new_attempt(AttemptKey(RequestKey(name), 1)))
         assert claimed is not None
@@ -59,13 +58,14 @@ def served(cloud: LocalCloud) -> Iterator[Served]:
     assert operated.attempts.claim(new_attempt(AttemptKey(RequestKey("placed-1"), 1)))
     for name, reason in (("waits-1", ParkReason.OUTSIDE_CALLING_WINDOW), ("waits-2", ParkReason.KEY_DECLINED)):
         assert operated.stack.table.park(new_attempt(AttemptKey(RequestKey(name), 1)), NOW + 60, reason)
+    document = b'{"organizations": {"north": {"maxConcurrentCalls": 3}}}'
+    operated.stack.policies.set(*operated.stack.policies.propose(document, None), "user/alice")
     keys = Keys()
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         host = f"127.0.0.1:{listening.getsockname()[1]}"
-        stack = replace(operated.stack, name="allomia-outbound-calls-dev")
-        app = console_app(stack, ConsoleOptions(clock=Clock(now=NOW + 300)), host, keys)
+        app = console_app(operated.stack, ConsoleOptions(clock=Clock(now=NOW + 300)), host, keys)
         server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="critical", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -101,7 +101,9 @@ def test_axe_finds_nothing(browser: Browser, served: Served, language: Language)
     views = VIEWS if language is Language.ENGLISH else VIEWS[1:3]
     found = {}
     for view in views:
-        page.goto(served.url + view)
+        shown = page.goto(served.url + view)
+        assert shown is not None
+        assert shown.status == (404 if view == "none" else 200)
         if "TESTS_SCREENSHOTS" in os.environ and language is Language.ENGLISH and view in SCREENSHOTS:
             page.screenshot(path=ROOT / f"docs/operate/images/console-{SCREENSHOTS[view]}.png")
         found[view] = [(each["id"], each["help"]) for each in Axe().run(page).response["violations"]]

@@ -44,6 +44,7 @@ def test_the_figures_are_complete(taken: Figures) -> None:
     assert sum(taken.recovery.recorded.values()) == taken.recovery.calls
     assert taken.full_batch.calls == 10
     assert taken.single_calls.calls == 1
+    assert [each.calls for each in taken.console] == [1_000, 10_000]
 
 
 def test_what_is_billed_each_month_is_in_the_template(taken: Figures) -> None:
