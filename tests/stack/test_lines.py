@@ -1,4 +1,4 @@
-"""Lines on the deployed stack: the end of a call hands its line on, through stream and queue, to the first who waits."""
+"""Lines on the deployed stack: the end of a call hands its line on, to the first who waits."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_freed_line_is_used_again_within_two_seconds_at_the_median(stack: Limi
     busy = requests * ring_seconds / lines / (ended[-1] - accepted[0]).total_seconds()
     print(  # noqa: T201 - figures are for people
         f"\n{requests} calls of {ring_seconds:.0f} s over {lines} lines: a line was free for "
-        f"{statistics.median(free):.2f} s at the median, {statistics.quantiles(free, n=20)[-1]:.2f} s in 95 % of cases, "
+        f"{statistics.median(free):.2f} s at the median, at most {statistics.quantiles(free, n=20)[-1]:.2f} s in 95 %, "
         f"{max(free):.2f} s at most; lines were busy for {busy:.0%} of the time"
     )
     assert statistics.median(free) <= HANDED_ON_SECONDS
