@@ -32,7 +32,7 @@ LONG = Size(
     quiet_seconds=300,
 )
 LINES = 6
-LIMITED = replace(SHORT, requests=120, workers_die_seconds=30, quiet_seconds=300, lines=LINES)
+LIMITED = replace(SHORT, requests=80, workers_die_seconds=20, quiet_seconds=240, lines=LINES)
 
 
 @pytest.fixture(
