@@ -153,6 +153,9 @@ Request a call with the operator's command. Another --batch makes it another cal
   {calls.format('place --phone-number +15005550100 --batch "$(date +%s)" --wait --yes')}
   {calls.format("watch")}
 
+Or in a browser:
+  {calls.format("console --open")}
+
 Or with the AWS CLI, version 2.13 or later. .venv/bin/python -m local.simulator --numbers lists what other numbers do:
   {aws} sqs send-message --queue-url {stack.call_queue_url} --message-body file://events/requests/completed.json
 

@@ -17,6 +17,7 @@ from calls import version
 from calls.cli.call_records import record, recording, transcript
 from calls.cli.cancelling import cancel, forget
 from calls.cli.command import Context, command, run
+from calls.cli.console import console
 from calls.cli.do_not_call import do_not_call
 from calls.cli.events import events
 from calls.cli.explaining import audit, explain
@@ -437,6 +438,7 @@ def doctor(context: Context) -> Exit:
 
 for each in (
     report,
+    console,
     pause,
     resume,
     lines,

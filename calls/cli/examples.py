@@ -17,6 +17,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "calls report --batch december --html december.html --language fr",
         "calls report --file reminders.csv --csv",
     ),
+    "console": ("calls console", "calls console --read-only --language fr"),
     "events": ("calls events --since 2h", "calls events --follow", "calls events --follow --json"),
     "watch": ("calls watch", "calls watch --every 10"),
     "resolve": (

@@ -90,6 +90,9 @@ class Search:
     of_all: bool = False
     """Whether open attempts of every organization are wanted."""
 
+    max_read: int | None = None
+    """How many records of those that ended are looked at, at most: for one who can't wait for the rest."""
+
     @property
     def is_open(self) -> bool:
         """Whether it is for exactly what is open."""
@@ -242,7 +245,7 @@ class Records:
         return SearchResult(
             calls=calls,
             by_status=tally(each.status for each in calls),
-            more=len(found) > wanted.limit,
+            more=len(found) > wanted.limit or counted.stopped,
             open=self.count_open() if wanted.is_open else None,
             records_read=counted.read,
         )
@@ -263,10 +266,19 @@ class Records:
                     {":day": ended_on(organization, day * _DAY_SECONDS), ":since": int(wanted.since), **named}
                 ),
                 ScanIndexForward=False,
-                PaginationConfig={"PageSize": wanted.limit + 1} if TERMINAL.issubset(statuses) else {},
+                PaginationConfig=_page_size(wanted, statuses),
             ):
                 counted.read += page["ScannedCount"]
                 yield from (attempt_from_item(from_dynamodb(item)) for item in page["Items"])
+                if wanted.max_read is not None and counted.read >= wanted.max_read:
+                    counted.stopped = True
+                    return
+
+    def first_open(self, most: int) -> list[FoundAttempt]:
+        """The open attempts that are due first, in that order. Reads no more of the index and the table than these."""
+        keys = [due.key for due in islice(self.due(page_size=most), most)]
+        found = self.find(keys)
+        return [found[key] for key in keys if key in found]
 
     def open_now(self) -> Iterator[Attempt]:
         """The attempts in the index `due`, a hundred at a time, at half a read unit each.
@@ -308,15 +320,23 @@ def _once[T](values: Iterable[T]) -> Iterator[T]:
 
 @dataclass(slots=True)
 class Counted:
-    """Counts the records that are read."""
+    """Counts the records that are read. `stopped` says that there may be more than it was allowed to read."""
 
     read: int = 0
+    stopped: bool = False
 
     def all[T](self, records: Iterable[T]) -> Iterator[T]:
         """These records, each counted."""
         for each in records:
             self.read += 1
             yield each
+
+
+def _page_size(wanted: Search, statuses: Collection[Status]) -> Any:
+    """How many records are read at a time: where all statuses are wanted, no more than are shown."""
+    if TERMINAL.issubset(statuses):
+        return {"PageSize": wanted.limit + 1}
+    return {"PageSize": wanted.max_read} if wanted.max_read else {}
 
 
 def is_open(attempt: Attempt) -> bool:

@@ -74,6 +74,19 @@ def group_of(status: str) -> Group:
             return Group.OPEN
 
 
+def needs_a_person(status: str, code: str | None) -> bool:
+    """Whether nothing more happens by itself, although something should."""
+    match status:
+        case Status.UNKNOWN:
+            return True
+        case Status.REJECTED:
+            return code not in _BY_RULE
+        case Status.SCHEDULED:
+            return code in _STUCK
+        case _:
+            return False
+
+
 class ReportLine(WireModel):
     """How many requests have this in common."""
 
@@ -93,15 +106,7 @@ class ReportLine(WireModel):
     @property
     def needs_a_person(self) -> bool:
         """Whether nothing more happens by itself, although something should."""
-        match self.status:
-            case Status.UNKNOWN:
-                return True
-            case Status.REJECTED:
-                return self.code not in _BY_RULE
-            case Status.SCHEDULED:
-                return self.code in _STUCK
-            case _:
-                return False
+        return needs_a_person(self.status, self.code)
 
 
 class CallsReport(WireModel):

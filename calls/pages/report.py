@@ -28,41 +28,54 @@ class Language(StrEnum):
     FRENCH = "fr"
 
 
-def environment() -> Environment:
-    """The templates of this folder. Everything that they show is escaped, and a name that is missing is an error."""
+def environment(*folders: Path) -> Environment:
+    """The templates of these folders and this one. What they show is escaped, and a missing name is an error."""
     return Environment(
-        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+        loader=FileSystemLoader([*folders, _FOLDER]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
     )
 
 
 def report_page(report: CallsReport, language: Language = Language.ENGLISH) -> str:
     """The page of a report."""
-    words = Words(language)
-    style = (_FOLDER / "report.css").read_text(encoding="utf-8")
-    days = report.days
+    style = report_style()
     return (
         environment()
         .get_template("report.html.jinja")
         .render(
-            report=report,
             language=language.value,
             style=Markup(style),  # noqa: S704 - a file of this folder
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-            title=_title(report, words),
-            about=_about(report, words),
-            made_at=words.moment(report.made_at),
-            busiest=max((sum(counts.values()) for counts in days.values()), default=0),
-            word=words.word,
-            number=words.number,
-            percent=words.percent,
-            outcome=words.outcome,
-            short_date=words.short_date,
-            described=words.described,
-            shares=shares,
-            by_group=by_group,
-            total=lambda counts: sum(counts.values()),
+            **report_values(report, Words(language)),
         )
     )
+
+
+def report_style() -> str:
+    """The style sheet of a report."""
+    return (_FOLDER / "report.css").read_text(encoding="utf-8")
+
+
+def report_values(report: CallsReport, words: Words) -> dict[str, object]:
+    """What the template of a report's body needs."""
+    return {
+        "report": report,
+        "title": _title(report, words),
+        "about": _about(report, words),
+        "made_at": words.moment(report.made_at),
+        "busiest": max((sum(counts.values()) for counts in report.days.values()), default=0),
+        "word": words.word,
+        "number": words.number,
+        "percent": words.percent,
+        "outcome": words.outcome,
+        "short_date": words.short_date,
+        "described": words.described,
+        "shares": shares,
+        "by_group": by_group,
+        "total": lambda counts: sum(counts.values()),
+    }
 
 
 @cache
@@ -100,6 +113,10 @@ class Words:
         known = all_words()[self.language]
         words = known.get(f"status {status}", status)
         return f"{words} ({known.get(f'code {code}', code)})" if code else words
+
+    def code(self, code: str | None) -> str:
+        """Why a call wasn't made, or waits."""
+        return all_words()[self.language].get(f"code {code}", code or "")
 
     def date(self, text: str, pattern: str = "date format") -> str:
         """An ISO date in words."""

@@ -502,6 +502,9 @@ _SLOW = Scenario(
     worker_seconds=20,
     poll_seconds=10,
 )
+LARGE = frozenset({"parked more than once", "redialled", "dialled again by two", "a day passes", "refused"})
+"""The largest of `QUICK`. `make proof` explores them; `make test` tries them through the mutations and at random."""
+
 DEEP = (
     _SLOW,
     replace(_LINE, name="a line that isn't taken", kinds=_ANSWERED, answers=(HEALTHY, "429 with Retry-After")),

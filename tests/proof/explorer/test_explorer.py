@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.explorer.scenarios import DEEP, QUICK, RANDOM, Scenario
+from tests.proof.explorer.scenarios import DEEP, LARGE, QUICK, RANDOM, Scenario
 from tests.proof.explorer.search import Exploration, explore, wander
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,7 +25,13 @@ def report(capsys: Output, exploration: Exploration) -> None:
         print(f"\n  {exploration}", file=sys.stderr, flush=True)  # noqa: T201 - figures for the reader
 
 
-@pytest.mark.parametrize("scenario", QUICK.values(), ids=lambda scenario: scenario.name)
+QUICK_OR_LARGE = [
+    pytest.param(scenario, marks=[pytest.mark.proof] if scenario.name in LARGE else [], id=scenario.name)
+    for scenario in QUICK.values()
+]
+
+
+@pytest.mark.parametrize("scenario", QUICK_OR_LARGE)
 def test_every_schedule_keeps_the_guarantees(scenario: Scenario, capsys: Output) -> None:
     exploration = explore(scenario)
     report(capsys, exploration)

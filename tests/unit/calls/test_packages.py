@@ -1,4 +1,4 @@
-"""Imports point one way: cli, pages, operations, layer. Operations neither print nor know how they are shown."""
+"""Imports point one way: cli, console, pages, operations, layer. Operations neither print nor know who shows them."""
 
 import ast
 from collections.abc import Iterator
@@ -9,8 +9,19 @@ import pytest
 from local.cloud import ROOT
 
 FORBIDDEN = {
-    "operations": ("calls.cli", "calls.pages", "typer", "rich", "jinja2", "functions", "local"),
-    "pages": ("calls.cli", "typer", "rich", "functions", "local"),
+    "operations": (
+        "calls.cli",
+        "calls.console",
+        "calls.pages",
+        "typer",
+        "rich",
+        "jinja2",
+        "starlette",
+        "functions",
+        "local",
+    ),
+    "console": ("calls.cli", "typer", "rich", "functions", "local"),
+    "pages": ("calls.cli", "calls.console", "starlette", "typer", "rich", "functions", "local"),
     "cli": ("functions", "local"),
 }
 

@@ -1,0 +1,305 @@
+"""The console's pages."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from jinja2 import Environment
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from calls.console.access import Access, Keys
+from calls.console.actions import Actions, Done, finding_in
+from calls.console.forms import Form, attempts_in, one, read_form
+from calls.operations.cancelling import request_key
+from calls.operations.explaining import Explaining, ShownRequest
+from calls.operations.masking import mask_text, masked, unmasked
+from calls.operations.overview import Overview
+from calls.operations.reporting import Period, Reporting, Selection, needs_a_person
+from calls.operations.resolving import Finding, NotAllowed
+from calls.operations.stack import DeployedStack, NoSuchStack
+from calls.operations.watching import queue_depth
+from calls.pages.report import Language, Words, environment, report_style, report_values
+from outbound_calls.adapters.calls_table import WriteUnanswered
+from outbound_calls.adapters.secrets import SecretUnusable
+from outbound_calls.contracts.time_zones import time_zone
+from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.wire import InvalidInput
+from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.domain.transitions import TERMINAL
+
+_FOLDER = Path(__file__).parent
+LANGUAGE_COOKIE = "calls-language"
+
+type View = Callable[[Request], Response]
+type Action = Callable[[Request, Form], Response]
+
+VIEWS = ("overview", "to-do", "waiting", "report", "policy")
+"""The views in the navigation, by the name of their words."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOptions:
+    """How a console is run. `clock` is epoch seconds."""
+
+    read_only: bool = False
+    show_numbers: bool = False
+    language: Language = Language.ENGLISH
+    clock: Callable[[], float] = time.time
+
+
+def console_app(stack: DeployedStack, options: ConsoleOptions, host: str, keys: Keys) -> Access:
+    """The console of a stack, at this host and port."""
+    console = Console(stack, options, keys)
+    views = {
+        "/": console.overview,
+        "/to-do": console.to_do,
+        "/waiting": console.waiting,
+        "/report": console.report,
+        "/policy": console.policy,
+        "/requests/{key}": console.request,
+    }
+    actions = {
+        "/resolve": console.resolve,
+        "/cancel": console.cancel,
+        "/dial-again": console.dial_again,
+        "/pause": console.pause,
+        "/resume": console.resume,
+    }
+    routes = [
+        *(Route(path, console.answering(view)) for path, view in views.items()),
+        *(
+            Route(path, console.acting(action), methods=["POST"])
+            for path, action in actions.items()
+            if not options.read_only
+        ),
+        Route("/language/{language}", console.choose_language),
+        Route("/console.css", style),
+    ]
+    return Access(Starlette(routes=routes, exception_handlers={HTTPException: console.refused}), host, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Answers with pages. Each reads only what it shows."""
+
+    stack: DeployedStack
+    options: ConsoleOptions
+    keys: Keys
+
+    def answering(self, view: View) -> View:
+        """A view that answers an error with a page."""
+
+        def answer(request: Request) -> Response:
+            try:
+                return view(request)
+            except HTTPException:
+                raise
+            except Exception as error:  # noqa: BLE001 - its text may hold a person's data
+                return self._failed(request, error)
+
+        return answer
+
+    def acting(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
+        """An action that takes a form of this console, and answers an error with a page."""
+
+        async def answer(request: Request) -> Response:
+            form = await read_form(request, self.keys.form)
+            return await run_in_threadpool(self.answering(lambda each: action(each, form)), request)
+
+        return answer
+
+    def resolve(self, request: Request, form: Form) -> Response:
+        """Record what a person found out: of one call at once, of several after they confirmed it."""
+        if single := one(form, "single"):
+            finding, _, call = single.partition(" ")
+            form = {"finding": [finding], "call": [call]}
+        elif one(form, "confirmed") != "yes":
+            return self._confirm(request, "resolve", form, finding_in(form))
+        return self._done(request, self._actions().resolve(form))
+
+    def cancel(self, request: Request, form: Form) -> Response:
+        """Cancel requests, after the person confirmed it."""
+        if one(form, "confirmed") != "yes":
+            return self._confirm(request, "cancel", form)
+        return self._done(request, self._actions().cancel(form))
+
+    def dial_again(self, request: Request, form: Form) -> Response:
+        """Make another attempt."""
+        return self._done(request, self._actions().dial_again(form))
+
+    def pause(self, request: Request, form: Form) -> Response:
+        """Pause calls."""
+        return self._done(request, self._actions().pause(form))
+
+    def resume(self, request: Request, form: Form) -> Response:
+        """Resume calls."""
+        return self._done(request, self._actions().resume(form))
+
+    def _actions(self) -> Actions:
+        return Actions(self.stack, self.options.clock)
+
+    def _confirm(self, request: Request, action: str, form: Form, finding: str = "") -> Response:
+        calls = [(f"{each.request}/{each.number}", str(each.request)) for each in attempts_in(form)]
+        return self._page(request, "confirm", action=action, calls=calls, finding=finding)
+
+    def _done(self, request: Request, done: Sequence[Done]) -> Response:
+        return self._page(request, "done", done=done)
+
+    def overview(self, request: Request) -> Response:
+        """What needs a person, what is in progress, and what waits, in short."""
+        stack, look = self.stack, self._look()
+        return self._page(
+            request,
+            "overview",
+            paused=stack.policies.in_force().paused,
+            open=look.open_calls(),
+            to_do=look.to_do(stack.policies.organizations()),
+            queues=[queue_depth(stack.sqs, name, url) for name, url in self._queues().items()],
+        )
+
+    def to_do(self, request: Request) -> Response:
+        """What needs a person."""
+        return self._page(request, "to-do", to_do=self._look().to_do(self.stack.policies.organizations()))
+
+    def waiting(self, request: Request) -> Response:
+        """What is in progress, and what waits, why and until when."""
+        return self._page(request, "waiting", open=self._look().open_calls())
+
+    def report(self, request: Request) -> Response:
+        """How today's calls went."""
+        zone, now = self._zone(), self.options.clock()
+        today = datetime.fromtimestamp(now, zone).date()
+        selection = Selection(self.stack.policies.organizations())
+        report = Reporting(self.stack.records, now).of_days(selection, Period(today, today, zone), trend=False)
+        values: dict[str, Any] = report_values(report, self._words(request))
+        return self._page(request, "report", **values)
+
+    def policy(self, request: Request) -> Response:
+        """The policy in force, and with `?preview` who could be called now."""
+        preview = self._look().preview(self.stack.judge) if "preview" in request.query_params else None
+        in_force = self.stack.policies.in_force()
+        document = json.dumps(in_force.document.wire(), indent=2, ensure_ascii=False)
+        organizations = self.stack.policies.organizations()
+        return self._page(
+            request, "policy", policy=in_force, organizations=organizations, document=document, preview=preview
+        )
+
+    def request(self, request: Request) -> Response:
+        """One request, with all its attempts and, while it waits, what policy says for it rule by rule."""
+        key = request_key(request.path_params["key"])
+        report = Explaining(self.stack.table, self.stack.judge, self.options.clock).show(key)
+        if report is None:
+            raise HTTPException(404)
+        mask = unmasked if self.options.show_numbers else masked
+        last = self.stack.table.read(AttemptKey(key, report.attempts[-1].attempt))
+        number = mask(last.request.phone_number) if last and last.request else None
+        return self._page(
+            request, "request", key=str(key), report=report, phone_number=number, can_dial_again=_ended(report)
+        )
+
+    def choose_language(self, request: Request) -> Response:
+        """Show pages in another language from now on."""
+        response = RedirectResponse("/", 303)
+        if (language := request.path_params["language"]) in list(Language):
+            response.set_cookie(LANGUAGE_COOKIE, language, httponly=True, samesite="strict")
+        return response
+
+    def refused(self, request: Request, error: Exception) -> Response:
+        """There is no such page, or it can't be used so."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        return self._page(request, "error", problem=None, status=status)
+
+    def _failed(self, request: Request, error: Exception) -> Response:
+        """What was asked can't be done. No text of an error that isn't known is shown: it may hold personal data."""
+        match error:
+            case NotAllowed() | InvalidInput():
+                status, problem = 409, str(error)
+            case ClientError():
+                answer = error.response["Error"]
+                status, problem = 502, f"{error.operation_name}: {answer.get('Code')}: {answer.get('Message')}"
+            case WriteUnanswered():
+                status, problem = 502, self._words(request).word("not confirmed")
+            case NoSuchStack() | SecretUnusable() | BotoCoreError():
+                status, problem = 502, str(error)
+            case _:
+                status, problem = 500, type(error).__name__
+        return self._page(request, "error", problem=problem, status=status)
+
+    def _look(self) -> Overview:
+        return Overview(self.stack.records, self.options.clock())
+
+    def _queues(self) -> dict[str, str]:
+        """The queues of messages that wait for a person, by the name of their words."""
+        return {
+            "invalid messages": self.stack.invalid_messages_queue_url,
+            "dead letters": self.stack.dead_letter_queue_url,
+        }
+
+    def _zone(self) -> tzinfo | None:
+        name = self.stack.policies.time_zone(None)
+        return time_zone(name) if name else None
+
+    def _words(self, request: Request) -> Words:
+        chosen = request.cookies.get(LANGUAGE_COOKIE)
+        return Words(Language(chosen) if chosen in list(Language) else self.options.language)
+
+    def _page(self, request: Request, view: str, *, status: int = 200, **values: Any) -> Response:
+        """A view in the language that was chosen. Everything that others wrote is escaped, and numbers are masked."""
+        words, now = self._words(request), self.options.clock()
+        shared: Mapping[str, object] = {
+            "view": view,
+            "views": VIEWS,
+            "language": words.language.value,
+            "languages": {each.value: words.word(f"language {each}") for each in Language},
+            "stack": self.stack,
+            "read_only": self.options.read_only,
+            "form_key": self.keys.form,
+            "word": words.word,
+            "number": words.number,
+            "outcome": words.outcome,
+            "code": words.code,
+            "needs_a_person": needs_a_person,
+            "findings": list(Finding),
+            "moment": lambda text: _local(words, text),
+            "mask": mask_text,
+            "now": _local(words, datetime.fromtimestamp(int(now), UTC).isoformat()),
+        }
+        return HTMLResponse(_templates().get_template(f"{view}.html.jinja").render(**{**shared, **values}), status)
+
+
+def _ended(report: ShownRequest) -> bool:
+    """Whether another attempt could be made: the last has ended, and the call didn't take place."""
+    last = report.attempts[-1].status
+    return last in TERMINAL and last is not Status.COMPLETED
+
+
+def style(_request: Request) -> Response:
+    """The style sheet."""
+    text = report_style() + (_FOLDER / "console.css").read_text(encoding="utf-8")
+    return Response(text, media_type="text/css")
+
+
+@cache
+def _templates() -> Environment:
+    return environment(_FOLDER)
+
+
+def _local(words: Words, text: str | None) -> str:
+    """An ISO time by this computer's clock."""
+    if text is None:
+        return ""
+    moment = datetime.fromisoformat(text).astimezone()
+    return f"{words.short_date(moment.date().isoformat())} {moment:%H:%M}"
