@@ -100,7 +100,7 @@ def test_the_end_of_a_call_hands_its_line_to_the_first_who_waits(stack: LimitedS
         ended.append(datetime.now().astimezone())
         assert post(world, request, 1, signature_of(request), outcome) == 200
 
-    # Then each is dialed as soon as there is a line, the more urgent first, and there are never more than lines
+    # Then each is dialled as soon as there is a line, the more urgent first, and there are never more than lines
     wait_until(lambda: stack.count(everyone, status="completed") == len(everyone), 50)
     accepted = stack.accepted_at("line-")
     rings = timedelta(seconds=world.allomia.faults().ring_seconds)
