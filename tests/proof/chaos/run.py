@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -49,8 +51,8 @@ PAUSED: dict[str, Any] = OPEN | {"paused": True}
 IN_FORCE_SECONDS = 10
 """How long after it was set a policy is in force everywhere."""
 
-HELD_BACK = {"paused", "outside-calling-window", "recipient-cap"}
-"""What the keeper must let go on, once another policy allows it."""
+HELD_BACK = {"paused", "outside-calling-window", "recipient-cap", "concurrency-limit"}
+"""What the keeper must let go on, once another policy allows it, or the end of a call."""
 
 CANCELLED_SHARE = 0.15
 """Of the requests, those that are cancelled one by one, at a random moment: before their own message, or after."""
@@ -84,6 +86,8 @@ class Size:
     """From when a pause is in force, with workers killed meanwhile."""
     table_denies_seconds: float
     quiet_seconds: float
+    lines: int | None = None
+    """`maxConcurrentCalls`; None for no limit."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,9 @@ class ChaosResult:
     """POSTs that arrived, and those accepted, by request and number."""
     accepted_calls: Mapping[str, Mapping[str, float]]
     """When AlloMia accepted which calls (by id), by request and number."""
+    most_at_once: int
+    """Calls in progress at AlloMia at any moment, at most."""
+    lines: int | None
     cancel_messages: int
     batch_cancelled_at: float
     listed_at: float
@@ -135,7 +142,7 @@ class ChaosResult:
             f"{sum(number.endswith('/2') for number in self.attempts)} redials; "
             f"{sum(tried for tried, _ in self.dials.values())} POSTs, "
             f"{sum(taken for _, taken in self.dials.values())} accepted, "
-            f"double dials {sum(taken > 1 for _, taken in self.dials.values())}; "
+            f"at most {self.most_at_once} at once, double dials {sum(taken > 1 for _, taken in self.dials.values())}; "
             f"{len(self.dead)} dead letters redriven, {len(self.dialled_by_redrive)} of them dialled again; "
             f"{sum(self.seconds.values()):.0f} s: {_list({name: round(spent) for name, spent in self.seconds.items()})}"
         )
@@ -158,7 +165,7 @@ class _Run:
         self._faults: Counter[str] = Counter()
         self._seconds: dict[str, float] = {}
         self._phase_now, self._phase_began = "", time.monotonic()
-        self._killer = Killer(environment, seed)
+        self._killer = Killer(environment, seed, with_lines=size.lines is not None)
         self._forger = Forger(environment, self._requests, seed)
 
     def play(self) -> ChaosResult:
@@ -227,6 +234,8 @@ class _Run:
             attempts={_name(each): each for each in environment.attempts()},
             dials=after,
             accepted_calls=self._accepted_calls(),
+            most_at_once=self._most_at_once(),
+            lines=size.lines,
             cancel_messages=self._cancel_messages,
             batch_cancelled_at=self._remembered_at("cancelled", "cancelledAt"),
             listed_at=self._remembered_at("do-not-call#", "addedAt"),
@@ -282,7 +291,8 @@ class _Run:
 
     def _set_policy(self, document: Mapping[str, Any]) -> float:
         """Put another policy in force, as `calls policy set` does. Returns when."""
-        stored = self._policy.set_policy(json.dumps(document), "chaos", time.time(), self._version)
+        limit = {} if self._size.lines is None else {"maxConcurrentCalls": self._size.lines}
+        stored = self._policy.set_policy(json.dumps({**document, **limit}), "chaos", time.time(), self._version)
         self._version = stored.number
         return time.time()
 
@@ -310,9 +320,11 @@ class _Run:
         self._environment.allomia.configure(post="ok", webhooks="normal", status="normal", latency_seconds=0.0)
 
     def _visibility(self, seconds: int) -> None:
-        self._environment.cloud.client("sqs").set_queue_attributes(
-            QueueUrl=self._environment.stack.call_queue_url, Attributes={"VisibilityTimeout": str(seconds)}
-        )
+        stack = self._environment.stack
+        for url in (stack.call_queue_url, stack.resources["HandedOnQueue"]):
+            self._environment.cloud.client("sqs").set_queue_attributes(
+                QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)}
+            )
 
     def _bring_forward_and_sweep(self) -> None:
         """Make parked attempts due now, instead of in minutes."""
@@ -410,11 +422,20 @@ class _Run:
             accepted.setdefault(_of_url(call.callback_url), {})[call.outbound_call_id] = call.accepted_at.timestamp()
         return accepted
 
+    def _most_at_once(self) -> int:
+        """A call is in progress until AlloMia reported its end, and rings for as long as calls do."""
+        rings = timedelta(seconds=self._environment.allomia.faults().ring_seconds)
+        changes: list[tuple[datetime, int]] = []
+        for call in self._environment.allomia.calls():
+            reported = [each.at for each in call.webhooks_sent if each.status in TERMINAL]
+            changes += [(call.accepted_at, 1), (min([call.accepted_at + rings, *reported]), -1)]
+        return max(itertools.accumulate(change for _, change in sorted(changes)))
+
     def _denied_writes(self) -> int:
         logs = self._environment.cloud.client("logs")
         groups = [
             self._environment.stack.resources[name]
-            for name in ("PlaceCallLogGroup", "ReceiveWebhookLogGroup", "PollCallsLogGroup")
+            for name in ("PlaceCallLogGroup", "ReceiveWebhookLogGroup", "PollCallsLogGroup", "ReleaseLinesLogGroup")
         ]
         return sum(
             "AccessDenied" in event["message"]

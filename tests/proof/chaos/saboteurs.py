@@ -25,7 +25,7 @@ from outbound_calls.domain.attempts import AttemptKey, RequestKey
 NO_ANSWER = 0
 """The worker with a forged webhook was killed, or is still starting."""
 
-ROLES = ("PlaceCallRole", "PollCallsRole", "ReceiveWebhookRole")
+ROLES = ("PlaceCallRole", "PollCallsRole", "ReceiveWebhookRole", "ReleaseLinesRole")
 
 
 def function_workers(environment: LocalEnvironment, function: str) -> list[int]:
@@ -85,9 +85,13 @@ class Meanwhile:
 class Killer:
     """Kills workers: all of place_call when a POST has just arrived at AlloMia, or one of another function."""
 
-    def __init__(self, environment: LocalEnvironment, seed: int) -> None:
+    def __init__(self, environment: LocalEnvironment, seed: int, *, with_lines: bool = False) -> None:
         self._environment = environment
         self._dice = Random(seed)  # noqa: S311
+        stack = environment.stack
+        self._others = [stack.receive_webhook_function_name, stack.poll_calls_function_name]
+        if with_lines:
+            self._others.append(stack.resources["ReleaseLinesFunction"])
         self.kills: Counter[str] = Counter()
         self.in_mid_post = 0
         """How often AlloMia had a POST that it did not answer yet."""
@@ -95,7 +99,7 @@ class Killer:
     def strike(self) -> None:
         stack = self._environment.stack
         if self._dice.random() < 0.2:
-            other = self._dice.choice([stack.receive_webhook_function_name, stack.poll_calls_function_name])
+            other = self._dice.choice(self._others)
             self._kill(other, function_workers(self._environment, other)[:1])
             return
         # If no POST arrives, the circuit breakers may be open. New workers start with new ones.

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -30,10 +31,17 @@ LONG = Size(
     table_denies_seconds=40,
     quiet_seconds=300,
 )
+LINES = 6
+LIMITED = replace(SHORT, requests=80, workers_die_seconds=20, quiet_seconds=240, lines=LINES)
 
 
 @pytest.fixture(
-    scope="module", params=[pytest.param(SHORT, id="short"), pytest.param(LONG, id="long", marks=pytest.mark.proof)]
+    scope="module",
+    params=[
+        pytest.param(SHORT, id="short"),
+        pytest.param(LIMITED, id="limited", marks=pytest.mark.proof),
+        pytest.param(LONG, id="long", marks=pytest.mark.proof),
+    ],
 )
 def result(request: pytest.FixtureRequest) -> ChaosResult:
     with running({"MaxWorkers": request.param.workers}, "chaos") as environment:
@@ -59,6 +67,11 @@ def test_it_was_chaos(result: ChaosResult) -> None:
 
 def test_no_one_is_dialled_twice(result: ChaosResult) -> None:
     assert {name: dials for name, dials in result.dials.items() if dials[1] > 1} == {}
+
+
+def test_no_more_calls_are_in_progress_than_the_policy_allows(result: ChaosResult) -> None:
+    if result.lines is not None:
+        assert 1 < result.most_at_once <= result.lines
 
 
 def test_every_request_ends_and_none_is_lost(result: ChaosResult) -> None:

@@ -803,6 +803,15 @@ _LINES = (
         ),
     ),
     _mutation(
+        "a line outlives its call, though no one waits",
+        "one request for one line",
+        Guarantee.LINE_FREED,
+        (
+            "use_cases.release_lines.ReleaseLines._release",
+            replace_call("give_back_lines", "self.lines_table.read_lines(organization)"),
+        ),
+    ),
+    _mutation(
         "a freed line isn't handed on",
         _ONE_LINE,
         Guarantee.LINE_USED,

@@ -438,6 +438,7 @@ QUICK = {
             attempts=1,
             expiry=True,
         ),
+        replace(_LINE, name="one request for one line", mishaps=0, messages={"m": "a"}),
         replace(_LINE, name="two requests for one line", mishaps=0),
         replace(_BRIEF, name="paused at the start", prompt=True, policies=(_PAUSED, _OPEN), attempts=1, expiry=True),
         replace(

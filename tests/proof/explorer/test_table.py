@@ -398,6 +398,9 @@ values = st.sampled_from([":text", ":other", ":number"])
 # Only numbers are added here: the local cloud accepts adding texts, and DynamoDB does not.
 addends = st.sampled_from([":number", "#number", "#missing"])
 operands = st.sampled_from([":text", ":other", ":number", "#text", "#number", "#missing"])
+# So what may be added is never set to a text.
+COMPUTED = {"#number", "#missing"}
+computed_operands = st.sampled_from([":number", "#text", "#number", "#missing"])
 paths = st.sampled_from(["#text", "#number", "#missing", "#another"])
 conditions = st.recursive(
     st.one_of(
@@ -421,16 +424,20 @@ conditions = st.recursive(
 def changes(draw: st.DrawFn) -> str:
     """An update expression in which no attribute is changed twice."""
     targets = draw(st.permutations(["#text", "#number", "#missing", "#another"]))
-    value = st.one_of(
-        operands,
-        st.builds("{} + {}".format, addends, addends),
-        st.builds("if_not_exists({}, {})".format, paths, operands),
-    )
-    sets = [f"{target} = {draw(value)}" for target in targets[: draw(st.integers(1, 2))]]
+
+    def value(target: str) -> st.SearchStrategy[str]:
+        allowed = computed_operands if target in COMPUTED else operands
+        return st.one_of(
+            allowed,
+            st.builds("{} + {}".format, addends, addends),
+            st.builds("if_not_exists({}, {})".format, paths, allowed),
+        )
+
+    sets = [f"{target} = {draw(value(target))}" for target in targets[: draw(st.integers(1, 2))]]
     clauses = [f"SET {', '.join(sets)}"]
     if draw(st.booleans()):
         clauses.append(f"REMOVE {targets[2]}")
-    if draw(st.booleans()):
+    if targets[3] in COMPUTED and draw(st.booleans()):
         clauses.append(f"ADD {targets[3]} :number")
     return " ".join(clauses)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import override
 
@@ -38,7 +39,7 @@ class AllomiaWithOutage(ScriptedAllomia):
         kind: Kind,
         fails_from: float,
         fails_until: float,
-        send_webhook: Callable[[str, str], None],
+        send_webhook: Callable[[str, Mapping[str, object]], None],
     ) -> None:
         super().__init__(
             time.clock,
@@ -54,6 +55,8 @@ class AllomiaWithOutage(ScriptedAllomia):
         )
         self.fails_until = fails_until
         self.posts_in_outage = 0
+        self.on_order: Callable[[dict[str, object]], None] = lambda _: None
+        """Called with each order before AlloMia takes it."""
         self._time, self._failure, self._fails_from = time, ANSWERS[kind], fails_from
         self._send_webhook = send_webhook
 
@@ -65,12 +68,14 @@ class AllomiaWithOutage(ScriptedAllomia):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self.posts_in_outage += self.down and request.method == "POST"
         self.post = self.status = self._failure if self.down else None
+        if request.method == "POST":
+            self.on_order(json.loads(request.read()))
         return super().handle_request(request)
 
     def _send_later(self, webhook: Webhook) -> None:
         def send() -> None:
             if not self.down:
-                self._send_webhook(webhook.url, str(webhook.body["outboundCallId"]))
+                self._send_webhook(webhook.url, webhook.body)
 
         if not self.down:
             self._time.after(webhook.at - self._time.now, send)

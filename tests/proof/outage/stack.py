@@ -2,19 +2,21 @@
 
 It simulates AWS as its documentation describes it: batches of ten; a maximum concurrency; execution environments that
 are kept for some time, each with a circuit breaker of its own; a sweep every minute in pages of 50, under the poller's
-rate limit and its limits of time; redelivery when a message's visibility timeout ends; and a dead-letter queue after
-five receives.
+rate limit and its limits of time; redelivery when a message's visibility timeout ends; a dead-letter queue after five
+receives; and the table's stream to release_lines, whose queue has workers of its own.
 """
 
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, insort
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from http import HTTPStatus
 from random import Random
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, override
 
 from outbound_calls.adapters.calls_table import DueBatch, DueEntry, DueKeeper, due_entry
 from outbound_calls.adapters.policy_table import PolicyTable
@@ -22,12 +24,18 @@ from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import PlaceCallSettings, PollCallsSettings, ReceiveWebhookSettings
+from outbound_calls.runtime.settings import (
+    PlaceCallSettings,
+    PollCallsSettings,
+    ReceiveWebhookSettings,
+    ReleaseLinesSettings,
+)
 from outbound_calls.runtime.workers import WORKERS
 from outbound_calls.use_cases.place import Message, PlaceCalls
 from outbound_calls.use_cases.receive import Webhook
+from outbound_calls.use_cases.release_lines import ReleaseLines
 from outbound_calls.use_cases.sweep import SECONDS_TO_POLL
-from tests.proof.explorer.table import TableInMemory
+from tests.proof.explorer.table import Item, Key, TableInMemory, key_of
 from tests.proof.outage.allomia import AllomiaWithOutage, Kind
 from tests.proof.outage.virtual_time import VirtualTime
 from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID, SecretsInMemory
@@ -35,8 +43,11 @@ from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_I
 # The template's values and defaults; test_outage.py compares them with it.
 BATCH_SIZE = 10
 MAX_WORKERS = 5
+HANDED_ON_WORKERS = 2
+STREAM_BATCH_SIZE, STREAM_READERS = 10, 4
 PLACE_CALL_TIMEOUT = 45.0
 POLL_CALLS_TIMEOUT = 60.0
+RELEASE_LINES_TIMEOUT = 30.0
 VISIBILITY_TIMEOUT = 270.0
 MAX_RECEIVES = 5
 PAGE_SIZE = 50
@@ -57,6 +68,9 @@ ENTRY_SECONDS = 0.00002
 """What each item of a query's answer adds."""
 
 BATCHING_SECONDS = 0.02
+STREAM_SECONDS = 0.25
+"""Lambda reads a shard of a stream four times a second."""
+
 IDLE_SECONDS = 420.0
 """An execution environment that was idle for this long is removed, and its circuit breaker with it."""
 
@@ -72,6 +86,7 @@ SECONDS_BEFORE = 30.0
 
 WEBHOOK_URL = "https://stack.invalid/webhooks/allomia"
 CALL_QUEUE_URL = "https://sqs.invalid/calls"
+HANDED_ON_QUEUE_URL = "https://sqs.invalid/handed-on"
 _STARTED_AT = 1_800_000_000.0
 
 _COMMON: dict[str, Any] = {
@@ -88,7 +103,7 @@ _PLACE_CALL = PlaceCallSettings(
     number_hash_secret_arn="number-hash",
     calling_policy=Preset.OPEN,
     invalid_messages_queue_url="https://sqs.invalid/invalid-messages",
-    handed_on_queue_url="https://sqs.invalid/handed-on",
+    handed_on_queue_url=HANDED_ON_QUEUE_URL,
     call_deadline_seconds=DEADLINE_SECONDS,
     signing_secret_arn="signing",
     webhook_url=WEBHOOK_URL,
@@ -98,18 +113,110 @@ _PLACE_CALL = PlaceCallSettings(
     due_shards=DUE_SHARDS,
 )
 _RECEIVE_WEBHOOK = ReceiveWebhookSettings(**_COMMON, signing_secret_arn="signing")
+_RELEASE_LINES = ReleaseLinesSettings(
+    **_COMMON, policy_table_name="policy", calling_policy=Preset.OPEN, handed_on_queue_url=HANDED_ON_QUEUE_URL
+)
 _POLL_CALLS = PollCallsSettings(
     **_COMMON,
     **_ALLOMIA,
     policy_table_name="policy",
     calling_policy=Preset.OPEN,
     call_queue_url=CALL_QUEUE_URL,
-    handed_on_queue_url="https://sqs.invalid/handed-on",
+    handed_on_queue_url=HANDED_ON_QUEUE_URL,
     webhook_grace_seconds=GRACE_SECONDS,
     call_deadline_seconds=DEADLINE_SECONDS,
     due_shards=DUE_SHARDS,
     max_polls_per_second=MAX_POLLS_PER_SECOND,
 )
+
+
+class _Items(dict[Key, Item]):
+    """The items of a table, with an index of what waits, and of what is due: tables of thousands are read often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.index: dict[str, dict[str, list[tuple[float, Key]]]] = {name: defaultdict(list) for name in _INDEXES}
+
+    @override
+    def __setitem__(self, key: Key, item: Item) -> None:
+        self._leave(key)
+        super().__setitem__(key, item)
+        for name, (partition, sort) in _INDEXES.items():
+            if partition in item:
+                insort(self.index[name][_text(item[partition])], (float(item[sort]["N"]), key))
+
+    @override
+    def pop(self, key: Key, *default: Any) -> Any:
+        self._leave(key)
+        return super().pop(key, *default)
+
+    def _leave(self, key: Key) -> None:
+        item = self.get(key, {})
+        for name, (partition, sort) in _INDEXES.items():
+            if partition in item:
+                entries = self.index[name][_text(item[partition])]
+                del entries[bisect_left(entries, (float(item[sort]["N"]), key))]
+
+
+_INDEXES = {"due": ("dueShard", "dueAt"), "waiting": ("waitsFor", "waitsSince")}
+
+
+def _text(value: Mapping[str, str]) -> str:
+    return next(iter(value.values()))
+
+
+class CallsInMemory(TableInMemory):
+    """The calls table in memory, with thousands of attempts. `written` gets each item that is put into it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: dict[Key, Item] = _Items()
+        self.written: Callable[[Item], None] = lambda _: None
+
+    @override
+    def put_item(self, **arguments: Any) -> dict[str, Any]:
+        answer = super().put_item(**arguments)
+        self.written(self.items[key_of(arguments["Item"])])
+        return answer
+
+    @override
+    def update_item(self, **arguments: Any) -> dict[str, Any]:
+        answer = super().update_item(**arguments)
+        self.written(self.items[key_of(arguments["Key"])])
+        return answer
+
+    @override
+    def transact_write_items(self, **arguments: Any) -> dict[str, Any]:
+        before = self.items
+        parts = [part for each in arguments["TransactItems"] for part in each.values()]
+        keys = [key_of(part.get("Key") or part["Item"]) for part in parts]
+        self.items = {key: before[key] for key in keys if key in before}
+        try:
+            answer = super().transact_write_items(**arguments)
+        finally:
+            after, self.items = self.items, before
+        for key in keys:
+            self.items[key] = after[key]
+            self.written(after[key])
+        return answer
+
+    @override
+    def query(self, **arguments: Any) -> dict[str, Any]:
+        """What waits for one condition, or is due in one shard, is found without looking at all items."""
+        values = arguments["ExpressionAttributeValues"]
+        match arguments.get("IndexName"), arguments["KeyConditionExpression"]:
+            case "waiting", "waitsFor = :condition":
+                entries = self._entries("waiting", values[":condition"])
+                del entries[arguments["Limit"] :]
+            case "due", "dueShard = :shard AND dueAt <= :sweptAt":
+                entries = self._entries("due", values[":shard"])
+                del entries[bisect_left(entries, (float(values[":sweptAt"]["N"]) + 1e-6,)) :]
+            case _:
+                return super().query(**arguments)
+        return TableInMemory({key: self.items[key] for _, key in entries}).query(**arguments)
+
+    def _entries(self, index: str, partition: Mapping[str, str]) -> list[Any]:
+        return list(cast("_Items", self.items).index[index][_text(partition)])
 
 
 @dataclass
@@ -138,14 +245,21 @@ class _SlowTables:
         self.time.sleep(WRITE_SECONDS)
         return self.tables[arguments["TableName"]].delete_item(**arguments)
 
+    def transact_write_items(self, **arguments: Any) -> Any:
+        self.time.sleep(WRITE_SECONDS)
+        return self.tables["calls"].transact_write_items(**arguments)
+
+    def query(self, **arguments: Any) -> Any:
+        answer = self.tables[arguments["TableName"]].query(**arguments)
+        self.time.sleep(READ_SECONDS + ENTRY_SECONDS * len(answer["Items"]))
+        return answer
+
     def get_paginator(self, operation: str) -> Any:
         assert operation == "query"
         return self
 
     def paginate(self, **arguments: Any) -> Iterator[Any]:
-        answer = self.tables[arguments["TableName"]].query(**arguments, Limit=100_000)
-        self.time.sleep(READ_SECONDS + ENTRY_SECONDS * len(answer["Items"]))
-        yield answer
+        yield self.query(**arguments, Limit=100_000)
 
 
 class _Queued(NamedTuple):
@@ -155,22 +269,62 @@ class _Queued(NamedTuple):
 
 
 @dataclass
-class _CallQueue:
-    """Answers as an SQS client does. Messages wait in `waiting`."""
+class _Queue:
+    """A queue that place_call reads with at most so many workers. Messages wait in `waiting`."""
+
+    workers: int
+    waiting: list[_Queued] = field(default_factory=list)
+    busy: int = 0
+
+
+@dataclass
+class _Queues:
+    """Answers as an SQS client does."""
 
     time: VirtualTime
-    arrived: Callable[[], None]
-    waiting: list[_Queued] = field(default_factory=list)
+    queues: Mapping[str, _Queue]
+    arrived: Callable[[_Queue], None]
 
-    def send_message(self, *, QueueUrl: str, MessageBody: str) -> dict[str, str]:  # noqa: N803 - boto3's names
-        assert QueueUrl == CALL_QUEUE_URL
+    def send_message(self, *, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0) -> dict[str, str]:  # noqa: N803 - boto3's names
         self.time.sleep(WRITE_SECONDS)
-        self.deliver(_Queued(MessageBody, self.time.now))
+        queue, message = self.queues[QueueUrl], _Queued(MessageBody, self.time.now)
+        if DelaySeconds:
+            self.time.after(DelaySeconds, lambda: self.deliver(queue, message))
+        else:
+            self.deliver(queue, message)
         return {"MessageId": "m"}
 
-    def deliver(self, message: _Queued) -> None:
-        self.waiting.append(message)
-        self.arrived()
+    def deliver(self, queue: _Queue, message: _Queued) -> None:
+        queue.waiting.append(message)
+        self.arrived(queue)
+
+
+class _Stream:
+    """The part of the table's stream that release_lines gets: attempts with a line that aren't in progress."""
+
+    def __init__(self, time: VirtualTime, release_lines: ReleaseLines) -> None:
+        self._time, self._release_lines = time, release_lines
+        self._records: list[Item] = []
+        self._readers = 0
+
+    def written(self, item: Item) -> None:
+        """Take what was written to the table."""
+        if "line" in item and item["status"]["S"] not in {"dispatching", "calling"}:
+            self._records.append(item)
+            if len(self._records) == 1:
+                self._time.after(STREAM_SECONDS, self._read)
+
+    def _read(self) -> None:
+        while self._records and self._readers < STREAM_READERS:
+            batch, self._records[:] = self._records[:STREAM_BATCH_SIZE], self._records[STREAM_BATCH_SIZE:]
+            self._readers += 1
+            self._time.after(0.0, lambda images=batch: self._invoke(images))  # type: ignore[misc]
+
+    def _invoke(self, images: list[Item]) -> None:
+        released = self._release_lines.release(images, lambda: RELEASE_LINES_TIMEOUT)
+        assert not released.unreadable
+        self._readers -= 1
+        self._read()
 
 
 @dataclass
@@ -233,14 +387,16 @@ class StackOnVirtualTime:
     def __init__(self, time: VirtualTime, seed: int, kind: Kind = Kind.DOWN_503, outage: float = 0.0) -> None:
         self.time = time
         self._dice = Random(seed)  # noqa: S311
-        self.table, policy_table = TableInMemory(), TableInMemory()
+        self.table, policy_table = CallsInMemory(), TableInMemory()
         self.policy_table = PolicyTable(cast("Any", policy_table), "policy")
         fails_from = time.now + SECONDS_BEFORE
         self.allomia = AllomiaWithOutage(time, kind, fails_from, fails_from + outage, self._webhook)
-        self._queue = _CallQueue(time, self._arrived)
+        self._queue = _Queue(MAX_WORKERS)
+        queues = {CALL_QUEUE_URL: self._queue, HANDED_ON_QUEUE_URL: _Queue(HANDED_ON_WORKERS)}
+        self._queues = _Queues(time, queues, self._arrived)
         services = {
             "dynamodb": _SlowTables({"calls": self.table, "policy": policy_table}, time),
-            "sqs": self._queue,
+            "sqs": self._queues,
             # One text for both secrets.
             "secretsmanager": SecretsInMemory({"AWSCURRENT": API_KEY}),
         }
@@ -253,8 +409,8 @@ class StackOnVirtualTime:
         )
         self._receive_webhooks = self._assembly.receive_webhooks(_RECEIVE_WEBHOOK)
         self._poll_calls = self._assembly.poll_calls(_POLL_CALLS)
+        self.table.written = _Stream(time, self._assembly.release_lines(_RELEASE_LINES)).written
         self._idle: list[_Environment] = []
-        self._busy = 0
         self.environments = 0
         self.dead_letters: list[str] = []
         self.longest_batch = 0.0
@@ -262,10 +418,10 @@ class StackOnVirtualTime:
         self.longest_sweep = 0.0
         time.after(SWEEP_EVERY * self._dice.random(), self._sweep)
 
-    def send(self, request_id: str) -> None:
+    def send(self, request_id: str, **fields: object) -> None:
         """Send a request for a call."""
-        body = {"requestId": request_id, "phoneNumber": PHONE_NUMBER}
-        self._queue.deliver(_Queued(json.dumps(body), self.time.now))
+        body = {"requestId": request_id, "phoneNumber": PHONE_NUMBER} | fields
+        self._queues.deliver(self._queue, _Queued(json.dumps(body), self.time.now))
 
     def statuses(self) -> dict[str, str]:
         """The status of each request."""
@@ -287,12 +443,12 @@ class StackOnVirtualTime:
         place_calls = self._assembly.place_calls(_PLACE_CALL)
         return _Environment(place_calls, self.time.now, self._dice.uniform(*LIFE_SECONDS), self.time.now)
 
-    def _arrived(self) -> None:
-        if len(self._queue.waiting) == 1:
-            self.time.after(BATCHING_SECONDS, self._hand_out)
+    def _arrived(self, queue: _Queue) -> None:
+        if len(queue.waiting) == 1:
+            self.time.after(BATCHING_SECONDS, lambda: self._hand_out(queue))
 
-    def _hand_out(self) -> None:
-        while (waiting := self._queue.waiting) and self._busy < MAX_WORKERS:
+    def _hand_out(self, queue: _Queue) -> None:
+        while (waiting := queue.waiting) and queue.busy < queue.workers:
             batch, waiting[:] = waiting[:BATCH_SIZE], waiting[BATCH_SIZE:]
             now = self.time.now
             self._idle = [
@@ -300,11 +456,11 @@ class StackOnVirtualTime:
                 for each in self._idle
                 if now - each.used_at < IDLE_SECONDS and now - each.created_at < each.life_seconds
             ]
-            self._busy += 1
+            queue.busy += 1
             environment = self._idle.pop(self._dice.randrange(len(self._idle))) if self._idle else self._environment()
-            self.time.after(0.0, lambda e=environment, b=batch: self._invoke(e, b))  # type: ignore[misc]
+            self.time.after(0.0, lambda e=environment, b=batch: self._invoke(queue, e, b))  # type: ignore[misc]
 
-    def _invoke(self, environment: _Environment, batch: list[_Queued]) -> None:
+    def _invoke(self, queue: _Queue, environment: _Environment, batch: list[_Queued]) -> None:
         started_at = self.time.now
 
         def seconds_left() -> float:
@@ -319,15 +475,15 @@ class StackOnVirtualTime:
                 if received.receives >= MAX_RECEIVES:
                     self.dead_letters.append(queued.body)
                 else:
-                    self.time.after(VISIBILITY_TIMEOUT, lambda: self._queue.deliver(received))
+                    self.time.after(VISIBILITY_TIMEOUT, lambda: self._queues.deliver(queue, received))
 
         assert len(batch) <= WORKERS
         self.time.side_by_side([lambda m=message: place(m) for message in batch])  # type: ignore[misc]
         self.longest_batch = max(self.longest_batch, self.time.now - started_at)
         environment.used_at = self.time.now
         self._idle.append(environment)
-        self._busy -= 1
-        self._hand_out()
+        queue.busy -= 1
+        self._hand_out(queue)
 
     # poll_calls
 
@@ -372,12 +528,12 @@ class StackOnVirtualTime:
 
     # receive_webhook
 
-    def _webhook(self, url: str, call_id: str) -> None:
+    def _webhook(self, url: str, body: Mapping[str, object]) -> None:
         request_id, attempt, signature = url.removeprefix(f"{WEBHOOK_URL}/").split("/")
         if request_id.startswith(self.LOST):
             return
-        body = json.dumps({"outboundCallId": call_id, "status": "completed"})
-        receipt = self._receive_webhooks.receive(Webhook(request_id, attempt, signature, body))
+        report = {name: body[name] for name in ("outboundCallId", "status")}
+        receipt = self._receive_webhooks.receive(Webhook(request_id, attempt, signature, json.dumps(report)))
         assert receipt.status is HTTPStatus.OK
 
 
