@@ -60,11 +60,6 @@ class Requests:
         texts = [each for each in self._types if each[:2] in self._computed and each[2] != "N"]
         return found + [f"{name} is computed with, but is also written as {kind}" for _, name, kind in texts]
 
-    def forget_types(self) -> None:
-        """Forget which types attributes had: for a test whose attributes have any type in each item."""
-        self._types.clear()
-        self._computed.clear()
-
 
 @cache
 def service_model(service: str) -> Any:

@@ -34,7 +34,6 @@ from outbound_calls.domain.attempts import (
 from outbound_calls.domain.log_matches import Window
 from outbound_calls.domain.recipients import Objection, PastDial
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TERMINAL, TRANSITIONS
-from tests import recording
 from tests.proof.explorer.table import (
     ConditionalCheckFailed,
     TableInMemory,
@@ -468,8 +467,6 @@ def test_both_tables_give_the_same_answer_to_any_update(
         return
     with suppress(ClientError):
         twins.update_item(**arguments)
-    # In each of these items an attribute may be of another type.
-    recording.requests.forget_types()
 
 
 @pytest.mark.parametrize("expression", ["SET #a = list_append(#a, :b)", "DELETE #a :b", "SET #a.b = :b"])
