@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.environment import API_KEY, LocalEnvironment
+from local.environment import KEY_WITH_ID, LocalEnvironment
 from outbound_calls.adapters.organizations import REREAD_SECONDS
 from tests.stack.conftest import wait_until
 from tests.stack.test_get_call import get, principal, report
@@ -28,7 +28,7 @@ def clinics(world: LocalEnvironment) -> Iterator[LocalEnvironment]:
     wait_until(lambda: status_of(world, "before-there-were-clinics") == "completed", 60)
     secrets, secret = world.cloud.client("secretsmanager"), f"{world.stack.name}/allomia-api-key"
     keys = {name: f"{name}-key" for name in (HEALTHY, *BROKEN)}
-    content = {"default": {"apiKey": API_KEY}} | {name: DEFAULTS | {"apiKey": key} for name, key in keys.items()}
+    content = {"default": json.loads(KEY_WITH_ID)} | {name: DEFAULTS | {"apiKey": key} for name, key in keys.items()}
     valid = [f"{name}={key}" for name, key in keys.items() if name != "clinic-revoked"]
     world.allomia.configure(organization_keys=tuple(valid))
     secrets.put_secret_value(SecretId=secret, SecretString=json.dumps({"organizations": content}))
@@ -38,7 +38,7 @@ def clinics(world: LocalEnvironment) -> Iterator[LocalEnvironment]:
     for name in BROKEN:
         for number in range(CALLS):
             world.send({"cancel": {"requestId": f"visit-{number}"}, "organization": name})
-    secrets.put_secret_value(SecretId=secret, SecretString=API_KEY)
+    secrets.put_secret_value(SecretId=secret, SecretString=KEY_WITH_ID)
 
 
 def status_of(world: LocalEnvironment, key: str) -> str | None:

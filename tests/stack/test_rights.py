@@ -145,7 +145,6 @@ DENIED: dict[str, tuple[Attempt, ...]] = {
         *NO_FUNCTION,
         read_number_hash_key,
         read_record,
-        look_up,
         read_signing_key,
         read_requests,
         publish,

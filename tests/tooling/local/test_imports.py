@@ -147,7 +147,12 @@ def start(name: str) -> Start:
         [ROOT / ".venv/lambda-runtime/bin/python", "-c", START],
         cwd=function.code,
         env=function.environment(declared)
-        | {"AWS_DEFAULT_REGION": "ca-central-1", "PYTHONPATH": os.pathsep.join(map(str, function.layers))},
+        | {
+            "AWS_DEFAULT_REGION": "ca-central-1",
+            "PYTHONPATH": os.pathsep.join(map(str, function.layers)),
+            # What is deployed stays as it was built.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -58,7 +58,7 @@ def test_the_layers_have_all_that_a_policy_is_read_from(built: Path) -> None:
     layers = os.pathsep.join(str(built / layer / "python") for layer in LAYERS)
     done = subprocess.run(
         [ROOT / ".venv/lambda-runtime/bin/python", "-c", code],
-        env={"PYTHONPATH": layers, "PYTHONTZPATH": ""},
+        env={"PYTHONPATH": layers, "PYTHONTZPATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,

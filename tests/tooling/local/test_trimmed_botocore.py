@@ -51,7 +51,11 @@ def endpoints_found(asked: dict[str, Any], *path: Path) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", FIND],
         input=json.dumps(asked),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, path))},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(map(str, path)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         capture_output=True,
         text=True,
         check=True,
