@@ -95,7 +95,7 @@ def group_of(nodeid: str) -> str:
     path = nodeid.partition("::")[0]
     if path.startswith("tests/stack/"):
         return OPERATED if path.removeprefix("tests/stack/") in OPERATION else DEPLOYED
-    return DEPLOYED if path.startswith("tests/proof/chaos/") else path
+    return OPERATED if path.startswith("tests/proof/chaos/") else path
 
 
 class _ByGroup(LoadScopeScheduling):  # type: ignore[misc]
