@@ -79,6 +79,7 @@ def most_at_once(begun: list[datetime], ended: list[datetime]) -> int:
     return most
 
 
+@pytest.mark.proof
 def test_the_end_of_a_call_hands_its_line_to_the_first_who_waits(stack: LimitedStack) -> None:
     # Given calls on every line, whose end AlloMia doesn't report
     world = stack.world
