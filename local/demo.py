@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from local.environment import LocalEnvironment, running
+from local.environment import KEY_WITH_ID, LocalEnvironment, running
 from local.simulator.magic_numbers import MAGIC_NUMBERS
 from outbound_calls.contracts.vocabulary import DAYS
 
@@ -83,7 +83,7 @@ def main() -> int:
     with ExitStack() as everything:
         with console.status("Starting the local cloud and the AlloMia simulator, and deploying template.yaml"):
             started = time.monotonic()
-            environment = everything.enter_context(running())
+            environment = everything.enter_context(running(secret=KEY_WITH_ID))
         console.print(f"{environment.stack.name} deployed in {time.monotonic() - started:.0f} s\n")
         send(environment, cases)
         calls = watch(environment, cases, console)
@@ -153,6 +153,8 @@ def send(environment: LocalEnvironment, cases: Iterable[Case]) -> None:
     deadline = time.monotonic() + FIRST_SECONDS
     while environment.waiting_requests() and time.monotonic() < deadline:
         time.sleep(0.5)
+    # The functions start meanwhile: a webhook whose function can't start in time is lost.
+    time.sleep(3)
     for case in cases:
         environment.send(case.body)
         if case.request_id.endswith(DUPLICATE):
