@@ -16,10 +16,10 @@ from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.contracts.wire import RequestId, WireModel
 from outbound_calls.domain.attempts import Attempt
 from outbound_calls.domain.recipients import PastDial
-from outbound_calls.domain.timing import utc_text
+from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS, utc_text
 from outbound_calls.policy.evaluation import Dial
 from outbound_calls.use_cases.decide import JudgeAttempts, Judgement, attempt_name
-from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, Defaults, new_attempt
+from outbound_calls.use_cases.place import Defaults, new_attempt
 
 _WORKERS = 8
 

@@ -11,8 +11,9 @@ import pytest
 from local.simulator import PostAnswer, fails, returns
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS
 from outbound_calls.use_cases.decide import attempt_name
-from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, PlaceResult
+from outbound_calls.use_cases.place import PlaceResult
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, FaultyNetwork, SampleAttempts, at_once
 from tests.cloud.world import CloudWorld, OverANetwork, key_of
 from tests.unit.parts import CALL_ID, PHONE_NUMBER

@@ -12,7 +12,8 @@ from local.simulator import PostAnswer, returns
 from outbound_calls.adapters.calls_table import WriteUnanswered
 from outbound_calls.adapters.secrets import FAILURE_SECONDS, SecretUnreadable
 from outbound_calls.domain.attempts import AttemptKey
-from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, Message, PlaceResult
+from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS
+from outbound_calls.use_cases.place import Message, PlaceResult
 from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, new_attempt
 from tests.cloud.world import CloudWorld, key_of

@@ -22,8 +22,9 @@ from outbound_calls.domain.lines import (
     Lines,
     line_reserved_for,
 )
+from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS
 from outbound_calls.use_cases.decide import CurrentPolicy
-from outbound_calls.use_cases.place import MAX_DECISION_AGE_SECONDS, Placement, PlaceResult
+from outbound_calls.use_cases.place import Placement, PlaceResult
 from outbound_calls.use_cases.release_lines import ReleasedLines
 from outbound_calls.use_cases.sweep import IN_FORCE_SECONDS, Poll, PollResult
 from tests.cloud.operator import OperatedStack

@@ -21,8 +21,7 @@ from outbound_calls.domain.log_matches import (
     match,
     took_place,
 )
-from outbound_calls.domain.timing import utc_text
-from outbound_calls.use_cases import place
+from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS, utc_text
 from outbound_calls.use_cases.look_in_log import DISPATCH_TO_ANSWER_SECONDS
 from tests.unit.parts import ASSISTANT_ID, CALL_ID, OTHER_CALL_ID, PHONE_NUMBER
 from tests.world import NOW
@@ -117,7 +116,7 @@ def test_only_a_conversation_shows_in_an_entry_alone() -> None:
 
 
 def test_the_window_ends_after_the_longest_exchange_of_a_post_that_may_still_be_made() -> None:
-    assert DISPATCH_TO_ANSWER_SECONDS == place.MAX_DECISION_AGE_SECONDS + MAX_EXCHANGE_SECONDS
+    assert DISPATCH_TO_ANSWER_SECONDS == MAX_DECISION_AGE_SECONDS + MAX_EXCHANGE_SECONDS
     assert Window(NOW - BEFORE_SECONDS, NOW + int(DISPATCH_TO_ANSWER_SECONDS) + 60) == WINDOW
 
 

@@ -53,6 +53,10 @@ def backoff_seconds(failed_tries: int, at_least: float, jitter: Jitter) -> float
     return max(backoff, at_least) + jitter(0.0, backoff / 2)
 
 
+MAX_DECISION_AGE_SECONDS = 5.0
+"""A POST follows its decision within this time, or not at all: a frozen environment must not ring hours later."""
+
+
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
     """When the poller looks at a dispatched attempt.

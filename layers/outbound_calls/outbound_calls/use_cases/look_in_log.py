@@ -17,6 +17,7 @@ from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.contracts.wire import Uuid, validate
 from outbound_calls.domain.attempts import CallDetails, Outcome
 from outbound_calls.domain.log_matches import NoMatch, Sought, Window, match, took_place
+from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS
 from outbound_calls.use_cases.sweep import SHORT_OF_TIME
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from outbound_calls.domain.attempts import Attempt
     from outbound_calls.use_cases.log_reads import LogReads
 
-DISPATCH_TO_ANSWER_SECONDS = 5.0 + MAX_EXCHANGE_SECONDS
-"""From the dispatch to the end of the longest exchange: a POST follows its decision within 5 seconds, or not at all."""
+DISPATCH_TO_ANSWER_SECONDS = MAX_DECISION_AGE_SECONDS + MAX_EXCHANGE_SECONDS
+"""From the dispatch to the end of the longest exchange."""
 
 RIVAL = "the call log shows a call that another attempt may have made"
 RANG = "the call log shows that the phone rang, and AlloMia reports no outcome"

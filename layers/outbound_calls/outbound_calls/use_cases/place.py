@@ -60,7 +60,7 @@ from outbound_calls.domain.attempts import (
 )
 from outbound_calls.domain.lines import HELD_AFTER_DEADLINE_SECONDS, Lines, line_of_claim, line_reserved_for
 from outbound_calls.domain.recipients import Objection, PastDial, organization_key
-from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, Jitter, backoff_seconds
+from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, MAX_DECISION_AGE_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
 from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait, window_closes_at
 from outbound_calls.use_cases.decide import PolicyUnreadable, attempt_name, candidate_of
@@ -85,9 +85,6 @@ SECONDS_TO_PLACE = MAX_EXCHANGE_SECONDS + 8.0
 
 _SECONDS_TO_POST = MAX_EXCHANGE_SECONDS + 4.0
 _SECONDS_TO_GIVE_BACK = 8.0
-MAX_DECISION_AGE_SECONDS = 5.0
-"""A POST follows its decision within this time, or not at all: a frozen environment must not ring hours later."""
-
 _MAX_REPEATS = 5
 
 OTHER_CALL = "other-call-recorded"
