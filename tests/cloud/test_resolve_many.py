@@ -30,11 +30,6 @@ def operated(cloud: LocalCloud) -> OperatedStack:
     return OperatedStack(cloud)
 
 
-@pytest.fixture
-def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
-    return lambda *arguments: operated.calls(capsys, *arguments)
-
-
 @contextmanager
 def through(operated: OperatedStack, network: FaultyNetwork) -> Iterator[None]:
     direct, operated.endpoint_url = operated.endpoint_url, network.url

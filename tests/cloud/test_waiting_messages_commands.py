@@ -23,10 +23,10 @@ def operated(cloud: LocalCloud) -> OperatedStack:
 
 
 @pytest.fixture
-def calls(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> Calls:
+def calls(operated: OperatedStack, calls: Calls) -> Calls:
     for url in (operated.stack.dead_letter_queue_url, operated.stack.call_queue_url):
         operated.stack.sqs.purge_queue(QueueUrl=url)
-    return lambda *arguments: operated.calls(capsys, *arguments)
+    return calls
 
 
 def dead_letters(operated: OperatedStack, *request_ids: str) -> list[str]:
