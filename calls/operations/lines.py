@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from outbound_calls.adapters.waiting_attempts import WaitingAttempts
+from outbound_calls.adapters.waiting_attempts import MOST_COUNTED, WaitingAttempts
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.contracts.wire import OrganizationName, RequestKeyText, WireModel
 from outbound_calls.domain.lines import MOST_URGENT_FIRST
@@ -25,7 +25,8 @@ class WaitingCalls(WireModel):
     """The requests of a priority that wait for a line."""
 
     priority: Priority
-    waiting: int
+    waiting: int = Field(description=f"at most {MOST_COUNTED} are counted")
+    at_least: Literal[True] | None = Field(None, description="true where more may wait than were counted")
     first: RequestKeyText | None = Field(None, description="the next to be dialled; absent where no one waits")
     seconds_waited: int | None = Field(None, description="by the first")
 
@@ -94,13 +95,15 @@ class LinesView:
         )
 
     def _waiting(self, organization: str | None, priority: Priority, now: float) -> WaitingCalls:
-        waiting = list(WaitingAttempts(self.table).waiting_for_line(organization, priority))
-        if not waiting:
+        waiting = WaitingAttempts(self.table)
+        if not (found := waiting.first_waiting(organization, priority, 1)):
             return WaitingCalls(priority=priority, waiting=0)
-        first = waiting[0]
+        # The index may change between the two reads.
+        count = max(1, waiting.count_waiting(organization, priority))
         return WaitingCalls(
             priority=priority,
-            waiting=len(waiting),
-            first=str(first.key.request),
-            seconds_waited=max(0, int(now) - first.since),
+            waiting=count,
+            at_least=True if count >= MOST_COUNTED else None,
+            first=str(found[0].key.request),
+            seconds_waited=max(0, int(now) - found[0].since),
         )

@@ -601,11 +601,15 @@ class Schedules:
             yield self._answered(state, _mishap(state), place, worker, ERROR, (*label, "fails"), needed=False)
 
     def _next(self, task: Task, history: History) -> tuple[History, Effect | Done]:
-        """What a worker does next. It has at once what it reads that never changes: no order depends on that."""
+        """What a worker does next. It has at once what it reads that never changes: no order depends on that.
+
+        And how many wait for a line, which is only reported.
+        """
         upcoming = next_of(task, history)
-        while isinstance(upcoming, Effect) and self._never_changes(upcoming):
+        while isinstance(upcoming, Effect) and (_is_count(upcoming) or self._never_changes(upcoming)):
             items = (self._documents[0],) if _kind_of_other(upcoming) == "policy" else ()
-            history = (*history, other_answer(items, upcoming)[0])
+            answer = f"{OK}\n[]" if _is_count(upcoming) else other_answer(items, upcoming)[0]
+            history = (*history, answer)
             upcoming = next_of(task, history)
         return history, upcoming
 
@@ -701,6 +705,12 @@ class Schedules:
                 return queues.deleted(state.messages, effect)
             case "release":
                 return queues.released(state.messages, effect)
+            case "send batch" if isinstance(task, KeepTask):
+                messages = state.messages
+                for entry in json.loads(effect.arguments)["Entries"]:
+                    sent = self._dispatch_message(state._replace(messages=messages), worker, entry["MessageBody"])
+                    messages = (*messages, sent._replace(not_before=state.now + entry["DelaySeconds"]))
+                return tuple(sorted(messages))
             case "send batch":
                 assert isinstance(task, RedriveTask)
                 return queues.sent(state.messages, effect, worker.history, task.copy, self._about, state.now)
@@ -1346,6 +1356,11 @@ def _asked(worker: Worker) -> set[str]:
     """The kinds of effects that a worker has asked for."""
     upcoming = [next_of(worker.task, worker.history[:place]) for place in range(len(worker.history))]
     return {each.kind for each in upcoming if isinstance(each, Effect)}
+
+
+def _is_count(effect: Effect) -> bool:
+    """Whether this asks how many wait for a line."""
+    return effect.kind == "query" and '"Select": "COUNT"' in effect.arguments and '":condition"' in effect.arguments
 
 
 def _kind_of_other(effect: Effect) -> str:

@@ -275,6 +275,7 @@ def items_queried(keys: tuple[Key, ...], items: tuple[str, ...], effect: Effect)
     """The answer to a read of several attempts."""
     table = TableInMemory({key: json.loads(item) for key, item in zip(keys, items, strict=True) if item})
     arguments = json.loads(effect.arguments)
+    arguments.pop("Select", None)  # the worker counts them
     if effect.kind == "query":
         found = table.query(**arguments)["Items"]
     else:

@@ -90,7 +90,8 @@ class Lines:
 class LinesSeen:
     """What a keeper saw of an organization's lines.
 
-    How many are in use; how many attempts of each priority wait for one, and for how many seconds the first has.
+    How many are in use; how many attempts of each priority wait for one (not counted beyond some thousands), and for
+    how many seconds the first has.
     """
 
     in_use: int
