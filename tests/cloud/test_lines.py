@@ -12,11 +12,14 @@ import pytest
 from calls.operations.lines import LinesView
 from local.cloud import LocalCloud
 from local.simulator import PostAnswer, fails, returns
+from outbound_calls.adapters import unlimited_calls
 from outbound_calls.adapters.due_entries import DueKeeper, due_entry
+from outbound_calls.adapters.unlimited_calls import UnlimitedCalls
 from outbound_calls.adapters.waiting_attempts import KEEPER_SECONDS
 from outbound_calls.contracts.vocabulary import ParkReason, Priority
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.lines import (
+    COUNT_AFTER_SECONDS,
     HELD_AFTER_DEADLINE_SECONDS,
     INDEX_LAG_SECONDS,
     RESERVED_SECONDS,
@@ -58,7 +61,9 @@ class LinesWorld(CloudWorld):
         """It has one already."""
 
     def limited_to(self, calls: int, **says: Any) -> None:
+        """Put a limit in force, as if no call had been in progress before."""
         self.decide_by(maxConcurrentCalls=calls, **says)
+        self.release_lines.lines_table.note_counted(None, int(self.clock.now))
 
     @property
     def lines(self) -> Lines:
@@ -540,6 +545,98 @@ def test_a_redial_waits_for_a_line_like_any_other(world: LinesWorld) -> None:
 
     assert world.place_queued().code == LIMIT
     assert [each.key for each in world.ended(second)] == [following]
+
+
+# A limit where there was none.
+
+
+def test_calls_that_are_in_progress_when_a_limit_is_set_count(world: LinesWorld) -> None:
+    world.decide_by(basedOn="open")
+    keys = world.many(3)
+    world.decide_by(maxConcurrentCalls=3)
+    request = world.request()
+    assert "yet to be counted" in world.place(request).detail
+    fourth = key_of(request)
+    assert world.waits(fourth)
+    world.pass_seconds(COUNT_AFTER_SECONDS)
+
+    fifth = world.placed()
+
+    assert world.at_allomia(*keys, fourth, fifth) == len(world.lines.used) == 3
+    assert [world.attempts.existing_item(key)["line"] for key in keys] == [
+        world.attempts.existing_item(key)["claimId"] for key in keys
+    ]
+    # Each of them hands its line on at its end.
+    assert [each.key for each in world.ended(keys[0])] == [fourth]
+
+
+def test_the_keeper_counts_calls_in_progress_and_hands_on_what_is_free(world: LinesWorld) -> None:
+    world.decide_by(basedOn="open")
+    first = world.placed()
+    world.decide_by(maxConcurrentCalls=2)
+    waiting = world.many(2)
+    world.pass_seconds(COUNT_AFTER_SECONDS)
+
+    world.keep()
+
+    assert [each.key for each in world.place_handed_on()] == waiting[:1]
+    assert world.at_allomia(first, *waiting) == len(world.lines.used) == 2
+
+
+def test_a_call_that_ended_before_it_was_counted_holds_no_line(world: LinesWorld) -> None:
+    world.decide_by(basedOn="open")
+    ended, redialled, held = world.many(3)
+    calls = list(UnlimitedCalls(world.attempts.table).in_progress(None, whatever_it_takes=True))
+    assert {each.key for each in calls} == {ended, redialled, held}
+    world.webhook(ended)
+
+    assert [UnlimitedCalls(world.attempts.table).hold_line(each) for each in calls] == [
+        each.key != ended for each in calls
+    ]
+
+
+def test_a_limit_that_is_removed_and_set_again_counts_again(world: LinesWorld) -> None:
+    world.limited_to(1)
+    first = world.placed()
+    world.decide_by(basedOn="open")
+    second = world.placed()
+    world.decide_by(maxConcurrentCalls=2)
+    world.pass_seconds(COUNT_AFTER_SECONDS)
+
+    assert world.place(world.request()).code == LIMIT
+
+    assert world.at_allomia(first, second) == len(world.lines.used) == 2
+
+
+def test_where_much_is_due_only_the_keeper_counts(world: LinesWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unlimited_calls, "_DUE_AT_ONCE", 1)
+    world.decide_by(basedOn="open")
+    world.many(5)
+    world.decide_by(maxConcurrentCalls=9)
+    world.pass_seconds(COUNT_AFTER_SECONDS)
+
+    waiting = world.placed()
+
+    assert world.waits(waiting)
+    world.keep()
+    assert [each.key for each in world.place_handed_on()] == [waiting]
+    assert len(world.lines.used) == 6
+
+
+def test_one_that_waits_again_keeps_the_line_that_is_handed_on_to_it_then(world: LinesWorld) -> None:
+    # Given one that waits, its line free, and nothing reserved for it, as after its reservation ended
+    world.limited_to(1)
+    first, second = world.many(2)
+    world.webhook(first)
+    world.streamed(first)
+    world.pass_seconds(RESERVED_SECONDS)
+
+    # When it is dispatched, it waits again, and gets the free line
+    results = [each.result for each in world.place_handed_on()]
+    results += [each.result for each in world.place_handed_on()]
+
+    assert results == [PARKED, CALLING]
+    assert world.attempts.status(second) == "calling"
 
 
 # For operators.

@@ -134,6 +134,9 @@ HAND_ON = ("hand on", 0)
 INDEX_LAG_SECONDS = 5
 """An index shows after this time what was written before."""
 
+COUNT_AFTER_SECONDS = 15
+"""How long after a limit was set the calls in progress are counted."""
+
 CACHE_SECONDS = 5
 """For how long a policy is used that was read."""
 
@@ -221,7 +224,9 @@ class Schedules:
         for name, text in sorted(scenario.messages.items()):
             about = scenario.asked[name]
             body = message_of(text, scenario) or request_message(about[0], scenario, named=text != UNNAMED)
-            messages.append(QueuedMessage(name, body, about, START, json.dumps(dict(scenario.attributes))))
+            sent_at = START + scenario.later.get(name, 0)
+            attributes = json.dumps(dict(scenario.attributes))
+            messages.append(QueuedMessage(name, body, about, sent_at, attributes, not_before=sent_at))
         items = tuple(dump(table.items.get(key)) for key in self.keys)
         return ExplorerState(
             now=START,
@@ -580,7 +585,10 @@ class Schedules:
                 versions = [state.policy]
             for version in sorted(set(versions)):
                 since = state.policy_since if version == state.policy else 0
-                document = ("policy", "current", dump(self.scenario.policies[version].item(version + 1, since)))
+                policy = self.scenario.policies[version]
+                limited_since = state.limited_since if policy.lines else 0
+                item = policy.item(version + 1, since, limited_since=limited_since)
+                document = ("policy", "current", dump(item))
                 answer, _ = other_answer((document,), effect)
                 name = self.scenario.policies[version].name
                 yield self._answered(state, state, place, worker, answer, (*label, name))
@@ -1128,6 +1136,7 @@ class Schedules:
         if keeper := self._keeper(state):
             coming += [keeper["dueAt"]] if self._found_by_keeper(state) != state.looked else []
             coming += [state.policy_since + seconds for seconds in _KEEPER_WAITS if state.policy_since]
+            coming += [state.limited_since + COUNT_AFTER_SECONDS] if state.limited_since else []
         coming += [START + at for at in self.scenario.moments]
         coming += self._moments_of_lines(state)
         coming += [message.not_before for message in state.messages]
@@ -1217,6 +1226,7 @@ class Schedules:
         passed = [at for at in self._moments_of_lines(state) if at <= state.now]
         lines = [item for subject, _, item in state.others if str(subject).startswith("lines#")]
         age = sum(state.now >= state.policy_since + seconds for seconds in _KEEPER_WAITS)
+        age += state.limited_since > 0 and state.now >= state.limited_since + COUNT_AFTER_SECONDS
         found = (sorted(each for each in keeper.items() if each[0] != "dueAt"), waiting, state.policy, age)
         return repr((*found, lines, passed) if lines else found)
 
@@ -1261,6 +1271,8 @@ class Schedules:
         if state.policy + 1 < len(scenario.policies):
             replaced = (*state.replaced, (state.policy, state.now))
             after = state._replace(policy=state.policy + 1, policy_since=state.now, replaced=replaced)
+            if scenario.policies[after.policy].lines and not scenario.policies[state.policy].lines:
+                after = after._replace(limited_since=state.now)
             yield self._step(state, ("policy", scenario.policies[after.policy].name), after, needed=False)
         if state.redrives:
             after = state._replace(redrives=state.redrives - 1)

@@ -128,6 +128,9 @@ class ExplorerState(NamedTuple):
     policy_since: int = 0
     """Since when, where another was in force before."""
 
+    limited_since: int = 0
+    """Since when lines are limited, where they weren't at the start."""
+
     replaced: tuple[tuple[int, int], ...] = ()
     """The policies that were in force a moment ago, and until when."""
 
@@ -183,6 +186,7 @@ def _changed(arguments: dict[str, Any]) -> str:
 
 
 _CHANGES = {
+    ":held": "line",
     ":detail": "lost answer",
     ":line": "place in line",
     ":until": "end of its record",

@@ -116,7 +116,7 @@ def play(requests: int, lines: int, seed: int = 1) -> MorningFigures:
 
         allomia.on_order = rings_for
         policy = json.dumps({"basedOn": "open", "maxConcurrentCalls": lines, "expireAfterSeconds": 2 * 86_400})
-        stack.policy_table.set_policy(policy, "seed", time.now, 0)
+        stack.policy_table.set_policy(policy, "seed", time.now - 60, 0)
         delays = [REDIAL_SECONDS]
         redial = {"on": {"busy": delays, "no-answer": delays}, "maxAttempts": MOST_ATTEMPTS}
 

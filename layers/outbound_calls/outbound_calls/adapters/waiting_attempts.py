@@ -163,7 +163,8 @@ class WaitingAttempts:
         organization = waiting.key.request.organization
         written, item = self.table.update(
             waiting.key,
-            "SET #dueAt = :due REMOVE #waitsFor, #waitsSince",
+            # The line of its last claim was freed by the write that parked it, and no other one is to free it again.
+            "SET #dueAt = :due REMOVE #waitsFor, #waitsSince, #line",
             "#status = :scheduled AND #waitsFor = :line",
             {
                 "due": int(now) + HAND_ON_LEASE_SECONDS,

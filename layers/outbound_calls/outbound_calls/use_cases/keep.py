@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from outbound_calls.domain.lines import MOST_URGENT_FIRST, LinesSeen
 from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 from outbound_calls.policy.rules import Policy, UnusablePolicy, read_stored, resolve
+from outbound_calls.use_cases.count_calls import CountCalls
 from outbound_calls.use_cases.hand_on import SECONDS_TO_HAND_ON
 from outbound_calls.use_cases.sweep import SECONDS_TO_POLL
 
 if TYPE_CHECKING:
-    from outbound_calls.adapters.due_entries import DueKeeper
     from collections.abc import Iterable
 
+    from outbound_calls.adapters.due_entries import DueKeeper
     from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
     from outbound_calls.adapters.queues import CallQueue
     from outbound_calls.adapters.waiting_attempts import Keeper, Waiting
@@ -67,7 +68,7 @@ class _InForce:
         if stored is None:
             return cls(0, 0.0, Policy())
         try:
-            return cls(stored.number, stored.set_at, read_stored(stored.text))
+            return cls(stored.number, stored.set_at, read_stored(stored.text, stored.limited_since))
         except UnusablePolicy:
             return cls(stored.number, stored.set_at, None)
 
@@ -84,6 +85,7 @@ class KeepWaiting:
     queue: CallQueue
     policy_table: PolicyTable
     preset: Preset
+    deadline_seconds: int
     clock: Callable[[], float] = time.time
 
     def keep(self, due: DueKeeper, seconds_left: Callable[[], float]) -> Kept | None:
@@ -168,6 +170,7 @@ class KeepWaiting:
                 if priority not in first and mark.is_settled(now):
                     lines = lines_table.clear_mark(organization, priority, mark)
         elif rules is not None:
+            lines = self._counting.count(organization, lines, rules.limited_since, whatever_it_takes=True)
             for priority in first:
                 if priority not in lines.marks:  # the worker that parked it ended before it marked it
                     lines = lines_table.mark_waiting(organization, priority, now)
@@ -178,6 +181,10 @@ class KeepWaiting:
             {priority: int(now) - each.since for priority, each in first.items()},
         )
         return Kept(released, seen), bool(first or lines.marks)
+
+    @property
+    def _counting(self) -> CountCalls:
+        return CountCalls(self.hand_on.waiting.table, self.hand_on.lines_table, self.deadline_seconds, self.clock)
 
     def _rules(self, policy: Policy | None, organization: str | None) -> Rules | None:
         """The rules for an organization; None where the policy can't be read."""

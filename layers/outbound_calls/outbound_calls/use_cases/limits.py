@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.lines import HELD_AFTER_DEADLINE_SECONDS, line_of_claim, line_reserved_for
@@ -22,6 +23,7 @@ from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Reject, Wa
 from outbound_calls.use_cases.decide import attempt_name, candidate_of
 
 if TYPE_CHECKING:
+    from outbound_calls.adapters.calls_table import CallsTable
     from outbound_calls.adapters.lines_table import LinesTable
     from outbound_calls.domain.attempts import Attempt
     from outbound_calls.policy.rules import Rules
@@ -35,6 +37,7 @@ class Limits:
     """The limits for one attempt that is to be dialled, by a decision that began at `decided_at` (epoch seconds)."""
 
     judge: JudgeAttempts
+    table: CallsTable
     lines_table: LinesTable
     judgement: Judgement
     decided_at: float
@@ -50,15 +53,25 @@ class Limits:
 
     def look(self, attempt: Attempt) -> Wait | None:
         """Look whether there is a line, which only saves writes. Returns what to wait for where there is none."""
-        if self.max_concurrent_calls is None:
+        rules = self.judgement.rules
+        if rules is None or self.max_concurrent_calls is None:
             return None
+        organization = attempt.key.request.organization
         try:
-            lines = self.lines_table.read_lines(attempt.key.request.organization)
-        except (BotoCoreError, ClientError) as error:
+            lines = self.lines_table.read_lines(organization)
+            if not lines.is_counted(rules.limited_since):
+                from outbound_calls.use_cases.count_calls import CountCalls
+
+                counting = CountCalls(self.table, self.lines_table, self.deadline_seconds, self.clock)
+                lines = counting.count(organization, lines, rules.limited_since)
+        except (BotoCoreError, ClientError, WriteUnanswered) as error:
             return self._lines_unreadable(error)
+        if not lines.is_counted(rules.limited_since):
+            words = "the limit of calls at once is new, and the calls in progress are yet to be counted"
+            return self._wait_for_line(attempt, rules, words)
         reserved = line_reserved_for(attempt.key)
         admitted = lines.admits(attempt.terms.priority, reserved, self.max_concurrent_calls, self.decided_at)
-        return None if admitted else self._wait_for_line(attempt, self.judgement.rules)
+        return None if admitted else self._wait_for_line(attempt, rules)
 
     def take(self, claimed: Attempt) -> Wait | None:
         """Take what a claimed attempt needs. Returns what to wait for where it can't be had: then nothing is taken."""
@@ -129,13 +142,13 @@ class Limits:
         table.drop_lapsed(organization, lines, now)
         return table.take_line(organization, claim_id, reserved, priority, limit, until) is not None
 
-    def _wait_for_line(self, attempt: Attempt, rules: Rules | None) -> Wait:
+    def _wait_for_line(self, attempt: Attempt, rules: Rules | None, words: str = "") -> Wait:
         """Wait for a line, but not for longer than the window is open, nor past the expiry."""
         if rules is None:
             raise ValueError("there is no limit without rules")
         closing = window_closes_at(candidate_of(attempt), rules, self.decided_at)
         ends = [each for each in (closing, self.judgement.expires_at and self.judgement.expires_at + 1) if each]
-        words = f"as many calls are in progress as the policy allows at once: {rules.max_concurrent_calls}"
+        words = words or f"as many calls are in progress as the policy allows at once: {rules.max_concurrent_calls}"
         return Wait(math.ceil(min(ends)), ParkReason.CONCURRENCY_LIMIT, words)
 
     def _lines_unreadable(self, error: Exception) -> Wait:
