@@ -133,6 +133,11 @@ class Judgement:
     cancelled_batch: CancelledBatch | None = None
 
     @property
+    def max_concurrent_calls(self) -> int | None:
+        """How many calls may be in progress at once; None for as many as it takes."""
+        return self.rules.max_concurrent_calls if self.rules else None
+
+    @property
     def expires_at(self) -> int | None:
         """Epoch seconds after which the attempt must not be dialled; None where that isn't known."""
         return None if self.evaluation is None else int(self.evaluation.expires_at)
