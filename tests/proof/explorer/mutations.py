@@ -759,7 +759,7 @@ _CAPS = (
 
 _LINES_TABLE, _HAND_ON = "adapters.lines_table.LinesTable", "use_cases.hand_on"
 _ONE_LINE = "two requests for one line"
-_LIMITED_LATER, _COUNT = "a limit while calls are in progress", "use_cases.count_calls.CountCalls.count"
+_LIMITED_LATER, _COUNT = "a limit while calls are in progress", "use_cases.count_calls.CountCalls.count_in_progress"
 _IF_FREE = "(attribute_exists(#lines.#reserved) AND size(#lines) <= :limit) OR (size(#lines) < :limit AND "
 
 _LINES = (

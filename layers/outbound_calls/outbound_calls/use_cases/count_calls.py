@@ -26,7 +26,7 @@ class CountCalls:
     deadline_seconds: int
     clock: Callable[[], float]
 
-    def count(
+    def count_in_progress(
         self, organization: str | None, lines: Lines, limited_since: int, *, whatever_it_takes: bool = False
     ) -> Lines:
         """The lines of an organization, once every call in progress has one. As they were where it is too early.

@@ -170,7 +170,7 @@ class KeepWaiting:
                 if priority not in first and mark.is_settled(now):
                     lines = lines_table.clear_mark(organization, priority, mark)
         elif rules is not None:
-            lines = self._counting.count(organization, lines, rules.limited_since, whatever_it_takes=True)
+            lines = self._counting.count_in_progress(organization, lines, rules.limited_since, whatever_it_takes=True)
             for priority in first:
                 if priority not in lines.marks:  # the worker that parked it ended before it marked it
                     lines = lines_table.mark_waiting(organization, priority, now)

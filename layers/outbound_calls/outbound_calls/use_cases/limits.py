@@ -63,7 +63,7 @@ class Limits:
                 from outbound_calls.use_cases.count_calls import CountCalls
 
                 counting = CountCalls(self.table, self.lines_table, self.deadline_seconds, self.clock)
-                lines = counting.count(organization, lines, rules.limited_since)
+                lines = counting.count_in_progress(organization, lines, rules.limited_since)
         except (BotoCoreError, ClientError, WriteUnanswered) as error:
             return self._lines_unreadable(error)
         return wait_for_line(attempt, self.judgement, lines, self.decided_at)
