@@ -15,7 +15,6 @@ command."""
 LONGER = {
     "local/schemas.py::contracts": "a table, entry by entry",
     "local/up.py::hints": "one text",
-    "layers/outbound_calls/outbound_calls/use_cases/place.py::_dial": "the order of its steps is the guarantee",
 }
 
 
