@@ -99,6 +99,15 @@ class Words:
         """A count."""
         return f"{count:,}".replace(",", self.word("thousands"))
 
+    def duration(self, seconds: int) -> str:
+        """A time span, in its largest unit and the next."""
+        minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+        if days:
+            return self.word("days and hours", days=days, hours=hours % 24)
+        if hours:
+            return self.word("hours and minutes", hours=hours, minutes=minutes % 60)
+        return self.word("minutes and seconds", minutes=minutes, seconds=seconds % 60)
+
     def percent(self, count: int, total: int) -> str:
         """A share. Less than one percent is not nothing, and what isn't all is less than a hundred."""
         if not total:
