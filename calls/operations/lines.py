@@ -10,6 +10,7 @@ from pydantic import Field
 
 from outbound_calls.adapters.attempt_items import waits_for_line
 from outbound_calls.adapters.dynamodb import to_dynamodb
+from outbound_calls.adapters.waiting_attempts import WaitingAttempts
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.contracts.wire import OrganizationName, RequestKeyText, WireModel
 from outbound_calls.domain.lines import MOST_URGENT_FIRST
@@ -90,7 +91,7 @@ class LinesView:
             return list(pool.map(self.look, limited))
 
     def _waiting(self, organization: str | None, priority: Priority, now: float) -> WaitingCalls:
-        first = next(iter(self.table.first_waiting(organization, priority, 1)), None)
+        first = next(iter(WaitingAttempts(self.table).first_waiting(organization, priority, 1)), None)
         if first is None:
             return WaitingCalls(priority=priority, waiting=0)
         counted = self._count(waits_for_line(organization, priority))
