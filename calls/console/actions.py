@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from calls.console.forms import Form, attempts_in, messages_in, one, requests_in
 from calls.operations.cancelling import Cancelling, request_key
-from calls.operations.discarding import MessageQueue
+from calls.operations.discarding import Discarded, MessageQueue
 from calls.operations.masking import masked
 from calls.operations.pausing import Pausing
 from calls.operations.preflight import read_request
@@ -19,7 +19,19 @@ from calls.operations.stack import DeployedStack
 from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
-from outbound_calls.use_cases.cancel import CancelRequests
+from outbound_calls.use_cases.cancel import CancelRequests, CancelResult
+
+_NOT_DONE = frozenset(
+    {
+        "not confirmed",
+        "still paused",
+        f"cancel {CancelResult.TOO_LATE}",
+        "cancel not-confirmed",
+        f"discard {Discarded.NOT_FOUND}",
+        f"discard {Discarded.NOT_CONFIRMED}",
+    }
+)
+"""The words of what wasn't done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,11 @@ class Done:
     problem: str | None = None
     values: Mapping[str, object] = field(default_factory=dict)
     """What goes into the word."""
+
+    @property
+    def worked(self) -> bool:
+        """Whether it was done, or had been before."""
+        return self.problem is None and self.word not in _NOT_DONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from jinja2 import Environment
@@ -152,13 +153,13 @@ class Console:
             form = {"finding": [finding], "call": [call]}
         elif one(form, "confirmed") != "yes":
             return self._confirm_calls(request, "resolve", form, "to-do", finding=finding_in(form))
-        return self._done(request, self._actions().resolve(form))
+        return self._done(request, self._actions().resolve(form), "to-do")
 
     def cancel(self, request: Request, form: Form) -> Response:
         """Cancel requests, after the person confirmed it."""
         if one(form, "confirmed") != "yes":
             return self._confirm_calls(request, "cancel", form, "waiting")
-        return self._done(request, self._actions().cancel(form))
+        return self._done(request, self._actions().cancel(form), "waiting")
 
     def discard(self, request: Request, form: Form) -> Response:
         """Delete messages that wait, after the person confirmed it."""
@@ -168,19 +169,19 @@ class Console:
         if one(form, "confirmed") != "yes":
             chosen = [(f"{id_} {name}", name) for id_, name in messages_in(form).items()]
             return self._confirm(request, "discard", "message", chosen, "messages", queue=queue.name)
-        return self._done(request, self._actions().discard(form, queue))
+        return self._done(request, self._actions().discard(form, queue), "messages")
 
     def dial_again(self, request: Request, form: Form) -> Response:
         """Make another attempt."""
-        return self._done(request, self._actions().dial_again(form))
+        return self._done(request, self._actions().dial_again(form), "waiting")
 
     def pause(self, request: Request, form: Form) -> Response:
         """Pause calls."""
-        return self._done(request, self._actions().pause(form))
+        return self._done(request, self._actions().pause(form), "policy")
 
     def resume(self, request: Request, form: Form) -> Response:
         """Resume calls."""
-        return self._done(request, self._actions().resume(form))
+        return self._done(request, self._actions().resume(form), "policy")
 
     def _actions(self) -> Actions:
         return Actions(self.stack, self.options.clock)
@@ -195,8 +196,9 @@ class Console:
         """Ask whether to do this with what was chosen: with each value of the field `name`, and its words."""
         return self._page(request, "confirm", action=action, name=name, chosen=chosen, back=back, fields=fields)
 
-    def _done(self, request: Request, done: Sequence[Done]) -> Response:
-        return self._page(request, "done", done=done)
+    def _done(self, request: Request, done: Sequence[Done], back: str) -> Response:
+        view = "done" if all(each.worked for each in done) else "partly done"
+        return self._page(request, "done", heading=f"view {view}", done=done, back=back)
 
     def overview(self, request: Request) -> Response:
         """What needs a person, what is in progress, which lines are in use, and what waits, in short."""
@@ -213,6 +215,7 @@ class Console:
                 chosen=chosen,
                 paused=stack.policies.in_force().paused,
                 open=open_calls.result(),
+                stuck=open_calls.result().stuck,
                 to_do=to_do.result(),
                 lines=in_use.result(),
                 queues=list(queues),
@@ -264,13 +267,23 @@ class Console:
         mask = unmasked if self.options.show_numbers else masked
         last = self.stack.table.read(AttemptKey(key, report.attempts[-1].attempt))
         number = mask(last.request.phone_number) if last and last.request else None
+        unknown = [each.attempt for each in report.attempts if each.status is Status.UNKNOWN]
         return self._page(
-            request, "request", key=str(key), report=report, phone_number=number, can_dial_again=_ended(report)
+            request,
+            "request",
+            key=str(key),
+            report=report,
+            phone_number=number,
+            unknown=max(unknown, default=None),
+            can_cancel=report.park_reason is not None or report.next_attempt_at is not None,
+            can_dial_again=_ended(report),
         )
 
     def choose_language(self, request: Request) -> Response:
-        """Show pages in another language from now on."""
-        response = RedirectResponse("/", 303)
+        """Show pages in another language from now on, the one that it was asked on first."""
+        back = urlsplit(request.headers.get("referer", "")).path
+        is_view = back.removeprefix("/") in VIEWS or back.startswith("/requests/")
+        response = RedirectResponse(back if is_view else "/", 303)
         if (language := request.path_params["language"]) in list(Language):
             response.set_cookie(LANGUAGE_COOKIE, language, httponly=True, samesite="strict")
         return response
@@ -352,6 +365,7 @@ class Console:
             "moment": lambda text: _local(words, text),
             "ago": lambda seconds: _local(words, datetime.fromtimestamp(int(now) - seconds, UTC).isoformat()),
             "duration": words.duration,
+            "pause": lambda text: _pause(words, text),
             "all_chosen": "all" in request.query_params,
             "mask": mask_text,
             "now": _local(words, datetime.fromtimestamp(int(now), UTC).isoformat()),
@@ -363,6 +377,14 @@ def _ended(report: ShownRequest) -> bool:
     """Whether another attempt could be made: the last has ended, and the call didn't take place."""
     last = report.attempts[-1].status
     return last in TERMINAL and last is not Status.COMPLETED
+
+
+def _pause(words: Words, text: str) -> str:
+    """Where calls are paused, as `calling_policy.pauses` says it, in a page's language."""
+    if text == "all calls":
+        return words.word("every call")
+    parts = (part.partition(" ") for part in text.split(", "))
+    return ", ".join(words.word(kind, name=name) for kind, _, name in parts)
 
 
 def style(_request: Request) -> Response:
@@ -380,5 +402,4 @@ def _local(words: Words, text: str | None) -> str:
     """An ISO time by this computer's clock."""
     if text is None:
         return ""
-    moment = datetime.fromisoformat(text).astimezone()
-    return f"{words.short_date(moment.date().isoformat())} {moment:%H:%M}"
+    return words.short_moment(datetime.fromisoformat(text).astimezone())

@@ -53,6 +53,11 @@ class OpenCalls(WireModel):
     waiting: list[FoundAttempt] = Field(description="parked; first what is due next")
     more: bool = Field(description="true when not all were read")
 
+    @property
+    def stuck(self) -> int:
+        """How many of those that wait do so until a person fixes something."""
+        return sum(needs_a_person(Status.SCHEDULED, each.park_reason) for each in self.waiting)
+
 
 class ToDo(WireModel):
     """The calls that need a person, first where a phone may have rung, and then the newest.

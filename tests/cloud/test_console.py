@@ -214,6 +214,23 @@ def test_another_language_is_a_choice_that_stays(filled: OperatedStack) -> None:
 
 
 @pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        (f"{ORIGIN}/to-do?all", "/to-do"),
+        (f"{ORIGIN}/requests/lost-1", "/requests/lost-1"),
+        (f"{ORIGIN}/resolve", "/"),
+        (f"{ORIGIN}//example.com", "/"),
+        ("https://example.com/policy", "/policy"),
+        ("", "/"),
+    ],
+)
+def test_another_language_shows_the_same_view(filled: OperatedStack, page: str, back: str) -> None:
+    answer = client(filled).get("/language/fr", headers={"referer": page})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, back)
+
+
+@pytest.mark.parametrize(
     ("path", "status", "words"),
     [
         ("/none", 404, "no such page"),
@@ -276,6 +293,26 @@ def test_what_can_not_be_found_out_stays_unknown_and_leaves_the_list(filled: Ope
     assert "be found out" in text
     assert filled.attempts.status(key) == "unknown"
     assert "left-1" not in client(filled).get("/to-do").text
+
+
+def test_the_page_of_a_request_offers_what_can_be_done_with_it(filled: OperatedStack) -> None:
+    key = unknown(filled, "lost-3")
+
+    assert 'action="/cancel"' in client(filled).get("/requests/waits-1").text
+    page = client(filled).get("/requests/lost-3").text
+    assert 'value="busy lost-3/1"' in page
+    assert 'action="/cancel"' not in page
+    client(filled).post("/resolve", single="busy lost-3/1")
+    assert filled.attempts.status(key) == "busy"
+    assert 'action="/resolve"' not in client(filled).get("/requests/lost-3").text
+
+
+def test_what_could_not_be_done_has_another_heading(filled: OperatedStack) -> None:
+    assert "<h1>Not everything was done</h1>" in client(filled).post("/resolve", single="busy waits-1/1").text
+
+
+def test_what_waits_until_a_setting_is_fixed_is_on_the_overview(filled: OperatedStack) -> None:
+    assert "Requests that wait until someone fixes a setting: 1." in client(filled).get("/").text
 
 
 def test_messages_are_discarded_once_that_is_confirmed(filled: OperatedStack) -> None:
