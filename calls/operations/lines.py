@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -14,29 +15,24 @@ from outbound_calls.domain.lines import MOST_URGENT_FIRST
 from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from outbound_calls.adapters.calls_table import CallsTable
     from outbound_calls.adapters.lines_table import LinesTable
     from outbound_calls.use_cases.decide import CurrentPolicy
 
 
+_WORKERS = 8
+
+
 class WaitingCalls(WireModel):
     """The requests of a priority that wait for a line."""
 
     priority: Priority
-    waiting: int = Field(description=f"at most {MOST_COUNTED} are counted")
-    at_least: Literal[True] | None = Field(None, description="true where more may wait than were counted")
+    waiting: int
+    at_least: bool = Field(default=False, description="true when there may be more than were counted")
     first: RequestKeyText | None = Field(None, description="the next to be dialled; absent where no one waits")
     seconds_waited: int | None = Field(None, description="by the first")
-
-
-class LinesInUse(WireModel):
-    """How many lines of an organization are in use, of how many."""
-
-    organization: OrganizationName
-    limit: int
-    in_use: int = Field(description="lines of calls in progress, and those that were handed on")
 
 
 class LinesReport(WireModel):
@@ -79,31 +75,26 @@ class LinesView:
             paused=rules.paused,
         )
 
-    def in_use(self, organization: str | None) -> LinesInUse | None:
-        """How many lines are in use, with one read; None, and none, where the policy has no limit.
+    def limited(self, organizations: Iterable[str | None]) -> list[LinesReport]:
+        """The lines of those of these organizations that have a limit. The others cost no read.
 
         Raises:
-            PolicyUnreadable: When the limit can't be read.
+            PolicyUnreadable: When a limit can't be read.
         """
-        rules, _ = self.policy.rules(organization, None)
-        if rules.max_concurrent_calls is None:
-            return None
-        lines = self.lines_table.read_lines(organization)
-        used = lines.used.keys() - lines.lapsed(self.clock()).keys()
-        return LinesInUse(
-            organization=organization or DEFAULT_ORGANIZATION, limit=rules.max_concurrent_calls, in_use=len(used)
-        )
+        limited = [each for each in organizations if self.policy.rules(each, None)[0].max_concurrent_calls is not None]
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            return list(pool.map(self.look, limited))
 
     def _waiting(self, organization: str | None, priority: Priority, now: float) -> WaitingCalls:
         waiting = WaitingAttempts(self.table)
-        if not (found := waiting.first_waiting(organization, priority, 1)):
+        first = next(iter(waiting.first_waiting(organization, priority, 1)), None)
+        if first is None:
             return WaitingCalls(priority=priority, waiting=0)
-        # The index may change between the two reads.
-        count = max(1, waiting.count_waiting(organization, priority))
+        counted = waiting.count_waiting(organization, priority)
         return WaitingCalls(
             priority=priority,
-            waiting=count,
-            at_least=True if count >= MOST_COUNTED else None,
-            first=str(found[0].key.request),
-            seconds_waited=max(0, int(now) - found[0].since),
+            waiting=max(counted, 1),
+            at_least=counted >= MOST_COUNTED,
+            first=str(first.key.request),
+            seconds_waited=max(0, int(now) - first.since),
         )

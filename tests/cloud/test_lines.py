@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, override
 
@@ -726,6 +727,35 @@ class TestOverANetwork:
 
         assert world.attempts.status(key) == "calling"
         assert len(world.lines.used) == 1
+
+    def test_a_look_of_the_keeper_reads_the_first_of_each_priority_and_counts_the_others(
+        self, world: LinesWorld, network: FaultyNetwork
+    ) -> None:
+        world.limited_to(1)
+        world.many(4)
+        network.operations.clear()
+
+        seen = world.keep().lines
+
+        assert seen
+        assert seen.waiting[Priority.NORMAL] == 3
+        # The lease; the policy, the lines; the first for policy and of each priority, and a count.
+        assert Counter(network.operations) == {"UpdateItem": 1, "GetItem": 2, "Query": 1 + 3 + 1}
+
+    def test_what_the_keeper_releases_costs_a_write_each_and_a_message_for_ten(
+        self, world: LinesWorld, network: FaultyNetwork
+    ) -> None:
+        world.limited_to(1)
+        world.many(13)
+        world.decide_by(basedOn="open")
+        world.pass_seconds(IN_FORCE_SECONDS)
+        network.operations.clear()
+
+        assert world.keep().released == 12
+
+        # The keeper's lease and those of twelve; one query more lists them.
+        counts = Counter(network.operations)
+        assert counts == {"UpdateItem": 1 + 12, "SendMessageBatch": 2, "GetItem": 2, "Query": 1 + 3 + 1 + 1}
 
     def test_a_line_is_given_back_before_its_claim(self, world: LinesWorld, network: FaultyNetwork) -> None:
         world.limited_to(1)

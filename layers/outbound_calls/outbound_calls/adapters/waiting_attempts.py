@@ -37,7 +37,7 @@ a worker's life and the lag of an index: what was about to park at one look is s
 FIRST_LOOK_SECONDS = 10
 """How soon a new keeper is due: a policy is in force by then that was set when something began to wait."""
 
-MOST_COUNTED = 10_000
+MOST_COUNTED = 20_000
 """Of those who wait for a line, so many are counted for each priority."""
 
 
