@@ -105,7 +105,7 @@ def test_the_simulated_stack_is_the_deployed_one() -> None:
     assert defaults["CallDeadlineSeconds"] == stack.DEADLINE_SECONDS
     assert source["BatchSize"] == stack.BATCH_SIZE
     assert resources["PlaceCallFunction"]["Timeout"] == stack.PLACE_CALL_TIMEOUT
-    # A worker that is about to park at one look of a keeper has done so by the next.
+    # A worker that is about to park when a keeper looks has done so by its next look.
     assert stack.PLACE_CALL_TIMEOUT + INDEX_LAG_SECONDS <= KEEPER_SECONDS
     assert resources["PollCallsFunction"]["Timeout"] == stack.POLL_CALLS_TIMEOUT
     assert resources["CallQueue"]["VisibilityTimeout"] == stack.VISIBILITY_TIMEOUT

@@ -31,7 +31,7 @@ KEEPER_SECONDS = 50
 """How long a keeper rests at least between two looks.
 
 Less than the minute between two sweeps by what a sweep may take to get to it, so that each sweep looks. Not less than
-a worker's life and the lag of an index: what was about to park at one look is seen at the next.
+a worker's life and the lag of an index: the next look sees what was about to park.
 """
 
 FIRST_LOOK_SECONDS = 10

@@ -1,6 +1,6 @@
 """Count the calls in progress when a limit is set: each gets a line, and before that no line is free.
 
-Whoever needs a line, or hands lines on, counts; few ever do, so only they load this module, and only then.
+A worker that needs a line counts, and a keeper. Few ever do, so only they load this module, and only then.
 """
 
 from __future__ import annotations
