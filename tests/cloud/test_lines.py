@@ -624,6 +624,21 @@ def test_where_much_is_due_only_the_keeper_counts(world: LinesWorld, monkeypatch
     assert len(world.lines.used) == 6
 
 
+def test_the_stream_frees_the_line_of_a_claim_once_however_often_its_attempt_is_parked(world: LinesWorld) -> None:
+    world.limited_to(1)
+    world.allomia.post = returns(429)
+    key = world.placed()
+    assert "line" in world.attempts.existing_item(key)
+    world.allomia.post = None
+    # Its claim's line is given back before the claim, so the next call has it.
+    world.placed()
+
+    world.come_up(key)
+
+    assert world.waits(key)
+    assert "line" not in world.attempts.existing_item(key)
+
+
 def test_one_that_waits_again_keeps_the_line_that_is_handed_on_to_it_then(world: LinesWorld) -> None:
     # Given one that waits, its line free, and nothing reserved for it, as after its reservation ended
     world.limited_to(1)
