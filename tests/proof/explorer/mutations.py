@@ -923,7 +923,7 @@ _CHANGES = (
         "the keeper releases nothing",
         "paused and resumed",
         Guarantee.RIGHT_END,
-        ("use_cases.keep.KeepWaiting._release", replace_call("waiting.release", "False")),
+        ("use_cases.keep.KeepWaiting._release", replace_call("lease_for_dispatch", "None")),
     ),
     _mutation(
         "no keeper looks after what waits",

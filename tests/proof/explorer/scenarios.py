@@ -543,6 +543,19 @@ DEEP = (
         workers=1,
     ),
     replace(_LIMITED_LATER, name="a limit that is set again", policies=(_ONE_LINE, _OPEN, _ONE_LINE)),
+    replace(
+        _LINE,
+        name="a line and a redial",
+        messages={"m": "a", "n": "b"},
+        mishaps=0,
+        webhooks=0,
+        policies=(_REDIAL._replace(lines=1),),
+        attempts=2,
+    ),
+    replace(
+        _LINE, name="a line and a call dialled again by hand", mishaps=0, unknown=(("c", 1),), redials=1, workers=1
+    ),
+    replace(_LINE, name="a line and a cancellation by hand", mishaps=0, cancels=1, workers=1),
     replace(_LINE, name="a line and then no limit", mishaps=0, policies=(_ONE_LINE, _OPEN), attempts=1),
     replace(QUICK["one request"], name="one request, two webhooks", webhooks=2),
     replace(QUICK["one request"], name="one request, two mishaps", mishaps=2, kinds=_UNHURRIED),

@@ -44,7 +44,7 @@ def test_an_opening_is_no_burst_and_delays_nothing_else(opening: Opening, waitin
     assert figures.poll_late <= 1.05 * SWEEP_EVERY
 
 
-@pytest.mark.parametrize("swept", [0.0, 0.25, 0.5, 0.75, 0.999])
+@pytest.mark.parametrize("swept", [0.0, 0.15, 0.8])
 def test_the_first_call_after_a_pause_comes_soon_whenever_a_sweep_does(swept: float) -> None:
     # When calls are resumed at another moment between two sweeps
     figures = play(Opening.CALLS_RESUMED, FEW, SEED, swept)
