@@ -1021,7 +1021,6 @@ class Schedules:
                 acknowledging = worker._replace(history=(), since=0, result=done.result)
                 return state._replace(workers=with_workers(state.workers, place, acknowledging))
             case KeepTask(seen=seen) if not done.raised:
-                self._check_not_needed(state, worker)
                 if seen == self._found_by_keeper(state):
                     state = state._replace(looked=seen)
             case ReleaseTask() as release if done.raised:
@@ -1036,11 +1035,17 @@ class Schedules:
                 self._check_report(state, command, history, done)
         return self._ended(state, place, WAITING)
 
-    def _check_not_needed(self, state: ExplorerState, worker: Worker) -> None:
-        """Check that the keeper hands on no line if nothing went wrong: it was free for up to a minute."""
+    def _check_not_needed(self, state: ExplorerState) -> None:
+        """Check that no line is left for the keeper to hand on if nothing went wrong: it is free for up to a minute."""
         unchanged = state.mishaps == self.scenario.mishaps and not state.policy and self.scenario.prompt
-        if unchanged and "send" in _asked(worker):
-            raise GuaranteeBroken(Guarantee.LINE_USED, f"{worker.task} hands on a line, and nothing went wrong")
+        busy = state.workers or state.events or any(message.where == WAITING for message in state.messages)
+        in_use = sum(until > state.now for until in self._lines(state).values())
+        if not unchanged or busy or in_use >= self.scenario.policies[0].lines:
+            return
+        for key, record in zip(self.keys, map(plain, state.items), strict=True):
+            if record.get("parkReason") == "concurrency-limit" and "waitsFor" in record:
+                detail = f"a line is free, {key[0]}/{key[1]} waits for one, and only a keeper will hand it on"
+                raise GuaranteeBroken(Guarantee.LINE_USED, detail)
 
     def _asked_to_stop(self, state: ExplorerState, task: PlaceTask) -> ExplorerState:
         """The state once a message is acknowledged that asks for no more dials."""
@@ -1202,6 +1207,7 @@ class Schedules:
         keeper, seen = self._keeper(state), self._found_by_keeper(state)
         if keeper is None or not self._keeper_is_due(state):
             return
+        self._check_not_needed(state)
         copies = [each.task.copy for each in state.workers if isinstance(each.task, KeepTask)]
         if not copies or self._may(state, "repeated"):
             look = KeepTask(keeper["dueAt"], max(copies) + 1 if copies else 0, seen)
@@ -1362,12 +1368,6 @@ def _dispatched(name: str) -> Key:
 def _last_look(worker: Worker) -> int:
     """When a worker last read the clock."""
     return next((answer for answer in reversed(worker.history) if isinstance(answer, int)), START)
-
-
-def _asked(worker: Worker) -> set[str]:
-    """The kinds of effects that a worker has asked for."""
-    upcoming = [next_of(worker.task, worker.history[:place]) for place in range(len(worker.history))]
-    return {each.kind for each in upcoming if isinstance(each, Effect)}
 
 
 def _is_count(effect: Effect) -> bool:

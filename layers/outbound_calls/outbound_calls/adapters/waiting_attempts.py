@@ -34,8 +34,8 @@ Less than the minute between two sweeps by what a sweep may take to get to it, s
 a worker's life and the lag of an index: the next look sees what was about to park.
 """
 
-FIRST_LOOK_SECONDS = 10
-"""How soon a new keeper is due: a policy is in force by then that was set when something began to wait."""
+FIRST_LOOK_SECONDS = 12
+"""How soon a new keeper is due: a policy that was set when something began to wait is in force by then."""
 
 MOST_COUNTED = 20_000
 """Of those who wait for a line, so many are counted for each priority."""
