@@ -9,7 +9,7 @@ PYTHON := $(BIN)/python
 # Tools run as modules where they can: a script's first line holds the path of its environment.
 SAM := env -u MAKEFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u MFLAGS $(PYTHON) -m samcli
 
-# No command here talks to AWS, but for `make rehearse`, so none depends on an AWS profile.
+# No command here talks to AWS, except `make rehearse`, so none depends on an AWS profile.
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE
 OFFLINE := AWS_DEFAULT_REGION=ca-central-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none AWS_EC2_METADATA_DISABLED=true
 export SAM_CLI_TELEMETRY := 0

@@ -53,7 +53,7 @@ _OF_LAMBDA = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
 class Said:
     """What one function wrote to its log group.
 
-    Lambda's own lines, which tell the local cloud's invocations here, are left out: on AWS the template's
+    Lambda's own lines, which mark the local cloud's invocations here, are left out: on AWS the template's
     SystemLogLevel keeps them out of the log of an invocation that went well.
     """
 
@@ -64,7 +64,7 @@ class Said:
 
 @dataclass(frozen=True)
 class HealthyCalls:
-    """What `calls` healthy calls came to, all together."""
+    """The totals of `calls` healthy calls."""
 
     calls: int
     message_bytes: int
@@ -87,7 +87,7 @@ class HealthyCalls:
 
 @dataclass(frozen=True)
 class Idle:
-    """What sweeps of the poller came to while nothing was due."""
+    """The totals of the poller's sweeps while nothing was due."""
 
     sweeps: int
     invocations: int

@@ -93,7 +93,7 @@ def main() -> int:
 
 
 def request_cases() -> Iterator[Case]:
-    """The requests of events/requests. The number tells what AlloMia does."""
+    """The requests of events/requests. The number decides what AlloMia does."""
     for path in sorted(REQUESTS.glob("*.json")):
         if path.stem != INVALID:
             allomia = MAGIC_NUMBERS[json.loads(path.read_text())["phoneNumber"]]

@@ -1,4 +1,4 @@
-"""What holds for all tests: surroundings, time limit, and how workers share them (`pytest -n 4`)."""
+"""What applies to all tests: surroundings, time limit, and how workers share them (`pytest -n 4`)."""
 
 import signal
 from collections.abc import Generator, Iterator

@@ -214,7 +214,7 @@ def test_the_id_in_the_log_may_be_another_one(world: LogWorld) -> None:
 
     item = world.given_up(key)
 
-    # AlloMia knows no call by that id; the entry shows a conversation
+    # AlloMia has no call with that id; the entry shows a conversation
     assert (item["status"], item["outcomeSource"], item["callLogId"]) == ("completed", "call-log", entry.id)
     assert "outboundCallId" not in item
     assert item["callDetails"] == {

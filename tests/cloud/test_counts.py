@@ -53,7 +53,7 @@ class CountedWorld(CloudWorld):
         self.network.operations.clear()
 
     def counted(self) -> Counts:
-        """The requests since the last look, but for the secrets, which are kept for minutes."""
+        """The requests since the last look, except for the secrets, which are kept for minutes."""
         counts = Counter(each for each in self.network.operations if each != "GetSecretValue")
         self.network.operations.clear()
         return dict(counts)

@@ -645,7 +645,7 @@ def test_get_call_answers_with_the_report_of_the_request(attempts: SampleAttempt
     assert done.printed == ""
 
 
-def test_get_call_tells_a_missing_record_from_an_invalid_id(environment: dict[str, str]) -> None:
+def test_get_call_distinguishes_a_missing_record_and_an_invalid_id(environment: dict[str, str]) -> None:
     rule = "requestId: 1 to 128 of the characters A-Z a-z 0-9 . _ - and not only one or two dots"
     ids = (str(new_key().request), f"{CANARY} (1)", "v" * 5000, None)
 

@@ -87,7 +87,7 @@ class LinesWorld(CloudWorld):
     def handed_on(self) -> list[str]:
         """The messages that wait in the queue of attempts that a line was handed on to.
 
-        But for those that ask to look again: they come when the machine's own clock says.
+        Except for those that ask to look again: they come when the machine's own clock says.
         """
         taken = []
         while messages := self.resources.take(self.resources.handed_on_queue_url):

@@ -1,4 +1,4 @@
-"""AlloMia refuses calls: a wrong setting rejects nothing, and a wrong request is told apart and rejected."""
+"""AlloMia refuses calls: a wrong setting rejects nothing, and a wrong request is recognized and rejected."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -205,7 +205,7 @@ def test_a_refused_attempt_is_tried_after_1_3_and_6_minutes_and_then_every_5(day
     assert tried_at == [0, 1, 3, 6, 11, 16, 21]
 
 
-def test_what_is_read_to_tell_a_wrong_request_from_a_wrong_setting(day: Day) -> None:
+def test_what_is_read_to_distinguish_a_wrong_request_and_a_wrong_setting(day: Day) -> None:
     day.world.allomia.post = refuses("phoneNumber", WRONG_NUMBER)
     (wrong,) = day.send(1, phoneNumber=WRONG_NUMBER)
     good = day.send(8)
