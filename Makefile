@@ -100,7 +100,7 @@ lint-workflows:
 
 lint-prose:
 	@$(PYTHON) -m local.prose
-	@$(BIN)/codespell --skip '*.json,*.svg,*.pyc' --ignore-words-list adress README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs \
+	@$(BIN)/codespell --skip '*.json,*.svg,*.pyc' --ignore-words-list adress,atleast README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs \
 		benchmarks/templates template.yaml layers functions calls local rehearsal examples tests
 
 unit:

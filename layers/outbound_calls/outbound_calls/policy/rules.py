@@ -1,7 +1,7 @@
 """From the stored policy document to the rules that apply to one request.
 
-A document is based on a preset, and its parts for an organization and a purpose override it, field by field: what a part
-doesn't say is inherited. Caps add up instead, and a pause anywhere is a pause.
+A document is based on a preset, and its parts for an organization and a purpose override it, field by field: what a
+part doesn't say is inherited. Caps add up instead, and a pause anywhere is a pause.
 
 The contract (`contracts.policy`) checks what a person writes and says what is wrong. Here a document is read again,
 without its models, which a function would have to build at each cold start. What it doesn't expect makes no rules.
