@@ -22,10 +22,8 @@ DEPLOYED, OPERATED = "deployed", "operated"
 OPERATION = {
     "test_alarms.py",
     "test_calls.py",
-    "test_counts.py",
     "test_rehearsal.py",
     "test_releases.py",
-    "test_upstream.py",
 }
 
 
