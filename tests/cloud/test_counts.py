@@ -20,6 +20,7 @@ from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.lines import line_reserved_for
 from outbound_calls.use_cases.place import PlaceResult
 from tests.cloud.parts import FaultyNetwork, SampleAttempts
+from tests.cloud.reading import index_items
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import API_KEY, PHONE_NUMBER
 from tests.world import DEADLINE_SECONDS, DUE_SHARDS, CloudResources, dispatch_message
@@ -215,7 +216,7 @@ def test_a_cancelled_batch_is_two_writes_and_a_search_of_what_is_open(world: Cou
     # The mark, and what reminds the poller.
     assert world.counted() == {"UpdateItem": 2}
     table = world.attempts.table
-    open_ = table.client.scan(TableName=table.name, IndexName="due")["Items"]
+    open_ = index_items(table.client, table.name)
     shards = {each["dueShard"]["N"] for each in open_ if each["attempt"]["N"] != "0"}
     world.poll_calls.cancel_batch(DueBatch(None, "counted", int(world.clock.now) + 10), lambda: 60.0)
     # A page of each shard and the records in it, noted for all but the last; the lease; a query and a write for each.

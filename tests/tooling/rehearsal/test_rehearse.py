@@ -3,14 +3,17 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from calls.operations.stack import DeployedStack, Resource
 from local.demo import Check
 from local.simulator import MAGIC_NUMBERS
-from rehearsal.rehearse import cases, refusal, report
+from rehearsal.measured import Figures
+from rehearsal.rehearse import cases, refusal
+from rehearsal.report import report
+from rehearsal.steps import RehearsedStack, Stage
 
 OUTPUTS = {name: name for name in ("CallQueueUrl", "InvalidMessagesQueueUrl", "DeadLetterQueueUrl")}
 
@@ -52,7 +55,7 @@ def test_a_stack_that_someone_may_need_is_refused(stack: DeployedStack, really: 
 
 
 def test_each_run_has_ids_of_its_own_and_dials_magic_numbers_only() -> None:
-    first, second = cases("one"), cases("two")
+    first, second = cases("rehearsal-one-"), cases("rehearsal-two-")
 
     assert not {each.request_id for each in first} & {each.request_id for each in second}
     for case in first:
@@ -66,11 +69,15 @@ def test_each_run_has_ids_of_its_own_and_dials_magic_numbers_only() -> None:
 
 
 def test_a_report_says_what_failed_and_what_was_left_out() -> None:
-    some = cases("one")[:2]
+    some = cases("rehearsal-one-")[:2]
     calls = {some[0].request_id: {"status": "completed", "outcomeSource": "webhook", "createdAt": 10, "recordedAt": 13}}
     checks = [Check("no one is called twice", "1 of 2", False)]
 
-    made = report("calls", datetime(2026, 12, 1, tzinfo=UTC), checks, some, calls, {some[0].request_id: (2, 1)})
+    stage = Stage(a_stack(), cast("RehearsedStack", None), "", datetime(2026, 12, 1, tzinfo=UTC))
+    figures = Figures([{"function": "PlaceCallFunction", "invocations": 3}], [{"what": "sum", "dollars": "0.01"}])
+    left_out = ["alarms: the local cloud has none"]
+
+    made = report(stage, checks, some, calls, {some[0].request_id: (2, 1)}, figures, left_out)
 
     assert not made.holds
     assert [row["status"] for row in made.calls] == ["completed", "none"]
@@ -78,4 +85,6 @@ def test_a_report_says_what_failed_and_what_was_left_out() -> None:
     text = made.markdown()
     assert "**FAILED.**" in text
     assert "| no one is called twice | 1 of 2 | False |" in text
-    assert all(each in text for each in made.left_out)
+    assert "- alarms: the local cloud has none" in text
+    assert "| PlaceCallFunction | 3 |" in text
+    assert "| sum | 0.01 |" in text
