@@ -19,7 +19,7 @@ from calls.operations.masking import mask_text
 from calls.operations.requests_file import UnreadableFile
 from calls.operations.resolving import NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack, aws_clients
-from outbound_calls.adapters.calls_table import WriteUnanswered
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.runtime.telemetry import describe

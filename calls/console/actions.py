@@ -15,7 +15,7 @@ from calls.operations.pausing import Pausing
 from calls.operations.preflight import read_request
 from calls.operations.resolving import Finding, NotAllowed, Resolving
 from calls.operations.stack import DeployedStack
-from outbound_calls.adapters.calls_table import WriteUnanswered
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.use_cases.cancel import CancelRequests

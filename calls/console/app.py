@@ -33,7 +33,7 @@ from calls.operations.resolving import Finding, NotAllowed
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
 from calls.pages.report import Language, Words, environment, report_style, report_values
-from outbound_calls.adapters.calls_table import WriteUnanswered
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.time_zones import time_zone
 from outbound_calls.contracts.vocabulary import Status

@@ -20,7 +20,7 @@ from outbound_calls.contracts.wire import InvalidInput, WireModel
 from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.rules import read_stored, resolve
-from outbound_calls.use_cases.sweep import IN_FORCE_SECONDS
+from outbound_calls.use_cases.keep import IN_FORCE_SECONDS
 
 _MAX_REPEATS = 10
 _NO_DOCUMENT = "{}"

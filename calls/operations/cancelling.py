@@ -15,7 +15,7 @@ from calls.operations.in_parallel import in_parallel
 from calls.operations.preflight import InvalidRow, RowIds, read_row
 from calls.operations.records import Counted, Records
 from calls.operations.requests_file import REQUESTS, Columns, Row
-from outbound_calls.adapters.calls_table import WriteUnanswered
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.contracts.messages import read_message
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
@@ -31,7 +31,7 @@ from outbound_calls.domain.attempts import RequestKey
 from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.use_cases.cancel import CancelRequests, CancelResult, RequestKeepsChanging
-from outbound_calls.use_cases.place import Defaults
+from outbound_calls.use_cases.new_attempt import Defaults
 
 NOT_CONFIRMED = "not-confirmed"
 """The table didn't say whether it made the change. Doing it again tells."""

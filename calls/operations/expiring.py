@@ -13,7 +13,7 @@ from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import Attempt, AttemptKey, CallRequest, Labels, RequestKey
 from outbound_calls.policy.evaluation import expires_at
 from outbound_calls.use_cases.decide import CurrentPolicy, PolicyUnreadable, candidate_of
-from outbound_calls.use_cases.place import terms_of
+from outbound_calls.use_cases.new_attempt import terms_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from outbound_calls.domain.recipients import PastDial
 from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS, utc_text
 from outbound_calls.policy.evaluation import Dial
 from outbound_calls.use_cases.decide import JudgeAttempts, Judgement, attempt_name
-from outbound_calls.use_cases.place import Defaults, new_attempt
+from outbound_calls.use_cases.new_attempt import Defaults, new_attempt
 
 _WORKERS = 8
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from outbound_calls.adapters.waiting_attempts import WaitingAttempts
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.contracts.wire import OrganizationName, RequestKeyText, WireModel
 from outbound_calls.domain.lines import MOST_URGENT_FIRST
@@ -93,7 +94,7 @@ class LinesView:
         )
 
     def _waiting(self, organization: str | None, priority: Priority, now: float) -> WaitingCalls:
-        waiting = list(self.table.waiting_for_line(organization, priority))
+        waiting = list(WaitingAttempts(self.table).waiting_for_line(organization, priority))
         if not waiting:
             return WaitingCalls(priority=priority, waiting=0)
         first = waiting[0]

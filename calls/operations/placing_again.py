@@ -19,7 +19,7 @@ from calls.operations.requests_file import Row
 from outbound_calls.contracts.vocabulary import Dialled, ReasonCode, Status
 from outbound_calls.contracts.wire import InvalidInput, RequestId, WireModel, check_request_key
 from outbound_calls.domain.attempts import RequestKey
-from outbound_calls.use_cases.place import Defaults
+from outbound_calls.use_cases.new_attempt import Defaults
 
 NOT_SENT_BEFORE = "not sent before"
 """Counted for a row that the stack has no record of."""

@@ -26,7 +26,7 @@ from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput, WireModel, validate
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.recipients import organization_key
-from outbound_calls.use_cases.place import Defaults, with_defaults
+from outbound_calls.use_cases.new_attempt import Defaults, with_defaults
 
 
 class InvalidRow(WireModel):

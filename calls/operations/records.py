@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import Field
 
 from outbound_calls.adapters.attempt_items import REPORTED_FIELDS, attempt_from_item, ended_on, item_key
-from outbound_calls.adapters.calls_table import CallsTable, DueEntry, due_entry
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry
+from outbound_calls.adapters.due_entries import due_entry
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.contracts.status_api import AttemptReport
 from outbound_calls.contracts.vocabulary import Status

@@ -29,7 +29,7 @@ from calls.operations.waiting_messages import Deletions, HeldMessage, LastMoment
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.wire import InvalidInput, WireModel
 from outbound_calls.domain.timing import utc_text
-from outbound_calls.use_cases.place import Defaults
+from outbound_calls.use_cases.new_attempt import Defaults
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

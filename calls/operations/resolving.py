@@ -13,7 +13,8 @@ from calls.operations.following import Following
 from calls.operations.masking import Mask
 from calls.operations.preflight import RowIds, read_row
 from calls.operations.requests_file import Row
-from outbound_calls.adapters.calls_table import CallsTable, WriteUnanswered
+from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.status_api import RequestReport
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode, Status
@@ -28,7 +29,7 @@ from outbound_calls.contracts.wire import (
 from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.use_cases.look_up import request_report
-from outbound_calls.use_cases.place import Defaults, terms_of, with_defaults
+from outbound_calls.use_cases.new_attempt import Defaults, terms_of, with_defaults
 
 MAX_SECONDS_TO_END = 2 * 86_400
 """How long after its dispatch an attempt ends at the latest: the longest deadline, and a day without a usable key."""

@@ -15,7 +15,7 @@ from calls.operations.preflight import InvalidRow
 from calls.operations.records import Records, tally
 from calls.operations.requests_file import Columns, Row
 from calls.operations.resolving import Finding, NotAllowed, Resolving, choose_unknown
-from outbound_calls.adapters.calls_table import WriteUnanswered
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, AttemptNumber, InvalidInput, OrganizationName, WireModel
 from outbound_calls.domain.attempts import AttemptKey, RequestKey

@@ -26,7 +26,7 @@ from outbound_calls.contracts.messages import invalid_field
 from outbound_calls.domain.recipients import organization_key
 from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
 from outbound_calls.use_cases.look_up import LookUpRequests
-from outbound_calls.use_cases.place import Defaults
+from outbound_calls.use_cases.new_attempt import Defaults
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

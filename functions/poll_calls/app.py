@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from outbound_calls.adapters.calls_table import DueBatch, DueKeeper, due_entry
+from outbound_calls.adapters.due_entries import DueBatch, DueKeeper, due_entry
 from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly

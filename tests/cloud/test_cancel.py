@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from local.simulator import PostAnswer, fails, returns
-from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
+from outbound_calls.adapters.calls_table import RecordResult
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.use_cases.cancel import CancelRequests, RequestKeepsChanging

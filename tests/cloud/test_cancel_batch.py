@@ -10,7 +10,9 @@ from uuid import uuid4
 import pytest
 
 from local.cloud import LocalCloud
-from outbound_calls.adapters.calls_table import BATCH_LEASE_SECONDS, DueBatch, WriteUnanswered, due_entry
+from outbound_calls.adapters.batch_searches import BATCH_LEASE_SECONDS, BatchSearches
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
+from outbound_calls.adapters.due_entries import DueBatch, due_entry
 from outbound_calls.adapters.dynamodb import to_dynamodb
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.use_cases.place import PlaceResult
@@ -215,7 +217,7 @@ def test_a_request_that_comes_after_the_search_is_cancelled_by_the_mark(world: B
 @pytest.mark.parametrize("batch", ["keeper", "a.b_c-1"])
 @pytest.mark.parametrize("organization", [None, "north"])
 def test_no_batch_is_taken_for_a_keeper_or_a_request(world: BatchWorld, organization: str | None, batch: str) -> None:
-    world.attempts.table.expect_batch(organization, batch, world.clock.now)
+    BatchSearches(world.attempts.table).expect_batch(organization, batch, world.clock.now)
 
     (due,) = world.due_batches()
 

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.healthy_call import message
 from benchmarks.write_units import UNIT_BYTES, item_bytes
 from local.simulator import organization_id, returns
-from outbound_calls.adapters.calls_table import DueBatch
+from outbound_calls.adapters.due_entries import DueBatch
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.lines import line_reserved_for

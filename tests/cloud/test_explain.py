@@ -32,7 +32,8 @@ from outbound_calls.domain.attempts import Allowance
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.runtime.settings import PlaceCallSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS, JudgeAttempts
-from outbound_calls.use_cases.place import Defaults, PlaceResult
+from outbound_calls.use_cases.new_attempt import Defaults
+from outbound_calls.use_cases.place import PlaceResult
 from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, new_key
 from tests.cloud.world import CloudWorld, key_of

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import BotoCoreError
 
 from local.simulator import PostAnswer, returns
-from outbound_calls.adapters.calls_table import WriteUnanswered
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.secrets import FAILURE_SECONDS, SecretUnreadable
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS

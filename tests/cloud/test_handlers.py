@@ -18,6 +18,7 @@ from uuid import uuid4
 import pytest
 
 from local.cloud import LocalCloud
+from outbound_calls.adapters.batch_searches import BatchSearches
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import utc_text
@@ -420,7 +421,7 @@ def test_a_page_is_polled_to_its_end_whatever_is_in_it(world: CloudWorld, enviro
     outdated = due_entry(attempts, ended)
     world.webhook(ended)
     cancelled = world.placed(batch="monday", notBefore="2026-04-20T00:00:00Z")
-    attempts.table.expect_batch(None, "monday", NOW)
+    BatchSearches(attempts.table).expect_batch(None, "monday", NOW)
     page = [
         {"requestId": {"S": "odd"}},
         due_entry(attempts, calling),

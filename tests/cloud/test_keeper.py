@@ -7,13 +7,16 @@ from dataclasses import replace
 import pytest
 
 from local.cloud import LocalCloud
-from outbound_calls.adapters.calls_table import KEEPER_SECONDS, CallsTable, DueKeeper, due_entry
+from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.adapters.due_entries import DueKeeper, due_entry
 from outbound_calls.adapters.dynamodb import to_dynamodb
 from outbound_calls.adapters.policy_table import PolicyTable
+from outbound_calls.adapters.waiting_attempts import KEEPER_SECONDS, WaitingAttempts
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.use_cases.keep import IN_FORCE_SECONDS, SETTLED_SECONDS
 from outbound_calls.use_cases.place import PlaceResult
-from outbound_calls.use_cases.sweep import IN_FORCE_SECONDS, SETTLED_SECONDS, Poll, PollResult
+from outbound_calls.use_cases.sweep import Poll, PollResult
 from tests.cloud.parts import SampleAttempts, new_attempt
 from tests.cloud.reading import index_items
 from tests.cloud.world import CloudWorld, key_of
@@ -126,7 +129,7 @@ def test_many_come_due_spread_over_minutes(world: KeeperWorld) -> None:
     for _ in range(60):
         attempt = replace(new_attempt(), policy_version=world.version)
         world.table.park(attempt, world.clock.now + 86_400, ParkReason.PAUSED)
-    world.table.expect_waiting(None, world.clock.now)
+    WaitingAttempts(world.table).expect_waiting(None, world.clock.now)
     world.put_text(OPEN)
 
     assert world.keep().released == 60
@@ -174,7 +177,7 @@ def test_the_keeper_stays_when_one_arrived_between_two_looks(world: KeeperWorld)
     world.webhook(world.paused())
     world.keep()
     # It is about to park, and the index doesn't show it yet
-    world.table.expect_waiting(None, world.clock.now)
+    WaitingAttempts(world.table).expect_waiting(None, world.clock.now)
 
     world.keep()
     assert len(world.keepers()) == 1

@@ -12,7 +12,8 @@ import pytest
 from calls.operations.lines import LinesView
 from local.cloud import LocalCloud
 from local.simulator import PostAnswer, fails, returns
-from outbound_calls.adapters.calls_table import KEEPER_SECONDS, DueKeeper, due_entry
+from outbound_calls.adapters.due_entries import DueKeeper, due_entry
+from outbound_calls.adapters.waiting_attempts import KEEPER_SECONDS
 from outbound_calls.contracts.vocabulary import ParkReason, Priority
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.lines import (
@@ -24,9 +25,10 @@ from outbound_calls.domain.lines import (
 )
 from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS
 from outbound_calls.use_cases.decide import CurrentPolicy
+from outbound_calls.use_cases.keep import IN_FORCE_SECONDS
 from outbound_calls.use_cases.place import Placement, PlaceResult
 from outbound_calls.use_cases.release_lines import ReleasedLines
-from outbound_calls.use_cases.sweep import IN_FORCE_SECONDS, Poll, PollResult
+from outbound_calls.use_cases.sweep import Poll, PollResult
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, FaultyNetwork, SampleAttempts, at_once
 from tests.cloud.reading import index_items, table_items

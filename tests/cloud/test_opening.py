@@ -4,7 +4,8 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from outbound_calls.adapters.calls_table import DueEntry, due_entry
+from outbound_calls.adapters.calls_table import DueEntry
+from outbound_calls.adapters.due_entries import due_entry
 from outbound_calls.contracts.vocabulary import DAYS, ParkReason
 from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 from outbound_calls.use_cases.place import Placement, PlaceResult

@@ -12,11 +12,13 @@ import pytest
 from calls.operations.masking import masked
 from calls.operations.resolving import NotAllowed, Resolving
 from local.simulator import returns
-from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
+from outbound_calls.adapters.calls_table import RecordResult
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.domain.attempts import AttemptKey, Redial
-from outbound_calls.use_cases.place import Defaults, PlaceResult
+from outbound_calls.use_cases.new_attempt import Defaults
+from outbound_calls.use_cases.place import PlaceResult
 from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import (
     CONFLICT,

@@ -112,7 +112,7 @@ def _resolve(task: ResolveTask | RedialTask, around: Surroundings) -> str:
     from calls.operations.preflight import read_request
     from calls.operations.resolving import Finding, NotAllowed, Resolving
     from outbound_calls.domain.attempts import RequestKey
-    from outbound_calls.use_cases.place import Defaults
+    from outbound_calls.use_cases.new_attempt import Defaults
 
     resolving = Resolving(around.table, Defaults(), around.clock)
     key = RequestKey(task.request_id)
@@ -131,7 +131,7 @@ def _redrive(task: RedriveTask, around: Surroundings) -> str:
     from calls.operations.redriving import Moved, Redrive, read_fixed
     from calls.operations.sending import Sender
     from calls.operations.waiting_messages import held_messages, last_moment
-    from outbound_calls.use_cases.place import Defaults
+    from outbound_calls.use_cases.new_attempt import Defaults
 
     kept = bool(task.fixed)
     with held_messages(around.sqs, task.queue_url, MOST_MESSAGES, kept_by_stack=kept) as messages:

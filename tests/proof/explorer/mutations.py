@@ -50,6 +50,7 @@ def _mutation(name: str, scenario: str, guarantee: Guarantee, *changes: tuple[st
 
 
 _TABLE = "adapters.calls_table.CallsTable"
+_WRITES = "adapters.conditional_writes"
 _ALLOMIA = "adapters.allomia.AllomiaClient"
 _PLACE = "use_cases.place.PlaceCalls"
 _RECEIVE = "use_cases.receive.ReceiveWebhooks"
@@ -65,11 +66,8 @@ _MARK = (
     "SET #cancelRequestedAt = if_not_exists(#cancelRequestedAt, :now),"
     " #cancelRequestedBy = if_not_exists(#cancelRequestedBy, :source) REMOVE #redial"
 )
-_TAKING_FIRST = (
-    "(lambda early: (early.take(), (lambda claimed: claimed or early.give_back())"
-    "(self._claim(allowed, seconds_left, with_line=False))))"
-    "(_RememberedDial(self.judge, judgement, replace(allowed, claim_id='early'), decided_at, self.clock))[1]"
-)
+_EARLY = "replace(attempt, claim_id='early')"
+_TAKING_FIRST = f"(limits.take({_EARLY}), self._claim(attempt, limits, seconds_left) or limits.give_back())[1]"
 
 _CLAIM = (
     _mutation(
@@ -83,7 +81,7 @@ _CLAIM = (
         "a new attempt is claimed although it has a record",
         "one request",
         Guarantee.ONE_DIAL,
-        (f"{_TABLE}._put", drop_argument("put_item", "ConditionExpression")),
+        (f"{_WRITES}.ConditionalWrites.put", drop_argument("put_item", "ConditionExpression")),
     ),
     _mutation(
         "another worker's claim counts as one's own",
@@ -95,13 +93,13 @@ _CLAIM = (
         "a new attempt's claim that the SDK sent twice doesn't count as one's own",
         "one request",
         Guarantee.CLAIM_GIVEN_BACK,
-        (f"{_TABLE}._put", replace_call("_is_claim", "False")),
+        (f"{_TABLE}.claim", replace_call("_is_claim", "False", with_="new")),
     ),
     _mutation(
         "a parked attempt's claim that is repeated doesn't count as one's own",
         "parked at the start",
         Guarantee.CLAIM_GIVEN_BACK,
-        (f"{_TABLE}.claim", drop_condition("_is_claim")),
+        (f"{_TABLE}.claim", replace_call("_is_claim", "False", with_="item_now")),
     ),
     _mutation(
         "a claimed attempt may be claimed",
@@ -131,7 +129,7 @@ _CLAIM = (
         "an old decision is posted",
         "slow workers",
         Guarantee.FRESH_DECISION,
-        (f"{_PLACE}._dial", drop_if("MAX_DECISION_AGE_SECONDS")),
+        (f"{_PLACE}._may_post", drop_condition("MAX_DECISION_AGE_SECONDS")),
     ),
     _mutation(
         "the claim sets no due time",
@@ -742,7 +740,7 @@ _CAPS = (
         "a dial is given back after the claim, even of another claim",
         "two requests for one number",
         Guarantee.CAP,
-        (f"{_PLACE}._dial", replace_call("_settle", "(self._settle(claimed, answer), dial.give_back())[0]")),
+        (f"{_PLACE}._dial", replace_call("_settle", "(self._settle(claimed, answer), limits.give_back())[0]")),
         ("adapters.policy_table.PolicyTable.give_back_dial", drop_if("claim_id")),
     ),
     _mutation(
@@ -785,7 +783,7 @@ _LINES = (
         "a claim doesn't say that it takes a line",
         _ONE_LINE,
         Guarantee.LINE_USED,
-        (f"{_PLACE}._dial", replace_test("limit", "False")),
+        (f"{_PLACE}._claim", replace_test("max_concurrent_calls", "False")),
     ),
     _mutation(
         "an end forgets the line",
@@ -821,13 +819,13 @@ _LINES = (
         "what is parked for a line isn't marked",
         _ONE_LINE,
         Guarantee.LINE_USED,
-        ("use_cases.place._Line.park", drop_call("mark_waiting")),
+        (f"{_PLACE}._park_until", drop_call("_mark_waiting")),
     ),
     _mutation(
         "a worker that marks doesn't look for a free line",
         _ONE_LINE,
         Guarantee.LINE_USED,
-        (f"{_PLACE}.mark_waiting", drop_call("_hand_on")),
+        (f"{_PLACE}._mark_waiting", drop_call("_hand_on")),
     ),
     _mutation(
         "an index that lags isn't looked at again",
@@ -848,7 +846,7 @@ _CONFLICTS = (
         "a write that meets a transaction fails",
         "redialled or answered",
         Guarantee.OWN_FAULTS_ONLY,
-        ("adapters.calls_table._is_conflict", always_returns("False")),
+        (f"{_WRITES}._is_conflict", always_returns("False")),
     ),
 )
 
@@ -879,7 +877,7 @@ _CHANGES = (
         "the keeper releases nothing",
         "paused and resumed",
         Guarantee.RIGHT_END,
-        (f"{_POLL}._release", replace_call("table.release", "False")),
+        ("use_cases.keep.KeepWaiting._release", replace_call("waiting.release", "False")),
     ),
     _mutation(
         "no keeper looks after what waits",

@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.cloud import LocalCloud
-from outbound_calls.adapters.calls_table import KEEPER_SECONDS, CallsTable, DueEntry, DueKeeper
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry
 from outbound_calls.adapters.dial_marks import DialMarks
+from outbound_calls.adapters.due_entries import DueKeeper
 from outbound_calls.adapters.policy_table import PolicyChanged, PolicyTable, Remembered, TakenDial
+from outbound_calls.adapters.waiting_attempts import KEEPER_SECONDS, WaitingAttempts
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import (
     Allowance,
@@ -311,32 +313,33 @@ def test_both_tables_give_the_same_answers_to_the_calls_table(twins: Twins, chos
 def test_both_tables_give_the_same_answers_to_the_keeper(twins: Twins) -> None:
     # Given two attempts that wait for another policy, the later one parked first
     both = calls_table(twins)
+    waiting_attempts = WaitingAttempts(both)
     request = CallRequest("+14155550123", *CALLS)
     for place, created_at in enumerate((1002, 1001)):
         key = attempt_key(f"twins-{next(numbers)}", 1)
-        both.expect_waiting(None, 1000 + place)
+        waiting_attempts.expect_waiting(None, 1000 + place)
         both.park(Attempt(key, created_at, request=request, policy_version=1), 5000, ParkReason.PAUSED)
     due = DueKeeper(None, 1000 + KEEPER_SECONDS)
 
     # When the keeper looks twice at the same time, and lets them go
-    keeper = both.lease_keeper(due, 1060)
+    keeper = waiting_attempts.lease_keeper(due, 1060)
     assert keeper
-    assert both.lease_keeper(due, 1060) is None
-    waiting = list(both.waiting_for_policy(None))
+    assert waiting_attempts.lease_keeper(due, 1060) is None
+    waiting = list(waiting_attempts.waiting_for_policy(None))
 
     # Then both tables let each go once, and no later than it was due
-    assert [[both.release(each, due_at, 2) for due_at in (5000, 1070, 1065)] for each in waiting] == [
+    assert [[waiting_attempts.release(each, due_at, 2) for due_at in (5000, 1070, 1065)] for each in waiting] == [
         [False, True, False]
     ] * 2
 
     # And the keeper goes once nothing has arrived between two looks
-    both.note_released(keeper, 2)
-    assert not both.rest_keeper(keeper)
-    both.expect_waiting(None, 1061)
-    assert not both.rest_keeper(replace(keeper, empty_at=keeper.arrivals))
-    again = both.lease_keeper(replace(due, due_at=1060 + KEEPER_SECONDS), 1120)
+    waiting_attempts.note_released(keeper, 2)
+    assert not waiting_attempts.rest_keeper(keeper)
+    waiting_attempts.expect_waiting(None, 1061)
+    assert not waiting_attempts.rest_keeper(replace(keeper, empty_at=keeper.arrivals))
+    again = waiting_attempts.lease_keeper(replace(due, due_at=1060 + KEEPER_SECONDS), 1120)
     assert again
-    assert both.rest_keeper(replace(again, empty_at=again.arrivals))
+    assert waiting_attempts.rest_keeper(replace(again, empty_at=again.arrivals))
 
 
 NUMBERS = ("hash-one", "hash-two")

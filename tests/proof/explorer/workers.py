@@ -20,7 +20,8 @@ import httpx
 from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.callback_urls import sign
-from outbound_calls.adapters.calls_table import CallsTable, DueEntry, DueKeeper
+from outbound_calls.adapters.calls_table import CallsTable, DueEntry
+from outbound_calls.adapters.due_entries import DueKeeper
 from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly

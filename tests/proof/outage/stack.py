@@ -18,7 +18,8 @@ from http import HTTPStatus
 from random import Random
 from typing import Any, NamedTuple, cast, override
 
-from outbound_calls.adapters.calls_table import DueBatch, DueEntry, DueKeeper, due_entry
+from outbound_calls.adapters.calls_table import DueEntry
+from outbound_calls.adapters.due_entries import DueBatch, DueKeeper, due_entry
 from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.contracts.vocabulary import Preset

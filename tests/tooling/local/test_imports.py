@@ -38,9 +38,12 @@ EVERY = {"contracts.vocabulary", "contracts.wire", "domain.timing", "runtime.cli
 ASSEMBLED = EVERY | {"domain.attempts", "domain.transitions", "runtime.assembly", "runtime.workers"}
 WIRE = {"contracts.allomia", "contracts.partial_json"}
 ITEMS = {"adapters.attempt_items", "adapters.call_states", "adapters.dynamodb"} | WIRE
-TABLE = ITEMS | {"adapters.calls_table", "policy.redial"}
+TABLE = ITEMS | {"adapters.calls_table", "adapters.conditional_writes", "policy.redial"}
 POLICY = {"adapters.policy_table", "domain.recipients"}
-LINES = {"adapters.lines_table", "domain.lines", "use_cases.hand_on"}
+LINES = {
+    *("adapters.due_entries", "adapters.lines_table", "adapters.waiting_attempts"),
+    *("domain.lines", "use_cases.hand_on"),
+}
 ALLOMIA = TABLE | {
     *("adapters.allomia", "adapters.bounded_http", "adapters.organizations", "adapters.queues", "adapters.secrets"),
     *("contracts.dispatch", "domain.recipients", "runtime.telemetry"),
@@ -67,6 +70,8 @@ OWN = {
         "policy.rules",
         "use_cases.cancel",
         "use_cases.decide",
+        "use_cases.limits",
+        "use_cases.new_attempt",
         "use_cases.place",
     },
     "ReceiveWebhookFunction": ASSEMBLED

@@ -34,6 +34,9 @@ SERVICE_OF: Final = {"PollerRole": "states", "PollerScheduleRole": "scheduler", 
 
 TABLE_OF: Final = {
     "CallsTable": "CALLS_TABLE_NAME",
+    "ConditionalWrites": "CALLS_TABLE_NAME",
+    "WaitingAttempts": "CALLS_TABLE_NAME",
+    "BatchSearches": "CALLS_TABLE_NAME",
     "DialMarks": "POLICY_TABLE_NAME",
     "PolicyTable": "POLICY_TABLE_NAME",
     "LinesTable": "POLICY_TABLE_NAME",
@@ -140,7 +143,7 @@ def test_the_derivation_tells_functions_apart() -> None:
     assert actions("receive_webhook") == {"dynamodb:UpdateItem", "secretsmanager:GetSecretValue"}
     assert actions("get_call") == {"dynamodb:Query"}
     # And it finds the parts of a transaction
-    assert Use("dynamodb:PutItem", "CallsTable") in uses("poll_calls")
+    assert Use("dynamodb:PutItem", "ConditionalWrites") in uses("poll_calls")
 
 
 def test_the_derivation_tells_the_indexes_of_a_table_apart() -> None:

@@ -14,7 +14,7 @@ from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
-from outbound_calls.use_cases.place import Defaults
+from outbound_calls.use_cases.new_attempt import Defaults
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID, organizations_in
 
 NUMBER = "+15005550100"

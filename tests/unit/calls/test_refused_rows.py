@@ -9,7 +9,7 @@ import pytest
 from calls.operations.preflight import RowIds, check_rows
 from calls.operations.refused_rows import write_refused
 from calls.operations.requests_file import RequestsFile, read_rows
-from outbound_calls.use_cases.place import Defaults
+from outbound_calls.use_cases.new_attempt import Defaults
 from tests.unit.calls.spreadsheets import Dialect, workbook
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from calls.operations.preflight import RowIds, check_rows
 from calls.operations.requests_file import RequestsFile, UnreadableFile, read_rows
-from outbound_calls.use_cases.place import Defaults
+from outbound_calls.use_cases.new_attempt import Defaults
 from tests.unit.calls.spreadsheets import Cells, Dialect, workbook
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
 

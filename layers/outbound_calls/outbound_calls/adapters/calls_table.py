@@ -1,4 +1,4 @@
-"""The calls table: the record of every attempt, and its timer. The only module that writes to it.
+"""The calls table: the record of every attempt, and its timer. No other module writes attempts.
 
 Every write is one conditional write, and every condition is derived from `TRANSITIONS`: a writer that comes too late,
 twice or out of turn changes nothing and learns so. While an attempt is not terminal its item stands in the sparse index
@@ -8,12 +8,11 @@ twice or out of turn changes nothing and learns so. While an attempt is not term
 from __future__ import annotations
 
 import math
-import re
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -27,7 +26,6 @@ from outbound_calls.adapters.attempt_items import (
     ended_on,
     item_key,
     key_item,
-    optional_int,
     redial_from_text,
     redial_text,
     request_item,
@@ -37,9 +35,9 @@ from outbound_calls.adapters.attempt_items import (
     waits_for_setting,
     without_none,
 )
+from outbound_calls.adapters.conditional_writes import ConditionalWrites, set_and_remove
 from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
-from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Priority, ReasonCode, Status
-from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import (
     Attempt,
     AttemptKey,
@@ -47,7 +45,7 @@ from outbound_calls.domain.attempts import (
     Refusal,
     RequestKey,
 )
-from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES, HAND_ON_LEASE_SECONDS
+from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, FAILED_TRIES
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, predecessors
 from outbound_calls.policy.redial import redial_delay
 
@@ -84,10 +82,6 @@ _STOPS = ("cancelRequestedAt", "answeredAt")
 
 _REPORTED_NAMES = {f"#{name}": name for name in REPORTED_FIELDS}
 _REPORTED = ", ".join(_REPORTED_NAMES)
-
-
-class WriteUnanswered(Exception):
-    """DynamoDB didn't say whether it made a write: it may have been made, or may still be made. Repeating it tells."""
 
 
 class _TooMany(Exception):
@@ -138,78 +132,6 @@ class DueEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class DueKeeper:
-    """An entry of the index `due`: an organization's keeper was due at `due_at` (epoch seconds).
-
-    The keeper stands in `due` while attempts wait for something that isn't a time, such as another policy. So one item
-    is looked at each minute, and not all of them. Its key is no request's: ``ORGANIZATION~~keeper``, attempt 0.
-    """
-
-    organization: str | None
-    due_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class DueBatch:
-    """An entry of the index `due`: a cancelled batch whose open requests must be found, at `due_at` (epoch seconds).
-
-    Its key is no request's: ``ORGANIZATION~~batch~BATCH``, attempt 0.
-    """
-
-    organization: str | None
-    batch: str
-    due_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class BatchSearch:
-    """How far the index `due` was searched for a batch: the shards before `shard`, and in it what is up to `after`.
-
-    `after` is the key of an entry, as DynamoDB has it; None at a shard's beginning.
-    """
-
-    organization: str | None
-    batch: str
-    shard: int = 0
-    after: Item | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Keeper:
-    """A leased keeper.
-
-    `arrivals` counts what was about to wait; `empty_at` is that count when no one was found. Nothing waits any more
-    under another version of the policy than `released_version`. `for_lines`: whether anything waited for a line.
-    """
-
-    organization: str | None
-    arrivals: int
-    empty_at: int | None
-    released_version: int | None
-    for_lines: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An entry of the index `waiting`: an attempt that waits under a version of the policy, since it arrived."""
-
-    key: AttemptKey
-    policy_version: int
-    since: int = 0
-
-
-def due_entry(entry: Mapping[str, Any]) -> DueEntry | DueKeeper | DueBatch:
-    """Read an entry of the index `due` as DynamoDB returns it."""
-    values = from_dynamodb(entry)
-    if values.get("attempt") != 0:
-        return DueEntry.from_index(entry)
-    if values["requestId"].endswith(_KEEPER):
-        return DueKeeper(values["requestId"].removesuffix(_KEEPER) or None, int(values["dueAt"]))
-    organization, is_batch, batch = values["requestId"].partition(_BATCH)
-    return DueBatch(organization or None, batch, int(values["dueAt"])) if is_batch else DueEntry.from_index(entry)
-
-
-@dataclass(frozen=True, slots=True)
 class _Where:
     """What a transition demands of the item, beside a status from which the target may follow."""
 
@@ -228,9 +150,7 @@ class _Where:
 class CallsTable:
     """The calls table.
 
-    A write that DynamoDB doesn't answer raises WriteUnanswered. The SDK has then sent it several times. When it gets an
-    answer in the end, that may be "condition failed" because an earlier one was made: a write that finds all that it
-    would have written counts as its own.
+    A write that DynamoDB doesn't answer raises WriteUnanswered.
 
     `due_shards` spreads the entries of the index `due` (the poller sweeps that many). `retention_days` is how long a
     finished attempt is kept.
@@ -240,6 +160,15 @@ class CallsTable:
     name: str
     retention_days: int
     due_shards: int = 1
+
+    @property
+    def writes(self) -> ConditionalWrites:
+        """How its writes are made."""
+        return ConditionalWrites(self.client, self.name)
+
+    def due_shard(self, request_id: str) -> int:
+        """The shard of the index `due` for a partition key."""
+        return zlib.crc32(request_id.encode()) % self.due_shards
 
     # Reads.
 
@@ -317,16 +246,16 @@ class CallsTable:
     def _in_progress(self, most: int) -> Iterator[Attempt]:
         """All attempts in the index `due` that AlloMia has accepted, without their requests."""
         for shard in range(self.due_shards):
-            entries, last = self._due_page(shard, most)
+            entries, last = self.due_page(shard, most)
             if last:
                 raise _TooMany
             projection = {"ProjectionExpression": _REPORTED, "ExpressionAttributeNames": _REPORTED_NAMES}
-            for item in self._read_many([each.key for each in entries], projection):
+            for item in self.read_many([each.key for each in entries], projection):
                 attempt = attempt_from_item(item)
                 if attempt.status is Status.CALLING:
                     yield attempt
 
-    def _due_page(self, shard: int, most: int, after: Item | None = None) -> tuple[list[DueEntry], Item | None]:
+    def due_page(self, shard: int, most: int, after: Item | None = None) -> tuple[list[DueEntry], Item | None]:
         """Attempts in a shard of the index `due`, of the next `most` entries, and the last one's key if there are more.
 
         The key is as DynamoDB has it.
@@ -340,10 +269,11 @@ class CallsTable:
             Limit=most,
             **start,
         )
-        entries = map(due_entry, found["Items"])
-        return [each for each in entries if isinstance(each, DueEntry)], found.get("LastEvaluatedKey") or None
+        # Keepers and batches have attempt number 0.
+        entries = [DueEntry.from_index(item) for item in found["Items"] if item["attempt"] != {"N": "0"}]
+        return entries, found.get("LastEvaluatedKey") or None
 
-    def _read_many(self, keys: Iterable[AttemptKey], projection: Item) -> Iterator[Item]:
+    def read_many(self, keys: Iterable[AttemptKey], projection: Item) -> Iterator[Item]:
         """What the projection says of these attempts, at most a hundred. May miss the last moment."""
         left: list[Any] = [to_dynamodb(key_item(key)) for key in keys]
         while left:
@@ -388,14 +318,14 @@ class CallsTable:
         sets["line"] = claim_id if with_line else None
         removes = _REMOVED_BY_A_CLAIM if with_line or attempt.line is None else (*_REMOVED_BY_A_CLAIM, "line")
         if attempt.status is None:
-            item = self._new_item(attempt, Status.DISPATCHING) | without_none(sets)
-            return attempt_from_item(item) if self._put(item, claim_id) else None
+            written, new = self.writes.put(self._new_item(attempt, Status.DISPATCHING) | without_none(sets))
+            return attempt_from_item(new) if written or _is_claim(new, claim_id) else None
         if attempt.request and attempt.request.setting != attempt.setting:
             # It was parked before its organization's defaults were known.
             sets |= {"setting": attempt.request.setting, "request": request_item(attempt.request)}
         where = _Where(times_parked=attempt.times_parked)
         written, item_now = self._move(attempt.key, Status.DISPATCHING, sets, removes=removes, where=where)
-        if item_now is None or not (written or _is_claim(item_now, claim_id)):  # already this worker's: see `_put`
+        if item_now is None or not (written or _is_claim(item_now, claim_id)):  # an unanswered claim was made
             return None
         return attempt_from_item(item_now)
 
@@ -437,7 +367,8 @@ class CallsTable:
         if refusal:
             sets["refusal"] = {"firstAt": refusal.first_at, "times": refusal.times, "words": refusal.words}
         if attempt.status is None:
-            return self._put(self._new_item(attempt, Status.SCHEDULED) | sets | {"timesParked": 1})
+            new = self._new_item(attempt, Status.SCHEDULED) | sets | {"timesParked": 1}
+            return self.writes.put(new)[0]
         claimed = attempt.status is Status.DISPATCHING
         written, _ = self._move(
             attempt.key,
@@ -453,7 +384,7 @@ class CallsTable:
 
     def note_lost_answer(self, attempt: Attempt, detail: str) -> None:
         """Store what is known of the POST of a claimed attempt whose answer was lost. Its status stays."""
-        self._update(
+        self.update(
             attempt.key,
             "SET #postResult = :detail",
             "#status = :dispatching AND #claimId = :claim",
@@ -489,8 +420,8 @@ class CallsTable:
         condition = f"#status IN ({', '.join(f':{name}' for name in before)})"
         if outbound_call_id:
             condition += " AND (attribute_not_exists(#outboundCallId) OR #outboundCallId = :outboundCallId)"
-        change = _change(sets)
-        written, item = self._update(key, change, condition, sets | before)
+        change = set_and_remove(sets)
+        written, item = self.update(key, change, condition, sets | before)
         if item and item["status"] == Status.SCHEDULED.value:
             sets["dispatchedAt"] = int(now)
             where = _Where(outbound_call_id=outbound_call_id)
@@ -542,13 +473,13 @@ class CallsTable:
     def _replace_provisional(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording | None:
         """Replace an outcome whose redial is pending by a final one; None when it changed meanwhile."""
         values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
-        change = _change(values, _REMOVED_AT_THE_END)
+        change = set_and_remove(values, _REMOVED_AT_THE_END)
         condition = "#redialAt = :seenRedialAt"
         expected: Item = {"seenRedialAt": attempt.redial_at}
         if outcome.outbound_call_id:
             condition += " AND (attribute_not_exists(#outboundCallId) OR #outboundCallId = :outboundCallId)"
         own = values | dict.fromkeys(_REMOVED_AT_THE_END)
-        written, item = self._update(attempt.key, change, condition, values | expected, own)
+        written, item = self.update(attempt.key, change, condition, values | expected, own)
         return Recording(RecordResult.REPLACED, attempt_from_item(item)) if written and item else None
 
     def _answered_meanwhile(self, attempt: Attempt, now: float) -> bool:
@@ -584,7 +515,7 @@ class CallsTable:
             item = self._new_item(attempt, outcome.status) | without_none(ends)
             for name in _REMOVED_AT_THE_END:
                 item.pop(name, None)
-            stored = self._put(item)
+            stored, _ = self.writes.put(item)
             return Recording(RecordResult.STORED if stored else RecordResult.CONTRADICTS, attempt_from_item(item))
         return self._end(attempt.key, outcome, now, _Where({attempt.status}, times_parked=attempt.times_parked))
 
@@ -614,7 +545,7 @@ class CallsTable:
         item = key_item(key) | {"status": Status.CANCELLED.value, "createdAt": int(now), "timesParked": 0}
         # No report counts it: it was never asked for.
         ends = without_none(self._outcome_sets(key, outcome, now) | {"endedOn": None})
-        return self._put(item | ends)
+        return self.writes.put(item | ends)[0]
 
     def cancel_scheduled(self, attempt: Attempt, outcome: Outcome, now: float) -> bool:
         """Cancel a parked attempt; False when it isn't parked any more."""
@@ -637,11 +568,11 @@ class CallsTable:
         """
         values = {"status": outcome.status.value} | without_none(self._outcome_sets(attempt.key, outcome, now))
         removes = (*_REMOVED_AT_THE_END, "dispatchedAt", "allowedBy")
-        change = _change(values, removes)
+        change = set_and_remove(values, removes)
         condition = "#status = :dispatching AND #claimId = :claim AND attribute_not_exists(#outboundCallId)"
         expected = {"dispatching": Status.DISPATCHING.value, "claim": attempt.claim_id}
         own = values | dict.fromkeys(removes)
-        written, _ = self._update(attempt.key, change, condition, values | expected, own)
+        written, _ = self.update(attempt.key, change, condition, values | expected, own)
         return written
 
     def request_cancel(self, attempt: Attempt, source: OutcomeSource, now: float) -> bool:
@@ -659,7 +590,7 @@ class CallsTable:
 
     def _mark(self, attempt: Attempt, change: str, values: Item) -> bool:
         in_progress = {"dispatching": Status.DISPATCHING.value, "calling": Status.CALLING.value}
-        written, _ = self._update(attempt.key, change, "#status IN (:dispatching, :calling)", values | in_progress)
+        written, _ = self.update(attempt.key, change, "#status IN (:dispatching, :calling)", values | in_progress)
         return written
 
     # Redial.
@@ -672,9 +603,9 @@ class CallsTable:
         removed = [name for name in _REMOVED_AT_THE_END if name not in {"claimId", "postResult"}]
         expires_at = int(now) + self.retention_days * _DAY_SECONDS
         sets = {"expiresAt": expires_at} | ({"cancelRequestedAt": int(now)} if requested else {})
-        change = _change(sets, removed)
+        change = set_and_remove(sets, removed)
         own = sets | dict.fromkeys(removed)
-        written, _ = self._update(attempt.key, change, "#redialAt = :seen", sets | {"seen": attempt.redial_at}, own)
+        written, _ = self.update(attempt.key, change, "#redialAt = :seen", sets | {"seen": attempt.redial_at}, own)
         return written
 
     def make_next(self, attempt: Attempt, following: Attempt, reason: ParkReason, now: float) -> bool:
@@ -706,20 +637,16 @@ class CallsTable:
             f"#{name}" for name in _REMOVED_AT_THE_END
         )
         writes: list[Item] = [
-            {
-                "Put": {
-                    "TableName": self.name,
-                    "Item": to_dynamodb(without_none(parked)),
-                    "ConditionExpression": "attribute_not_exists(requestId)",
-                }
-            },
-            self._part(attempt.key, change, condition, values),
+            self.writes.put_part(without_none(parked)),
+            self.writes.part(key_item(attempt.key), change, condition, values),
         ]
         if attempt.key.number > 1:
             first = AttemptKey(attempt.key.request, 1)
             kept = {"expiresAt": values["expiresAt"]}
-            writes.append(self._part(first, "SET #expiresAt = :expiresAt", "attribute_exists(#requestId)", kept))
-        return self._transact(writes)
+            writes.append(
+                self.writes.part(key_item(first), "SET #expiresAt = :expiresAt", "attribute_exists(#requestId)", kept)
+            )
+        return self.writes.transact(writes)
 
     def drop(self, attempt: Attempt, outcome: Outcome, now: float) -> bool:
         """End a redial that came to nothing: it is no outcome of its own, and the one before is final.
@@ -730,7 +657,7 @@ class CallsTable:
             self._outcome_sets(attempt.key, outcome, now)
             | {"endedOn": None, "status": Status.CANCELLED.value, "isDropped": True}
         )
-        change = _change(sets, _REMOVED_AT_THE_END)
+        change = set_and_remove(sets, _REMOVED_AT_THE_END)
         seen: Item = {"seenStatus": attempt.status and attempt.status.value}
         condition = "#status = :seenStatus AND attribute_not_exists(#outboundCallId)"
         if attempt.status is Status.DISPATCHING:
@@ -740,46 +667,18 @@ class CallsTable:
             condition += " AND #timesParked = :seenTimes"
             seen["seenTimes"] = attempt.times_parked
         before = AttemptKey(attempt.key.request, attempt.key.number - 1)
-        return self._transact(
+        return self.writes.transact(
             [
-                self._part(attempt.key, change, condition, sets | seen),
-                self._part(before, "REMOVE #nextAttempt", "#nextAttempt = :this", {"this": attempt.key.number}),
+                self.writes.part(key_item(attempt.key), change, condition, sets | seen),
+                self.writes.part(
+                    key_item(before), "REMOVE #nextAttempt", "#nextAttempt = :this", {"this": attempt.key.number}
+                ),
             ]
         )
 
-    def _part(self, key: AttemptKey, change: str, condition: str, values: Mapping[str, Any]) -> Item:
-        """One update of a transaction."""
-        return {
-            "Update": {
-                "TableName": self.name,
-                "Key": to_dynamodb(key_item(key)),
-                "UpdateExpression": change,
-                "ConditionExpression": condition,
-                "ExpressionAttributeNames": {f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
-                "ExpressionAttributeValues": {f":{name}": value for name, value in to_dynamodb(values).items()},
-            }
-        }
-
-    def _transact(self, writes: list[Item]) -> bool:
-        """Make all of these writes or none; False when a condition fails.
-
-        The SDK repeats a transaction under one token, so its answer is its own. One that another write is in the way
-        of counts as not answered: it can be repeated.
-        """
-        try:
-            _past_transactions(lambda: self.client.transact_write_items(TransactItems=cast("Any", writes)))
-        except self.client.exceptions.TransactionCanceledException as error:
-            reasons = cast("Mapping[str, Any]", error.response).get("CancellationReasons", ())
-            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-                return False
-            raise WriteUnanswered(type(error).__name__) from error
-        except (BotoCoreError, ClientError) as error:
-            raise _unanswered(error) from error
-        return True
-
     def keep_until(self, key: AttemptKey, until: float) -> None:
         """Keep the record of an attempt that ended at least until then (epoch seconds)."""
-        self._update(key, "SET #expiresAt = :until", "#expiresAt < :until", {"until": math.ceil(until)})
+        self.update(key, "SET #expiresAt = :until", "#expiresAt < :until", {"until": math.ceil(until)})
 
     # The poller's timer.
 
@@ -790,7 +689,7 @@ class CallsTable:
         `step_seconds`. An attempt whose redial is due is returned as it is (`redial_at`), and not leased: the write
         that makes the next one decides who makes it.
         """
-        written, item = self._update(
+        written, item = self.update(
             due.key,
             "SET #dueAt = :now + #pollDelay, #pollDelay = #pollDelay + :step",
             "#dueAt = :seen AND attribute_not_exists(#redialAt)",
@@ -804,202 +703,8 @@ class CallsTable:
         """Bring a leased attempt's next look forward to `due_at`; False when it ended or moved meanwhile."""
         seen = {"due": due_at, "seen": attempt.due_at}
         condition = "#dueAt = :seen AND attribute_not_exists(#redialAt)"
-        written, _ = self._update(attempt.key, "SET #dueAt = :due", condition, seen)
+        written, _ = self.update(attempt.key, "SET #dueAt = :due", condition, seen)
         return written
-
-    # The keeper of what waits.
-
-    def expect_waiting(self, organization: str | None, now: float, *, for_line: bool = False) -> None:
-        """Have the keeper look at an organization's waiting attempts. Before one of them parks.
-
-        `for_line`: whether it waits for a line.
-        """
-        key = _keeper_key(organization)
-        timers = {
-            "shard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
-            "due": int(now) + KEEPER_SECONDS,
-            "one": 1,
-        }
-        change = "SET #dueShard = if_not_exists(#dueShard, :shard), #dueAt = if_not_exists(#dueAt, :due)"
-        if for_line:
-            change += ", #forLines = :one"
-        self._update_item(key, f"{change} ADD #arrivals :one", "attribute_not_exists(#status)", timers)
-
-    def lease_keeper(self, due: DueKeeper, now: float) -> Keeper | None:
-        """Take a due keeper until its next look; None when another poller has it."""
-        values = {"due": int(now) + KEEPER_SECONDS, "seen": due.due_at}
-        change, condition = "SET #dueAt = :due", "#dueAt = :seen"
-        written, item = self._update_item(_keeper_key(due.organization), change, condition, values)
-        if item is None or not written:
-            return None
-        return Keeper(
-            due.organization,
-            int(item["arrivals"]),
-            optional_int(item, "emptyAt"),
-            optional_int(item, "releasedVersion"),
-            "forLines" in item,
-        )
-
-    def waiting_for_policy(self, organization: str | None) -> Iterator[Waiting]:
-        """What policy holds back of an organization, as far as the index has it, in the order of its arrival."""
-        yield from self._waiting(waits_for_policy(organization))
-
-    def waiting_for_line(self, organization: str | None, priority: Priority) -> Iterator[Waiting]:
-        """What waits for a line of an organization, as far as the index has it, in the order of its arrival."""
-        yield from self._waiting(waits_for_line(organization, priority))
-
-    def _waiting(self, waits_for: str) -> Iterator[Waiting]:
-        pages = self.client.get_paginator("query").paginate(
-            TableName=self.name,
-            IndexName="waiting",
-            KeyConditionExpression="waitsFor = :condition",
-            ExpressionAttributeValues=to_dynamodb({":condition": waits_for}),
-        )
-        yield from (_waiting(item) for page in pages for item in page["Items"])
-
-    def first_waiting(self, organization: str | None, priority: Priority, most: int) -> list[Waiting]:
-        """The first to wait for a line of an organization, as far as the index has them; at most `most`."""
-        found = self.client.query(
-            TableName=self.name,
-            IndexName="waiting",
-            KeyConditionExpression="waitsFor = :condition",
-            ExpressionAttributeValues=to_dynamodb({":condition": waits_for_line(organization, priority)}),
-            Limit=most,
-        )
-        return [_waiting(item) for item in found["Items"]]
-
-    def lease_waiting(self, waiting: Waiting, priority: Priority, now: float) -> Attempt | None:
-        """Take an attempt out of those who wait for a line; None when it doesn't wait any more.
-
-        If it isn't dispatched after all, it comes due when this lease ends.
-        """
-        organization = waiting.key.request.organization
-        written, item = self._update(
-            waiting.key,
-            "SET #dueAt = :due REMOVE #waitsFor, #waitsSince",
-            "#status = :scheduled AND #waitsFor = :line",
-            {
-                "due": int(now) + HAND_ON_LEASE_SECONDS,
-                "scheduled": Status.SCHEDULED.value,
-                "line": waits_for_line(organization, priority),
-            },
-        )
-        return attempt_from_item(item) if written and item else None
-
-    def wait_again(self, attempt: Attempt) -> bool:
-        """Put a leased attempt back among those who wait for a line, in its place.
-
-        False when it was tried meanwhile.
-        """
-        written, _ = self._update(
-            attempt.key,
-            "SET #waitsFor = :line, #waitsSince = :since",
-            "#status = :scheduled AND #timesParked = :seen AND attribute_not_exists(#waitsFor)",
-            {
-                "line": waits_for_line(attempt.key.request.organization, attempt.terms.priority),
-                "since": attempt.created_at,
-                "scheduled": Status.SCHEDULED.value,
-                "seen": attempt.times_parked,
-            },
-        )
-        return written
-
-    def release(self, waiting: Waiting, due_at: int, policy_version: int) -> bool:
-        """Have a waiting attempt looked at again at `due_at`; False when it changed, or is due earlier."""
-        written, _ = self._update(
-            waiting.key,
-            "SET #dueAt = :due, #policyVersion = :current",
-            "#status = :scheduled AND #policyVersion = :seen AND #dueAt > :due",
-            {
-                "due": due_at,
-                "current": policy_version,
-                "scheduled": Status.SCHEDULED.value,
-                "seen": waiting.policy_version,
-            },
-        )
-        return written
-
-    def note_released(self, keeper: Keeper, policy_version: int) -> None:
-        """Note that nothing waits any more under another version of the policy."""
-        change = "SET #releasedVersion = :version"
-        self._update_item(
-            _keeper_key(keeper.organization), change, "attribute_exists(#arrivals)", {"version": policy_version}
-        )
-
-    def rest_keeper(self, keeper: Keeper) -> bool:
-        """End the keeper of an organization of which no one waits. True once it is gone.
-
-        An attempt may have been about to wait when the index was read, and the index may lag. So no one must be found
-        at two looks, with no arrival between them.
-        """
-        key, seen = _keeper_key(keeper.organization), {"seen": keeper.arrivals}
-        if keeper.empty_at != keeper.arrivals:
-            self._update_item(key, "SET #emptyAt = :seen", "#arrivals = :seen", seen)
-            return False
-        try:
-            self.client.delete_item(
-                TableName=self.name,
-                Key=to_dynamodb(key),
-                ConditionExpression="arrivals = :seen",
-                ExpressionAttributeValues=to_dynamodb({":seen": keeper.arrivals}),
-            )
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
-
-    # Cancelled batches.
-
-    def expect_batch(self, organization: str | None, batch: str, now: float) -> None:
-        """Have the poller find the open requests of a batch that is marked as cancelled, if it isn't going to.
-
-        Not before the index shows all that was decided before the mark.
-        """
-        key = _batch_key(organization, batch)
-        values = {
-            "shard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
-            "due": int(now) + BATCH_SEARCHED_AFTER_SECONDS,
-        }
-        change = "SET #dueShard = if_not_exists(#dueShard, :shard), #dueAt = if_not_exists(#dueAt, :due)"
-        self._update_item(key, change, "attribute_not_exists(#status)", values)
-
-    def lease_batch(self, due: DueBatch, now: float) -> BatchSearch | None:
-        """Take a due batch until the next sweep. Returns how far its search is; None when another poller has it."""
-        values = {"due": int(now) + BATCH_LEASE_SECONDS, "seen": due.due_at}
-        key = _batch_key(due.organization, due.batch)
-        written, item = self._update_item(key, "SET #dueAt = :due", "#dueAt = :seen", values)
-        if item is None or not written:
-            return None
-        after = to_dynamodb(item["after"]) if "after" in item else None
-        return BatchSearch(due.organization, due.batch, optional_int(item, "shard") or 0, after)
-
-    def search_batch(self, search: BatchSearch) -> tuple[list[RequestKey], BatchSearch | None]:
-        """The open requests of a batch among the next hundred entries of the index, and where to go on.
-
-        None once all were searched. Reads of that organization's attempts which batch they are of.
-        """
-        entries, last = self._due_page(search.shard, _READ_AT_ONCE, search.after)
-        own = [each.key for each in entries if each.key.request.organization == search.organization]
-        projection = {
-            "ProjectionExpression": "#requestId, #batch",
-            "ExpressionAttributeNames": {"#requestId": "requestId", "#batch": "batch"},
-        }
-        found = [item for item in self._read_many(own, projection) if item.get("batch") == search.batch]
-        requests = list(dict.fromkeys(RequestKey.from_text(item["requestId"]) for item in found))
-        if last is None and search.shard + 1 >= self.due_shards:
-            return requests, None
-        return requests, replace(search, shard=search.shard if last else search.shard + 1, after=last)
-
-    def note_searched(self, search: BatchSearch) -> None:
-        """Note how far the index was searched, for the next sweep or for one after a crash."""
-        after = from_dynamodb(search.after) if search.after else None
-        values = without_none({"shard": search.shard, "after": after})
-        change = _change(values, () if after else ("after",))
-        key = _batch_key(search.organization, search.batch)
-        self._update_item(key, change, "attribute_exists(#dueAt)", values)
-
-    def rest_batch(self, search: BatchSearch) -> None:
-        """End the search for a batch. What comes later is found by the batch's mark."""
-        self.client.delete_item(TableName=self.name, Key=to_dynamodb(_batch_key(search.organization, search.batch)))
 
     # How a write is made.
 
@@ -1070,7 +775,7 @@ class CallsTable:
             **key,
             "status": status.value,
             "createdAt": attempt.created_at,
-            "dueShard": zlib.crc32(key["requestId"].encode()) % self.due_shards,
+            "dueShard": self.due_shard(key["requestId"]),
             "timesParked": 0,
             "request": request_item(attempt.request),
             "setting": attempt.request.setting,
@@ -1083,26 +788,6 @@ class CallsTable:
             "fingerprint": attempt.fingerprint,
         }
         return without_none(item)
-
-    def _put(self, item: Item, claim_id: str | None = None) -> bool:
-        """Create an item; False when there is one already that isn't this worker's own."""
-        try:
-            _past_transactions(
-                lambda: self.client.put_item(
-                    TableName=self.name,
-                    Item=to_dynamodb(item),
-                    ConditionExpression="attribute_not_exists(requestId)",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            )
-        except self.client.exceptions.ConditionalCheckFailedException as error:
-            found = _item_found(error)
-            if claim_id is not None:
-                return _is_claim(found, claim_id)
-            return _was_sent_again(error) and found == from_dynamodb(to_dynamodb(item))
-        except (BotoCoreError, ClientError) as error:
-            raise _unanswered(error) from error
-        return True
 
     def _move(
         self,
@@ -1146,13 +831,13 @@ class CallsTable:
             expected["expectedCallId"] = where.outbound_call_id
         removes, increments = tuple(removes), tuple(increments)
         values = {"status": target.value} | without_none(sets)
-        change = _change(values, removes)
+        change = set_and_remove(values, removes)
         change += " ADD " + ", ".join(f"#{name} :one" for name in increments) if increments else ""
         one = {"one": 1} if increments else {}
         own = values | dict.fromkeys(removes)
-        return self._update(key, change, " AND ".join(condition), values | expected | one, own)
+        return self.update(key, change, " AND ".join(condition), values | expected | one, own)
 
-    def _update(
+    def update(
         self,
         key: AttemptKey,
         change: str,
@@ -1161,74 +846,11 @@ class CallsTable:
         own: Mapping[str, Any] | None = None,
     ) -> tuple[bool, Item | None]:
         """Update one attempt. See `_update_item`."""
-        return self._update_item(key_item(key), change, condition, values, own)
-
-    def _update_item(
-        self,
-        key: Item,
-        change: str,
-        condition: str,
-        values: Mapping[str, Any],
-        own: Mapping[str, Any] | None = None,
-    ) -> tuple[bool, Item | None]:
-        """Update one item. Every attribute has a placeholder, since many of the names are reserved words.
-
-        An item that has all of `own` when the condition fails was written by an earlier sending of this update.
-        """
-        update: Any = {
-            "TableName": self.name,
-            "Key": to_dynamodb(key),
-            "UpdateExpression": change,
-            "ConditionExpression": condition,
-            "ExpressionAttributeNames": {f"#{name}": name for name in _NAMES.findall(f"{change} {condition}")},
-            "ExpressionAttributeValues": {f":{name}": value for name, value in to_dynamodb(values).items()},
-            "ReturnValues": "ALL_NEW",
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        try:
-            answer = _past_transactions(lambda: self.client.update_item(**update))
-        except self.client.exceptions.ConditionalCheckFailedException as error:
-            found = _item_found(error) or None
-            written = bool(found and own and _was_sent_again(error))
-            return written and all((found or {}).get(name) == value for name, value in (own or {}).items()), found
-        except (BotoCoreError, ClientError) as error:
-            raise _unanswered(error) from error
-        return True, from_dynamodb(answer["Attributes"])
+        return self.writes.update(key_item(key), change, condition, values, own)
 
 
 _FOLLOWING_ENDS_SECONDS = 62 * _DAY_SECONDS
 """How long an attempt takes at most from when it is made to its end: 30 days to expire, and time for the call."""
-
-_NAMES = re.compile(r"#(\w+)")
-
-
-KEEPER_SECONDS = 60
-"""How often a keeper looks."""
-
-_KEEPER = f"{ORGANIZATION_SEPARATOR}{ORGANIZATION_SEPARATOR}keeper"
-
-BATCH_SEARCHED_AFTER_SECONDS = 10
-"""How long after its mark a batch is searched for: a dial follows its decision within 5 seconds, and the index lags."""
-
-BATCH_LEASE_SECONDS = 60
-"""How long one sweep may search for a batch."""
-
-_BATCH = f"{ORGANIZATION_SEPARATOR}{ORGANIZATION_SEPARATOR}batch{ORGANIZATION_SEPARATOR}"
-_READ_AT_ONCE = 100
-"""The keys that one BatchGetItem takes."""
-
-
-def _waiting(entry: Mapping[str, Any]) -> Waiting:
-    item = from_dynamodb(entry)
-    return Waiting(item_key(item), optional_int(item, "policyVersion") or 0, int(item["waitsSince"]))
-
-
-def _keeper_key(organization: str | None) -> Item:
-    return {"requestId": f"{organization or ''}{_KEEPER}", "attempt": 0}
-
-
-def _batch_key(organization: str | None, batch: str) -> Item:
-    return {"requestId": f"{organization or ''}{_BATCH}{batch}", "attempt": 0}
 
 
 def _may_follow(item: Item, status: Status, where: _Where) -> bool:
@@ -1259,61 +881,5 @@ def _answered_meanwhile(which: str) -> Outcome:
     )
 
 
-def _change(sets: Iterable[str], removes: Collection[str] = ()) -> str:
-    """The update expression that sets and removes these attributes; each value stands under its attribute's name."""
-    change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
-    return change + (" REMOVE " + ", ".join(f"#{name}" for name in removes) if removes else "")
-
-
 def _is_claim(item: Mapping[str, Any], claim_id: str) -> bool:
     return item.get("claimId") == claim_id and item.get("status") == Status.DISPATCHING.value
-
-
-_NOT_NOW = {
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "ThrottlingException",
-    "TransactionConflictException",
-    "TransactionInProgressException",
-}
-"""What DynamoDB answers where the same write may be made a moment later."""
-
-
-_TRIES_PAST_TRANSACTIONS = 5
-
-
-def _past_transactions[T](write: Callable[[], T]) -> T:
-    """Make a write, again where DynamoDB declines it because it makes a transaction on the item, in milliseconds.
-
-    The SDK doesn't repeat these. A webhook may come at that moment, and only once.
-    """
-    for _ in range(_TRIES_PAST_TRANSACTIONS - 1):
-        try:
-            return write()
-        except ClientError as error:
-            if not _is_conflict(error):
-                raise
-    return write()
-
-
-def _is_conflict(error: ClientError) -> bool:
-    reasons: Any = error.response.get("CancellationReasons", [])
-    codes = {reason.get("Code") for reason in reasons} - {"None"}
-    return error.response["Error"].get("Code") == "TransactionConflictException" or codes == {"TransactionConflict"}
-
-
-def _was_sent_again(error: ClientError) -> bool:
-    return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts"))
-
-
-def _unanswered(error: BotoCoreError | ClientError) -> Exception:
-    """The exception for a failed write: DynamoDB's own word that it won't make it, or WriteUnanswered."""
-    if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status < 500 and error.response["Error"].get("Code") not in _NOT_NOW:
-            return error
-    return WriteUnanswered(type(error).__name__)
-
-
-def _item_found(error: ClientError) -> Item:
-    return from_dynamodb(cast("Mapping[str, Any]", error.response).get("Item", {}))

@@ -122,10 +122,11 @@ class Assembly:
     def _hand_on(self, table: CallsTable, policy_table_name: str, queue_url: str, sqs: SQSClient) -> HandOnLines:
         from outbound_calls.adapters.lines_table import LinesTable
         from outbound_calls.adapters.queues import CallQueue
+        from outbound_calls.adapters.waiting_attempts import WaitingAttempts
         from outbound_calls.use_cases.hand_on import HandOnLines
 
         lines = LinesTable(table.client, policy_table_name)
-        return HandOnLines(table, lines, CallQueue(sqs, queue_url), self.clock)
+        return HandOnLines(WaitingAttempts(table), lines, CallQueue(sqs, queue_url), self.clock)
 
     def judge_attempts(self, settings: PlaceCallSettings, dynamodb: DynamoDBClient) -> JudgeAttempts:
         """What place_call decides by."""

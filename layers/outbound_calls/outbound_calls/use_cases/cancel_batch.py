@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from outbound_calls.adapters.batch_searches import BatchSearches
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.use_cases.cancel import CancelRequests
 
 if TYPE_CHECKING:
-    from outbound_calls.adapters.calls_table import CallsTable, DueBatch
+    from outbound_calls.adapters.calls_table import CallsTable
+    from outbound_calls.adapters.due_entries import DueBatch
     from outbound_calls.domain.attempts import RequestKey
 
 SECONDS_TO_SEARCH = 10.0
@@ -46,20 +48,21 @@ class CancelBatches:
 
         Raises when the table can't be reached, or a request keeps changing. The next sweep goes on from the page.
         """
-        search = self.table.lease_batch(due, self.clock())
+        searches = BatchSearches(self.table)
+        search = searches.lease_batch(due, self.clock())
         if search is None:
             return None
         cancelled, began_with = BatchCancellation(), seconds_left()
         for _ in range(_MOST_PAGES):
             if seconds_left() < max(SECONDS_TO_SEARCH, began_with - _MOST_SECONDS):
                 return cancelled
-            requests, following = self.table.search_batch(search)
+            requests, following = searches.search_batch(search)
             cancelled.results.update(self._cancel_each(requests))
             if following is None:
-                self.table.rest_batch(search)
+                searches.rest_batch(search)
                 return BatchCancellation(cancelled.results, is_whole=True)
             search = following
-            self.table.note_searched(search)
+            searches.note_searched(search)
         return cancelled
 
     def _cancel_each(self, requests: list[RequestKey]) -> Counter[str]:

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from outbound_calls.adapters.calls_table import Waiting
+from outbound_calls.adapters.waiting_attempts import Waiting
 from outbound_calls.domain.lines import MOST_URGENT_FIRST, RESERVED_SECONDS, Lines, line_reserved_for
 
 if TYPE_CHECKING:
-    from outbound_calls.adapters.calls_table import CallsTable
     from outbound_calls.adapters.lines_table import LinesTable
     from outbound_calls.adapters.queues import CallQueue
+    from outbound_calls.adapters.waiting_attempts import WaitingAttempts
     from outbound_calls.contracts.vocabulary import Priority
     from outbound_calls.domain.attempts import Attempt
     from outbound_calls.policy.rules import Rules
@@ -32,7 +32,7 @@ _MOST_AT_A_LOOK, _MOST_LOOKS = 20, 50
 class HandOnLines:
     """The use case. `queue` is that of attempts which a line was handed on to. `clock` is epoch seconds."""
 
-    table: CallsTable
+    waiting: WaitingAttempts
     lines_table: LinesTable
     queue: CallQueue
     clock: Callable[[], float] = time.time
@@ -107,7 +107,7 @@ class _Handing:
 
     def _look(self, priority: Priority) -> list[Waiting]:
         """The first who wait, as far as the index shows them, and the one that was parked a moment ago."""
-        waiting = self.by.table.first_waiting(self.organization, priority, _MOST_AT_A_LOOK)
+        waiting = self.by.waiting.first_waiting(self.organization, priority, _MOST_AT_A_LOOK)
         parked, self.parked = self.parked, None
         if parked is None or parked.terms.priority is not priority or len(waiting) == _MOST_AT_A_LOOK:
             return waiting
@@ -118,13 +118,13 @@ class _Handing:
         """Hand on a line to an entry of the index; False when no other can be handed on."""
         if not self._may_go_on():
             return False
-        attempt = self.by.table.lease_waiting(waiting, priority, self.now)
+        attempt = self.by.waiting.lease_waiting(waiting, priority, self.now)
         if attempt is None:  # the index lags, or another run handed it a line
             return True
         reserved, until = line_reserved_for(attempt.key), self.now + RESERVED_SECONDS
         lines = self.by.lines_table.reserve_line(self.organization, reserved, self.limit, until)
         if lines is None:
-            self.by.table.wait_again(attempt)
+            self.by.waiting.wait_again(attempt)
             return False
         self.by.queue.send_dispatch(attempt)
         self.lines, self.count = lines, self.count + 1

@@ -8,7 +8,6 @@ claim back; one that doesn't know never posts again.
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable
@@ -31,14 +30,13 @@ from outbound_calls.adapters.allomia import (
     Throttled,
 )
 from outbound_calls.adapters.attempt_items import WAITS_FOR_POLICY, waits_for_setting
-from outbound_calls.adapters.calls_table import RecordResult, WriteUnanswered
+from outbound_calls.adapters.calls_table import RecordResult
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.dial_marks import HASH_CHARACTERS
 from outbound_calls.adapters.organizations import OrganizationMissing
-from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.dispatch import DispatchMessage, HandOnMessage
 from outbound_calls.contracts.messages import (
-    MAX_DAYS_AHEAD,
     CallRequestMessage,
     CancelMessage,
     DoNotCallMessage,
@@ -46,24 +44,23 @@ from outbound_calls.contracts.messages import (
     invalid_field,
     read_message,
 )
-from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Priority, ReasonCode, Status
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import (
     Attempt,
     AttemptKey,
-    CallRequest,
-    Labels,
     Outcome,
     Refusal,
     RequestKey,
-    Terms,
 )
-from outbound_calls.domain.lines import HELD_AFTER_DEADLINE_SECONDS, Lines, line_of_claim, line_reserved_for
-from outbound_calls.domain.recipients import Objection, PastDial, organization_key
+from outbound_calls.domain.lines import Lines, line_reserved_for
+from outbound_calls.domain.recipients import Objection, organization_key
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, MAX_DECISION_AGE_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
-from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Dial, Reject, Wait, window_closes_at
-from outbound_calls.use_cases.decide import PolicyUnreadable, attempt_name, candidate_of
+from outbound_calls.policy.evaluation import Dial, Reject, Wait
+from outbound_calls.use_cases.decide import PolicyUnreadable
+from outbound_calls.use_cases.limits import Limits, wait_for_the_table
+from outbound_calls.use_cases.new_attempt import Defaults, completed, new_attempt, without_defaults
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, PlaceAnswer
@@ -75,7 +72,6 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.lines_table import LinesTable
     from outbound_calls.adapters.organizations import Organization
     from outbound_calls.adapters.queues import InvalidMessagesQueue
-    from outbound_calls.policy.rules import Rules
     from outbound_calls.use_cases.cancel import CancelRequests
     from outbound_calls.use_cases.decide import JudgeAttempts, Judgement
     from outbound_calls.use_cases.hand_on import HandOnLines
@@ -154,21 +150,6 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
-    """What a request gets where it names none of its own."""
-
-    assistant_id: str | None = None
-    phone_number_id: str | None = None
-
-    def of(self, organization: str | None) -> Defaults | None:
-        """The defaults of an organization, as messages name it. These are the default organization's alone.
-
-        None where they aren't known.
-        """
-        return self if organization_key(organization) is None else None
-
-
-@dataclass(frozen=True, slots=True)
 class PlaceCalls:
     """The use case. Parts are shared by the worker threads of a batch. `clock` is epoch seconds."""
 
@@ -221,7 +202,9 @@ class PlaceCalls:
         organization = organization_key(asked.organization)
         if asked.cancel.batch is not None:
             self.judge.table.cancel_batch(organization, asked.cancel.batch, OutcomeSource.UPSTREAM, self.clock())
-            self.table.expect_batch(organization, asked.cancel.batch, self.clock())
+            from outbound_calls.adapters.batch_searches import BatchSearches
+
+            BatchSearches(self.table).expect_batch(organization, asked.cancel.batch, self.clock())
             return Placement(PlaceResult.CANCELLATION, None, "batch", organization=organization)
         key = RequestKey(asked.cancel.request_id or "", organization)
         cancelled = self.cancel.cancel(key, OutcomeSource.UPSTREAM)
@@ -280,14 +263,14 @@ class PlaceCalls:
         fingerprint = attempt and attempt.fingerprint
         if fingerprint and self.fingerprints.differs(fingerprint, asked.content()):
             raise InvalidInput("requestId", "used for another request")
-        self.mark_again(attempt, seconds_left)
+        self._mark_again(attempt, seconds_left)
 
     def _dispatch(self, asked: DispatchMessage, seconds_left: Callable[[], float]) -> Placement:
         """Try a parked attempt, unless it was tried or parked again since the message was sent."""
         key = AttemptKey(RequestKey.from_text(asked.dispatch.request_id), asked.dispatch.attempt)
         attempt = self.table.read(key)
         if attempt is None or attempt.status is not Status.SCHEDULED or attempt.times_parked != asked.times_parked:
-            self.mark_again(attempt, seconds_left)
+            self._mark_again(attempt, seconds_left)
             return Placement(PlaceResult.DUPLICATE, key)
         placement = self._dial(attempt, seconds_left)
         if attempt.park_reason is ParkReason.CONCURRENCY_LIMIT and placement.result in _NOT_DIALLED:
@@ -300,21 +283,21 @@ class PlaceCalls:
         decided_at = self.clock()
         judgement = self.judge.judge(attempt, decided_at)
         attempt = replace(attempt, expires_at=judgement.expires_at, policy_version=judgement.version)
-        line = _Line(self, judgement, attempt, decided_at, seconds_left)
         match judgement.decision:
             case Reject() as rejected:
                 return self._reject(attempt, rejected, judgement)
-            case Wait(until, reason, words):
-                return self._park(attempt, until, reason, words)
+            case Wait() as wait:
+                return self._park_until(attempt, wait, seconds_left)
             case Dial():
                 pass
         if not isinstance(organization, KeyUnusable):
-            attempt = _completed(attempt, organization)
-            organization = _without_defaults(attempt) or organization
+            attempt = completed(attempt, organization)
+            organization = without_defaults(attempt) or organization
         if isinstance(organization, KeyUnusable):
             return self._park_for(attempt, organization.reason, organization.detail, _min_wait_seconds(organization))
-        if (no_line := line.look()) is not None:
-            return line.park(attempt, no_line)
+        limits = Limits(self.judge, self.lines_table, judgement, decided_at, self.deadline_seconds, self.clock)
+        if (no_line := limits.look(attempt)) is not None:
+            return self._park_until(attempt, no_line, seconds_left)
         callback_url = self.callbacks.url(attempt.key)
         breaker = self.circuit_breakers.of(waits_for_setting(attempt))
         permit = breaker.acquire()
@@ -325,43 +308,38 @@ class PlaceCalls:
         with permit:
             if seconds_left() < SECONDS_TO_PLACE:
                 return self._park_for(attempt, ParkReason.SHORT_OF_TIME)
-            number_hash = judgement.number_hash[:HASH_CHARACTERS] if organization.organization_id else None
-            allowed = replace(
-                attempt, allowance=judgement.allowance, redial=judgement.redial(attempt), number_hash=number_hash
-            )
-            claimed = self._claim(allowed, seconds_left, with_line=line.limit is not None)
+            claimed = self._claim(_allowed(attempt, judgement, organization), limits, seconds_left)
             if claimed is None:
                 return _duplicate(attempt)
-            claimed = replace(claimed, expires_at=attempt.expires_at, policy_version=attempt.policy_version)
-            dial = _RememberedDial(self.judge, judgement, claimed, decided_at + MAX_DECISION_AGE_SECONDS, self.clock)
-            if (wait := self._mark(organization, claimed) or dial.take()) is not None:
-                return self._insist(lambda: self._park(claimed, wait.until, wait.park_reason, wait.reason))
-            if (no_line := line.take(claimed)) is not None:
-                dial.give_back()
-                return self._insist(lambda: line.park(claimed, no_line))
-            now = self.clock()
-            if (
-                now - decided_at >= MAX_DECISION_AGE_SECONDS
-                or seconds_left() < _SECONDS_TO_POST
-                # A window may have closed since, or the request expired.
-                or not self.judge.still_allows(judgement, attempt, now)
-            ):
-                line.give_back()
-                dial.give_back()
+            if (short := self._mark(organization, claimed) or limits.take(claimed)) is not None:
+                return self._insist(lambda: self._park_until(claimed, short, seconds_left))
+            if not self._may_post(claimed, limits, seconds_left):
+                limits.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
             answer = self._post(organization, claimed, callback_url)
             _report(permit, attempt, answer)
         if isinstance(answer, NotAccepted | Declined):
-            line.give_back()
-            dial.give_back()
+            limits.give_back()
         return self._insist(lambda: self._settle(claimed, answer))
 
-    def _claim(self, attempt: Attempt, seconds_left: Callable[[], float], *, with_line: bool) -> Attempt | None:
+    def _may_post(self, claimed: Attempt, limits: Limits, seconds_left: Callable[[], float]) -> bool:
+        """Whether the decision is young enough and still holds: a window may have closed, or the request expired."""
+        now = self.clock()
+        return (
+            now - limits.decided_at < MAX_DECISION_AGE_SECONDS
+            and seconds_left() >= _SECONDS_TO_POST
+            and self.judge.still_allows(limits.judgement, claimed, now)
+        )
+
+    def _claim(self, attempt: Attempt, limits: Limits, seconds_left: Callable[[], float]) -> Attempt | None:
         """Claim an attempt. A claim that isn't answered is repeated, and given back in the end: it isn't posted."""
-        claim_id = self.new_claim_id()
+        claim_id, with_line = self.new_claim_id(), limits.max_concurrent_calls is not None
         for _ in range(_MAX_REPEATS):
             try:
-                return self.table.claim(attempt, claim_id, self.clock(), self.grace_seconds, with_line=with_line)
+                claimed = self.table.claim(attempt, claim_id, self.clock(), self.grace_seconds, with_line=with_line)
+                return claimed and replace(
+                    claimed, expires_at=attempt.expires_at, policy_version=attempt.policy_version
+                )
             except WriteUnanswered:
                 if seconds_left() < _SECONDS_TO_GIVE_BACK:
                     break
@@ -384,7 +362,7 @@ class PlaceCalls:
                 organization.organization_id, claimed.number_hash, str(claimed.key), claimed.dispatched_at
             )
         except (BotoCoreError, ClientError) as error:
-            return _wait_for_the_table(self.clock(), error)
+            return wait_for_the_table(self.clock(), error)
         return None
 
     def _insist[T](self, write: Callable[[], T]) -> T:
@@ -473,9 +451,17 @@ class PlaceCalls:
         failed_tries = attempt.failed_tries if attempt.status is Status.DISPATCHING else 0
         return self._park(attempt, self.clock() + backoff_seconds(failed_tries, at_least, self.jitter), reason, detail)
 
-    def park_until(self, attempt: Attempt, wait: Wait) -> Placement:
-        """Park an attempt, claimed or not, for what it waits for."""
-        return self._park(attempt, wait.until, wait.park_reason, wait.reason)
+    def _park_until(self, attempt: Attempt, wait: Wait, seconds_left: Callable[[], float]) -> Placement:
+        """Park an attempt, claimed or not, for what it waits for. If that is a line, mark that it waits."""
+        placement = self._park(attempt, wait.until, wait.park_reason, wait.reason)
+        if wait.park_reason is not ParkReason.CONCURRENCY_LIMIT:
+            return placement
+        if placement.result is PlaceResult.PARKED:
+            self._mark_waiting(attempt, seconds_left)
+        elif attempt.status is not None:
+            # An earlier try may have parked it, without an answer.
+            self._mark_again(self.table.read(attempt.key), seconds_left)
+        return placement
 
     def _park(
         self, attempt: Attempt, due_at: float, reason: ParkReason, detail: str = "", refusal: Refusal | None = None
@@ -485,7 +471,7 @@ class PlaceCalls:
             due_at = min(due_at, max(attempt.expires_at + 1, self.clock()))
         if reason in WAITS_FOR_POLICY or reason is ParkReason.CONCURRENCY_LIMIT:
             for_line = reason is ParkReason.CONCURRENCY_LIMIT
-            self.table.expect_waiting(attempt.key.request.organization, self.clock(), for_line=for_line)
+            self.hand_on.waiting.expect_waiting(attempt.key.request.organization, self.clock(), for_line=for_line)
         if self.table.park(attempt, due_at, reason, refusal):
             return Placement(PlaceResult.PARKED, attempt.key, reason, detail)
         if attempt.status is Status.DISPATCHING and (outcome := self.table.stop_of(attempt)):
@@ -502,12 +488,12 @@ class PlaceCalls:
 
     # Lines.
 
-    def mark_again(self, attempt: Attempt | None, seconds_left: Callable[[], float]) -> None:
+    def _mark_again(self, attempt: Attempt | None, seconds_left: Callable[[], float]) -> None:
         """Mark an attempt that waits for a line: the worker that parked it may have ended before it did."""
         if attempt and attempt.status is Status.SCHEDULED and attempt.park_reason is ParkReason.CONCURRENCY_LIMIT:
-            self.mark_waiting(attempt, seconds_left)
+            self._mark_waiting(attempt, seconds_left)
 
-    def mark_waiting(self, attempt: Attempt, seconds_left: Callable[[], float]) -> None:
+    def _mark_waiting(self, attempt: Attempt, seconds_left: Callable[[], float]) -> None:
         """Mark that an attempt waits for a line, after it was parked. If one is free by then, hand it on at once.
 
         Raises when a table or the queue can't be reached. The message is delivered again, and marks it again.
@@ -546,224 +532,10 @@ class PlaceCalls:
             self.hand_on.hand_on(organization, rules, lines, seconds_left, parked)
 
 
-@dataclass(slots=True)
-class _Line:
-    """The line of an attempt that is to be dialled. Without a limit there are as many as it takes."""
-
-    calls: PlaceCalls
-    judgement: Judgement
-    attempt: Attempt
-    decided_at: float
-    seconds_left: Callable[[], float]
-    taken: bool = False
-
-    @property
-    def limit(self) -> int | None:
-        """How many calls may be in progress at once."""
-        return self.judgement.rules.max_concurrent_calls if self.judgement.rules else None
-
-    def look(self) -> Wait | None:
-        """Look whether there is a line, which only saves writes. Returns what to wait for where there is none."""
-        if self.limit is None:
-            return None
-        try:
-            lines = self.calls.lines_table.read_lines(self.attempt.key.request.organization)
-        except (BotoCoreError, ClientError) as error:
-            return self._unreadable(error)
-        admitted = lines.admits(self._priority, self._reserved, self.limit, self.decided_at)
-        return None if admitted else self._wait(self.judgement.rules)
-
-    def take(self, claimed: Attempt) -> Wait | None:
-        """Take a line for a claim. Returns what to wait for where there is none."""
-        if self.limit is None:
-            return None
-        self.attempt = claimed
-        try:
-            now = self.calls.clock()
-            until = now + self.calls.deadline_seconds + HELD_AFTER_DEADLINE_SECONDS
-            if self._take(self.limit, now, until):
-                self.taken = True
-                return None
-        except (BotoCoreError, ClientError) as error:
-            # It may have been taken: the stream gives it back once the claim is released.
-            return self._unreadable(error)
-        return self._wait(self.judgement.rules)
-
-    def _take(self, limit: int, now: float, until: float) -> bool:
-        organization, table = self.attempt.key.request.organization, self.calls.lines_table
-        claim_id = self.attempt.claim_id or ""
-        if table.take_line(organization, claim_id, self._reserved, self._priority, limit, until):
-            return True
-        lines = table.read_lines(organization)
-        if not lines.lapsed(now):
-            return False
-        table.drop_lapsed(organization, lines, now)
-        return table.take_line(organization, claim_id, self._reserved, self._priority, limit, until) is not None
-
-    def give_back(self) -> None:
-        """Free the line of a call that AlloMia is known not to have. If that fails, the stream does it."""
-        if self.taken:
-            with suppress(BotoCoreError, ClientError):
-                line = line_of_claim(self.attempt.claim_id or "")
-                self.calls.lines_table.give_back_lines(self.attempt.key.request.organization, [line])
-
-    def park(self, attempt: Attempt, wait: Wait) -> Placement:
-        """Park an attempt, claimed or not, until there is a line, and mark that it waits."""
-        placement = self.calls.park_until(attempt, wait)
-        if wait.park_reason is not ParkReason.CONCURRENCY_LIMIT:
-            return placement
-        if placement.result is PlaceResult.PARKED:
-            self.calls.mark_waiting(attempt, self.seconds_left)
-        elif attempt.status is not None:
-            # An earlier try may have parked it, without an answer.
-            self.calls.mark_again(self.calls.table.read(attempt.key), self.seconds_left)
-        return placement
-
-    @property
-    def _priority(self) -> Priority:
-        return self.attempt.terms.priority
-
-    @property
-    def _reserved(self) -> str:
-        return line_reserved_for(self.attempt.key)
-
-    def _wait(self, rules: Rules | None) -> Wait:
-        """Wait for a line, but not for longer than the window is open, nor past the expiry."""
-        if rules is None:
-            raise ValueError("there is no limit without rules")
-        closing = window_closes_at(candidate_of(self.attempt), rules, self.decided_at)
-        ends = [each for each in (closing, self.judgement.expires_at and self.judgement.expires_at + 1) if each]
-        words = f"as many calls are in progress as the policy allows at once: {rules.max_concurrent_calls}"
-        return Wait(math.ceil(min(ends)), ParkReason.CONCURRENCY_LIMIT, words)
-
-    def _unreadable(self, error: Exception) -> Wait:
-        look = int(self.calls.clock()) + UNREADABLE_LOOK_SECONDS
-        words = f"the lines in use can't be read or written: {type(error).__name__}"
-        return Wait(look, ParkReason.POLICY_UNREADABLE, words)
-
-
-@dataclass(slots=True)
-class _RememberedDial:
-    """The dial of a claimed attempt, as recipient caps count it. Without a cap it isn't remembered.
-
-    It counts from `posted_by`, the latest time at which it may be posted: no dial is closer to it than a cap says.
-    """
-
-    judge: JudgeAttempts
-    judgement: Judgement
-    attempt: Attempt
-    posted_by: float
-    clock: Callable[[], float]
-    taken: TakenDial | None = None
-
-    def take(self) -> Wait | None:
-        """Remember the dial, if every cap still allows it. Returns what to wait for if it isn't to be made now."""
-        rules, judgement = self.judgement.rules, self.judgement
-        if rules is None or not rules.caps:
-            return None
-        key, claim_id = self.attempt.key, self.attempt.claim_id or ""
-        try:
-            for _ in range(_MAX_REPEATS):
-                now = self.clock()
-                dial = PastDial(self.posted_by, key.request.organization, self.attempt.labels.purpose)
-                taken = TakenDial(attempt_name(key), claim_id, dial)
-                if self.judge.table.take_dial(judgement.number_hash, judgement.remembered, taken, now):
-                    self.taken = taken
-                    return None
-                remembered = self.judge.table.remembered(judgement.number_hash)
-                judgement = self.judge.again(judgement, self.attempt, remembered, now)
-                if isinstance(judgement.decision, Wait):
-                    return judgement.decision
-                if isinstance(judgement.decision, Reject):
-                    break
-        except (BotoCoreError, ClientError) as error:
-            return _wait_for_the_table(self.clock(), error)
-        # Rejected meanwhile, or too many dial this number at once: the next look decides.
-        return Wait(int(self.clock()) + 1, ParkReason.RECIPIENT_CAP, "the number is being dialled by others")
-
-    def give_back(self) -> None:
-        """Forget the dial, which AlloMia is known not to have. If that fails it counts, and less is dialled."""
-        if self.taken is not None:
-            with suppress(BotoCoreError, ClientError):
-                self.judge.table.give_back_dial(
-                    self.judgement.number_hash, self.taken.attempt, self.taken.claim_id, self.clock()
-                )
-
-
-def _wait_for_the_table(now: float, error: Exception) -> Wait:
-    words = f"what policy remembers can't be written: {type(error).__name__}"
-    return Wait(int(now) + UNREADABLE_LOOK_SECONDS, ParkReason.POLICY_UNREADABLE, words)
-
-
-def new_attempt(asked: CallRequestMessage, request_id: str, defaults: Defaults | None, sent_at: float) -> Attempt:
-    """The first attempt for a request, with these defaults. `sent_at` is when the queue got it (epoch seconds).
-
-    Raises:
-        InvalidInput: As `with_defaults` and `terms_of` do.
-    """
-    created_at = int(sent_at)
-    return Attempt(
-        AttemptKey(RequestKey(request_id, organization_key(asked.organization)), 1),
-        created_at,
-        request=with_defaults(asked, defaults),
-        labels=Labels(asked.metadata or {}, asked.batch, asked.purpose),
-        terms=terms_of(asked, created_at),
-    )
-
-
-def with_defaults(asked: CallRequestMessage, defaults: Defaults | None) -> CallRequest:
-    """The request, with the defaults of its organization where it names none of its own, as far as they are known.
-
-    Raises:
-        InvalidInput: When it names none and there is no default.
-    """
-    known = defaults or Defaults()
-    assistant_id = asked.assistant_id or known.assistant_id
-    phone_number_id = asked.phone_number_id or known.phone_number_id
-    if defaults and assistant_id is None:
-        raise invalid_field("assistantId")
-    if defaults and phone_number_id is None:
-        raise invalid_field("phoneNumberId")
-    return CallRequest(asked.phone_number, assistant_id, phone_number_id, asked.customer_name, asked.dynamic_variables)
-
-
-def _completed(attempt: Attempt, organization: Organization) -> Attempt:
-    """An attempt with its organization's defaults, where they weren't known when its request arrived."""
-    request = attempt.request
-    if request is None or (request.assistant_id and request.phone_number_id):
-        return attempt
-    assistant_id = request.assistant_id or organization.assistant_id
-    phone_number_id = request.phone_number_id or organization.phone_number_id
-    return replace(attempt, request=replace(request, assistant_id=assistant_id, phone_number_id=phone_number_id))
-
-
-def _without_defaults(attempt: Attempt) -> KeyUnusable | None:
-    """Why an attempt can't be dialled by its organization's entry in the secret; None when it can."""
-    request = attempt.request
-    if request is None or (request.assistant_id and request.phone_number_id):
-        return None
-    return KeyUnusable(ParkReason.KEY_UNREADABLE, "neither the request nor the secret names an assistant and a number")
-
-
-def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
-    """When a request that was made at `created_at` may be dialled, as far as it says so itself.
-
-    Raises:
-        InvalidInput: When it is to wait too long.
-    """
-    not_before = None if asked.not_before is None else math.ceil(epoch_seconds(asked.not_before))
-    not_after = None if asked.not_after is None else math.floor(epoch_seconds(asked.not_after))
-    if not_before is not None and not_before > created_at + MAX_DAYS_AHEAD * 86_400:
-        raise invalid_field("notBefore")
-    said = asked.model_dump(mode="json", include={"calling_windows", "redial"}, exclude_none=True)
-    return Terms(
-        not_before,
-        not_after,
-        asked.time_zone,
-        said.get("callingWindows"),
-        said.get("redial"),
-        Priority(asked.priority or Priority.NORMAL),
-    )
+def _allowed(attempt: Attempt, judgement: Judgement, organization: Organization) -> Attempt:
+    """An attempt with what its record is to say of the decision to dial it."""
+    number_hash = judgement.number_hash[:HASH_CHARACTERS] if organization.organization_id else None
+    return replace(attempt, allowance=judgement.allowance, redial=judgement.redial(attempt), number_hash=number_hash)
 
 
 def _report(permit: Permit, attempt: Attempt, answer: PlaceAnswer) -> None:

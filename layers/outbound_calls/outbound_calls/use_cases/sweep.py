@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from outbound_calls.adapters.allomia import (
@@ -19,29 +18,20 @@ from outbound_calls.adapters.allomia import (
 )
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import Attempt, Outcome
-from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 from outbound_calls.use_cases.not_found import NotFoundRuns
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, StatusAnswer
-    from outbound_calls.adapters.calls_table import (
-        CallsTable,
-        DueBatch,
-        DueEntry,
-        DueKeeper,
-        Keeper,
-        Recording,
-        Waiting,
-    )
+    from outbound_calls.adapters.calls_table import CallsTable, DueEntry, Recording
     from outbound_calls.adapters.dial_marks import DialMarks
+    from outbound_calls.adapters.due_entries import DueBatch, DueKeeper
     from outbound_calls.adapters.organizations import Organization
-    from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
+    from outbound_calls.adapters.policy_table import PolicyTable
     from outbound_calls.adapters.queues import CallQueue
     from outbound_calls.contracts.vocabulary import Preset
     from outbound_calls.domain.attempts import AttemptKey
     from outbound_calls.domain.lines import LinesSeen
     from outbound_calls.domain.timing import PollSchedule
-    from outbound_calls.policy.rules import Rules
     from outbound_calls.use_cases.hand_on import HandOnLines
     from outbound_calls.use_cases.log_reads import LogReads
     from outbound_calls.use_cases.look_in_log import LogFinding
@@ -67,9 +57,6 @@ LOG_PATIENCE_SECONDS = 1800
 _SECONDS_BETWEEN_LOOKS = 10
 """Less than between two sweeps, so that each sweep looks."""
 
-IN_FORCE_SECONDS = 10
-"""How long after it was set a policy is in force everywhere."""
-
 _SECONDS_BETWEEN_LATE_POLLS = 300
 
 SHORT_OF_TIME = "short-of-time"
@@ -79,16 +66,6 @@ KEY_OF_ANOTHER_ORGANIZATION = "key-of-another-organization"
 
 KEY_FAULTS = frozenset({KEY_UNUSABLE, KEY_OF_ANOTHER_ORGANIZATION})
 """Why nothing is learned of an organization's calls until a person has replaced its key."""
-
-
-MOST_RELEASED = 5000
-"""How many waiting attempts a keeper releases each time."""
-
-RELEASED_PER_SECOND = 10
-"""How many of them come due in a second, unless there are so many that they would take longer than five minutes."""
-
-SETTLED_SECONDS = 120
-"""How long after a policy was set a worker may still park what it decided by the one before."""
 
 
 class PollResult(StrEnum):
@@ -166,37 +143,14 @@ class PollCalls:
     def keep(self, due: DueKeeper, seconds_left: Callable[[], float]) -> Poll:
         """Look at what waits for a condition of an organization.
 
-        Let policy look again at what waits under another version than the one in force, spread over some minutes. Hand
-        on free lines, whatever was lost before, and let everyone go on once there is no limit any more.
-
         Raises when a table can't be reached. The keeper stays due, or comes due again.
         """
-        now = self.clock()
-        if seconds_left() < SECONDS_TO_POLL:
-            return Poll(PollResult.SKIPPED, None, SHORT_OF_TIME, organization=due.organization)
-        keeper = self.table.lease_keeper(due, now)
-        if keeper is None:
+        from outbound_calls.use_cases.keep import KeepWaiting
+
+        kept = KeepWaiting(self.hand_on, self.policy_table, self.preset, self.clock).keep(due, seconds_left)
+        if kept is None:
             return Poll(PollResult.SKIPPED, None, organization=due.organization)
-        kept = Poll(PollResult.KEPT, None, organization=due.organization)
-        any_waits = False
-        if keeper.for_lines:
-            kept, any_waits = self._keep_lines(keeper, now, seconds_left)
-        if next(self.table.waiting_for_policy(due.organization), None) is None:
-            if not any_waits:
-                self.table.rest_keeper(keeper)
-            return kept
-        stored = self.policy_table.policy()
-        version = stored.number if stored else 0
-        if keeper.released_version == version or (stored and not _is_in_force(stored, now)):
-            return kept
-        waiting = self.table.waiting_for_policy(due.organization)
-        outdated = list(islice((each for each in waiting if each.policy_version != version), MOST_RELEASED))
-        if not outdated:
-            # A worker may still park what it decided by the version before.
-            if stored is None or now >= stored.set_at + SETTLED_SECONDS:
-                self.table.note_released(keeper, version)
-            return kept
-        return replace(kept, released=kept.released + self._release(outdated, version, now, seconds_left))
+        return Poll(PollResult.KEPT, None, organization=due.organization, released=kept.released, lines=kept.lines)
 
     def cancel_batch(self, due: DueBatch, seconds_left: Callable[[], float]) -> Poll:
         """Cancel what is open of a batch that a message cancelled. What isn't reached comes due again.
@@ -211,56 +165,6 @@ class PollCalls:
         changed = ", ".join(f"{count} {result}" for result, count in sorted(done.results.items())) or "nothing open"
         detail = f"{due.batch}: {changed}{'' if done.is_whole else '; the next sweep goes on'}"
         return Poll(PollResult.BATCH_CANCELLED, None, detail, organization=due.organization)
-
-    def _release(self, outdated: list[Waiting], version: int, now: float, seconds_left: Callable[[], float]) -> int:
-        """Have waiting attempts come due again, spread over some minutes. Returns how many."""
-        spread = min(OPENING_SPREAD_SECONDS, len(outdated) // RELEASED_PER_SECOND)
-        released = 0
-        for position, each in enumerate(outdated):
-            if seconds_left() < SECONDS_TO_POLL:
-                break
-            released += self.table.release(each, int(now) + position * spread // len(outdated), version)
-        return released
-
-    def _keep_lines(self, keeper: Keeper, now: float, seconds_left: Callable[[], float]) -> tuple[Poll, bool]:
-        """Hand on free lines. Returns what the keeper saw, and whether it must look again."""
-        from outbound_calls.domain.lines import MOST_URGENT_FIRST, LinesSeen
-
-        organization, lines_table = keeper.organization, self.hand_on.lines_table
-        stored = self.policy_table.policy()
-        rules = self._rules(stored, organization)
-        lines = lines_table.read_lines(organization)
-        waiting = {each: list(self.table.waiting_for_line(organization, each)) for each in MOST_URGENT_FIRST}
-        released = 0
-        if rules is not None and rules.max_concurrent_calls is None:
-            if stored is None or _is_in_force(stored, now):
-                version = stored.number if stored else 0
-                held = [each for some in waiting.values() for each in some if each.policy_version != version]
-                released = self._release(held[:MOST_RELEASED], version, now, seconds_left)
-            for priority, mark in lines.marks.items():
-                if not waiting[priority] and mark.is_settled(now):
-                    lines = lines_table.clear_mark(organization, priority, mark)
-        elif rules is not None:
-            for priority, some in waiting.items():
-                if some and priority not in lines.marks:  # the worker that parked it ended before it marked it
-                    lines = lines_table.mark_waiting(organization, priority, now)
-            lines = self.hand_on.hand_on(organization, rules, lines, seconds_left).lines
-        seen = LinesSeen(
-            lines.in_use(now),
-            {priority: len(some) for priority, some in waiting.items()},
-            {priority: int(now) - some[0].since for priority, some in waiting.items() if some},
-        )
-        poll = Poll(PollResult.KEPT, None, released=released, organization=organization, lines=seen)
-        return poll, any(waiting.values()) or bool(lines.marks)
-
-    def _rules(self, stored: StoredVersion | None, organization: str | None) -> Rules | None:
-        """The rules for an organization; None where the policy can't be read."""
-        from outbound_calls.policy.rules import Policy, UnusablePolicy, read_stored, resolve
-
-        try:
-            return resolve(read_stored(stored.text) if stored else Policy(), self.preset, organization)
-        except UnusablePolicy:
-            return None
 
     def _redial(self, attempt: Attempt, now: float) -> Poll:
         """Make the attempt that follows, and dispatch it. If that fails, it is due like any parked one."""
@@ -384,20 +288,6 @@ class PollCalls:
             call_log_id=looked.call_log_id if looked else None,
         )
         return _poll(attempt, outcome, self.table.give_up(attempt, outcome, self.clock()))
-
-
-def _is_in_force(stored: StoredVersion, now: float) -> bool:
-    """Whether every worker decides by this version, and can read it."""
-    if now < stored.set_at + IN_FORCE_SECONDS:
-        return False
-    # Most sweeps find nothing that waits for another policy.
-    from outbound_calls.policy.rules import UnusablePolicy, read_stored
-
-    try:
-        read_stored(stored.text)
-    except UnusablePolicy:
-        return False
-    return True
 
 
 def _poll(attempt: Attempt, outcome: Outcome, recording: Recording) -> Poll:

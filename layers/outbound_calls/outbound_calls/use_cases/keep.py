@@ -1,0 +1,164 @@
+"""Keep what waits for a condition of an organization, such as another policy or a line, and let it go on in time.
+
+The keeper looks once a minute, however much waits. Few sweeps find one due, so only `sweep` loads this module, and only
+then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from outbound_calls.domain.lines import MOST_URGENT_FIRST, LinesSeen
+from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
+from outbound_calls.policy.rules import Policy, UnusablePolicy, read_stored, resolve
+from outbound_calls.use_cases.sweep import SECONDS_TO_POLL
+
+if TYPE_CHECKING:
+    from outbound_calls.adapters.due_entries import DueKeeper
+    from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
+    from outbound_calls.adapters.waiting_attempts import Keeper, Waiting
+    from outbound_calls.contracts.vocabulary import Preset
+    from outbound_calls.policy.rules import Rules
+    from outbound_calls.use_cases.hand_on import HandOnLines
+
+IN_FORCE_SECONDS = 10
+"""How long after it was set a policy is in force everywhere."""
+
+SETTLED_SECONDS = 120
+"""How long after a policy was set a worker may still park what it decided by the one before."""
+
+MOST_RELEASED = 5000
+"""How many waiting attempts a keeper releases each time."""
+
+RELEASED_PER_SECOND = 10
+"""How many of them come due in a second, unless there are so many that they would take longer than five minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a keeper did: how many attempts policy looks at again, and the lines of one that waits for any."""
+
+    released: int = 0
+    lines: LinesSeen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """The policy as it is stored: its version (0: none), when it was set, and its document (None: unreadable)."""
+
+    version: int
+    set_at: float
+    policy: Policy | None
+
+    @classmethod
+    def of(cls, stored: StoredVersion | None) -> _InForce:
+        if stored is None:
+            return cls(0, 0.0, Policy())
+        try:
+            return cls(stored.number, stored.set_at, read_stored(stored.text))
+        except UnusablePolicy:
+            return cls(stored.number, stored.set_at, None)
+
+    def is_everywhere(self, now: float) -> bool:
+        """Whether every worker decides by it, and can read it."""
+        return self.policy is not None and now >= self.set_at + IN_FORCE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class KeepWaiting:
+    """The use case. `clock` is epoch seconds."""
+
+    hand_on: HandOnLines
+    policy_table: PolicyTable
+    preset: Preset
+    clock: Callable[[], float] = time.time
+
+    def keep(self, due: DueKeeper, seconds_left: Callable[[], float]) -> Kept | None:
+        """Look at what waits. None with too little time left, or where another sweep does.
+
+        Let policy look again at what waits under another version than the one in force, spread over some minutes. Hand
+        on free lines, whatever was lost before, and let everyone go on once there is no limit any more.
+
+        Raises when a table can't be reached. The keeper stays due, or comes due again.
+        """
+        now, waiting = self.clock(), self.hand_on.waiting
+        if seconds_left() < SECONDS_TO_POLL or (keeper := waiting.lease_keeper(due, now)) is None:
+            return None
+        kept, any_waits = Kept(), False
+        any_for_policy = next(waiting.waiting_for_policy(due.organization), None) is not None
+        if not (any_for_policy or keeper.for_lines):
+            waiting.rest_keeper(keeper)
+            return kept
+        in_force = _InForce.of(self.policy_table.policy())
+        if keeper.for_lines:
+            kept, any_waits = self._keep_lines(keeper, in_force, now, seconds_left)
+        if any_for_policy:
+            return replace(kept, released=kept.released + self._keep_for_policy(keeper, in_force, now, seconds_left))
+        if not any_waits:
+            waiting.rest_keeper(keeper)
+        return kept
+
+    def _keep_for_policy(
+        self, keeper: Keeper, in_force: _InForce, now: float, seconds_left: Callable[[], float]
+    ) -> int:
+        """Release what waits under another version of the policy. Returns how many."""
+        version = in_force.version
+        if keeper.released_version == version or not in_force.is_everywhere(now):
+            return 0
+        waiting = self.hand_on.waiting.waiting_for_policy(keeper.organization)
+        outdated = list(islice((each for each in waiting if each.policy_version != version), MOST_RELEASED))
+        # A worker may still park what it decided by the version before.
+        if not outdated and now >= in_force.set_at + SETTLED_SECONDS:
+            self.hand_on.waiting.note_released(keeper, version)
+        return self._release(outdated, version, now, seconds_left)
+
+    def _release(self, outdated: list[Waiting], version: int, now: float, seconds_left: Callable[[], float]) -> int:
+        """Have waiting attempts come due again, spread over some minutes. Returns how many."""
+        spread = min(OPENING_SPREAD_SECONDS, len(outdated) // RELEASED_PER_SECOND)
+        released = 0
+        for position, each in enumerate(outdated):
+            if seconds_left() < SECONDS_TO_POLL:
+                break
+            due_at = int(now) + position * spread // len(outdated)
+            released += self.hand_on.waiting.release(each, due_at, version)
+        return released
+
+    def _keep_lines(
+        self, keeper: Keeper, in_force: _InForce, now: float, seconds_left: Callable[[], float]
+    ) -> tuple[Kept, bool]:
+        """Hand on free lines. Returns what the keeper saw, and whether it must look again."""
+        organization, lines_table = keeper.organization, self.hand_on.lines_table
+        rules = self._rules(in_force.policy, organization)
+        lines = lines_table.read_lines(organization)
+        waiting = {each: list(self.hand_on.waiting.waiting_for_line(organization, each)) for each in MOST_URGENT_FIRST}
+        released = 0
+        if rules is not None and rules.max_concurrent_calls is None:
+            if in_force.is_everywhere(now):
+                version = in_force.version
+                held = [each for some in waiting.values() for each in some if each.policy_version != version]
+                released = self._release(held[:MOST_RELEASED], version, now, seconds_left)
+            for priority, mark in lines.marks.items():
+                if not waiting[priority] and mark.is_settled(now):
+                    lines = lines_table.clear_mark(organization, priority, mark)
+        elif rules is not None:
+            for priority, some in waiting.items():
+                if some and priority not in lines.marks:  # the worker that parked it ended before it marked it
+                    lines = lines_table.mark_waiting(organization, priority, now)
+            lines = self.hand_on.hand_on(organization, rules, lines, seconds_left).lines
+        seen = LinesSeen(
+            lines.in_use(now),
+            {priority: len(some) for priority, some in waiting.items()},
+            {priority: int(now) - some[0].since for priority, some in waiting.items() if some},
+        )
+        return Kept(released, seen), any(waiting.values()) or bool(lines.marks)
+
+    def _rules(self, policy: Policy | None, organization: str | None) -> Rules | None:
+        """The rules for an organization; None where the policy can't be read."""
+        try:
+            return None if policy is None else resolve(policy, self.preset, organization)
+        except UnusablePolicy:
+            return None
