@@ -88,16 +88,26 @@ class RehearsedStack(LocalEnvironment):
         return {"requestId": self.prefix + name, "phoneNumber": phone_number}
 
     def open_requests(self) -> list[str]:
-        """Those for which something may still be dialled."""
+        """Those without their last outcome."""
         calls = self.calls()
         return [name for name in self.sent if _open(calls.get(name))]
+
+    def to_be_dialled(self) -> list[str]:
+        """Those for which something may still be dialled. A call in progress isn't, once it is cancelled."""
+        calls = self.calls()
+        waiting = {"none", "scheduled"}
+        return [
+            name
+            for name in self.open_requests()
+            if (call := calls.get(name, {"status": "none"})) and (call["status"] in waiting or "redialAt" in call)
+        ]
 
     def cancel(self, seconds: float = GIVE_UP_SECONDS) -> list[str]:
         """Cancel what may still be dialled; returns what is left. A stack must not dial it later, through AlloMia."""
         for request_id in self.open_requests():
             super().send({"cancel": {"requestId": request_id}})
-        wait_until(lambda: not self.waiting_requests() and not self.open_requests(), seconds, self.sweep)
-        return self.open_requests()
+        wait_until(lambda: not self.waiting_requests() and not self.to_be_dialled(), seconds, self.sweep)
+        return self.to_be_dialled()
 
 
 def _open(call: Mapping[str, Any] | None) -> bool:
