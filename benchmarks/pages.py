@@ -99,7 +99,7 @@ def cost(figures: Figures) -> str:
         "month": _month(figures),
         "together": _together(figures),
         "features": _features(),
-        "cold": _cold_starts(figures),
+        "cold": _start_costs(figures),
         "timers": _timers(),
         "prices": _prices(),
     }
@@ -392,7 +392,7 @@ def _features() -> Table:
     )
 
 
-def _cold_starts(figures: Figures) -> Table:
+def _start_costs(figures: Figures) -> Table:
     return Table(
         ("function", "GB-seconds", "a thousand starts, $"),
         [
