@@ -24,6 +24,7 @@ from outbound_calls.use_cases.place import PlaceResult
 from outbound_calls.use_cases.publish import outcome_event
 from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, LOG_PATIENCE_SECONDS, Poll, PollResult
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, SampleAttempts
+from tests.cloud.reading import table_items
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import API_KEY, ASSISTANT_ID
 from tests.world import DEADLINE_SECONDS, NOW, CloudResources
@@ -581,7 +582,7 @@ def test_an_attempt_at_the_edge_of_a_piece_is_looked_for_in_both(world: LogWorld
 def test_the_marks_are_where_the_functions_may_write(world: LogWorld) -> None:
     key = world.lost()
     world.given_up(key)
-    table = world.policy_table.client.scan(TableName=world.policy_table_name)["Items"]
+    table = table_items(world.policy_table.client, world.policy_table_name)
     subjects = {item["subject"]["S"] for item in table if str(key.request) in str(item)}
 
     assert len(subjects) == 2

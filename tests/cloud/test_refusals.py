@@ -15,6 +15,7 @@ from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.place import PlaceResult
 from tests.cloud.parts import SampleAttempts
+from tests.cloud.reading import table_items
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID, SETTING
 from tests.world import NOW, CloudResources, create_calls_table, dispatch_message
@@ -70,7 +71,7 @@ class Day:
 
     def _due(self) -> list[Attempt]:
         """The parked attempts that are due."""
-        found = self.attempts.table.client.scan(TableName=self.attempts.table.name)["Items"]
+        found = table_items(self.attempts.table.client, self.attempts.table.name)
         attempts = [attempt_from_item(from_dynamodb(item)) for item in found]
         due = [each for each in attempts if each.status == "scheduled" and (each.due_at or 0) <= self.world.clock.now]
         return sorted(due, key=lambda each: each.due_at or 0)
