@@ -72,11 +72,12 @@ def test_commands_use_outputs_and_resources_that_exist(path: object) -> None:
         ("Time until `unknown`", f"`CallDeadlineSeconds`: {DEFAULTS['CallDeadlineSeconds']:,} s after dispatch"),
         (
             "Look at AlloMia's call log",
-            f"Once at that time; if it can't be read, each sweep for {LOG_PATIENCE_SECONDS // 60} minutes",
+            f"Once at that time; if it can't be read, each sweep for {LOG_PATIENCE_SECONDS // 60} minutes"
+            " after the first failed read",
         ),
         (
             "Pages of AlloMia's call log",
-            f"{MAX_PAGES} of an organization for each page of due attempts, of {MAX_PAGE_ENTRIES} calls each",
+            f"{MAX_PAGES} of an organization in each sweep, of {MAX_PAGE_ENTRIES} calls each",
         ),
         ("Dials that a look at the call log compares", f"{DIAL_KEPT_SECONDS // 86_400} days"),
         (
