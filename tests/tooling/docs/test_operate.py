@@ -20,7 +20,8 @@ from outbound_calls.use_cases.sweep import LOG_PATIENCE_SECONDS, SECONDS_TO_POLL
 from tests.tooling.docs.markdown import PAGES, code, fences, read, table
 from tests.tooling.template.rendering import read_template
 
-DEPLOY, CAPACITY, LIMITS = (read(f"docs/operate/{name}.md") for name in ("deploy", "capacity", "limits"))
+DEPLOY, CAPACITY, SINCE = "after the first failed read"
+LIMITS = (read(f"docs/operate/{name}.md") for name in ("deploy", "capacity", "limits"))
 TEMPLATE = read_template()
 RESOURCES = {name: each.get("Properties", {}) for name, each in TEMPLATE["Resources"].items()}
 DEFAULTS = {name: each.get("Default") for name, each in TEMPLATE["Parameters"].items()}
@@ -72,8 +73,7 @@ def test_commands_use_outputs_and_resources_that_exist(path: object) -> None:
         ("Time until `unknown`", f"`CallDeadlineSeconds`: {DEFAULTS['CallDeadlineSeconds']:,} s after dispatch"),
         (
             "Look at AlloMia's call log",
-            f"Once at that time; if it can't be read, each sweep for {LOG_PATIENCE_SECONDS // 60} minutes"
-            " after the first failed read",
+            f"Once at that time; if it can't be read, each sweep for {LOG_PATIENCE_SECONDS // 60} minutes {SINCE}",
         ),
         (
             "Pages of AlloMia's call log",
