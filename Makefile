@@ -36,14 +36,15 @@ PARALLEL := --no-print-directory --jobs=2 --output-sync=target --keep-going
 REQUIREMENTS := requirements-dev.txt local/requirements.txt local/lambda-runtime.txt layers/dependencies/requirements.txt
 # uv reads a project's dependency groups only if it may manage the project, which pyproject.toml forbids. So it gets a copy.
 UNLOCKED := .venv/lock
+GENERATORS := .venv/client-generators
 COMPILE := "$(CURDIR)/$(BIN)/uv" --directory $(UNLOCKED) pip compile --quiet --python-version 3.13 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(LOCK_FLAGS)
 
-.PHONY: help setup lock schemas build check lint $(LINTERS) unit format test proof second-engine mutation coverage bench cost \
+.PHONY: help setup lock schemas build check lint $(LINTERS) unit format test proof second-engine client-generators mutation coverage bench cost \
 	demo local invoke rehearse release clean FORCE
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.complete ## Install everything the project needs into .venv (does nothing when it is up to date)
 
@@ -64,6 +65,7 @@ lock: setup ## Compile the requirements files again (LOCK_FLAGS=--upgrade for ne
 		--output-file "$(CURDIR)/layers/dependencies/requirements.txt"
 	$(COMPILE) --universal --group local-cloud --output-file "$(CURDIR)/local/requirements.txt"
 	$(COMPILE) --universal --group lambda-runtime --output-file "$(CURDIR)/local/lambda-runtime.txt"
+	$(COMPILE) --universal --group client-generators --output-file "$(CURDIR)/tests/client_generators/requirements.txt"
 
 schemas: setup ## Write docs/integrate/schemas from the models, what is made of them, and docs/operate/parameters.json
 	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m local.schemas
@@ -98,7 +100,7 @@ lint-workflows:
 
 lint-prose:
 	@$(PYTHON) -m local.prose
-	@$(BIN)/codespell --skip '*.json,*.svg,*.pyc' --ignore-words-list adress README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs \
+	@$(BIN)/codespell --skip '*.json,*.svg,*.pyc' --ignore-words-list adress,atleast README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs \
 		benchmarks/templates template.yaml layers functions calls local rehearsal examples tests
 
 unit:
@@ -119,6 +121,13 @@ second-engine: setup ## tests/cloud with another implementation of DynamoDB, dyn
 	@mkdir -p .venv/second-engine && cp tests/second_engine/package.json tests/second_engine/package-lock.json .venv/second-engine
 	@npm ci --prefix .venv/second-engine --ignore-scripts --no-audit --no-fund --loglevel=error
 	@TESTS_SECOND_ENGINE=1 $(PYTEST) --numprocesses=2 tests/cloud --ignore=tests/cloud/test_doctor.py $(PYTEST_FLAGS)
+
+client-generators: setup ## Generate clients from openapi.json in Python and TypeScript, and use them. Needs Node.js 20
+	@mkdir -p $(GENERATORS) && cp tests/client_generators/package.json tests/client_generators/package-lock.json $(GENERATORS)
+	@npm ci --prefix $(GENERATORS) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) $(GENERATORS)
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(GENERATORS)/bin/python tests/client_generators/requirements.txt
+	@$(PYTEST) --quiet tests/client_generators/check.py $(PYTEST_FLAGS)
 
 mutation: setup ## Check that a test fails for each small mistake in what the guarantees rest on (MUTATION_ONLY=domain)
 	@nice -n 19 $(PYTHON) -m tests.tooling.mutation.run $(MUTATION_ONLY)

@@ -1,6 +1,6 @@
 """benchmarks/results/performance.md and docs/operate/cost.md: the text of the templates, the numbers of the figures."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import rich.box
@@ -128,14 +128,7 @@ def summary(figures: Figures) -> Table:
                 f"{figures.warm_webhook.ratio:.2f}",
                 f"at most {warm_webhook.LIMIT}",
             ),
-            *(
-                (
-                    f"first answer of a cold {NAMES[name]}, over the floor and over a plain build",
-                    f"{start.answered.of_floor.median:.2f} and {start.answered.of_plain.median:.2f}",
-                    "at most {} and {}".format(*cold_start.LIMITS[name]),
-                )
-                for name, start in figures.cold_start.items()
-            ),
+            *_cold_starts(figures),
             ("time of a batch of ten, over one bare call", f"{figures.batch.ratio:.2f}", f"at most {batch.LIMIT}"),
             (
                 f"write units of a call, its message up to {full.message_bytes} bytes",
@@ -162,6 +155,15 @@ def summary(figures: Figures) -> Table:
             ("a month beside them, with the free tier", f"{fixed:.2f} dollars", f"under {money.LIMIT_OF_A_MONTH}"),
         ],
     )
+
+
+def _cold_starts(figures: Figures) -> Iterator[tuple[str, str, str]]:
+    for name, start in figures.cold_start.items():
+        yield (
+            f"first answer of a cold {NAMES[name]}, over the floor and over a plain build",
+            f"{start.answered.of_floor.median:.2f} and {start.answered.of_plain.median:.2f}",
+            "at most {} and {}".format(*cold_start.LIMITS[name]),
+        )
 
 
 def reads(healthy: HealthyCalls) -> int:

@@ -1,4 +1,4 @@
-"""`make local`: deploys the stack to the local cloud, leaves it running, and prints commands to try.
+"""`make local`: deploys the stack to the local cloud, leaves it running, opens the console, and prints commands to try.
 
 Writes events/env.json and events/parameters.yaml, with which `sam local` and `make invoke` run a function against this
 stack; samconfig.toml names both. While another `make local` runs, it leaves that one's files alone and writes
@@ -8,6 +8,7 @@ events/env-2.json and events/parameters-2.yaml.
 import contextlib
 import fcntl
 import json
+import os
 import platform
 import shutil
 import signal
@@ -21,6 +22,7 @@ from rich.console import Console
 
 from local.bridge import Bridge
 from local.cloud import LocalCloudError
+from local.console import open_browser, running_console, wants_browser
 from local.environment import KEY_WITH_ID, LocalEnvironment, running
 from local.sam import ROOT, SamError
 from local.stack import function_environment
@@ -49,7 +51,10 @@ def main() -> int:
             variables = {name: function_environment(environment.cloud, environment.stack, name) for name in FUNCTIONS}
             parameters = {"Architecture": architecture(), "LocalEndpointUrl": environment.cloud.endpoint_url}
             number = stack.enter_context(sam_files(EVENTS, variables, parameters, bridge.host))
-            console.print(hints(environment, number, docker(bridge)), markup=False, highlight=False)
+            url = stack.enter_context(running_console(environment))
+            console.print(hints(environment, number, docker(bridge), url), markup=False, highlight=False)
+            if url and wants_browser(os.environ):
+                open_browser(url)
             for each in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(each, lambda *_: stopped.set())
             stopped.wait()
@@ -125,8 +130,11 @@ def _port(url: str) -> int:
     return urlsplit(url).port or 80
 
 
-def hints(environment: LocalEnvironment, number: int, docker: str) -> str:
-    """Commands to copy. Each works as it is printed, as often as you like, in any shell in the project's root."""
+def hints(environment: LocalEnvironment, number: int, docker: str, console_url: str | None) -> str:
+    """Commands to copy, and the console's address.
+
+    Each works as it is printed, as often as you like, in any shell in the project's root.
+    """
     stack, cloud, simulator = environment.stack, environment.cloud, environment.allomia.url
     aws = f"aws --endpoint-url {cloud.endpoint_url}"
     calls = f".venv/bin/calls {{}} --stack {stack.name} --endpoint-url {cloud.endpoint_url}"
@@ -153,8 +161,8 @@ Request a call with the operator's command. Another --batch makes it another cal
   {calls.format('place --phone-number +15005550100 --batch "$(date +%s)" --wait --yes')}
   {calls.format("watch")}
 
-Or in a browser:
-  {calls.format("console --open")}
+Or in a browser, with what needs a person, what waits and why (docs/operate/console.md):
+  {console_url or calls.format("console --open")}
 
 Or with the AWS CLI, version 2.13 or later. .venv/bin/python -m local.simulator --numbers lists what other numbers do:
   {aws} sqs send-message --queue-url {stack.call_queue_url} --message-body file://events/requests/completed.json

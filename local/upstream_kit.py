@@ -44,7 +44,8 @@ def bundle() -> Schema:
 
 
 def _component(contract: Contract) -> Schema:
-    return {"title": contract.title, "description": contract.description, **contract.schema}
+    # Without a title, generators name a type after the contract.
+    return {"description": contract.description, **contract.schema}
 
 
 def _inside(part: Json) -> Json:

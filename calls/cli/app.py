@@ -265,7 +265,10 @@ def resolve(
     request_id: Annotated[
         str | None, typer.Argument(help="The request's id; left out with a file of outcomes, or --since.")
     ] = None,
-    as_: Annotated[Finding | None, typer.Option("--as", help="Record this outcome of an unknown call.")] = None,
+    as_: Annotated[
+        Finding | None,
+        typer.Option("--as", help="Record this outcome of an unknown call; unknown if it can't be found out."),
+    ] = None,
     attempt: Annotated[
         int | None,
         typer.Option(min=1, max=MAX_ATTEMPT_NUMBER, help="With --as: the attempt; the last unknown one by default."),
@@ -325,6 +328,8 @@ def resolve(
     if as_ is not None:
         number = resolving.unknown_attempt(key, attempt).number
         question = f"Record attempt {number} of {mask_text(request_id)} as {as_}? It can't be changed afterwards."
+        if as_ is Finding.UNKNOWN:
+            question = f"Leave attempt {number} of {mask_text(request_id)} unknown? Then it needs no one any more."
         out.confirm(question, yes)
         out.show(resolving.record(key, as_, number))
         return Exit.DONE

@@ -48,6 +48,7 @@ def _(report: LinesReport) -> RenderableType:
     table = Table("priority", "waiting", "first", "waits for", header_style="bold")
     for each in report.waiting:
         waited = "" if each.seconds_waited is None else f"{each.seconds_waited} s"
-        table.add_row(each.priority, str(each.waiting), each.first or "", waited)
+        count = f"at least {each.waiting:,}" if each.at_least else f"{each.waiting:,}"
+        table.add_row(each.priority, count, each.first or "", waited)
     title = f"{report.organization}: {report.in_use} lines in use ({limit}), {report.reserved} reserved{paused}"
     return Group(Text(title, "bold"), table)

@@ -206,11 +206,14 @@ def _(report: PauseReport) -> RenderableType:
     word = "paused" if report.paused else "resumed"
     when = f"in force everywhere at {report.in_force_everywhere_at}" if report.changed else "nothing has changed"
     lines = [Text(f"calls{whose} are {word} (version {report.version}); {when}", "bold")]
+    least = "at least " if report.at_least else ""
     if report.paused:
-        lines.append(Text(f"{report.in_progress} calls in progress go on"))
-        lines.append(Text(f"{report.waiting} requests wait; a pause doesn't stop the clock by which they expire"))
+        lines.append(Text(f"{least}{report.in_progress:,} calls in progress go on"))
+        lines.append(
+            Text(f"{least}{report.waiting:,} requests wait; a pause doesn't stop the clock by which they expire")
+        )
     elif report.still_paused:
         lines.append(Text(f"still paused: {', '.join(report.still_paused)}", "bold red"))
     else:
-        lines.append(Text(f"{report.waiting} requests wait, and are dialled as policy allows it"))
+        lines.append(Text(f"{least}{report.waiting:,} requests wait, and are dialled as policy allows it"))
     return Group(*lines, *_warnings(report.warnings))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from calls.console.forms import Form, attempts_in, one, requests_in
+from calls.console.forms import Form, attempts_in, messages_in, one, requests_in
 from calls.operations.cancelling import Cancelling, request_key
+from calls.operations.discarding import Discarded, MessageQueue
 from calls.operations.masking import masked
 from calls.operations.pausing import Pausing
 from calls.operations.preflight import read_request
@@ -18,7 +19,19 @@ from calls.operations.stack import DeployedStack
 from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
-from outbound_calls.use_cases.cancel import CancelRequests
+from outbound_calls.use_cases.cancel import CancelRequests, CancelResult
+
+_NOT_DONE = frozenset(
+    {
+        "not confirmed",
+        "still paused",
+        f"cancel {CancelResult.TOO_LATE}",
+        "cancel not-confirmed",
+        f"discard {Discarded.NOT_FOUND}",
+        f"discard {Discarded.NOT_CONFIRMED}",
+    }
+)
+"""The words of what wasn't done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,13 @@ class Done:
     name: str
     word: str | None = None
     problem: str | None = None
+    values: Mapping[str, object] = field(default_factory=dict)
+    """What goes into the word."""
+
+    @property
+    def worked(self) -> bool:
+        """Whether it was done, or had been before."""
+        return self.problem is None and self.word not in _NOT_DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +62,12 @@ class Actions:
         finding = finding_in(form)
         return [self._record(key, finding) for key in attempts_in(form)]
 
+    def discard(self, form: Form, queue: MessageQueue) -> list[Done]:
+        """Delete messages of a queue."""
+        messages = messages_in(form)
+        done = queue.discard(messages.keys())
+        return [Done(messages[each], f"discard {result}") for each, result in done.items()]
+
     def _record(self, key: AttemptKey, finding: Finding) -> Done:
         resolving = Resolving(self.stack.table, self.stack.defaults, self.clock, self.stack.operator_arn)
         try:
@@ -50,7 +76,7 @@ class Actions:
             return Done(str(key.request), problem=str(error))
         except (WriteUnanswered, ClientError, BotoCoreError):
             return Done(str(key.request), "not confirmed")
-        return Done(str(key.request), f"status {finding}")
+        return Done(str(key.request), f"finding {finding}")
 
     def cancel(self, form: Form) -> list[Done]:
         """Cancel requests: what isn't dialled yet never is."""
@@ -98,7 +124,9 @@ class Actions:
         organization = one(form, "organization") or None
         report = Pausing(self.stack.policies, self.stack.records).set_paused(paused, organization, self.stack.operator)
         still = [Done(each, "still paused") for each in report.still_paused] if not paused else []
-        return [Done(organization or "", "paused done" if paused else "resumed done"), *still]
+        counts = {"in_progress": report.in_progress, "waiting": report.waiting}
+        counted = Done("", "open at least" if report.at_least else "open counted", values=counts)
+        return [Done(organization or "", "paused done" if paused else "resumed done"), counted, *still]
 
 
 def finding_in(form: Form) -> Finding:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from jinja2 import Environment
@@ -22,8 +24,9 @@ from starlette.routing import Route
 
 from calls.console.access import Access, Keys
 from calls.console.actions import Actions, Done, finding_in
-from calls.console.forms import Form, attempts_in, one, read_form
+from calls.console.forms import Form, attempts_in, messages_in, one, read_form
 from calls.operations.cancelling import own_name, request_key
+from calls.operations.discarding import MessageQueue
 from calls.operations.explaining import Explaining, ShownRequest
 from calls.operations.lines import LinesView
 from calls.operations.masking import mask_text, masked, unmasked
@@ -51,7 +54,7 @@ type Action = Callable[[Request, Form], Response]
 MOST_REPORTED = Most(ended=10_000, open=1_000)
 """Of the numbers of today: more would take too long for a page."""
 
-VIEWS = ("overview", "to-do", "waiting", "report", "policy")
+VIEWS = ("overview", "to-do", "waiting", "messages", "report", "policy")
 """The views in the navigation, by the name of their words."""
 
 
@@ -72,6 +75,7 @@ def console_app(stack: DeployedStack, options: ConsoleOptions, host: str, keys: 
         "/": console.overview,
         "/to-do": console.to_do,
         "/waiting": console.waiting,
+        "/messages": console.messages,
         "/report": console.report,
         "/policy": console.policy,
         "/requests/{key}": console.request,
@@ -79,6 +83,7 @@ def console_app(stack: DeployedStack, options: ConsoleOptions, host: str, keys: 
     actions = {
         "/resolve": console.resolve,
         "/cancel": console.cancel,
+        "/discard": console.discard,
         "/dial-again": console.dial_again,
         "/pause": console.pause,
         "/resume": console.resume,
@@ -147,51 +152,74 @@ class Console:
             finding, _, call = single.partition(" ")
             form = {"finding": [finding], "call": [call]}
         elif one(form, "confirmed") != "yes":
-            return self._confirm(request, "resolve", form, finding_in(form))
-        return self._done(request, self._actions().resolve(form))
+            return self._confirm_calls(request, "resolve", form, "to-do", finding=finding_in(form))
+        return self._done(request, self._actions().resolve(form), "to-do")
 
     def cancel(self, request: Request, form: Form) -> Response:
         """Cancel requests, after the person confirmed it."""
         if one(form, "confirmed") != "yes":
-            return self._confirm(request, "cancel", form)
-        return self._done(request, self._actions().cancel(form))
+            return self._confirm_calls(request, "cancel", form, "waiting")
+        return self._done(request, self._actions().cancel(form), "waiting")
+
+    def discard(self, request: Request, form: Form) -> Response:
+        """Delete messages that wait, after the person confirmed it."""
+        queue = self._queue(one(form, "queue"))
+        if single := one(form, "single"):
+            form = {**form, "message": [single]}
+        if one(form, "confirmed") != "yes":
+            chosen = [(f"{id_} {name}", name) for id_, name in messages_in(form).items()]
+            return self._confirm(request, "discard", "message", chosen, "messages", queue=queue.name)
+        return self._done(request, self._actions().discard(form, queue), "messages")
 
     def dial_again(self, request: Request, form: Form) -> Response:
         """Make another attempt."""
-        return self._done(request, self._actions().dial_again(form))
+        return self._done(request, self._actions().dial_again(form), "waiting")
 
     def pause(self, request: Request, form: Form) -> Response:
         """Pause calls."""
-        return self._done(request, self._actions().pause(form))
+        return self._done(request, self._actions().pause(form), "policy")
 
     def resume(self, request: Request, form: Form) -> Response:
         """Resume calls."""
-        return self._done(request, self._actions().resume(form))
+        return self._done(request, self._actions().resume(form), "policy")
 
     def _actions(self) -> Actions:
         return Actions(self.stack, self.options.clock)
 
-    def _confirm(self, request: Request, action: str, form: Form, finding: str = "") -> Response:
-        calls = [(f"{each.request}/{each.number}", str(each.request)) for each in attempts_in(form)]
-        return self._page(request, "confirm", action=action, calls=calls, finding=finding)
+    def _confirm_calls(self, request: Request, action: str, form: Form, back: str, **fields: str) -> Response:
+        chosen = [(f"{each.request}/{each.number}", str(each.request)) for each in attempts_in(form)]
+        return self._confirm(request, action, "call", chosen, back, **fields)
 
-    def _done(self, request: Request, done: Sequence[Done]) -> Response:
-        return self._page(request, "done", done=done)
+    def _confirm(
+        self, request: Request, action: str, name: str, chosen: Sequence[tuple[str, str]], back: str, **fields: str
+    ) -> Response:
+        """Ask whether to do this with what was chosen: with each value of the field `name`, and its words."""
+        return self._page(request, "confirm", action=action, name=name, chosen=chosen, back=back, fields=fields)
+
+    def _done(self, request: Request, done: Sequence[Done], back: str) -> Response:
+        view = "done" if all(each.worked for each in done) else "partly done"
+        return self._page(request, "done", heading=f"view {view}", done=done, back=back)
 
     def overview(self, request: Request) -> Response:
         """What needs a person, what is in progress, which lines are in use, and what waits, in short."""
         stack, look, chosen = self.stack, self._look(), self._chosen(request)
         lines = LinesView(stack.table, stack.lines_table, stack.current_policy, self.options.clock)
-        return self._page(
-            request,
-            "overview",
-            chosen=chosen,
-            paused=stack.policies.in_force().paused,
-            open=look.open_calls(),
-            to_do=look.to_do(chosen.looked_at),
-            lines=[each for name in chosen.looked_at if (each := lines.in_use(name))],
-            queues=[queue_depth(stack.sqs, name, url) for name, url in self._queues().items()],
-        )
+        with ThreadPoolExecutor() as pool:
+            to_do = pool.submit(look.to_do, chosen.looked_at)
+            open_calls = pool.submit(look.open_calls)
+            in_use = pool.submit(lines.limited, chosen.looked_at)
+            queues = pool.map(lambda each: queue_depth(stack.sqs, each.name, each.url), self._queues())
+            return self._page(
+                request,
+                "overview",
+                chosen=chosen,
+                paused=stack.policies.in_force().paused,
+                open=open_calls.result(),
+                stuck=open_calls.result().stuck,
+                to_do=to_do.result(),
+                lines=in_use.result(),
+                queues=list(queues),
+            )
 
     def to_do(self, request: Request) -> Response:
         """What needs a person."""
@@ -201,6 +229,13 @@ class Console:
     def waiting(self, request: Request) -> Response:
         """What is in progress, and what waits, why and until when."""
         return self._page(request, "waiting", open=self._look().open_calls())
+
+    def messages(self, request: Request) -> Response:
+        """The messages that wait for a person, with why."""
+        mask = unmasked if self.options.show_numbers else masked
+        with ThreadPoolExecutor() as pool:
+            queues = list(pool.map(lambda each: each.list(mask), self._queues()))
+        return self._page(request, "messages", queues=queues)
 
     def report(self, request: Request) -> Response:
         """How today's calls went."""
@@ -232,13 +267,23 @@ class Console:
         mask = unmasked if self.options.show_numbers else masked
         last = self.stack.table.read(AttemptKey(key, report.attempts[-1].attempt))
         number = mask(last.request.phone_number) if last and last.request else None
+        unknown = [each.attempt for each in report.attempts if each.status is Status.UNKNOWN]
         return self._page(
-            request, "request", key=str(key), report=report, phone_number=number, can_dial_again=_ended(report)
+            request,
+            "request",
+            key=str(key),
+            report=report,
+            phone_number=number,
+            unknown=max(unknown, default=None),
+            can_cancel=report.park_reason is not None or report.next_attempt_at is not None,
+            can_dial_again=_ended(report),
         )
 
     def choose_language(self, request: Request) -> Response:
-        """Show pages in another language from now on."""
-        response = RedirectResponse("/", 303)
+        """Show pages in another language from now on, the one that it was asked on first."""
+        back = urlsplit(request.headers.get("referer", "")).path
+        is_view = back.removeprefix("/") in VIEWS or back.startswith("/requests/")
+        response = RedirectResponse(back if is_view else "/", 303)
         if (language := request.path_params["language"]) in list(Language):
             response.set_cookie(LANGUAGE_COOKIE, language, httponly=True, samesite="strict")
         return response
@@ -277,12 +322,20 @@ class Console:
             raise HTTPException(404)
         return Chosen(every, [organization], name)
 
-    def _queues(self) -> dict[str, str]:
-        """The queues of messages that wait for a person, by the name of their words."""
-        return {
-            "invalid messages": self.stack.invalid_messages_queue_url,
-            "dead letters": self.stack.dead_letter_queue_url,
-        }
+    def _queues(self) -> list[MessageQueue]:
+        """The queues of messages that wait for a person, each with the name of its words."""
+        stack, clock = self.stack, self.options.clock
+        invalid, failed = stack.invalid_messages_queue_url, stack.dead_letter_queue_url
+        return [
+            MessageQueue(stack.sqs, "invalid messages", invalid, True, stack.last_moment, clock),
+            MessageQueue(stack.sqs, "dead letters", failed, False, stack.last_moment, clock),
+        ]
+
+    def _queue(self, name: str) -> MessageQueue:
+        for each in self._queues():
+            if each.name == name:
+                return each
+        raise HTTPException(404)
 
     def _zone(self) -> tzinfo | None:
         name = self.stack.policies.time_zone(None)
@@ -310,6 +363,10 @@ class Console:
             "needs_a_person": needs_a_person,
             "findings": list(Finding),
             "moment": lambda text: _local(words, text),
+            "ago": lambda seconds: _local(words, datetime.fromtimestamp(int(now) - seconds, UTC).isoformat()),
+            "duration": words.duration,
+            "pause": lambda text: _pause(words, text),
+            "all_chosen": "all" in request.query_params,
             "mask": mask_text,
             "now": _local(words, datetime.fromtimestamp(int(now), UTC).isoformat()),
         }
@@ -320,6 +377,14 @@ def _ended(report: ShownRequest) -> bool:
     """Whether another attempt could be made: the last has ended, and the call didn't take place."""
     last = report.attempts[-1].status
     return last in TERMINAL and last is not Status.COMPLETED
+
+
+def _pause(words: Words, text: str) -> str:
+    """Where calls are paused, as `calling_policy.pauses` says it, in a page's language."""
+    if text == "all calls":
+        return words.word("every call")
+    parts = (part.partition(" ") for part in text.split(", "))
+    return ", ".join(words.word(kind, name=name) for kind, _, name in parts)
 
 
 def style(_request: Request) -> Response:
@@ -337,5 +402,4 @@ def _local(words: Words, text: str | None) -> str:
     """An ISO time by this computer's clock."""
     if text is None:
         return ""
-    moment = datetime.fromisoformat(text).astimezone()
-    return f"{words.short_date(moment.date().isoformat())} {moment:%H:%M}"
+    return words.short_moment(datetime.fromisoformat(text).astimezone())

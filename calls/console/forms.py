@@ -67,6 +67,23 @@ def attempts_in(form: Form) -> list[AttemptKey]:
     return [_attempt(each) for each in chosen]
 
 
+def messages_in(form: Form) -> dict[str, str]:
+    """The names of the messages that were chosen, by their ids.
+
+    Raises:
+        InvalidInput: When none was.
+    """
+    chosen = dict(map(_message, filter(None, form.get("message", ()))))
+    if not chosen:
+        raise InvalidInput("message", "choose at least one")
+    return chosen
+
+
+def _message(text: str) -> tuple[str, str]:
+    id_, _, name = text.partition(" ")
+    return id_, name or id_
+
+
 def _attempt(text: str) -> AttemptKey:
     request, _, number = text.rpartition("/")
     if not number.isdecimal() or not number.isascii() or len(number) > 3:

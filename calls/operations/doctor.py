@@ -30,7 +30,7 @@ from outbound_calls.adapters.call_log import CallLog
 from outbound_calls.adapters.organizations import Organization
 from outbound_calls.adapters.secrets import SecretUnreadable, SecretUnusable
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_BUILT, TIME_ZONE_DATA_VERSION
-from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.contracts.wire import WireModel
 from outbound_calls.domain.transitions import TERMINAL
 
@@ -380,7 +380,10 @@ class Doctor:
         now = self.clock()
         since = now - UNKNOWN_DAYS * 86_400
         ended = chain.from_iterable(self.stack.table.ended(each, since, now) for each in self._organizations())
-        unknown = sum(attempt.status is Status.UNKNOWN for attempt in ended)
+        unknown = sum(
+            attempt.status is Status.UNKNOWN and attempt.outcome_source is not OutcomeSource.OPERATOR
+            for attempt in ended
+        )
         name, days = "unknown outcomes", f"in the last {UNKNOWN_DAYS} days"
         if unknown:
             advice = "Find out, and run: calls resolve. They are listed by: calls list --status unknown"

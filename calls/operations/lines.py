@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from outbound_calls.adapters.attempt_items import waits_for_line
+from outbound_calls.adapters.dynamodb import to_dynamodb
 from outbound_calls.adapters.waiting_attempts import WaitingAttempts
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.contracts.wire import OrganizationName, RequestKeyText, WireModel
@@ -14,11 +17,17 @@ from outbound_calls.domain.lines import MOST_URGENT_FIRST
 from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from outbound_calls.adapters.calls_table import CallsTable
     from outbound_calls.adapters.lines_table import LinesTable
     from outbound_calls.use_cases.decide import CurrentPolicy
+
+
+MAX_COUNTED = 20_000
+"""How many of those who wait are counted, at most, for each priority. A page of the index is always read whole."""
+
+_WORKERS = 8
 
 
 class WaitingCalls(WireModel):
@@ -26,16 +35,9 @@ class WaitingCalls(WireModel):
 
     priority: Priority
     waiting: int
+    at_least: bool = Field(default=False, description="true when there may be more than were counted")
     first: RequestKeyText | None = Field(None, description="the next to be dialled; absent where no one waits")
     seconds_waited: int | None = Field(None, description="by the first")
-
-
-class LinesInUse(WireModel):
-    """How many lines of an organization are in use, of how many."""
-
-    organization: OrganizationName
-    limit: int
-    in_use: int = Field(description="lines of calls in progress, and those that were handed on")
 
 
 class LinesReport(WireModel):
@@ -78,29 +80,39 @@ class LinesView:
             paused=rules.paused,
         )
 
-    def in_use(self, organization: str | None) -> LinesInUse | None:
-        """How many lines are in use, with one read; None, and none, where the policy has no limit.
+    def limited(self, organizations: Iterable[str | None]) -> list[LinesReport]:
+        """The lines of those of these organizations that have a limit. The others cost no read.
 
         Raises:
-            PolicyUnreadable: When the limit can't be read.
+            PolicyUnreadable: When a limit can't be read.
         """
-        rules, _ = self.policy.rules(organization, None)
-        if rules.max_concurrent_calls is None:
-            return None
-        lines = self.lines_table.read_lines(organization)
-        used = lines.used.keys() - lines.lapsed(self.clock()).keys()
-        return LinesInUse(
-            organization=organization or DEFAULT_ORGANIZATION, limit=rules.max_concurrent_calls, in_use=len(used)
-        )
+        limited = [each for each in organizations if self.policy.rules(each, None)[0].max_concurrent_calls is not None]
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            return list(pool.map(self.look, limited))
 
     def _waiting(self, organization: str | None, priority: Priority, now: float) -> WaitingCalls:
-        waiting = list(WaitingAttempts(self.table).waiting_for_line(organization, priority))
-        if not waiting:
+        first = next(iter(WaitingAttempts(self.table).first_waiting(organization, priority, 1)), None)
+        if first is None:
             return WaitingCalls(priority=priority, waiting=0)
-        first = waiting[0]
+        counted = self._count(waits_for_line(organization, priority))
         return WaitingCalls(
             priority=priority,
-            waiting=len(waiting),
+            waiting=max(counted, 1),
+            at_least=counted >= MAX_COUNTED,
             first=str(first.key.request),
             seconds_waited=max(0, int(now) - first.since),
         )
+
+    def _count(self, waits_for: str) -> int:
+        total = 0
+        for page in self.table.client.get_paginator("query").paginate(
+            TableName=self.table.name,
+            IndexName="waiting",
+            KeyConditionExpression="waitsFor = :condition",
+            ExpressionAttributeValues=to_dynamodb({":condition": waits_for}),
+            Select="COUNT",
+        ):
+            total += page["Count"]
+            if total >= MAX_COUNTED:
+                break
+        return total

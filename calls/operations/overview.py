@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import Field
 
@@ -13,7 +13,6 @@ from calls.operations.records import FoundAttempt, Records, Search, SearchResult
 from calls.operations.reporting import needs_a_person
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import AttemptNumber, OrganizationName, RequestId, WireModel
-from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.use_cases.decide import JudgeAttempts
 
 MAX_SHOWN = 100
@@ -54,6 +53,11 @@ class OpenCalls(WireModel):
     waiting: list[FoundAttempt] = Field(description="parked; first what is due next")
     more: bool = Field(description="true when not all were read")
 
+    @property
+    def stuck(self) -> int:
+        """How many of those that wait do so until a person fixes something."""
+        return sum(needs_a_person(Status.SCHEDULED, each.park_reason) for each in self.waiting)
+
 
 class ToDo(WireModel):
     """The calls that need a person, first where a phone may have rung, and then the newest.
@@ -91,8 +95,7 @@ class Overview:
 
     def open_calls(self) -> OpenCalls:
         """What is open."""
-        found = self.records.first_open(MAX_OPEN)
-        total = self.records.count_open(MAX_COUNTED)
+        found, total = self.records.first_open(MAX_OPEN, MAX_COUNTED)
         waiting = [each for each in found if _waits(each)]
         in_progress = [each for each in found if each.status in {Status.DISPATCHING, Status.CALLING}]
         return OpenCalls(
@@ -119,12 +122,8 @@ class Overview:
             found = list(pool.map(search, looked_at))
         ended = sorted((call for each in found for call in each.calls), key=_recorded_at, reverse=True)
         more = any(each.more for each in found) or len(ended) > MAX_SHOWN
-        calls = [
-            each for each in ended[:MAX_SHOWN] if needs_a_person(each.status, each.reason_code) and not each.is_dropped
-        ]
-        followed = self.records.find(_next(each) for each in calls)
-        left = [each for each in calls if (after := followed.get(_next(each))) is None or after.is_dropped]
-        return ToDo(calls=sorted(left, key=lambda each: each.status is not Status.UNKNOWN), more=more, days=days)
+        calls = [each for each in ended[:MAX_SHOWN] if _needs_a_person(each)]
+        return ToDo(calls=sorted(calls, key=lambda each: each.status is not Status.UNKNOWN), more=more, days=days)
 
     def preview(self, judge: JudgeAttempts) -> Preview:
         """What policy says now for the requests that wait and are due first.
@@ -133,7 +132,7 @@ class Overview:
             SecretUnusable, ClientError: When what policy needs can't be read from here.
         """
         check_access(judge)
-        waiting = [each for each in self.records.first_open(MAX_OPEN) if _waits(each)]
+        waiting = [each for each in self.records.first_open(MAX_OPEN)[0] if _waits(each)]
 
         def judged(each: FoundAttempt) -> JudgedRequest | None:
             attempt = self.records.table.read(each.key)
@@ -158,5 +157,5 @@ def _recorded_at(attempt: FoundAttempt) -> str:
     return attempt.recorded_at or ""
 
 
-def _next(attempt: FoundAttempt) -> AttemptKey:
-    return replace(attempt.key, number=attempt.attempt + 1)
+def _needs_a_person(attempt: FoundAttempt) -> bool:
+    return not attempt.is_followed and needs_a_person(attempt.status, attempt.reason_code, attempt.outcome_source)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 
 from pydantic import Field
 
 from calls.operations.calling_policy import Policies, PolicyInForce
-from calls.operations.records import Records
+from calls.operations.records import OPEN_FIELDS, Records, is_open, open_status
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import OrganizationName, WireModel
 from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION, organization_name
+
+MAX_COUNTED = 1_000
+"""How many open calls are counted at most: those that are due first. Each is read, at half a read unit."""
 
 
 class PauseReport(WireModel):
@@ -24,6 +28,7 @@ class PauseReport(WireModel):
     in_force_everywhere_at: str | None = Field(None, description="absent when nothing has changed")
     in_progress: int = Field(description="calls that were dialled, and go on")
     waiting: int = Field(description="requests that wait; a pause doesn't stop the clock by which they expire")
+    at_least: bool = Field(default=False, description="true when there are more open calls than were counted")
     still_paused: list[str] = Field(description="where the policy pauses calls, in words")
     warnings: list[str]
 
@@ -34,6 +39,7 @@ class Pausing:
 
     policies: Policies
     records: Records
+    most: int = MAX_COUNTED
 
     def set_paused(self, paused: bool, organization: str | None, operator: str) -> PauseReport:
         """Pause or resume all calls, or those of an organization.
@@ -44,10 +50,13 @@ class Pausing:
         """
         written = self.policies.set_paused(paused, organization, operator)
         in_force = self.policies.in_force()
+        keys = [due.key for due in islice(self.records.due(page_size=self.most), self.most + 1)]
+        more = len(keys) > self.most
         open_calls = Counter(
-            attempt.status
-            for attempt in self.records.open_now()
-            if organization is None or organization_name(attempt.key.request.organization) == organization
+            open_status(attempt)
+            for attempt in self.records.attempts(keys[: self.most], consistent=False, fields=OPEN_FIELDS)
+            if is_open(attempt)
+            and (organization is None or organization_name(attempt.key.request.organization) == organization)
         )
         return PauseReport(
             organization=organization,
@@ -57,8 +66,9 @@ class Pausing:
             in_force_everywhere_at=written.in_force_everywhere_at if written else None,
             in_progress=open_calls[Status.DISPATCHING] + open_calls[Status.CALLING],
             waiting=open_calls[Status.SCHEDULED],
+            at_least=more,
             still_paused=in_force.paused,
-            warnings=_warnings(in_force, organization) if not open_calls else [],
+            warnings=_warnings(in_force, organization) if not (open_calls or more) else [],
         )
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import batched, islice
-from typing import Any
+from typing import Any, TypeIs
 
 from pydantic import Field
 
@@ -45,10 +46,21 @@ STATUS_ORDER = (
 ENDED_REASONS_DAYS = 7
 _DAY_SECONDS = 86_400
 _MAX_KEYS = 100  # of one BatchGetItem
-_PROJECTION: Any = {
-    "ProjectionExpression": ", ".join(f"#{name}" for name in REPORTED_FIELDS),
-    "ExpressionAttributeNames": {f"#{name}": name for name in REPORTED_FIELDS},
-}
+_DUE_PAGE = 500  # entries of a shard that are read in one request, of which about a hundred bytes each
+_WORKERS = 8
+
+OPEN_FIELDS = (
+    *("requestId", "attempt", "status", "createdAt", "timesParked", "parkReason", "batch", "dueAt", "dispatchedAt"),
+    *("outboundCallId", "redialAt", "nextAttempt"),
+)
+"""What a list and a count need of an open attempt. The others, such as its metadata, are most of its size."""
+
+
+def _projection(fields: Sequence[str]) -> Any:
+    return {
+        "ProjectionExpression": ", ".join(f"#{name}" for name in fields),
+        "ExpressionAttributeNames": {f"#{name}": name for name in fields},
+    }
 
 
 class FoundAttempt(AttemptReport):
@@ -58,6 +70,7 @@ class FoundAttempt(AttemptReport):
     request_id: RequestId
     batch: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict, description="the request's own, as it came")
+    is_followed: bool = Field(default=False, exclude=True, description="whether another attempt was made after it")
     redial_pending: bool = Field(default=False, exclude=True, description="whether another attempt is to be made")
 
     @property
@@ -116,7 +129,12 @@ class Records:
         return {attempt.key: report_of(attempt) for attempt in self.attempts(keys)}
 
     def attempts(
-        self, keys: Iterable[AttemptKey], *, consistent: bool = True, at_a_time: int = _MAX_KEYS
+        self,
+        keys: Iterable[AttemptKey],
+        *,
+        consistent: bool = True,
+        at_a_time: int = _MAX_KEYS,
+        fields: Sequence[str] = REPORTED_FIELDS,
     ) -> Iterator[Attempt]:
         """Those of these attempts that have a record, in this order, without their requests' content.
 
@@ -124,7 +142,8 @@ class Records:
 
         A consistent read costs a read unit for each attempt; one that may miss the last moment costs half of that.
         """
-        return map(attempt_from_item, self._items(keys, _PROJECTION, consistent=consistent, at_a_time=at_a_time))
+        projection = _projection(fields)
+        return map(attempt_from_item, self._items(keys, projection, consistent=consistent, at_a_time=at_a_time))
 
     def _items(
         self, keys: Iterable[AttemptKey], projection: Any, *, consistent: bool, at_a_time: int = _MAX_KEYS
@@ -173,23 +192,20 @@ class Records:
             entries = map(due_entry, page["Items"])
             yield from (each for each in entries if isinstance(each, DueEntry))
 
-    def count_open(self, most: int | None = None) -> int:
-        """The entries of the index `due`: the open attempts, and a few that remind the poller of something.
+    def count_open(self) -> int:
+        """The entries of the index `due`: the open attempts, and a few that remind the poller of something."""
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            return sum(pool.map(self._count_due, range(self.table.due_shards)))
 
-        With `most` it may stop once there are that many.
-        """
+    def _count_due(self, shard: int, most: int | None = None, after: Any = None) -> int:
+        """The entries of a shard, after one of them. With `most`, it may stop once there are that many."""
         total = 0
-        for shard in range(self.table.due_shards):
-            for page in self.table.client.get_paginator("query").paginate(
-                TableName=self.table.name,
-                IndexName="due",
-                KeyConditionExpression="dueShard = :shard",
-                ExpressionAttributeValues=to_dynamodb({":shard": shard}),
-                Select="COUNT",
-            ):
-                total += page["Count"]
-                if most is not None and total >= most:
-                    return total
+        while most is None or total < most:
+            start = {"ExclusiveStartKey": after} if after else {}
+            page: Any = self.table.client.query(**self._due_query(shard), Select="COUNT", **start)
+            total, after = total + page["Count"], page.get("LastEvaluatedKey")
+            if after is None:
+                break
         return total
 
     def seconds_overdue(self, now: float) -> int | None:
@@ -262,14 +278,16 @@ class Records:
         named = {f":status{number}": status.value for number, status in enumerate(statuses)}
         first, last = (int(each) // _DAY_SECONDS for each in (wanted.since, wanted.now))
         for day in range(last, first - 1, -1) if statuses else ():
+            # Only the first day isn't wanted as a whole.
+            since = {":since": int(wanted.since)} if day == first else {}
             for page in self.table.client.get_paginator("query").paginate(
                 TableName=self.table.name,
                 IndexName="ended",
-                KeyConditionExpression="endedOn = :day AND recordedAt >= :since",
+                KeyConditionExpression="endedOn = :day AND recordedAt >= :since" if since else "endedOn = :day",
                 FilterExpression=f"#status IN ({', '.join(named)})",
                 ExpressionAttributeNames={"#status": "status"},
                 ExpressionAttributeValues=to_dynamodb(
-                    {":day": ended_on(organization, day * _DAY_SECONDS), ":since": int(wanted.since), **named}
+                    {":day": ended_on(organization, day * _DAY_SECONDS), **since, **named}
                 ),
                 ScanIndexForward=False,
                 PaginationConfig=_page_size(wanted, statuses),
@@ -280,18 +298,45 @@ class Records:
                     counted.stopped = True
                     return
 
-    def first_open(self, most: int) -> list[FoundAttempt]:
-        """The open attempts that are due first, in that order. Reads no more of the index and the table than these."""
-        keys = [due.key for due in islice(self.due(page_size=most), most)]
-        found = self.find(keys)
-        return [found[key] for key in keys if key in found]
+    def first_open(self, most: int, count: int = 0, page: int = _DUE_PAGE) -> tuple[list[FoundAttempt], int]:
+        """The open attempts that are due first, in that order and as `OPEN_FIELDS`; and how many are open.
 
-    def open_now(self) -> Iterator[Attempt]:
+        They are counted as far as `count`, or a little more: those beyond the first `page` of each shard without being
+        sent here. The attempts cost half a read unit each.
+        """
+
+        def first_page(shard: int) -> Any:
+            return self.table.client.query(**self._due_query(shard), Limit=max(most, page))
+
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            pages = list(pool.map(first_page, range(self.table.due_shards)))
+            entries = (filter(_is_attempt, map(due_entry, each["Items"])) for each in pages)
+            first = islice(heapq.merge(*entries, key=lambda each: each.due_at), most)
+            keys = [each.key for each in first]
+            found = pool.map(
+                lambda some: list(self.attempts(some, consistent=False, fields=OPEN_FIELDS)),
+                batched(keys, _MAX_KEYS, strict=False),
+            )
+            total = sum(each["Count"] for each in pages)
+            for shard, first_ones in enumerate(pages):
+                if total < count and "LastEvaluatedKey" in first_ones:
+                    total += self._count_due(shard, count - total, first_ones["LastEvaluatedKey"])
+            return [report_of(each) for some in found for each in some], total
+
+    def _due_query(self, shard: int) -> Any:
+        return {
+            "TableName": self.table.name,
+            "IndexName": "due",
+            "KeyConditionExpression": "dueShard = :shard",
+            "ExpressionAttributeValues": to_dynamodb({":shard": shard}),
+        }
+
+    def open_now(self, fields: Sequence[str] = REPORTED_FIELDS) -> Iterator[Attempt]:
         """The attempts in the index `due`, a hundred at a time, at half a read unit each.
 
         One that ended meanwhile may be among them, and one whose redial is pending is.
         """
-        return self.attempts((due.key for due in self.due()), consistent=False)
+        return self.attempts((due.key for due in self.due()), consistent=False, fields=fields)
 
     def ended(self, organization: str | None, since: float, until: float) -> Iterator[FoundAttempt]:
         """The attempts of an organization that ended in that time (epoch seconds), oldest first, from an index."""
@@ -313,6 +358,10 @@ class Records:
         for item in counted.all(self._items((due.key for due in self.due()), projection, consistent=False)):
             if item.get("request", {}).get("phoneNumber") == phone_number:
                 yield item_key(item)
+
+
+def _is_attempt(entry: object) -> TypeIs[DueEntry]:
+    return isinstance(entry, DueEntry)
 
 
 def _once[T](values: Iterable[T]) -> Iterator[T]:
@@ -369,6 +418,7 @@ def report_of(attempt: Attempt) -> FoundAttempt:
         request_id=request.request_id,
         batch=attempt.labels.batch,
         metadata=dict(attempt.labels.metadata),
+        is_followed=attempt.next_attempt is not None,
         redial_pending=attempt.redial_at is not None,
         **dict(attempt_report(attempt)),
     )

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import Field, computed_field
 
 from calls.operations.placing_again import latest_of
-from calls.operations.records import STATUS_ORDER, is_open, open_status
-from outbound_calls.contracts.vocabulary import Dialled, ParkReason, ReasonCode, Status
+from calls.operations.records import OPEN_FIELDS, STATUS_ORDER, is_open, open_status
+from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import OrganizationName, WireModel
 from outbound_calls.domain.transitions import TERMINAL
 
@@ -74,8 +74,10 @@ def group_of(status: str) -> Group:
             return Group.OPEN
 
 
-def needs_a_person(status: str, code: str | None) -> bool:
-    """Whether nothing more happens by itself, although something should."""
+def needs_a_person(status: str, code: str | None, source: str | None = None) -> bool:
+    """Whether nothing more happens by itself, although something should, and no person has decided on it."""
+    if source == OutcomeSource.OPERATOR:
+        return False
     match status:
         case Status.UNKNOWN:
             return True
@@ -96,6 +98,7 @@ class ReportLine(WireModel):
     code: str | None = Field(None, description="the reason code, or why they wait")
     dialled: Dialled = Field(description="whether the phone rang")
     requests: int
+    left_unknown: bool = Field(default=False, exclude=True, description="a person decided to leave them unknown")
 
     @property
     def group(self) -> Group:
@@ -106,7 +109,7 @@ class ReportLine(WireModel):
     @property
     def needs_a_person(self) -> bool:
         """Whether nothing more happens by itself, although something should."""
-        return needs_a_person(self.status, self.code)
+        return needs_a_person(self.status, self.code) and not self.left_unknown
 
 
 class CallsReport(WireModel):
@@ -248,7 +251,7 @@ class _Count:
     """Counts requests, by day and by what they have in common. Its size doesn't grow with their number."""
 
     def __init__(self) -> None:
-        self.counted: Counter[tuple[str | None, str | None, str, str | None, Dialled]] = Counter()
+        self.counted: Counter[tuple[str | None, str | None, str, str | None, Dialled, bool]] = Counter()
         self.read = 0
         self.stopped = False
 
@@ -261,15 +264,30 @@ class _Count:
             self.read += 1
             yield each
 
-    def add(self, organization: str | None, day: date | None, status: str, code: str | None, dialled: Dialled) -> None:
-        self.counted[organization, day.isoformat() if day else None, status, code, dialled] += 1
+    def add(
+        self,
+        organization: str | None,
+        day: date | None,
+        status: str,
+        code: str | None,
+        dialled: Dialled,
+        source: OutcomeSource | None = None,
+    ) -> None:
+        left_unknown = status == Status.UNKNOWN and source is OutcomeSource.OPERATOR
+        self.counted[organization, day.isoformat() if day else None, status, code, dialled, left_unknown] += 1
 
     def lines(self) -> Iterator[ReportLine]:
-        for (organization, day, status, code, dialled), requests in sorted(
+        for (organization, day, status, code, dialled, left_unknown), requests in sorted(
             self.counted.items(), key=lambda each: tuple(str(part or "") for part in each[0])
         ):
             yield ReportLine(
-                organization=organization, day=day, status=status, code=code, dialled=dialled, requests=requests
+                organization=organization,
+                day=day,
+                status=status,
+                code=code,
+                dialled=dialled,
+                requests=requests,
+                left_unknown=left_unknown,
             )
 
 
@@ -304,9 +322,10 @@ class Reporting:
             if selection.has(attempt) and _is_last(attempt):
                 day = period.day_of(attempt.recorded_at or 0)
                 organization = attempt.key.request.organization
-                counted.add(organization, day, str(attempt.status), attempt.reason_code, attempt.dialled)
+                status, source = str(attempt.status), attempt.outcome_source
+                counted.add(organization, day, status, attempt.reason_code, attempt.dialled, source)
         if period.until > self.now:
-            for attempt in counted.all(self.records.open_now(), most and most.open):
+            for attempt in counted.all(self.records.open_now(OPEN_FIELDS), most and most.open):
                 if selection.has(attempt) and is_open(attempt):
                     waits_for = ParkReason.REDIAL if attempt.redial_at else attempt.park_reason
                     status = open_status(attempt)
@@ -360,7 +379,10 @@ def _is_last(attempt: Attempt) -> bool:
 
 
 def _add(counted: _Count, attempts: Sequence[FoundAttempt], period: Period) -> None:
-    """Count a request of a file by its last attempt that isn't dropped."""
+    """Count a request of a file by its last attempt that isn't dropped.
+
+    Also one that was cancelled and never seen, which no other report counts: the file names it.
+    """
     last = next((each for each in reversed(attempts) if not each.is_dropped), attempts[-1])
     if last.status not in TERMINAL or last.redial_pending:
         status = Status.SCHEDULED if last.redial_pending else last.status
@@ -368,7 +390,7 @@ def _add(counted: _Count, attempts: Sequence[FoundAttempt], period: Period) -> N
         counted.add(last.organization, None, str(status), waits_for, last.dialled)
     else:
         day = period.day_of(datetime.fromisoformat(str(last.recorded_at)).timestamp())
-        counted.add(last.organization, day, str(last.status), last.reason_code, last.dialled)
+        counted.add(last.organization, day, str(last.status), last.reason_code, last.dialled, last.outcome_source)
 
 
 COLUMNS = ("organization", "day", "status", "code", "dialled", "needsAPerson", "requests")

@@ -36,12 +36,14 @@ MAX_SECONDS_TO_END = 2 * 86_400
 
 
 class Finding(StrEnum):
-    """What a person may find out: AlloMia's own outcomes."""
+    """What a person may find out: AlloMia's own outcomes, or that it can't be found out."""
 
     COMPLETED = "completed"
     FAILED = "failed"
     BUSY = "busy"
     NO_ANSWER = "no-answer"
+    UNKNOWN = "unknown"
+    """No one will find out: the call stays unknown, and needs no one any more."""
 
 
 class NotAllowed(Exception):
@@ -110,7 +112,7 @@ class Resolving:
             NotAllowed: When it has another outcome.
         """
         status = Status(finding)
-        written = _answered(lambda: self.table.resolve(key, status, self.clock(), self.by).stored)
+        written = _answered(lambda: self._write(key, status))
         # Whatever the answer was, the table has what was written.
         found = None if written else self.table.read(key)
         if found and found.status is not status:
@@ -121,6 +123,11 @@ class Resolving:
             attempt=key.number,
             status=status,
         )
+
+    def _write(self, key: AttemptKey, status: Status) -> bool:
+        if status is Status.UNKNOWN:
+            return self.table.leave_unknown(key, self.by)
+        return self.table.resolve(key, status, self.clock(), self.by).stored
 
     def prepare(
         self, request: RequestKey, message: CallRequestMessage, force: bool, mask: Mask

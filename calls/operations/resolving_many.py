@@ -16,7 +16,7 @@ from calls.operations.records import Records, tally
 from calls.operations.requests_file import Columns, Row
 from calls.operations.resolving import Finding, NotAllowed, Resolving, choose_unknown
 from outbound_calls.adapters.conditional_writes import WriteUnanswered
-from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER, AttemptNumber, InvalidInput, OrganizationName, WireModel
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 
@@ -133,13 +133,17 @@ class ResolvingMany:
     ) -> tuple[ManyResolved, dict[AttemptKey, Finding]]:
         """What would be recorded for every call that became unknown in that time (epoch seconds).
 
+        But for those that a person left unknown.
+
         From the index of what ended, and no more of it than those days.
         """
         chosen = {
             each.key: finding
             for organization in organizations
             for each in self.records.ended(organization, since, until)
-            if each.status is Status.UNKNOWN and batch in {None, each.batch}
+            if each.status is Status.UNKNOWN
+            and each.outcome_source is not OutcomeSource.OPERATOR
+            and batch in {None, each.batch}
         }
         return _plan(chosen, []), chosen
 

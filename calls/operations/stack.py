@@ -1,8 +1,7 @@
-"""A deployed stack: where its parts are according to CloudFormation, and the layer's parts built over them."""
+"""A deployed stack: where its parts are according to CloudFormation, and the layer's assembly of them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,20 +15,23 @@ from botocore.exceptions import ClientError
 from calls.operations.calling_policy import Policies
 from calls.operations.expiring import LastMoments
 from calls.operations.records import Records
-from outbound_calls.adapters.calls_table import CallsTable
-from outbound_calls.adapters.lines_table import LinesTable
-from outbound_calls.adapters.organizations import OrganizationMissing, Organizations
-from outbound_calls.adapters.outcome_bus import OutcomeBus
-from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
-from outbound_calls.adapters.secrets import Secret, SecretUnusable
+from outbound_calls.adapters.organizations import OrganizationMissing
+from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.messages import invalid_field
 from outbound_calls.domain.recipients import organization_key
-from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
+from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.use_cases.look_up import LookUpRequests
 from outbound_calls.use_cases.new_attempt import Defaults
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+
+    from outbound_calls.adapters.calls_table import CallsTable
+    from outbound_calls.adapters.lines_table import LinesTable
+    from outbound_calls.adapters.organizations import Organizations
+    from outbound_calls.adapters.outcome_bus import OutcomeBus
+    from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
+    from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
 
 
 class NoSuchStack(Exception):
@@ -199,10 +201,19 @@ class DeployedStack:
         return self.client("sqs")
 
     @cached_property
+    def _dynamodb(self) -> Any:
+        return self.client("dynamodb")
+
+    @cached_property
+    def _assembly(self) -> Assembly:
+        """Builds the parts that the functions use, with the clients of a person who waits."""
+        return Assembly(lambda service, *_: self.client(service))
+
+    @cached_property
     def table(self) -> CallsTable:
         """The calls table, as the functions use it."""
-        return CallsTable(
-            self.client("dynamodb"),
+        return self._assembly.calls_table(
+            self._dynamodb,
             self.outputs["CallsTableName"],
             int(self.parameters["RetentionDays"]),
             int(self.parameters["DueShards"]),
@@ -211,12 +222,16 @@ class DeployedStack:
     @cached_property
     def policy_table(self) -> PolicyTable:
         """The policy table, as the functions use it."""
-        return PolicyTable(self.client("dynamodb"), self._of_this_version(self.outputs, "PolicyTableName"))
+        return self._assembly.policy_table(self._dynamodb, self._policy_table_name)
 
     @cached_property
     def lines_table(self) -> LinesTable:
         """The lines in use, in the policy table."""
-        return LinesTable(self.client("dynamodb"), self._of_this_version(self.outputs, "PolicyTableName"))
+        return self._assembly.lines_table(self._dynamodb, self._policy_table_name)
+
+    @property
+    def _policy_table_name(self) -> str:
+        return self._of_this_version(self.outputs, "PolicyTableName")
 
     @property
     def default_preset(self) -> str:
@@ -231,14 +246,13 @@ class DeployedStack:
     @cached_property
     def number_hashes(self) -> NumberHashes:
         """The hashes of numbers, by the stack's own key."""
-        arn = self.resource("NumberHashSecret")
-        return NumberHashes(Secret(self.client("secretsmanager"), arn, time.monotonic))
+        return self._assembly.number_hashes(self.resource("NumberHashSecret"))
 
     @cached_property
     def organizations(self) -> Organizations:
         """The organizations in the secret of AlloMia keys. Reading it takes a right of its own."""
         arn = self._of_this_version(self.parameters, "AllomiaApiKeySecretArn")
-        return Organizations(Secret(self.client("secretsmanager"), arn, time.monotonic), *self._default_ids)
+        return self._assembly.organizations(arn, *self._default_ids)
 
     def organization_names(self) -> list[str | None]:
         """The default organization (None), those that the policy names, and those in the secret if it may be read.
@@ -254,7 +268,7 @@ class DeployedStack:
     @cached_property
     def judge(self) -> JudgeAttempts:
         """What policy says for an attempt, as place_call judges it."""
-        return JudgeAttempts(self.current_policy, self.policy_table, self.number_hashes)
+        return self._assembly.judge(self.current_policy, self.policy_table, self.number_hashes)
 
     @property
     def last_moment(self) -> LastMoments:
@@ -264,7 +278,7 @@ class DeployedStack:
     @cached_property
     def current_policy(self) -> CurrentPolicy:
         """The rules in force, as place_call reads them."""
-        return CurrentPolicy(self.policy_table, self.default_preset, time.monotonic)
+        return self._assembly.current_policy(self.policy_table, self.default_preset)
 
     @cached_property
     def operator_arn(self) -> str:
@@ -284,7 +298,7 @@ class DeployedStack:
     @property
     def outcome_bus(self) -> OutcomeBus:
         """The event bus on which outcomes are published."""
-        return OutcomeBus(self.client("events"), self.outputs["OutcomeBusName"])
+        return self._assembly.outcome_bus(self.outputs["OutcomeBusName"])
 
     @property
     def records(self) -> Records:

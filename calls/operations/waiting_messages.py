@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import MAXYEAR, datetime
 from itertools import batched
 from pathlib import Path
@@ -132,9 +132,14 @@ class Selection:
 
 @dataclass(slots=True)
 class Deletions:
-    """How many messages were deleted so far."""
+    """The ids of the messages that were deleted so far."""
 
-    done: int = 0
+    ids: set[str] = field(default_factory=set)
+
+    @property
+    def done(self) -> int:
+        """How many there are."""
+        return len(self.ids)
 
 
 def delete_messages(client: SQSClient, queue_url: str, messages: Iterable[HeldMessage], deletions: Deletions) -> None:
@@ -143,7 +148,7 @@ def delete_messages(client: SQSClient, queue_url: str, messages: Iterable[HeldMe
         entries: Any = [{"Id": str(number), "ReceiptHandle": each.receipt} for number, each in enumerate(chunk)]
         with suppress(ClientError, BotoCoreError):
             answer = client.delete_message_batch(QueueUrl=queue_url, Entries=entries)
-            deletions.done += len(chunk) - len(answer.get("Failed", []))
+            deletions.ids |= {chunk[int(each["Id"])].id for each in answer.get("Successful", [])}
 
 
 @contextmanager

@@ -99,6 +99,15 @@ class Words:
         """A count."""
         return f"{count:,}".replace(",", self.word("thousands"))
 
+    def duration(self, seconds: int) -> str:
+        """A time span, in its largest unit and the next."""
+        minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+        if days:
+            return self.word("days and hours", days=days, hours=hours % 24)
+        if hours:
+            return self.word("hours and minutes", hours=hours, minutes=minutes % 60)
+        return self.word("minutes and seconds", minutes=minutes, seconds=seconds % 60)
+
     def percent(self, count: int, total: int) -> str:
         """A share. Less than one percent is not nothing, and what isn't all is less than a hundred."""
         if not total:
@@ -121,16 +130,13 @@ class Words:
     def date(self, text: str, pattern: str = "date format") -> str:
         """An ISO date in words."""
         day = date.fromisoformat(text)
-        weekday = self.word("weekdays").split()[day.weekday()]
-        month = self.word("months").split()[day.month - 1]
         return self.word(
             pattern,
-            weekday=weekday,
-            weekday3=weekday[:3],
-            month=month,
-            month3=month[:3],
-            month4=month[:4],
-            day=day.day,
+            weekday=self.word("weekdays").split()[day.weekday()],
+            weekday_short=self.word("weekdays short").split()[day.weekday()],
+            month=self.word("months").split()[day.month - 1],
+            month_short=self.word("months short").split()[day.month - 1],
+            day=self.word("first of the month") if day.day == 1 else day.day,
             year=day.year,
         )
 
@@ -141,7 +147,15 @@ class Words:
     def moment(self, text: str) -> str:
         """An ISO time by its own clock."""
         moment = datetime.fromisoformat(text)
-        return f"{self.date(moment.date().isoformat())} {moment:%H:%M}"
+        return f"{self.date(moment.date().isoformat())} {self.time(moment)}"
+
+    def short_moment(self, moment: datetime) -> str:
+        """A time by its own clock, short."""
+        return f"{self.short_date(moment.date().isoformat())} {self.time(moment)}"
+
+    def time(self, moment: datetime) -> str:
+        """The time of day."""
+        return self.word("time format", hour=moment.hour, minute=moment.minute)
 
     def described(self, counts: Mapping[str, int]) -> str:
         """Counts by group in words, for those who can't see the bar."""

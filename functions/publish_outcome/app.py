@@ -19,7 +19,7 @@ def handler(event: dict[str, Any], _context: object) -> None:
     """
     published = publish_outcomes.publish(record["dynamodb"]["NewImage"] for record in event["Records"])
     for attempt in published.attempts:
-        if attempt.status and needs_a_person(attempt.status, attempt.reason_code):
+        if attempt.status and needs_a_person(attempt.status, attempt.reason_code, attempt.outcome_source):
             telemetry.log(
                 "outcome published",
                 *ending_metrics(attempt.status, attempt.reason_code),

@@ -81,26 +81,28 @@ def create_app(settings: Settings | None = None, transport: httpx.AsyncBaseTrans
         words = "The simulator itself failed; see its standard error"
         return _response(error(HTTPStatus.INTERNAL_SERVER_ERROR, words))
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        memory_file = settings.memory_file
-        if memory_file is not None and memory_file.exists():
-            allomia.restore(Memory.model_validate_json(memory_file.read_bytes()))
-            # Webhooks whose time has passed are sent now.
-            for call in allomia.memory.calls.values():
-                webhooks.send_later(call)
-        try:
-            yield
-        finally:
-            await webhooks.close()
-            if memory_file is not None:
-                memory_file.write_text(allomia.memory.model_dump_json())
-
     return Starlette(
         routes=[*_control(allomia, webhooks), Route("/{path:path}", answer, methods=_ANY_METHOD)],
         exception_handlers={Exception: crashed},
-        lifespan=lifespan,
+        lifespan=lambda _: _remembering(allomia, webhooks, settings),
     )
+
+
+@contextlib.asynccontextmanager
+async def _remembering(allomia: Allomia, webhooks: "_Webhooks", settings: Settings) -> AsyncIterator[None]:
+    """Remember calls from one run of the simulator to the next."""
+    memory_file = settings.memory_file
+    if memory_file is not None and memory_file.exists():
+        allomia.restore(Memory.model_validate_json(memory_file.read_bytes()))
+        # Webhooks whose time has passed are sent now.
+        for call in allomia.memory.calls.values():
+            webhooks.send_later(call)
+    try:
+        yield
+    finally:
+        await webhooks.close()
+        if memory_file is not None:
+            memory_file.write_text(allomia.memory.model_dump_json())
 
 
 def _control(allomia: Allomia, webhooks: "_Webhooks") -> list[Route]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 from uuid import uuid4
@@ -41,7 +41,14 @@ def _session(account: str, region: str) -> Any:
 class OperatedStack:
     """A stack of tables, queues and a secret, and the command on it. `parameters` are more of the stack's."""
 
-    def __init__(self, cloud: LocalCloud, *, name: str | None = None, **parameters: str) -> None:
+    def __init__(
+        self,
+        cloud: LocalCloud,
+        *,
+        name: str | None = None,
+        outputs: Mapping[str, str] | None = None,
+        **parameters: str,
+    ) -> None:
         dynamodb = cloud.client("dynamodb")
         self.session = _session(cloud.account, cloud.region)
         self.endpoint_url = cloud.endpoint_url
@@ -50,9 +57,10 @@ class OperatedStack:
             name: cloud.client("sqs").create_queue(QueueName=f"{self.name}-{name}")["QueueUrl"]
             for name in ("CallQueueUrl", "InvalidMessagesQueueUrl", "DeadLetterQueueUrl")
         }
-        outputs = queues | {
+        found = queues | {
             "CallsTableName": create_calls_table(dynamodb),
             "PolicyTableName": create_policy_table(dynamodb),
+            **(outputs or {}),
         }
         values = PARAMETERS | parameters
         template = {
@@ -63,7 +71,7 @@ class OperatedStack:
                     "Properties": {"Name": self.name, "SecretString": "a key of this test"},
                 }
             },
-            "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+            "Outputs": {name: {"Value": value} for name, value in found.items()},
         }
         cloudformation = cloud.client("cloudformation")
         cloudformation.create_stack(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -30,7 +31,7 @@ from tests.world import NOW
 
 HOST = "127.0.0.1:8123"
 ORIGIN = f"http://{HOST}"
-VIEWS = ("/", "/to-do", "/waiting", "/report", "/policy", "/policy?preview")
+VIEWS = ("/", "/to-do", "/waiting", "/messages", "/report", "/policy", "/policy?preview")
 HOSTILE = "<script>alert(1)</script>\"'>"
 OTHER_NUMBER = "+15145550199"
 KEYS = Keys("the-token", "the-cookie", "the-form")
@@ -85,9 +86,21 @@ def unknown(operated: OperatedStack, request_id: str) -> AttemptKey:
     return claimed.key
 
 
+def message(operated: OperatedStack, request_id: str, reason: str | None = None) -> str:
+    """An invalid message with the rule that it breaks, or a dead letter; returns its id."""
+    stack = operated.stack
+    url = stack.invalid_messages_queue_url if reason else stack.dead_letter_queue_url
+    attributes: Any = {"reason": {"DataType": "String", "StringValue": reason}} if reason else {}
+    body = json.dumps({"requestId": request_id, "phoneNumber": OTHER_NUMBER, "customerName": "Ada"})
+    sent = stack.sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
+    return str(sent["MessageId"])
+
+
 @pytest.fixture(scope="module")
 def filled(operated: OperatedStack) -> OperatedStack:
-    """With a call that needs a person, one in progress, and three that wait."""
+    """With a call that needs a person, one in progress, three that wait, and two messages."""
+    message(operated, "invalid-1", "timeZone: a time zone")
+    message(operated, "failed-1")
     unknown(operated, "lost-1")
     claimed = operated.attempts.claim(new_attempt(AttemptKey(RequestKey("placed-1"), 1)))
     assert claimed is not None
@@ -201,6 +214,23 @@ def test_another_language_is_a_choice_that_stays(filled: OperatedStack) -> None:
 
 
 @pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        (f"{ORIGIN}/to-do?all", "/to-do"),
+        (f"{ORIGIN}/requests/lost-1", "/requests/lost-1"),
+        (f"{ORIGIN}/resolve", "/"),
+        (f"{ORIGIN}//example.com", "/"),
+        ("https://example.com/policy", "/policy"),
+        ("", "/"),
+    ],
+)
+def test_another_language_shows_the_same_view(filled: OperatedStack, page: str, back: str) -> None:
+    answer = client(filled).get("/language/fr", headers={"referer": page})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, back)
+
+
+@pytest.mark.parametrize(
     ("path", "status", "words"),
     [
         ("/none", 404, "no such page"),
@@ -254,6 +284,69 @@ def test_several_are_recorded_once_that_is_confirmed_and_each_has_its_result(fil
     assert "attempt 1 is scheduled; only an unknown call can be resolved" in done
 
 
+def test_what_can_not_be_found_out_stays_unknown_and_leaves_the_list(filled: OperatedStack) -> None:
+    key = unknown(filled, "left-1")
+    assert "left-1" in client(filled).get("/to-do").text
+
+    text = client(filled).post("/resolve", single="unknown left-1/1").text
+
+    assert "be found out" in text
+    assert filled.attempts.status(key) == "unknown"
+    assert "left-1" not in client(filled).get("/to-do").text
+
+
+def test_the_page_of_a_request_offers_what_can_be_done_with_it(filled: OperatedStack) -> None:
+    key = unknown(filled, "lost-3")
+
+    assert 'action="/cancel"' in client(filled).get("/requests/waits-1").text
+    page = client(filled).get("/requests/lost-3").text
+    assert 'value="busy lost-3/1"' in page
+    assert 'action="/cancel"' not in page
+    client(filled).post("/resolve", single="busy lost-3/1")
+    assert filled.attempts.status(key) == "busy"
+    assert 'action="/resolve"' not in client(filled).get("/requests/lost-3").text
+
+
+def test_what_could_not_be_done_has_another_heading(filled: OperatedStack) -> None:
+    assert "<h1>Not everything was done</h1>" in client(filled).post("/resolve", single="busy waits-1/1").text
+
+
+def test_what_waits_until_a_setting_is_fixed_is_on_the_overview(filled: OperatedStack) -> None:
+    assert "Requests that wait until someone fixes a setting: 1." in client(filled).get("/").text
+
+
+def test_messages_are_discarded_once_that_is_confirmed(filled: OperatedStack) -> None:
+    ids = {name: message(filled, name, "notBefore: a time") for name in ("bad-1", "bad-2", "bad-3")}
+    values = [f"{ids[name]} {name}" for name in ("bad-1", "bad-2")]
+    chosen: dict[str, Any] = {"queue": "invalid messages", "message": values}
+
+    asked = client(filled).post("/discard", **chosen).text
+    assert "Delete these messages (2) for good?" in asked
+    assert all(f'value="{value}"' in asked for value in values)
+    assert "bad-3" not in asked
+    assert "bad-3" in client(filled).post("/discard", queue="invalid messages", single=f"{ids['bad-3']} bad-3").text
+    assert all(name in client(filled).get("/messages").text for name in ids)
+
+    done = client(filled).post("/discard", confirmed="yes", **chosen).text
+    assert all(words in done for words in ("bad-1: discarded", "bad-2: discarded"))
+    assert "bad-1: not in the queue any more" in client(filled).post("/discard", confirmed="yes", **chosen).text
+    left = client(filled).get("/messages").text
+    assert not any(name in left for name in ("bad-1", "bad-2"))
+    assert all(name in left for name in ("bad-3", "invalid-1", "failed-1"))
+    # A message of another queue isn't touched
+    assert client(filled).post("/discard", queue="requests", confirmed="yes", message=values).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/to-do", "/waiting", "/messages"])
+def test_all_of_a_list_are_chosen_with_one_link(filled: OperatedStack, path: str) -> None:
+    browser = client(filled)
+
+    none, every = browser.get(path).text, browser.get(f"{path}?all").text
+
+    assert ('href="?all"' in none, " checked>" in none) == (True, False)
+    assert every.count('type="checkbox"') == every.count(" checked>") > 0
+
+
 def test_requests_are_cancelled_once_that_is_confirmed(filled: OperatedStack) -> None:
     key = parked(filled, "cancel-1")
 
@@ -286,7 +379,7 @@ def test_calls_are_paused_and_resumed(cloud: LocalCloud) -> None:
     operated = OperatedStack(cloud)
     browser = client(operated)
 
-    browser.post("/pause")
+    assert "In progress: 0. Waiting: 0." in browser.post("/pause").text
     assert operated.stack.policies.in_force().paused
     assert "Calls are paused" in browser.get("/").text
 
@@ -294,7 +387,7 @@ def test_calls_are_paused_and_resumed(cloud: LocalCloud) -> None:
     assert operated.stack.policies.in_force().paused == []
 
 
-ACTIONS = ("/resolve", "/cancel", "/dial-again", "/pause", "/resume")
+ACTIONS = ("/resolve", "/cancel", "/discard", "/dial-again", "/pause", "/resume")
 
 
 @pytest.mark.parametrize("path", ACTIONS)
@@ -316,8 +409,14 @@ def test_no_other_page_can_change_anything(filled: OperatedStack, path: str) -> 
 def test_read_only_has_no_action(filled: OperatedStack, path: str) -> None:
     browser = client(filled, read_only=True)
 
-    assert browser.post(path, confirmed="yes", call="waits-1/1").status_code == 404
-    assert all("<form" not in browser.get(view).text for view in (*VIEWS, "/requests/lost-1"))
+    assert browser.post(path, confirmed="yes", call="waits-1/1", queue="dead letters").status_code == 404
+
+
+@pytest.mark.parametrize("path", [*VIEWS, "/requests/lost-1"])
+def test_read_only_has_no_form(filled: OperatedStack, path: str) -> None:
+    page = client(filled, read_only=True).get(path)
+
+    assert (page.status_code, "<form" in page.text, "checkbox" in page.text) == (200, False, False)
 
 
 @contextmanager

@@ -5,12 +5,13 @@ With `TESTS_SCREENSHOTS=1` the first writes the screenshots of docs/operate/imag
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import uvicorn
@@ -23,19 +24,36 @@ from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import an_outcome, new_attempt
-from tests.unit.parts import Clock
+from tests.unit.parts import PHONE_NUMBER, Clock
 from tests.world import NOW
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-VIEWS = ("", "to-do", "waiting", "report", "policy", "policy?preview", "requests/lost-1", "requests/waits-1", "none")
-SCREENSHOTS = {"to-do": "to-do", "waiting": "waiting", "policy?preview": "policy"}
+VIEWS = (
+    "",
+    "to-do?all",
+    "waiting",
+    "messages",
+    "report",
+    "policy",
+    "policy?preview",
+    "requests/lost-1",
+    "requests/waits-1",
+    "none",
+)
+SCREENSHOTS = {
+    "": "overview",
+    "to-do?all": "to-do",
+    "waiting": "waiting",
+    "messages": "messages",
+    "policy?preview": "policy",
+}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the console's browser tests need Chromium: install chromium")
 
@@ -58,6 +76,13 @@ def served(cloud: LocalCloud) -> Iterator[Served]:
     assert operated.attempts.claim(new_attempt(AttemptKey(RequestKey("placed-1"), 1)))
     for name, reason in (("waits-1", ParkReason.OUTSIDE_CALLING_WINDOW), ("waits-2", ParkReason.KEY_DECLINED)):
         assert operated.stack.table.park(new_attempt(AttemptKey(RequestKey(name), 1)), NOW + 60, reason)
+    for url, name in (
+        (operated.stack.invalid_messages_queue_url, "bad-1"),
+        (operated.stack.dead_letter_queue_url, "bad-2"),
+    ):
+        broken: Any = {"reason": {"DataType": "String", "StringValue": "timeZone: a time zone"}}
+        body = json.dumps({"requestId": name, "phoneNumber": PHONE_NUMBER})
+        operated.stack.sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=broken)
     document = b'{"organizations": {"north": {"maxConcurrentCalls": 3}}}'
     operated.stack.policies.set(*operated.stack.policies.propose(document, None), "user/alice")
     keys = Keys()
@@ -111,18 +136,84 @@ def test_axe_finds_nothing(browser: Browser, served: Served, language: Language)
     assert found == {view: [] for view in views}
 
 
+def reach(page: Page, wanted: Locator, key: str = "Tab") -> None:
+    """Press a key until this has the focus, and it can be seen."""
+    for _ in range(60):
+        page.keyboard.press(key)
+        if wanted.evaluate("element => element === document.activeElement"):
+            assert wanted.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+            return
+    raise AssertionError(f"{wanted} can't be reached with {key}")
+
+
+def press(page: Page, button: str, key: str = "Tab") -> None:
+    """Reach a button and press Enter."""
+    reach(page, page.get_by_role("button", name=button, exact=True), key)
+    page.keyboard.press("Enter")
+
+
+def choose(page: Page, name: str) -> None:
+    reach(page, page.get_by_role("checkbox", name=f"Choose {name}"))
+    page.keyboard.press("Space")
+
+
+def done(page: Page) -> str:
+    """What the page says that was done."""
+    page.get_by_role("heading", name="Done", exact=True).wait_for()
+    return page.get_by_role("main").inner_text()
+
+
 def test_a_call_is_resolved_with_the_keyboard_alone(browser: Browser, served: Served) -> None:
     page = opened(browser, served)
-    page.goto(served.url + "to-do")
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))
+    page.goto(served.url + "to-do")
 
-    page.get_by_role("button", name="Record lost-2 as: Busy").focus()
-    page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Done").wait_for()
+    press(page, "Record lost-2 as: Busy")
 
+    assert "lost-2: Busy" in done(page)
     assert served.operated.attempts.status(AttemptKey(RequestKey("lost-2"), 1)) == "busy"
     assert [each for each in problems if "Content Security Policy" in each] == []
+
+
+def test_a_request_is_cancelled_with_the_keyboard_alone(browser: Browser, served: Served) -> None:
+    page = opened(browser, served)
+    page.goto(served.url + "waiting")
+
+    choose(page, "waits-2")
+    press(page, "Cancel the chosen requests…", "Shift+Tab")
+    press(page, "Confirm")
+
+    assert "waits-2: cancelled" in done(page)
+    assert served.operated.attempts.status(AttemptKey(RequestKey("waits-2"), 1)) == "cancelled"
+
+
+def test_a_message_is_discarded_with_the_keyboard_alone(browser: Browser, served: Served) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = opened(browser, served, checked=True)
+    page.goto(served.url + "messages")
+
+    press(page, "Discard bad-1…")
+    page.get_by_role("heading", name="Please confirm").wait_for()
+    assert Axe().run(page).response["violations"] == []
+    press(page, "Confirm")
+
+    assert "bad-1: discarded" in done(page)
+
+
+def test_calls_are_paused_and_resumed_with_the_keyboard_alone(browser: Browser, served: Served) -> None:
+    page = opened(browser, served)
+    page.goto(served.url + "policy")
+
+    press(page, "Pause calls")
+    assert "Calls are paused everywhere" in done(page)
+    assert served.operated.stack.policies.in_force().paused == ["all calls"]
+    page.goto(served.url + "policy")
+    press(page, "Resume calls")
+
+    assert "Calls are resumed" in done(page)
+    assert served.operated.stack.policies.in_force().paused == []
 
 
 def test_a_page_runs_no_script(browser: Browser, served: Served) -> None:

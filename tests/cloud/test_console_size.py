@@ -6,15 +6,17 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from calls.operations.overview import MAX_ENDED, MAX_OPEN, MAX_ORGANIZATIONS, Overview
+from calls.operations.pausing import Pausing
 from calls.operations.reporting import Most, Period, Reporting, Selection
-from outbound_calls.contracts.vocabulary import Priority, Status
-from outbound_calls.domain.attempts import AttemptKey, RequestKey
+from outbound_calls.contracts.vocabulary import ParkReason, Priority, Status
+from outbound_calls.domain.attempts import AttemptKey, RequestKey, Terms
 from tests.cloud.many_attempts import write_many
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import an_outcome, new_attempt, operations_asked
@@ -73,14 +75,14 @@ def records_read(operated: OperatedStack) -> Iterator[Counter[str]]:
 @pytest.mark.parametrize(
     ("path", "requests", "records"),
     [
-        # Counting and reading the index `due` takes a query for each shard, and each hundred records a request.
-        ("/", 2 * DUE_SHARDS + 7, MAX_ENDED + (DUE_SHARDS + 1) * MAX_OPEN + 200),
-        ("/to-do", 4, MAX_ENDED + 200),
-        ("/waiting", 2 * DUE_SHARDS + 2, (DUE_SHARDS + 1) * MAX_OPEN),
+        # The index `due` takes a query for each shard, the index `ended` one, and each hundred attempts a request.
+        ("/", {"Query": DUE_SHARDS + 1, "BatchGetItem": 2}, {"Query": WAITING + 1 + MAX_ENDED, "BatchGetItem": 200}),
+        ("/to-do", {"Query": 1}, {"Query": MAX_ENDED}),
+        ("/waiting", {"Query": DUE_SHARDS, "BatchGetItem": 2}, {"Query": WAITING + 1, "BatchGetItem": MAX_OPEN}),
     ],
 )
-def test_a_view_of_thousands_of_calls_reads_a_bounded_part(
-    large: OperatedStack, path: str, requests: int, records: int
+def test_a_view_of_thousands_of_calls_reads_exactly_a_bounded_part(
+    large: OperatedStack, path: str, requests: dict[str, int], records: dict[str, int]
 ) -> None:
     browser = client(large)
 
@@ -88,9 +90,20 @@ def test_a_view_of_thousands_of_calls_reads_a_bounded_part(
         page = browser.get(path)
 
     assert page.status_code == 200
-    assert asked.total() <= requests, asked
-    assert read.total() <= records, read
+    assert asked == requests
+    assert read == records
     assert len(page.content) < 64_000
+
+
+def test_what_is_beyond_the_first_page_is_counted_without_being_sent(large: OperatedStack) -> None:
+    with operations_asked(large.stack.table.client) as asked, records_read(large) as read:
+        found, total = large.stack.records.first_open(50, count=10_000, page=100)
+    _, counted_no_further = large.stack.records.first_open(50, count=450, page=100)
+
+    assert (len(found), total) == (50, WAITING + 1)
+    assert [each.due_at for each in found] == sorted(each.due_at or "" for each in found)
+    assert (asked, read) == ({"Query": 2 * DUE_SHARDS, "BatchGetItem": 1}, {"Query": 400, "BatchGetItem": 50})
+    assert 450 <= counted_no_further < WAITING
 
 
 def test_a_list_that_is_not_whole_says_so(large: OperatedStack) -> None:
@@ -145,8 +158,29 @@ def test_one_organization_does_not_hide_the_calls_of_another(large: OperatedStac
     assert "alone" in [each.request_id for each in to_do.calls]
 
 
+def waiting(count: int) -> str:
+    return f'<td class="number">{count}</td>'
+
+
+def test_a_pause_counts_a_bounded_part_of_what_is_open_and_says_so(large: OperatedStack) -> None:
+    pausing = Pausing(large.stack.policies, large.stack.records, most=200)
+
+    with records_read(large) as read:
+        report = pausing.set_paused(False, None, "alice")
+
+    assert (report.changed, report.in_progress + report.waiting, report.at_least) == (False, 200, True)
+    assert read["BatchGetItem"] == 200
+    assert read["Query"] <= (DUE_SHARDS + 1) * 200
+
+
 def test_the_overview_shows_lines_where_there_is_a_limit(shared: OperatedStack, large: OperatedStack) -> None:
+    for name, priority in (("first", Priority.URGENT), ("second", Priority.NORMAL), ("third", Priority.NORMAL)):
+        attempt = replace(new_attempt(AttemptKey(RequestKey(name, LAST), 1)), terms=Terms(priority=priority))
+        assert shared.stack.table.park(attempt, NOW + 900, ParkReason.CONCURRENCY_LIMIT)
+
     page = client(shared).get(f"/?organization={LAST}").text
 
+    assert f"<td>urgent</td>{waiting(1)}" in page
+    assert f"<td>normal</td>{waiting(2)}" in page
     assert f'<tr><th scope="row">{LAST}</th><td class="number">1</td><td class="number">3</td></tr>' in page
     assert 'id="lines"' not in client(large).get("/").text

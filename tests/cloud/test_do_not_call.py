@@ -13,6 +13,7 @@ from calls.cli.output import Exit
 from calls.operations.do_not_call import DoNotCallList
 from calls.operations.requests_file import Row
 from local.cloud import LocalCloud
+from outbound_calls.adapters.dynamodb import to_dynamodb
 from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
 from outbound_calls.domain.recipients import Objection
 from outbound_calls.use_cases.decide import CurrentPolicy
@@ -140,6 +141,7 @@ def test_a_file_is_imported_and_again_changes_nothing(calls: Calls, tmp_path: Pa
         "byOrganization": {"all": 1, "north": 1},
         "temporary": 1,
         "recordsRead": 2,
+        "atLeast": False,
     }
     assert calls("check", OTHER)[1]["entries"][0]["purposes"] == ["marketing", "results"]
 
@@ -184,6 +186,21 @@ def test_a_row_that_is_not_confirmed_is_named_and_imported_by_the_next_run(
     assert (report.added, report.known, len(report.unwritten), len(finished)) == (19, 0, 1, 20)
     assert entries.import_(rows, False, done).added == 1
     assert entries.count().numbers == 20
+
+
+def test_a_count_stops_after_the_page_with_its_last_record_and_says_so(cloud: LocalCloud) -> None:
+    entries = listed(cloud)
+    for number in range(4):
+        # A page is at most a megabyte.
+        item = {"subject": f"number#{number}", "entry": "do-not-call##", "source": "operator", "addedAt": NOW}
+        big = to_dynamodb(item | {"filler": "x" * 350_000})
+        entries.table.client.put_item(TableName=entries.table.name, Item=big)
+
+    part, whole = entries.count(most=1), entries.count()
+
+    assert part.at_least
+    assert part.entries == part.records_read < 4
+    assert (whole.at_least, whole.entries, whole.numbers) == (False, 4, 4)
 
 
 def test_a_person_sees_a_masked_number(operated: OperatedStack, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from calls.cli.output import Exit
 from calls.operations.auditing import Auditing
 from calls.operations.explaining import Explaining, Verdict
-from calls.operations.forecasting import Forecasting, Forecasts
+from calls.operations.forecasting import Forecasting, Forecasts, RowForecast
 from calls.operations.preflight import CheckedRow, read_request
 from local.cloud import LocalCloud
 from outbound_calls.adapters.organizations import Organizations
@@ -63,7 +63,9 @@ class PolicyWorld(CloudWorld):
 
     def new_judge(self) -> JudgeAttempts:
         settings = PlaceCallSettings.from_environment(self.resources.environment())
-        return self.assembly.judge_attempts(settings, self.resources.cloud.client("dynamodb"))
+        assembly = self.assembly
+        policy = assembly.current_policy(self.policy, settings.calling_policy)
+        return assembly.judge(policy, self.policy, assembly.number_hashes(settings.number_hash_secret_arn))
 
     def put_in_force(self, document: dict[str, Any]) -> None:
         self.version = self.policy.set_policy(json.dumps(document), "test", self.clock.now, self.version).number
@@ -136,6 +138,11 @@ def test_explain_and_dry_run_say_what_place_call_does(
     is_cancelled = placement.code == "cancelled"
     assert forecast.verdict is (Verdict.REJECT if is_cancelled else VERDICTS[placement.result])
     assert placement.code == (forecast.park_reason or forecast.reason_code or "")
+    check_explanation(world, ours, forecast)
+
+
+def check_explanation(world: PolicyWorld, ours: Mapping[str, Any], forecast: RowForecast) -> None:
+    """Check that `calls explain` says of a placed request what was forecast."""
     item = world.attempts.existing_item(key_of(ours))
     explanation = world.explaining.explain(key_of(ours).request)
     if forecast.verdict is Verdict.WAIT:
@@ -152,7 +159,7 @@ def test_explain_and_dry_run_say_what_place_call_does(
     else:
         assert explanation.allowed_by
         assert explanation.allowed_by.policy_version == world.version
-    assert number not in explanation.model_dump_json()
+    assert ours["phoneNumber"] not in explanation.model_dump_json()
 
 
 def test_a_dry_run_counts_the_dials_of_earlier_rows(policy_world: PolicyWorld) -> None:
@@ -263,13 +270,16 @@ def test_a_dry_run_says_what_policy_would_do_with_each_row(
     assert "If they were sent now, policy would say: 0 dial, 2 wait, 1 reject" in capsys.readouterr().out
 
 
-def test_what_allowed_each_dial_is_exported_without_personal_data(
-    calls: Calls, operated: OperatedStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # Given dials of two days ago: an audit reads every day from then until now
-    now = datetime.now(UTC).replace(hour=14, minute=30, second=0, microsecond=0) - timedelta(days=2)
-    at, seconds = now.strftime("%Y-%m-%dT%H:%M"), int(now.timestamp())
-    local = now.astimezone(ZoneInfo("America/Toronto")).isoformat()
+DIALLED_AT = datetime.now(UTC).replace(hour=14, minute=30, second=0, microsecond=0) - timedelta(days=2)
+"""Two days ago: an audit reads every day from then until now."""
+
+IN_TORONTO = DIALLED_AT.astimezone(ZoneInfo("America/Toronto")).isoformat()
+
+
+@pytest.fixture
+def span(operated: OperatedStack) -> tuple[str, ...]:
+    """The options of an audit that finds two dials of three, of which one has ended."""
+    seconds = int(DIALLED_AT.timestamp())
     allowance = Allowance(12, Preset.CANADA, ("America/Toronto", "America/Detroit", "+2"), "number", "2026f")
     table = operated.attempts.table
     for number, dispatched_at in enumerate((seconds - 1, seconds, seconds + DAY)):
@@ -279,8 +289,12 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
         if number == 1:
             operated.attempts.table.record(key, an_outcome(Status.COMPLETED), seconds + DAY + 2)
     operated.attempts.scheduled()
-    span = ("--from", f"{at}Z", "--to", utc_text(seconds + DAY + 1))
+    return "--from", f"{DIALLED_AT:%Y-%m-%dT%H:%M}Z", "--to", utc_text(seconds + DAY + 1)
 
+
+def test_an_audit_says_what_allowed_each_dial_without_personal_data(
+    calls: Calls, operated: OperatedStack, span: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     code, audited = calls("audit", *span)
 
     assert code == 0
@@ -290,25 +304,28 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
         ("visit-2", "dispatching"),
     ]
     [dial, _] = audited["dials"]
-    assert (dial["policyVersion"], dial["preset"], dial["zoneSource"], dial["zoneData"]) == (
-        12,
-        "canada",
-        "number",
-        "2026f",
-    )
-    assert [each.get("localTime") for each in dial["zones"]] == [local, local, None]
+    allowed_by = tuple(dial[name] for name in ("policyVersion", "preset", "zoneSource", "zoneData"))
+    assert allowed_by == (12, "canada", "number", "2026f")
+    assert [each.get("localTime") for each in dial["zones"]] == [IN_TORONTO, IN_TORONTO, None]
     assert PHONE_NUMBER[2:] not in json.dumps(audited)
     assert "Ada" not in json.dumps(audited)
+    assert operated.run("audit", *span) == 0
+    assert "2 dials" in capsys.readouterr().out
+    assert calls("audit", "--from", "1h", "--to", "2h")[0] == Exit.USAGE
 
+
+def test_an_audit_is_exported_as_csv_and_json(calls: Calls, span: tuple[str, ...], tmp_path: Path) -> None:
     exported = tmp_path / "dials.csv"
+
     assert calls("audit", *span, "--export", str(exported))[1]["exportedTo"] == str(exported)
+
     [row, _] = csv.DictReader(exported.read_text().splitlines())
     assert row == {
         "organization": "",
         "requestId": "visit-1",
         "attempt": "1",
-        "dispatchedAt": utc_text(seconds),
-        "recipientTime": f"{local} America/Toronto; {local} America/Detroit; +2",
+        "dispatchedAt": utc_text(int(DIALLED_AT.timestamp())),
+        "recipientTime": f"{IN_TORONTO} America/Toronto; {IN_TORONTO} America/Detroit; +2",
         "zoneSource": "number",
         "zoneData": "2026f",
         "policyVersion": "12",
@@ -318,10 +335,7 @@ def test_what_allowed_each_dial_is_exported_without_personal_data(
     assert calls("audit", *span, "--export", str(exported))[0] == Exit.REFUSED
     assert calls("audit", *span, "--export", str(tmp_path / "dials.txt"))[0] == Exit.REFUSED
     assert calls("audit", *span, "--export", str(tmp_path / "dials.json"))[0] == 0
-    assert json.loads((tmp_path / "dials.json").read_text()) == audited["dials"]
-    assert calls("audit", "--from", "1h", "--to", "2h")[0] == Exit.USAGE
-    assert operated.run("audit", *span) == 0
-    assert "2 dials" in capsys.readouterr().out
+    assert json.loads((tmp_path / "dials.json").read_text()) == calls("audit", *span)[1]["dials"]
 
 
 def test_an_audit_reads_every_organization_that_the_keys_or_the_policy_name(

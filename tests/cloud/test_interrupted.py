@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,8 +13,9 @@ import pytest
 
 from calls.cli.output import Exit
 from local.cloud import LocalCloud
+from outbound_calls.contracts.vocabulary import Status
 from tests.cloud.operator import OperatedStack
-from tests.cloud.parts import CONFLICT, PASS, FaultyNetwork
+from tests.cloud.parts import CONFLICT, PASS, FaultyNetwork, an_outcome, new_attempt
 from tests.unit.parts import PHONE_NUMBER
 
 
@@ -85,6 +87,28 @@ def test_a_cancellation_that_is_stopped_reports_what_it_cancelled(
     assert (code, so_far["counts"]) == (Exit.INTERRUPTED, {"cancelled": 5, "not-tried": 7})
     cancelled = {each["requestId"] for each in so_far["requests"]}
     assert {key.request.request_id for key in keys if operated.attempts.status(key) == "cancelled"} == cancelled
+
+
+def test_outcomes_that_are_published_again_until_it_is_stopped_are_counted(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operated = OperatedStack(cloud, outputs={"OutcomeBusName": "default"})
+    for at in range(int(time.time()) - 60, int(time.time()) - 48):
+        attempt = operated.attempts.claim(new_attempt(created_at=at), now=at)
+        assert attempt is not None
+        assert operated.stack.table.record(attempt.key, an_outcome(Status.COMPLETED), at).stored
+    # Ctrl-C after the first ten
+    operated.session = InterruptedSession(cloud, "PutEvents", 1)
+
+    code, document = operated.calls(capsys, "republish", "--since", "1h", "--yes")
+
+    so_far = document["soFar"]
+    assert (code, so_far["found"]["toPublish"]) == (Exit.INTERRUPTED, 12)
+    assert (so_far["published"], so_far["notPublished"], so_far["reason"]) == (10, 2, "interrupted")
+    # From where it says, only the rest is left
+    operated.session = boto3.session.Session(cloud.account, "local", region_name=cloud.region)
+    code, document = operated.calls(capsys, "republish", "--since", so_far["continueSince"], "--yes")
+    assert (code, document["published"]) == (Exit.DONE, 2)
 
 
 def test_a_batch_is_cancelled_as_soon_as_it_is_marked_and_the_command_says_so(

@@ -305,7 +305,12 @@ def test_objections_for_others_are_entries_of_their_own(shared: PolicyTable, num
     found = [each.objection for each in shared.remembered(number).objections]
     assert sorted(found, key=str) == sorted(entries, key=str)
     read: list[int] = []
-    assert [hash_ for hash_, _ in shared.all_objections(read.append)].count(number) == 4
+
+    def on_page(scanned: int, _more: bool) -> bool:
+        read.append(scanned)
+        return True
+
+    assert [hash_ for hash_, _ in shared.all_objections(on_page)].count(number) == 4
     assert sum(read) >= 4
 
 

@@ -145,7 +145,7 @@ def test_memory_does_not_grow_with_the_number_of_calls() -> None:
             key = AttemptKey(RequestKey(f"visit-{number}"), 1)
             yield Attempt(key, NOON, status=Status.COMPLETED, recorded_at=NOON, outbound_call_id="a")
 
-    records = cast("Records", SimpleNamespace(table=SimpleNamespace(ended=outcomes), open_now=lambda: iter(())))
+    records = cast("Records", SimpleNamespace(table=SimpleNamespace(ended=outcomes), open_now=lambda _: iter(())))
     tracemalloc.start()
     report = Reporting(records, NOON + 60).of_days(Selection([None]), TODAY, trend=False)
     _, peak = tracemalloc.get_traced_memory()
@@ -203,6 +203,29 @@ def test_a_file_is_reported_row_by_row_without_the_index(
 
     assert (code, report["file"], report["byStatus"]) == (Exit.DONE, "reminders.jsonl", {"busy": 1, "not-seen": 1})
     assert "Scan" not in asked
+
+
+def test_a_request_that_was_cancelled_and_never_seen_is_shown_only_where_it_is_named(
+    operated: OperatedStack, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    key = RequestKey("never-seen", "unseen")
+    assert operated.attempts.table.cancel_unseen(key, OutcomeSource.UPSTREAM, time.time())
+    file = tmp_path / "reminders.jsonl"
+    row = {"requestId": key.request_id, "organization": key.organization, "phoneNumber": "+15005550100"}
+    file.write_text(json.dumps(row))
+
+    def shown(*command: str) -> dict[str, Any]:
+        code, document = operated.calls(capsys, *command)
+        assert code == Exit.DONE
+        return document
+
+    whose = ("--organization", str(key.organization))
+    assert shown("report", *whose)["lines"] == []
+    assert shown("list", "--status", "cancelled", *whose)["calls"] == []
+    assert shown("events", *whose)["events"] == []
+    assert shown("republish", "--since", "1h", "--dry-run", *whose)["found"]["toPublish"] == 0
+    assert shown("show", str(key))["attempts"][0]["reasonCode"] == "cancelled-unseen"
+    assert shown("report", "--file", str(file))["byStatus"] == {"cancelled": 1}
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,34 @@ def test_a_filter_resolves_what_became_unknown_in_that_time(operated: OperatedSt
     assert (operated.attempts.status(wanted), operated.attempts.status(other)) == ("failed", "unknown")
 
 
+def test_what_a_person_leaves_unknown_needs_no_one_until_a_result_comes(operated: OperatedStack, calls: Calls) -> None:
+    left, other = unknown(operated, "january"), unknown(operated, "january")
+    now, table = time.time(), operated.stack.table
+    before = operated.attempts.existing_item(left)
+
+    code, document = calls("resolve", left.request.request_id, "--as", "unknown", "--yes")
+
+    assert (code, document["status"]) == (Exit.DONE, "unknown")
+    after = operated.attempts.existing_item(left)
+    assert (after["status"], after["outcomeSource"], after["resolvedBy"]) == (
+        "unknown",
+        "operator",
+        operated.stack.operator_arn,
+    )
+    assert (after["recordedAt"], after["endedOn"]) == (before["recordedAt"], before["endedOn"])
+    # It is counted as nothing to do, and found by no filter
+    report = calls("report", "--batch", "january")[1]
+    needing = {line["needsAPerson"]: line["requests"] for line in report["lines"]}
+    assert needing == {True: 1, False: 1}
+    assert report["byStatus"] == {"unknown": 2}
+    assert calls("resolve", "--as", "busy", "--since", "1h", "--batch", "january", "--yes")[1]["recorded"] == 1
+    assert (operated.attempts.status(left), operated.attempts.status(other)) == ("unknown", "busy")
+    # But AlloMia's result still replaces it
+    assert table.record(left, an_outcome(Status.COMPLETED), now).stored
+    assert operated.attempts.status(left) == "completed"
+    assert calls("resolve", left.request.request_id, "--as", "unknown", "--yes")[0] == Exit.REFUSED
+
+
 def test_a_fault_on_the_way_reports_what_was_recorded(
     operated: OperatedStack, network: FaultyNetwork, calls: Calls, tmp_path: Path
 ) -> None:
@@ -134,7 +162,7 @@ def test_options_that_contradict_each_other_are_declined(calls: Calls, options: 
     [
         ({"outcome": "busy"}, "requestId"),
         ({"requestId": "a"}, "outcome"),
-        ({"requestId": "a", "outcome": "unknown"}, "outcome"),
+        ({"requestId": "a", "outcome": "rejected"}, "outcome"),
         ({"requestId": "a", "outcome": ["busy"]}, "outcome"),
         ({"requestId": "a", "outcome": "busy", "attempt": "0"}, "attempt"),
         ({"requestId": "a", "outcome": "busy", "attempt": "x"}, "attempt"),

@@ -21,7 +21,7 @@ import pytest
 from local.cloud import LocalCloud
 from local.environment import LocalEnvironment, deploy_into
 from local.simulator import Simulator
-from tests.stack.conftest import every, wait_until
+from tests.stack.conftest import every, let_deadline_pass, wait_until
 from tests.stack.test_stack import OUTCOME, STUCK, post, signature_of, status_of
 from tests.tooling.template.expressions import evaluate
 from tests.tooling.template.rendering import read_template, render, transform
@@ -177,6 +177,8 @@ def watch(parts: tuple[LocalCloud, Simulator]) -> Iterator[Watch]:
 
 def test_a_call_that_ends_as_unknown(watch: Watch) -> None:
     watch.world.send({"requestId": "stuck", "phoneNumber": STUCK})
+    wait_until(lambda: status_of(watch.world, "stuck") == "calling", 60)
+    let_deadline_pass(watch.world, "stuck")
 
     watch.fire("UnknownOutcomesAlarm", watch.soon_printed("publish-outcome", "OutcomeUnknown", 90))
 

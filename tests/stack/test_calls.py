@@ -18,7 +18,7 @@ from calls.cli.output import Exit
 from calls.operations.watching import queue_depth
 from local.cloud import ROOT
 from local.environment import API_KEY, LocalEnvironment
-from tests.stack.conftest import every, wait_until
+from tests.stack.conftest import every, let_deadline_pass, wait_until
 
 COMPLETED = "+15005550100"
 BUSY = "+15005550101"
@@ -208,10 +208,16 @@ def unknown_calls(world: LocalEnvironment) -> tuple[str, str]:
     ids = ("cli-resolved", "cli-redialled")
     for request_id in ids:
         world.send({"requestId": request_id, "phoneNumber": ANSWER_AND_WEBHOOK_LOST, "metadata": {"v": "1"}})
+
+    def look_after_their_deadline() -> None:
+        for request_id in ids:
+            let_deadline_pass(world, request_id)
+        world.sweep()
+
     wait_until(
         lambda: all(world.calls().get(request_id, {}).get("status") == "unknown" for request_id in ids),
         150,
-        meanwhile=every(5, world.sweep),
+        meanwhile=every(5, look_after_their_deadline),
     )
     return ids
 

@@ -6,10 +6,13 @@ and rights are taken away from roles while they work.
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
+from botocore.credentials import Credentials
 
 from local.environment import API_KEY, SIGNING_KEY, LocalEnvironment
 from outbound_calls.adapters.callback_urls import sign
@@ -17,6 +20,9 @@ from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from tests.proof.canaries.search import hits, texts
 from tests.stack.conftest import bring_forward, every, wait_until
 from tests.stack.test_get_call import get, principal
+
+# The first file of its group: the schedule of the other stack has time until test_stack.py looks for its outcomes.
+pytestmark = pytest.mark.usefixtures("scheduled_world")
 
 NAME = "Hazel Mockingbird-Ängström"
 VARIABLE = "peculiar <remark> 7331 ünïted"
@@ -38,7 +44,9 @@ NUMBERS = {
 LISTED = "+15005550188"
 """On the do-not-call list, and in no request."""
 
+NAMES = frozenset(f"canary-{name}" for name in (*NUMBERS, "denied"))
 WAITING = ("refused-with-the-number-in-its-words", "refused", "key-refused")
+ENDING_SOON = NAMES - {f"canary-{name}" for name in (*WAITING, "throttled", "ambiguous")}
 
 
 def request(name: str) -> dict[str, Any]:
@@ -69,6 +77,9 @@ def signature(name: str) -> str:
     return sign(SIGNING_KEY, AttemptKey(RequestKey(f"canary-{name}"), 1))
 
 
+OUTCOME = {"outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234", "status": "completed", "customerName": NAME}
+
+
 def post(world: LocalEnvironment, name: str, signed: str, body: object) -> httpx.Response:
     url = f"{world.stack.api_url}/webhooks/allomia/canary-{name}/1/{signed}"
     return httpx.post(url, content=json.dumps(body), trust_env=False, timeout=30)
@@ -90,7 +101,185 @@ def without(world: LocalEnvironment, role: str, service: str) -> Iterator[None]:
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
 
 
-def test_no_canary_comes_out(world: LocalEnvironment) -> None:
+@dataclass
+class Exits:
+    """Where something can come out of the stack, and what came out there. Its logs and tables are read at the end."""
+
+    world: LocalEnvironment
+    reader: Credentials
+    answers: list[object] = field(default_factory=list)
+    """Of its functions and its HTTP API."""
+
+    denied: dict[str, object] = field(default_factory=dict)
+    """The answer of each function while it had no right to its table: its body, status code, or count of failures."""
+
+    webhooks: list[int] = field(default_factory=list)
+    """The status codes that webhooks were answered with: four wrong ones, and a good one."""
+
+    bad: set[str] = field(default_factory=set)
+    """The ids of the invalid messages."""
+
+    kept: list[Mapping[str, str]] = field(default_factory=list)
+    """The attributes of the messages in the queue of invalid messages."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+
+    def place_calls(self) -> None:
+        """Place calls that go every way, and list a number that is not to be called."""
+        world = self.world
+        for name in NUMBERS:
+            world.send(request(name))
+        wait_until(lambda: {f"canary-{name}" for name in NUMBERS} <= world.calls().keys(), 60)
+        # Those whose only source is a webhook get it before webhooks are refused.
+        early = {"canary-healthy", "canary-garbage"}
+        wait_until(lambda: all(world.calls()[name]["status"] == "completed" for name in early), 60)
+        world.send({"doNotCall": {"phoneNumber": LISTED}})
+        wait_until(lambda: any(item["entry"]["S"].startswith("do-not-call#") for item in remembered(world)), 60)
+
+    def send_invalid_messages(self) -> None:
+        self.bad = {
+            self.world.send(body)
+            for body in (
+                {"doNotCall": {"phoneNumber": f"{LISTED}x"}},
+                {"cancel": {"requestId": LISTED}},
+                request("bad") | {"phoneNumber": "+15005550100x"},
+                request("bad") | {"customerName": [NAME]},
+                request("bad") | {NAME: VARIABLE},
+                json.dumps(request("bad"))[:-1],
+            )
+        }
+
+    def deny_the_table(self) -> None:
+        """Let each function work without its rights to the table."""
+        world, stack = self.world, self.world.stack
+        with without(world, "PlaceCallRole", "dynamodb"):
+            self.denied["place_call"] = invoke(world, stack.place_call_function_name, sqs_event("denied"))
+        with without(world, "ReceiveWebhookRole", "dynamodb"):
+            lost = post(world, "healthy", signature("healthy"), OUTCOME | {"status": "failed"})
+            self.denied["receive_webhook"] = lost.status_code
+        due = {"requestId": {"S": "canary-healthy"}, "attempt": {"N": "1"}, "dueShard": {"N": "0"}, "dueAt": {"N": "1"}}
+        with without(world, "PollCallsRole", "dynamodb"):
+            swept = invoke(world, stack.poll_calls_function_name, {"items": [due]})
+            self.denied["poll_calls"] = swept["failed"]
+        with without(world, "GetCallRole", "dynamodb"):
+            unread = get(world, "canary-healthy", self.reader)
+            self.denied["get_call"] = unread.status_code
+        self.answers += [self.denied["place_call"], lost.text, swept, unread.text]
+        # The failed message comes again.
+        self.answers.append(invoke(world, stack.place_call_function_name, sqs_event("denied")))
+
+    def send_webhooks(self) -> None:
+        """Send forged webhooks and malformed ones, full of what no one should see, and one with a free text."""
+        lost = "accepted-and-lost"
+        for signed, body in (
+            (signature("healthy")[::-1], OUTCOME),
+            (API_KEY, OUTCOME),
+            (signature(lost), OUTCOME | {"status": NAME}),
+            (signature(lost), [NUMBERS, VARIABLE]),
+            (signature(lost), OUTCOME | {"callDetails": {"endedReason": REASON}}),
+        ):
+            answer = post(self.world, lost, signed, body)
+            self.webhooks.append(answer.status_code)
+            self.answers.append(answer.text)
+
+    def look_up(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        return [get(self.world, name, self.reader).json() for name in names]
+
+    def wait_for_outcomes(self) -> None:
+        world = self.world
+
+        def look() -> None:
+            # For some seconds after its rights came back, place_call still knew that it couldn't read the policy.
+            bring_forward(world, "canary-denied")
+            world.sweep()
+
+        def ended() -> bool:
+            calls = world.calls()
+            return all(calls.get(name, {}).get("status") in TERMINAL for name in ENDING_SOON)
+
+        def all_heard() -> bool:
+            self.events.extend(event for event in world.outcome_events() if event["requestId"] in NAMES)
+            return {event["requestId"] for event in self.events} >= ENDING_SOON
+
+        def all_kept() -> bool:
+            self.kept.extend(message.attributes for message in world.invalid_messages())
+            return self.bad <= {each["messageId"] for each in self.kept}
+
+        wait_until(ended, 150, meanwhile=every(3, look))
+        wait_until(all_heard, 60)
+        wait_until(all_kept, 60)
+
+    def log_lines(self) -> list[tuple[str, str]]:
+        """Every line of every log, with the log's name."""
+        logs = self.world.cloud.client("logs")
+        return [
+            (f"log {group['logGroupName']}", event["message"])
+            for group in logs.describe_log_groups()["logGroups"]
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+            for event in page["events"]
+        ]
+
+    def records(self) -> list[dict[str, Any]]:
+        return [call for name, call in self.world.calls().items() if name in NAMES]
+
+    def texts(self) -> dict[str, str]:
+        """All that came out, but for what AlloMia says of a call, which belongs into outcomes."""
+        attempts = [[attempt | {"callDetails": None} for attempt in each["attempts"]] for each in self.reports]
+        reports = [each | {"attempts": made} for each, made in zip(self.reports, attempts, strict=True)]
+        return texts(
+            [
+                *self.log_lines(),
+                *(("item of the policy table", item) for item in remembered(self.world)),
+                *(("attributes of an invalid message", each) for each in self.kept),
+                *(("answer", each) for each in self.answers),
+                *(("report", each) for each in reports),
+                *(("event", event | {"callDetails": None}) for event in self.events),
+                *(("record", call | {"callDetails": None, "request": None}) for call in self.records()),
+            ]
+        )
+
+
+@pytest.fixture(scope="module")
+def exits(world: LocalEnvironment) -> Exits:
+    """The stack after calls that went every way, failures and attacks."""
+    exits = Exits(world, principal(world, world.stack.outputs["StatusApiArn"]))
+    exits.place_calls()
+    exits.send_invalid_messages()
+    exits.deny_the_table()
+    # While their records hold their requests
+    exits.answers += exits.look_up(f"canary-{name}" for name in ("throttled", "key-refused", "ambiguous"))
+    exits.send_webhooks()
+    exits.wait_for_outcomes()
+    exits.reports = exits.look_up(sorted(NAMES))
+    return exits
+
+
+def test_a_function_without_its_table_fails_and_its_message_comes_again(exits: Exits) -> None:
+    assert exits.denied == {
+        "place_call": {"batchItemFailures": [{"itemIdentifier": "message-denied"}]},
+        "receive_webhook": 500,
+        "poll_calls": 1,
+        "get_call": 500,
+    }
+    assert exits.world.dead_letters() == []
+
+
+def test_wrong_webhooks_are_refused_and_a_good_one_is_taken(exits: Exits) -> None:
+    *wrong, good = exits.webhooks
+    assert len(wrong) == 4
+    assert set(wrong) <= {400, 403}
+    assert good == 200
+
+
+def test_a_finished_record_holds_no_request(exits: Exits) -> None:
+    assert [report["requestId"] for report in exits.reports] == sorted(NAMES)
+    finished = [call for call in exits.records() if call["status"] in TERMINAL]
+    assert len(finished) >= len(ENDING_SOON)
+    assert not [call for call in finished if "request" in call]
+
+
+def test_no_canary_comes_out(exits: Exits) -> None:
     secrets = {
         "name": NAME,
         "variable": VARIABLE,
@@ -98,137 +287,14 @@ def test_no_canary_comes_out(world: LocalEnvironment) -> None:
         "signing key": SIGNING_KEY,
         "number on the list": LISTED,
         **{f"number of {name}": number for name, number in NUMBERS.items()},
-        **{f"signature of {name}": signature(name) for name in (*NUMBERS, "told", "denied")},
+        **{f"signature of {name}": signature(name) for name in (*NUMBERS, "denied")},
     }
-    answers: list[object] = []
-    heard: list[dict[str, Any]] = []
+    assert len(exits.log_lines()) > 40
+    assert hits(exits.texts(), secrets) == []
 
-    # Given calls that go every way
-    for name in NUMBERS:
-        world.send(request(name))
-    early = {"canary-healthy", "canary-garbage"}
-    wait_until(lambda: {f"canary-{name}" for name in NUMBERS} <= world.calls().keys(), 60)
-    # (those whose only word is a webhook have it before webhooks are refused)
-    wait_until(lambda: all(world.calls()[name]["status"] == "completed" for name in early), 60)
-    # And a number that is not to be called
-    world.send({"doNotCall": {"phoneNumber": LISTED}})
-    wait_until(lambda: any(item["entry"]["S"].startswith("do-not-call#") for item in remembered(world)), 60)
-    # And messages that are refused
-    bad = {
-        world.send({"doNotCall": {"phoneNumber": f"{LISTED}x"}}),
-        world.send({"cancel": {"requestId": LISTED}}),
-        world.send(request("bad") | {"phoneNumber": "+15005550100x"}),
-        world.send(request("bad") | {"customerName": [NAME]}),
-        world.send(request("bad") | {NAME: VARIABLE}),
-        world.send(json.dumps(request("bad"))[:-1]),
-    }
 
-    # When rights are missing for a while
-    with without(world, "PlaceCallRole", "dynamodb"):
-        failed = invoke(world, world.stack.place_call_function_name, sqs_event("denied"))
-    assert failed == {"batchItemFailures": [{"itemIdentifier": "message-denied"}]}
-    with without(world, "ReceiveWebhookRole", "dynamodb"):
-        lost = post(
-            world,
-            "healthy",
-            signature("healthy"),
-            {"outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234", "status": "failed"},
-        )
-    assert lost.status_code == 500
-    with without(world, "PollCallsRole", "dynamodb"):
-        item = {
-            "requestId": {"S": "canary-healthy"},
-            "attempt": {"N": "1"},
-            "dueShard": {"N": "0"},
-            "dueAt": {"N": "1"},
-        }
-        looked = invoke(world, world.stack.poll_calls_function_name, {"items": [item]})
-    assert looked["failed"] == 1
-    reader = principal(world, world.stack.outputs["StatusApiArn"])
-    with without(world, "GetCallRole", "dynamodb"):
-        unread = get(world, "canary-healthy", reader)
-    assert unread.status_code == 500
-    answers.append(unread.text)
-    # And calls are looked up while their records hold their requests
-    answers += [get(world, f"canary-{name}", reader).json() for name in ("throttled", "key-refused", "ambiguous")]
-    # And the failed message comes again
-    answers += [failed, lost.text, looked, invoke(world, world.stack.place_call_function_name, sqs_event("denied"))]
-
-    # And webhooks come that are forged or no outcomes, full of what no one should see
-    outcome = {"outboundCallId": "c3d4e5f6-a7b8-9012-cdef-345678901234", "status": "completed", "customerName": NAME}
-    for signed, body in (
-        (signature("healthy")[::-1], outcome),
-        (API_KEY, outcome),
-        (signature("accepted-and-lost"), outcome | {"status": NAME}),
-        (signature("accepted-and-lost"), [NUMBERS, VARIABLE]),
-    ):
-        refused = post(world, "accepted-and-lost", signed, body)
-        assert refused.status_code in {400, 403}
-        answers.append(refused.text)
-    # And AlloMia says more than it should, in its own free text
-    told = outcome | {"callDetails": {"endedReason": REASON}}
-    assert post(world, "accepted-and-lost", signature("accepted-and-lost"), told).status_code == 200
-
-    # And all that ends soon has ended, and is heard
-    names = {f"canary-{name}" for name in (*NUMBERS, "denied")}
-    soon = names - {f"canary-{name}" for name in (*WAITING, "throttled", "ambiguous")}
-
-    def ended() -> bool:
-        calls = world.calls()
-        return all(calls.get(name, {}).get("status") in TERMINAL for name in soon)
-
-    def look() -> None:
-        # For some seconds after its rights came back, place_call still knew that it couldn't read the policy.
-        bring_forward(world, "canary-denied")
-        world.sweep()
-
-    wait_until(ended, 150, meanwhile=every(3, look))
-
-    def all_heard() -> bool:
-        heard.extend(event for event in world.outcome_events() if event["requestId"] in names)
-        return soon <= {event["requestId"] for event in heard}
-
-    wait_until(all_heard, 60)
-    kept: list[Mapping[str, str]] = []
-
-    def all_kept() -> bool:
-        kept.extend(message.attributes for message in world.invalid_messages())
-        return bad <= {each["messageId"] for each in kept}
-
-    wait_until(all_kept, 60)
-
-    # And each is looked up
-    reports = [get(world, name, reader).json() for name in sorted(names)]
-    assert [report["requestId"] for report in reports] == sorted(names)
-    for report in reports:
-        report["attempts"] = [attempt | {"callDetails": None} for attempt in report["attempts"]]
-
-    # Then all that came out is searched
-    logs = world.cloud.client("logs")
-    lines = [
-        (f"log {group['logGroupName']}", event["message"])
-        for group in logs.describe_log_groups()["logGroups"]
-        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
-        for event in page["events"]
-    ]
-    assert world.dead_letters() == []
-    records = [call | {"request": None} for name, call in world.calls().items() if name in names]
-    finished = [call for call in world.calls().values() if call["requestId"] in names and call["status"] in TERMINAL]
-    assert not [call for call in finished if "request" in call]
-    places = texts(
-        [
-            *lines,
-            *(("item of the policy table", item) for item in remembered(world)),
-            *(("attributes of a rejected message", each) for each in kept),
-            *(("answer", each) for each in answers),
-            *(("report", each) for each in reports),
-            *(("event", event | {"callDetails": None}) for event in heard),
-            *(("record", call | {"callDetails": None}) for call in records),
-        ]
-    )
-    assert len(lines) > 40
-    assert hits(places, secrets) == []
-    # And what AlloMia said is where it belongs, and in no log
-    (spoken,) = (event for event in heard if event["requestId"] == "canary-accepted-and-lost" and event["callDetails"])
-    assert spoken["callDetails"]["endedReason"] == REASON
-    assert hits(places, {"reason": REASON}) == []
+def test_what_allomia_says_of_a_call_is_in_its_outcome_only(exits: Exits) -> None:
+    outcomes = [event for event in exits.events if event["requestId"] == "canary-accepted-and-lost"]
+    [details] = [event["callDetails"] for event in outcomes if event["callDetails"]]
+    assert details["endedReason"] == REASON
+    assert hits(exits.texts(), {"reason": REASON}) == []

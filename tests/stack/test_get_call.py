@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 
 from local.environment import LocalEnvironment
 from outbound_calls.contracts.status_api import RequestReport
-from tests.stack.conftest import every, wait_until
+from tests.stack.conftest import every, let_deadline_pass, wait_until
 from tests.stack.test_stack import OUTCOME, post, signature_of
 from tests.tooling.docs.markdown import PROJECT, fences, read
 
@@ -107,11 +107,15 @@ def test_a_call_is_reported_as_it_goes_on(world: LocalEnvironment, reader: Crede
 def test_unknown_is_reported_and_then_the_real_outcome(world: LocalEnvironment, reader: Credentials) -> None:
     world.send({"requestId": "followed-unknown", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
 
-    def told() -> RequestReport | None:
+    def is_unknown() -> RequestReport | None:
         found = report(world, "followed-unknown", reader)
         return found if found and found.status == "unknown" else None
 
-    unknown = wait_until(told, 120, meanwhile=every(3, world.sweep))
+    def look_after_its_deadline() -> None:
+        let_deadline_pass(world, "followed-unknown")
+        world.sweep()
+
+    unknown = wait_until(is_unknown, 120, meanwhile=every(3, look_after_its_deadline))
 
     assert unknown is not None
     assert (unknown.final, unknown.attempts[0].outcome_source) == (False, "deadline")
@@ -232,14 +236,14 @@ def environment(world: LocalEnvironment) -> dict[str, str]:
 
 
 def test_the_example_in_python_reads_a_call(world: LocalEnvironment, reminder: str) -> None:
-    told: dict[str, Any] = {}
+    printed: dict[str, Any] = {}
     for request_id in (reminder, "never-asked"):
         command = [sys.executable, f"{PROJECT}/examples/read_call.py", world.stack.status_api_url, request_id]
         done = subprocess.run(command, env=environment(world), capture_output=True, text=True, timeout=60, check=True)
-        told[request_id] = json.loads(done.stdout)
+        printed[request_id] = json.loads(done.stdout)
 
-    assert told[reminder]["status"] == "completed"
-    assert told["never-asked"] is None
+    assert printed[reminder]["status"] == "completed"
+    assert printed["never-asked"] is None
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")

@@ -59,7 +59,7 @@ def test_an_organization_that_is_broken_delays_and_loses_no_call_of_another(clin
 
     # Then each of theirs is called once, and has its outcome by its own webhook
     keys = [f"{name}visit-{number}" for name in ("", f"{HEALTHY}~") for number in range(CALLS)]
-    wait_until(lambda: all(status_of(clinics, key) == "completed" for key in keys), 60)
+    wait_until(lambda: all(status_of(clinics, key) == "completed" for key in keys), 120)
     calls, dials = clinics.calls(), clinics.dials()
     assert {calls[key]["outcomeSource"] for key in keys} == {"webhook"}
     assert {dials[key] for key in keys} == {(1, 1)}

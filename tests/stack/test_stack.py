@@ -107,6 +107,25 @@ def test_a_message_that_cannot_be_read_is_kept_with_field_and_rule(world: LocalE
     wait_until(lambda: status_of(world, "bad-1") == "completed", 60)
 
 
+# Before the forged webhooks of the next test, after which a function doesn't read the secret again for 30 s.
+def test_calls_under_way_survive_the_rotation_of_the_signing_key(world: LocalEnvironment) -> None:
+    # Given two attempts, one dialled before and one after a rotation, and functions that have read the old key
+    secrets = world.cloud.client("secretsmanager")
+    secret = world.stack.resources["SigningSecret"]
+    world.send({"requestId": "before-rotation", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
+    wait_until(lambda: status_of(world, "before-rotation") == "dispatching", 60)
+    try:
+        secrets.put_secret_value(SecretId=secret, SecretString="rotated-signing-key")
+
+        # Then both the current and the previous key open, and no other. A function rereads the secret when a
+        # signature fails, but not more often than every 30 s.
+        fresh = signature_of("before-rotation", key="rotated-signing-key")
+        wait_until(lambda: post(world, "before-rotation", 1, fresh, "") == 400, 60)
+        assert post(world, "before-rotation", 1, signature_of("before-rotation"), OUTCOME) == 200
+    finally:
+        secrets.put_secret_value(SecretId=secret, SecretString=SIGNING_KEY)
+
+
 def test_only_this_stacks_own_signature_for_this_very_attempt_counts(world: LocalEnvironment) -> None:
     # Given an attempt that waits for its outcome
     world.send({"requestId": "guarded", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
@@ -156,24 +175,6 @@ def test_an_outcome_of_another_call_is_refused(world: LocalEnvironment) -> None:
     assert status_of(world, "mixed-up") == "calling"
 
 
-def test_calls_under_way_survive_the_rotation_of_the_signing_key(world: LocalEnvironment) -> None:
-    # Given two attempts, one dialled before and one after a rotation, and functions that have read the old key
-    secrets = world.cloud.client("secretsmanager")
-    secret = world.stack.resources["SigningSecret"]
-    world.send({"requestId": "before-rotation", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
-    wait_until(lambda: status_of(world, "before-rotation") == "dispatching", 60)
-    try:
-        secrets.put_secret_value(SecretId=secret, SecretString="rotated-signing-key")
-
-        # Then both the current and the previous key open, and no other. A function rereads the secret when a
-        # signature fails, but not more often than every 30 s.
-        fresh = signature_of("before-rotation", key="rotated-signing-key")
-        wait_until(lambda: post(world, "before-rotation", 1, fresh, "") == 400, 60)
-        assert post(world, "before-rotation", 1, signature_of("before-rotation"), OUTCOME) == 200
-    finally:
-        secrets.put_secret_value(SecretId=secret, SecretString=SIGNING_KEY)
-
-
 def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: LocalEnvironment) -> None:
     # Given that AlloMia no longer takes the key
     secrets = world.cloud.client("secretsmanager")
@@ -206,10 +207,8 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: LocalEnvironment
 def test_the_schedule_finds_a_lost_webhook_by_itself(scheduled_world: LocalEnvironment) -> None:
     # Given a stack that is reached at its own API URL and that only the schedule sweeps
     assert ".execute-api." in scheduled_world.stack.webhook_url
-    scheduled_world.send({"requestId": "by-webhook", "phoneNumber": "+15005550100"})
-    scheduled_world.send({"requestId": "by-poll", "phoneNumber": "+15005550200"})
 
-    # When a minute or two have passed
+    # When a minute or two have passed since its requests came
     wait_until(lambda: status_of(scheduled_world, "by-webhook") == "completed", 60)
     wait_until(lambda: status_of(scheduled_world, "by-poll") == "completed", 150)
 

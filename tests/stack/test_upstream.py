@@ -69,16 +69,11 @@ def events(world: LocalEnvironment, queue_url: str) -> list[dict[str, Any]]:
 def test_each_appointment_has_exactly_one_outcome(world: LocalEnvironment, tmp_path: Path) -> None:
     own, witness = deploy(world, "clinic"), deploy(world, "witness")
     appointments, said, known = tmp_path / "appointments.json", tmp_path / "said", tmp_path / "outcomes.db"
-    appointments.write_text(
-        json.dumps(
-            [
-                {"id": name, "phoneNumber": number, "name": "Robin Sample", "date": "2026-12-01", "time": "09:30"}
-                for name, number in APPOINTMENTS.items()
-            ]
-        )
-    )
+    visit = {"name": "Robin Sample", "date": "2026-12-01", "time": "09:30"}
+    rows = [{"id": name, "phoneNumber": number} | visit for name, number in APPOINTMENTS.items()]
+    appointments.write_text(json.dumps(rows))
 
-    def told() -> list[str]:
+    def printed() -> list[str]:
         return [line.partition(";")[0] for line in said.read_text().splitlines()]
 
     def listening() -> AbstractContextManager[subprocess.Popen[str]]:
@@ -91,20 +86,20 @@ def test_each_appointment_has_exactly_one_outcome(world: LocalEnvironment, tmp_p
 
     # When it listens, is killed, and listens again, and events come a second time
     with listening():
-        wait_until(lambda: {"U-1: completed", "U-2: completed"} <= {*told()}, 90, meanwhile=every(3, world.sweep))
+        wait_until(lambda: {"U-1: completed", "U-2: completed"} <= {*printed()}, 90, meanwhile=every(3, world.sweep))
     heard = events(world, witness["OutcomesQueueUrl"])
     publish_again(world, heard)
     with listening():
         let_deadline_pass(world, "reminder-U-3")
-        wait_until(lambda: "U-3: unknown" in told(), 90, meanwhile=every(3, world.sweep))
+        wait_until(lambda: "U-3: unknown" in printed(), 90, meanwhile=every(3, world.sweep))
         report_late(world, "reminder-U-3")
-        wait_until(lambda: "U-3: completed" in told(), 60)
+        wait_until(lambda: "U-3: completed" in printed(), 60)
         publish_again(world, heard)
         wait_until(lambda: not waiting(world, own["OutcomesQueueUrl"]), 60)
 
     # Then each outcome was published once, and the real one after `unknown`
-    assert sorted(told()) == ["U-1: completed", "U-2: completed", "U-3: completed", "U-3: unknown"]
-    assert told().index("U-3: unknown") < told().index("U-3: completed")
+    assert sorted(printed()) == ["U-1: completed", "U-2: completed", "U-3: completed", "U-3: unknown"]
+    assert printed().index("U-3: unknown") < printed().index("U-3: completed")
     # And no one was called twice
     assert {name: world.dials()[f"reminder-{name}"] for name in APPOINTMENTS} == dict.fromkeys(APPOINTMENTS, (1, 1))
     # And the events, those that came again too, kept the contract and belonged to this stack

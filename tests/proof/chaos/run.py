@@ -170,21 +170,67 @@ class _Run:
 
     def play(self) -> ChaosResult:
         self._set_policy(OPEN)
+        first = self._size.requests // 3
+        dead_by_allomia = self._allomia_fails(self._requests[:first])
+        paused = self._stack_fails(self._requests[first:])
+        dead = self._recover()
+        before, after = self._redrive(dead)
+        events: list[dict[str, Any]] = []
+        self._phase("events")
+        with contextlib.suppress(TimeoutError):
+            self._wait_for(lambda: self._all_published(events), 30)
+        self._phase("end")
+        return ChaosResult(
+            requests=frozenset(self._requests),
+            messages=self._messages,
+            calls=self._calls(),
+            attempts={_name(each): each for each in self._environment.attempts()},
+            dials=after,
+            accepted_calls=self._accepted_calls(),
+            most_at_once=self._most_at_once(),
+            lines=self._size.lines,
+            cancel_messages=self._cancel_messages,
+            batch_cancelled_at=self._remembered_at("cancelled", "cancelledAt"),
+            listed_at=self._remembered_at("do-not-call#", "addedAt"),
+            paused=paused,
+            policy_versions=self._version,
+            invalid_messages=len(self._environment.invalid_messages()),
+            dead_by_allomia=dead_by_allomia,
+            dead=dead,
+            dialled_by_redrive={
+                name: (before[name][0], after[name][0])
+                for name in {f"{json.loads(body).get('requestId')}/1" for body in dead} & before.keys()
+                if before[name][1] and before[name][0] != after[name][0]
+            },
+            events=events,
+            kills=self._killer.kills,
+            in_mid_post=self._killer.in_mid_post,
+            forged=self._forger.answers,
+            faults=self._faults,
+            denied_writes=self._denied_writes(),
+            seconds=self._seconds,
+        )
+
+    # The phases.
+
+    def _allomia_fails(self, request_ids: list[str]) -> int:
+        """Let AlloMia fail while no sweep runs. Returns the number of dead letters."""
         self._phase("AlloMia fails")
         environment, size = self._environment, self._size
-        half = size.requests // 3
         environment.allomia.configure(seed=self._seed, hang_seconds=20.0, late_seconds=25.0, probability=0.35)
-
-        # AlloMia fails, and no sweep runs
         with poller_stopped(environment), self._forging(), Meanwhile(self._misbehave, 0.5, 1.5, self._seed):
-            self._send(self._requests[:half], size.allomia_fails_seconds)
+            self._send(request_ids, size.allomia_fails_seconds)
         self._phase("queue empties")
         self._wait_for(self._queue_is_empty, size.quiet_seconds)
-        dead_by_allomia = len(environment.dead_letters())
+        return len(environment.dead_letters())
 
-        # This stack fails as well: first its workers, also while policy changes, then its table
+    def _stack_fails(self, rest: list[str]) -> tuple[float, float]:
+        """Let this stack fail as well: first its workers, also while policy changes, then its table.
+
+        Returns from when until when calls were paused.
+        """
+        environment, size = self._environment, self._size
         self._visibility(HASTY_VISIBILITY_SECONDS)
-        rest = self._requests[half:]
         with (
             self._forging(),
             Meanwhile(self._misbehave, 0.5, 1.5, self._seed + 1),
@@ -206,57 +252,27 @@ class _Run:
             with table_denies_writes(environment):
                 self._send(rest[len(rest) // 2 :], size.table_denies_seconds)
                 self._wait_for(lambda: self._denied_writes() >= ENOUGH_DENIED, size.quiet_seconds)
+        return paused
 
-        # The faults end. Circuit breakers may stay open for minutes, so their execution environments end too
+    def _recover(self) -> list[str]:
+        """End the faults. Returns the dead letters when nothing else is left."""
         self._phase("recovery")
         self._behave()
-        self._killer.kill_all(environment.stack.place_call_function_name)
+        # Circuit breakers may stay open for minutes, so their execution environments end too.
+        self._killer.kill_all(self._environment.stack.place_call_function_name)
         dead: list[str] = []
-        self._wait_for(lambda: self._nothing_left(dead), size.quiet_seconds, self._bring_forward_and_sweep)
+        self._wait_for(lambda: self._nothing_left(dead), self._size.quiet_seconds, self._bring_forward_and_sweep)
+        return dead
 
-        # An operator redrives the dead letters
+    def _redrive(self, dead: list[str]) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]]]:
+        """Send the dead letters again, as an operator does. Returns the dials before and after."""
         self._phase("redrive")
         self._visibility(60)
         before = self._dials()
         for body in dead:
-            environment.send(body)
-        self._wait_for(self._all_ended, size.quiet_seconds, self._bring_forward_and_sweep)
-        after = self._dials()
-        events: list[dict[str, Any]] = []
-        self._phase("events")
-        with contextlib.suppress(TimeoutError):
-            self._wait_for(lambda: self._all_published(events), 30)
-        self._phase("end")
-        return ChaosResult(
-            requests=frozenset(self._requests),
-            messages=self._messages,
-            calls=self._calls(),
-            attempts={_name(each): each for each in environment.attempts()},
-            dials=after,
-            accepted_calls=self._accepted_calls(),
-            most_at_once=self._most_at_once(),
-            lines=size.lines,
-            cancel_messages=self._cancel_messages,
-            batch_cancelled_at=self._remembered_at("cancelled", "cancelledAt"),
-            listed_at=self._remembered_at("do-not-call#", "addedAt"),
-            paused=paused,
-            policy_versions=self._version,
-            invalid_messages=len(environment.invalid_messages()),
-            dead_by_allomia=dead_by_allomia,
-            dead=dead,
-            dialled_by_redrive={
-                name: (before[name][0], after[name][0])
-                for name in {f"{json.loads(body).get('requestId')}/1" for body in dead} & before.keys()
-                if before[name][1] and before[name][0] != after[name][0]
-            },
-            events=events,
-            kills=self._killer.kills,
-            in_mid_post=self._killer.in_mid_post,
-            forged=self._forger.answers,
-            faults=self._faults,
-            denied_writes=self._denied_writes(),
-            seconds=self._seconds,
-        )
+            self._environment.send(body)
+        self._wait_for(self._all_ended, self._size.quiet_seconds, self._bring_forward_and_sweep)
+        return before, self._dials()
 
     def _phase(self, name: str) -> None:
         now = time.monotonic()

@@ -62,6 +62,11 @@ class _Visit:
         self.schedules, self.height = 0, 0
         self.ends_here = True
 
+    def lead_to(self, schedules: int, height: int) -> None:
+        """Count the schedules through a next state, and the longest of them."""
+        self.schedules += schedules
+        self.height = max(self.height, height + 1)
+
 
 def explore(scenario: Scenario) -> Exploration:
     """Try every schedule of a scenario.
@@ -89,14 +94,12 @@ def explore(scenario: Scenario) -> Exploration:
                 finished[visit.state] = visit.schedules, visit.height
                 if not path:
                     break
-                path[-1].schedules += visit.schedules
-                path[-1].height = max(path[-1].height, visit.height + 1)
+                path[-1].lead_to(visit.schedules, visit.height)
                 continue
             steps += 1
             visit.ends_here = visit.ends_here and not step.needed
             if known := finished.get(step.state):
-                visit.schedules += known[0]
-                visit.height = max(visit.height, known[1] + 1)
+                visit.lead_to(*known)
             elif step.state in open_states or len(path) > LONGEST:
                 path.append(_Visit(step.label, step.state, iter(())))
                 raise GuaranteeBroken(Guarantee.AN_END, "this goes on forever")
@@ -106,15 +109,9 @@ def explore(scenario: Scenario) -> Exploration:
     except GuaranteeBroken as broken:
         schedule = [_readable(visit.label) for visit in path[1:]]
         raise Violation(scenario.name, broken, schedule + getattr(broken, "__notes__", [])) from None
+    seconds = time.monotonic() - began
     return Exploration(
-        scenario.name,
-        len(finished),
-        steps,
-        ends,
-        visit.schedules,
-        visit.height,
-        runs() - before,
-        time.monotonic() - began,
+        scenario.name, len(finished), steps, ends, visit.schedules, visit.height, runs() - before, seconds
     )
 
 

@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -370,10 +370,43 @@ def _single(tokens: _Tokens) -> _Condition:
     return lambda item, names: any(holds(names.value(left, item), names.value(token, item)) for token in right)
 
 
+class _SetClause(NamedTuple):
+    """`path = first`, `path = first + second`, or `path = if_not_exists(unless, first)`."""
+
+    path: str
+    first: str
+    second: str | None
+    unless: str | None
+
+    @classmethod
+    def read(cls, path: str, tokens: _Tokens) -> _SetClause:
+        tokens.take("=")
+        unless = None
+        if tokens.accept("if_not_exists"):
+            tokens.take("(")
+            unless = tokens.operand()
+            tokens.take(",")
+            first = tokens.operand()
+            tokens.take(")")
+        else:
+            first = tokens.operand()
+        return cls(path, first, tokens.operand() if tokens.accept("+") else None, unless)
+
+    def value(self, item: Item, names: _Placeholders) -> Value:
+        value = names.value(self.first, item)
+        if self.unless is not None:
+            value = names.value(self.unless, item) or value
+        if self.second is not None:
+            value = _sum(value, names.value(self.second, item))
+        if value is None:
+            raise client_error(ClientError, "ValidationException", "UpdateItem")
+        return value
+
+
 @functools.cache
 def _change(text: str) -> _Change:
     tokens = _Tokens(text)
-    sets: list[tuple[str, str, str | None, str | None]] = []
+    sets: list[_SetClause] = []
     removes: list[str] = []
     adds: list[tuple[str, str]] = []
     while tokens.peek():
@@ -381,17 +414,7 @@ def _change(text: str) -> _Change:
         while True:
             path = tokens.operand()
             if clause == "SET":
-                tokens.take("=")
-                unless = None
-                if tokens.accept("if_not_exists"):
-                    tokens.take("(")
-                    unless = tokens.operand()
-                    tokens.take(",")
-                    first = tokens.operand()
-                    tokens.take(")")
-                else:
-                    first = tokens.operand()
-                sets.append((path, first, tokens.operand() if tokens.accept("+") else None, unless))
+                sets.append(_SetClause.read(path, tokens))
             elif clause == "REMOVE":
                 removes.append(path)
             else:
@@ -400,7 +423,7 @@ def _change(text: str) -> _Change:
                 break
 
     def change(item: Item, names: _Placeholders) -> Item:
-        paths = [names.place(path) for path in [*(path for path, *_ in sets), *removes, *(path for path, _ in adds)]]
+        paths = [names.place(path) for path in [*(each.path for each in sets), *removes, *(path for path, _ in adds)]]
         whole = {outer for outer, inner in paths if inner is None}
         if (
             len(set(paths)) < len(paths)
@@ -410,15 +433,8 @@ def _change(text: str) -> _Change:
         ):
             raise client_error(ClientError, "ValidationException", "UpdateItem")
         new = dict(item)
-        for path, first, second, unless in sets:
-            value = names.value(first, item)
-            if unless is not None:
-                value = names.value(unless, item) or value
-            if second is not None:
-                value = _sum(value, names.value(second, item))
-            if value is None:
-                raise client_error(ClientError, "ValidationException", "UpdateItem")
-            _put(new, names.place(path), value)
+        for each in sets:
+            _put(new, names.place(each.path), each.value(item, names))
         for path, token in adds:
             name = names.path(path)
             new[name] = _sum(item.get(name, {"N": "0"}), names.values[token])

@@ -16,6 +16,9 @@ _ANNOTATIONS = {"title", "description", "default"}
 # At most three bytes per character, so that a schema's longest texts fit into a message.
 _TEXT = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"])
 
+_OTHER = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.lists(st.text(max_size=3)))
+"""Values of no text's, map's or enumeration's type."""
+
 
 def valid(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
     """Values that match the schema. `root` holds its definitions."""
@@ -66,9 +69,7 @@ def broken(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
     if "anyOf" in schema:
         (choice,) = (each for each in schema["anyOf"] if each != {"type": "null"})
         return broken(choice, root).filter(lambda value: value is not None)
-    other = st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.lists(st.text(max_size=3))
-    )
+    other = _OTHER
     match schema:
         case {"oneOf": [{"const": str(value)}, {"type": "array"} as array]}:
             return st.text(max_size=8).filter(lambda text: text != value) | broken(array, root)
@@ -89,21 +90,7 @@ def broken(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
         case {"enum": values}:
             return other | st.text().filter(lambda text: text not in values)
         case {"type": "string"}:
-            wrong: list[st.SearchStrategy[Any]] = [other, st.dictionaries(st.text(max_size=3), st.text(max_size=3))]
-            if "maxLength" in schema:
-                wrong.append(st.integers(schema["maxLength"] + 1, schema["maxLength"] + 50).map(lambda n: "a" * n))
-            if schema.get("minLength"):
-                wrong.append(st.just(""))
-            if "pattern" in schema:
-                # Python's `$` also matches before a final newline; the contracts' does not.
-                rule = re.compile(schema["pattern"].replace("$", r"\Z"))
-                ends = st.sampled_from(["\n", " ", "/", "\x00", "٣", "é", "+"])
-                good = valid(schema, root)
-                texts = st.one_of(
-                    st.text(max_size=8), st.tuples(ends, good).map("".join), st.tuples(good, ends).map("".join)
-                )
-                wrong.append(texts.filter(lambda text: not rule.search(text)))
-            return st.one_of(*wrong)
+            return _broken_text(schema, root)
         case {"type": "object", "additionalProperties": Mapping() as values}:
             names = _resolved(schema.get("propertyNames", {}), root)
             longest = int(names.get("maxLength", 64))
@@ -116,6 +103,22 @@ def broken(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
             )
         case _:
             raise NotImplementedError(f"{schema} in a contract: add it to {__name__}")
+
+
+def _broken_text(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
+    wrong: list[st.SearchStrategy[Any]] = [_OTHER, st.dictionaries(st.text(max_size=3), st.text(max_size=3))]
+    if "maxLength" in schema:
+        wrong.append(st.integers(schema["maxLength"] + 1, schema["maxLength"] + 50).map(lambda n: "a" * n))
+    if schema.get("minLength"):
+        wrong.append(st.just(""))
+    if "pattern" in schema:
+        # Python's `$` also matches before a final newline; the contracts' does not.
+        rule = re.compile(schema["pattern"].replace("$", r"\Z"))
+        ends = st.sampled_from(["\n", " ", "/", "\x00", "٣", "é", "+"])
+        good = valid(schema, root)
+        texts = st.one_of(st.text(max_size=8), st.tuples(ends, good).map("".join), st.tuples(good, ends).map("".join))
+        wrong.append(texts.filter(lambda text: not rule.search(text)))
+    return st.one_of(*wrong)
 
 
 def _too_many(schema: Schema, values: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:

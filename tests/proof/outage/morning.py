@@ -126,16 +126,12 @@ def play(requests: int, lines: int, seed: int = 1) -> MorningFigures:
 
         time.after(0.0, send_all)
         wanted = sum(len(script.attempts(request)) for request in script.dials)
-        over = False
-
-        def look() -> None:
-            nonlocal over
-            over = time.now > BEGINS_AT + _LAST_SECONDS
-            over = over or (len(allomia.dials().accepted) >= wanted and stack.ended(requests))
-            time.after(60, look)
-
-        time.after(0.0, look)
-        time.run(lambda: over)
+        time.run_until_seen(
+            lambda: (
+                time.now > BEGINS_AT + _LAST_SECONDS
+                or (len(allomia.dials().accepted) >= wanted and stack.ended(requests))
+            )
+        )
 
         accepted = {_name(call.callback_url): call.accepted_at.timestamp() for call in allomia.calls()}
         return MorningFigures(

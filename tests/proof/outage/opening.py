@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,34 +95,28 @@ def play(opening: Opening, waiting: int, seed: int = 1) -> OpeningFigures:
         for number in range(NEWCOMERS):
             name = f"{stack.LOST if number % 10 == 0 else 'newcomer'}-{number}"
             time.after(first + number * NEWCOMER_EVERY, lambda n=name: send(n))  # type: ignore[misc]
-        # Looking at everything is slow, so it is done once a minute.
-        over = False
+        time.run_until_seen(lambda: stack.ended(waiting + NEWCOMERS) or time.now > OPENS_AT + 3 * 3600)
+        return _figures(stack, opening, waiting, sent)
 
-        def look() -> None:
-            nonlocal over
-            over = stack.ended(waiting + NEWCOMERS) or time.now > OPENS_AT + 3 * 3600
-            time.after(60, look)
 
-        time.after(0.0, look)
-        time.run(lambda: over)
-
-        calls = stack.allomia.calls()
-        dialled = {call.callback_url.split("/")[-3]: call.accepted_at.timestamp() for call in calls}
-        waited = [at - OPENS_AT for name, at in dialled.items() if name.startswith("waiting")]
-        late = [each for each in stack.polled if not each.request_id.startswith(stack.LOST)]
-        polls = [each for each in stack.polled if each.request_id.startswith(stack.LOST)]
-        return OpeningFigures(
-            opening=opening.value,
-            waiting=waiting,
-            posts_a_second=max(Counter(int(at) for at in dialled.values()).values()),
-            first_call=min(waited),
-            last_call=max(waited),
-            newcomer=max(at - sent[name] for name, at in dialled.items() if not name.startswith("waiting")),
-            late=max(each.seconds_late for each in late),
-            poll_late=max(each.seconds_late for each in polls),
-            longest_sweep=stack.longest_sweep,
-            environments=stack.environments,
-            rung_twice=sum(count > 1 for count in stack.allomia.dials().accepted.values()),
-            dead_letters=len(stack.dead_letters),
-            statuses=Counter(stack.statuses().values()),
-        )
+def _figures(stack: StackOnVirtualTime, opening: Opening, waiting: int, sent: Mapping[str, float]) -> OpeningFigures:
+    calls = stack.allomia.calls()
+    dialled = {call.callback_url.split("/")[-3]: call.accepted_at.timestamp() for call in calls}
+    waited = [at - OPENS_AT for name, at in dialled.items() if name.startswith("waiting")]
+    late = [each for each in stack.polled if not each.request_id.startswith(stack.LOST)]
+    polls = [each for each in stack.polled if each.request_id.startswith(stack.LOST)]
+    return OpeningFigures(
+        opening=opening.value,
+        waiting=waiting,
+        posts_a_second=max(Counter(int(at) for at in dialled.values()).values()),
+        first_call=min(waited),
+        last_call=max(waited),
+        newcomer=max(at - sent[name] for name, at in dialled.items() if not name.startswith("waiting")),
+        late=max(each.seconds_late for each in late),
+        poll_late=max(each.seconds_late for each in polls),
+        longest_sweep=stack.longest_sweep,
+        environments=stack.environments,
+        rung_twice=sum(count > 1 for count in stack.allomia.dials().accepted.values()),
+        dead_letters=len(stack.dead_letters),
+        statuses=Counter(stack.statuses().values()),
+    )

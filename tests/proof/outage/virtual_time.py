@@ -123,6 +123,18 @@ class VirtualTime:
             if self._error is not None:
                 raise self._error
 
+    def run_until_seen(self, over: Callable[[], bool]) -> None:
+        """The same, but look only once a minute: for a look that is slow."""
+        seen = False
+
+        def look() -> None:
+            nonlocal seen
+            seen = over()
+            self.after(60, look)
+
+        self.after(0.0, look)
+        self.run(lambda: seen)
+
     def _carrier_for(self, work: Callable[[], None]) -> _Carrier:
         if not self._idle:
             self._idle.append(_Carrier(self))

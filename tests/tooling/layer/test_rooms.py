@@ -53,3 +53,18 @@ def test_no_module_of_the_layer_reads_the_environment() -> None:
 @pytest.mark.parametrize("app", sorted(ROOT.glob("functions/*/app.py")), ids=lambda path: path.parent.name)
 def test_a_function_is_thin(app: Path) -> None:
     assert len(app.read_text().splitlines()) <= 100
+
+
+ELSEWHERE = {"AllomiaClient", "http_client", "WaitingAttempts"}
+"""The command asks AlloMia through the operator's own proxy, if there is one; the functions never do. The last one has
+no part of its own: it is a view of the calls table."""
+
+
+@pytest.mark.parametrize("folder", ["calls", "functions", "rehearsal"])
+def test_what_the_assembly_builds_is_built_nowhere_else(folder: str) -> None:
+    own = {name for name in imports(LAYER / "runtime/assembly.py") if name.startswith("outbound_calls.")}
+    parts = {name.rpartition(".")[2] for name in own if ".adapters." in name} - ELSEWHERE
+    assert "CallsTable" in parts
+    for path in (ROOT / folder).rglob("*.py"):
+        calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+        assert {call.id for call in calls if isinstance(call, ast.Name)} & parts == set(), path

@@ -10,7 +10,13 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[3]
 LAYER = "layers/dependencies/requirements.txt"
 DEVELOPMENT = "requirements-dev.txt"
-FILES = (LAYER, DEVELOPMENT, "local/requirements.txt", "local/lambda-runtime.txt")
+FILES = (
+    LAYER,
+    DEVELOPMENT,
+    "local/requirements.txt",
+    "local/lambda-runtime.txt",
+    "tests/client_generators/requirements.txt",
+)
 
 # Where the layer's packages run, whatever this machine is.
 LAMBDA = {

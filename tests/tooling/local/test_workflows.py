@@ -92,7 +92,7 @@ def test_pull_requests_and_main_are_checked_and_pull_requests_get_no_credentials
     assert release["jobs"]["release"]["needs"] == "check"
     assert "configure-aws-credentials" not in FILES[0].read_text()
     # Linting is part of it, and runs once.
-    assert commands(FILES[0]) == ["make setup", "make test"]
+    assert commands(FILES[0]) == ["make setup", "make test", "make client-generators"]
 
 
 def test_every_commit_of_main_is_checked() -> None:

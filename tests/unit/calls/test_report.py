@@ -112,7 +112,7 @@ class Seen(HTMLParser):
     ("language", "shown"),
     [
         (Language.ENGLISH, ["Calls on Tuesday, December 1, 2026", "1,224", "75%", "Result unknown", "maybe"]),
-        (Language.FRENCH, ["Appels du mardi 1 décembre 2026", "1\u202f224", "75\u00a0%", "Résultat inconnu"]),
+        (Language.FRENCH, ["Appels du mardi 1er décembre 2026", "1\u202f224", "75\u00a0%", "Résultat inconnu"]),
     ],
 )
 def test_a_page_shows_the_numbers_in_its_language(language: Language, shown: list[str]) -> None:

@@ -541,6 +541,16 @@ class CallsTable:
         outcome = Outcome(status, OutcomeSource.OPERATOR, resolved_by=by)
         return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
 
+    def leave_unknown(self, key: AttemptKey, by: str | None = None) -> bool:
+        """Note that no one will find out how an `unknown` attempt ended. A real outcome may still replace it.
+
+        False when it isn't unknown.
+        """
+        values = without_none({"outcomeSource": OutcomeSource.OPERATOR.value, "resolvedBy": by})
+        unknown = {"unknown": Status.UNKNOWN.value}
+        change = set_and_remove(values)
+        return self.update(key, change, "#status = :unknown", values | unknown, values)[0]
+
     # Cancel.
 
     def cancel_unseen(self, request: RequestKey, source: OutcomeSource, now: float) -> bool:

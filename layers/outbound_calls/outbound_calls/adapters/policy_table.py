@@ -248,10 +248,10 @@ class PolicyTable:
         )
         return "Attributes" in answer
 
-    def all_objections(self, on_page: Callable[[int], None]) -> Iterator[tuple[str, StoredObjection]]:
-        """Every entry of the do-not-call list with the hash of its number. Reads the whole table.
+    def all_objections(self, on_page: Callable[[int, bool], bool]) -> Iterator[tuple[str, StoredObjection]]:
+        """Every entry of the do-not-call list with the hash of its number. Reads the whole table, a page at a time.
 
-        `on_page` gets how many items each page has read.
+        `on_page` gets how many items a page has read and whether there are more, and says whether to read those too.
         """
         pages = self.client.get_paginator("scan").paginate(
             TableName=self.name,
@@ -259,9 +259,11 @@ class PolicyTable:
             ExpressionAttributeValues=to_dynamodb({":objection": _OBJECTION}),
         )
         for page in pages:
-            on_page(page["ScannedCount"])
+            read_on = on_page(page["ScannedCount"], "LastEvaluatedKey" in page)
             for item in map(from_dynamodb, page["Items"]):
                 yield item["subject"].removeprefix(_number("")), _objection(item)
+            if not read_on:
+                return
 
     # How a read and a write are made.
 

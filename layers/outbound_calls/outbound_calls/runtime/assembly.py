@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from outbound_calls.adapters.allomia import AllomiaClient
     from outbound_calls.adapters.calls_table import CallsTable
+    from outbound_calls.adapters.lines_table import LinesTable
+    from outbound_calls.adapters.organizations import Organizations
+    from outbound_calls.adapters.outcome_bus import OutcomeBus
+    from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
     from outbound_calls.adapters.secrets import Secret
     from outbound_calls.domain.timing import Jitter
     from outbound_calls.runtime.settings import (
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
         ReceiveWebhookSettings,
         ReleaseLinesSettings,
     )
-    from outbound_calls.use_cases.decide import JudgeAttempts
+    from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
     from outbound_calls.use_cases.hand_on import HandOnLines
     from outbound_calls.use_cases.look_up import LookUpRequests
     from outbound_calls.use_cases.place import PlaceCalls
@@ -71,7 +75,6 @@ class Assembly:
     def place_calls(self, settings: PlaceCallSettings) -> PlaceCalls:
         """What place_call does."""
         from outbound_calls.adapters.callback_urls import CallbackUrls
-        from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.adapters.circuit_breaker import CircuitBreakers
         from outbound_calls.adapters.dial_marks import DialMarks
         from outbound_calls.adapters.fingerprints import Fingerprints
@@ -81,10 +84,11 @@ class Assembly:
 
         # Few tries at a time, because writes that matter are repeated: each must end before the invocation.
         dynamodb = self.client("dynamodb", WORKERS, 2)
-        table = CallsTable(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards)
+        table = self.calls_table(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards)
         replaced: dict[str, Any] = {"jitter": self.jitter, "new_claim_id": self.new_claim_id}
-        signing = self._secret(settings.signing_secret_arn)
+        signing = self.secret(settings.signing_secret_arn)
         sqs = self.client("sqs", WORKERS)
+        policy = self.policy_table(dynamodb, settings.policy_table_name)
         hand_on = self._hand_on(table, settings.policy_table_name, settings.handed_on_queue_url, sqs)
         return PlaceCalls(
             table=table,
@@ -92,7 +96,11 @@ class Assembly:
             callbacks=CallbackUrls(signing, settings.webhook_url),
             fingerprints=Fingerprints(signing),
             invalid_messages=InvalidMessagesQueue(sqs, settings.invalid_messages_queue_url),
-            judge=self.judge_attempts(settings, dynamodb),
+            judge=self.judge(
+                self.current_policy(policy, settings.calling_policy),
+                policy,
+                self.number_hashes(settings.number_hash_secret_arn),
+            ),
             marks=DialMarks(dynamodb, settings.policy_table_name),
             cancel=CancelRequests(table, self.clock),
             circuit_breakers=CircuitBreakers(self.monotonic),
@@ -106,62 +114,44 @@ class Assembly:
 
     def release_lines(self, settings: ReleaseLinesSettings) -> ReleaseLines:
         """What release_lines does."""
-        from outbound_calls.adapters.calls_table import CallsTable
-        from outbound_calls.adapters.policy_table import PolicyTable
-        from outbound_calls.use_cases.decide import CurrentPolicy
         from outbound_calls.use_cases.release_lines import ReleaseLines
 
         dynamodb = self.client("dynamodb")
-        table = CallsTable(dynamodb, settings.calls_table_name, retention_days=0)
-        policy = PolicyTable(dynamodb, settings.policy_table_name)
+        table = self.calls_table(dynamodb, settings.calls_table_name)
+        policy = self.policy_table(dynamodb, settings.policy_table_name)
         hand_on = self._hand_on(table, settings.policy_table_name, settings.handed_on_queue_url, self.client("sqs"))
-        return ReleaseLines(
-            CurrentPolicy(policy, settings.calling_policy, self.monotonic), hand_on.lines_table, hand_on
-        )
+        return ReleaseLines(self.current_policy(policy, settings.calling_policy), hand_on.lines_table, hand_on)
 
     def _hand_on(self, table: CallsTable, policy_table_name: str, queue_url: str, sqs: SQSClient) -> HandOnLines:
-        from outbound_calls.adapters.lines_table import LinesTable
         from outbound_calls.adapters.queues import CallQueue
         from outbound_calls.adapters.waiting_attempts import WaitingAttempts
         from outbound_calls.use_cases.hand_on import HandOnLines
 
-        lines = LinesTable(table.client, policy_table_name)
+        lines = self.lines_table(table.client, policy_table_name)
         return HandOnLines(WaitingAttempts(table), lines, CallQueue(sqs, queue_url), self.clock)
-
-    def judge_attempts(self, settings: PlaceCallSettings, dynamodb: DynamoDBClient) -> JudgeAttempts:
-        """What place_call decides by."""
-        from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
-        from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
-
-        table = PolicyTable(dynamodb, settings.policy_table_name)
-        numbers = NumberHashes(self._secret(settings.number_hash_secret_arn))
-        return JudgeAttempts(CurrentPolicy(table, settings.calling_policy, self.monotonic), table, numbers)
 
     def receive_webhooks(self, settings: ReceiveWebhookSettings) -> ReceiveWebhooks:
         """What receive_webhook does."""
         from outbound_calls.adapters.callback_urls import CallbackUrls
-        from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.use_cases.receive import ReceiveWebhooks
 
         return ReceiveWebhooks(
-            table=CallsTable(self.client("dynamodb"), settings.calls_table_name, settings.retention_days),
-            callbacks=CallbackUrls(self._secret(settings.signing_secret_arn)),
+            table=self.calls_table(self.client("dynamodb"), settings.calls_table_name, settings.retention_days),
+            callbacks=CallbackUrls(self.secret(settings.signing_secret_arn)),
             clock=self.clock,
         )
 
     def poll_calls(self, settings: PollCallsSettings) -> PollCalls:
         """What poll_calls does with each due attempt."""
-        from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.adapters.dial_marks import DialMarks
-        from outbound_calls.adapters.policy_table import PolicyTable
         from outbound_calls.adapters.queues import CallQueue
         from outbound_calls.use_cases.sweep import PollCalls
 
         dynamodb, sqs = self.client("dynamodb", WORKERS), self.client("sqs", WORKERS)
-        table = CallsTable(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards)
+        table = self.calls_table(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards)
         return PollCalls(
             table=table,
-            policy_table=PolicyTable(dynamodb, settings.policy_table_name),
+            policy_table=self.policy_table(dynamodb, settings.policy_table_name),
             allomia=self._allomia(settings),
             marks=DialMarks(dynamodb, settings.policy_table_name),
             queue=CallQueue(sqs, settings.call_queue_url),
@@ -173,21 +163,73 @@ class Assembly:
 
     def publish_outcomes(self, settings: PublishOutcomeSettings) -> PublishOutcomes:
         """What publish_outcome does."""
-        from outbound_calls.adapters.outcome_bus import OutcomeBus
         from outbound_calls.adapters.queues import FailedOutcomesQueue
         from outbound_calls.use_cases.publish import PublishOutcomes
 
         return PublishOutcomes(
-            OutcomeBus(self.client("events"), settings.outcome_bus_name),
+            self.outcome_bus(settings.outcome_bus_name),
             FailedOutcomesQueue(self.client("sqs"), settings.failed_outcomes_queue_url),
         )
 
     def look_up_requests(self, settings: GetCallSettings) -> LookUpRequests:
         """What get_call does."""
-        from outbound_calls.adapters.calls_table import CallsTable
         from outbound_calls.use_cases.look_up import LookUpRequests
 
-        return LookUpRequests(CallsTable(self.client("dynamodb"), settings.calls_table_name, retention_days=0))
+        return LookUpRequests(self.calls_table(self.client("dynamodb"), settings.calls_table_name))
+
+    # The parts that use cases share with the operator's command.
+
+    def calls_table(
+        self, dynamodb: DynamoDBClient, name: str, retention_days: int = 0, due_shards: int = 1
+    ) -> CallsTable:
+        """The calls table. What only reads it needs neither number."""
+        from outbound_calls.adapters.calls_table import CallsTable
+
+        return CallsTable(dynamodb, name, retention_days, due_shards)
+
+    def policy_table(self, dynamodb: DynamoDBClient, name: str) -> PolicyTable:
+        """The policy table."""
+        from outbound_calls.adapters.policy_table import PolicyTable
+
+        return PolicyTable(dynamodb, name)
+
+    def lines_table(self, dynamodb: DynamoDBClient, policy_table_name: str) -> LinesTable:
+        """The lines in use, in the policy table."""
+        from outbound_calls.adapters.lines_table import LinesTable
+
+        return LinesTable(dynamodb, policy_table_name)
+
+    def outcome_bus(self, name: str) -> OutcomeBus:
+        """The event bus on which outcomes are published."""
+        from outbound_calls.adapters.outcome_bus import OutcomeBus
+
+        return OutcomeBus(self.client("events"), name)
+
+    def current_policy(self, table: PolicyTable, preset: str) -> CurrentPolicy:
+        """The rules in force. `preset` holds for whatever the policy document doesn't say."""
+        from outbound_calls.use_cases.decide import CurrentPolicy
+
+        return CurrentPolicy(table, preset, self.monotonic)
+
+    def judge(self, policy: CurrentPolicy, table: PolicyTable, numbers: NumberHashes) -> JudgeAttempts:
+        """What place_call decides by."""
+        from outbound_calls.use_cases.decide import JudgeAttempts
+
+        return JudgeAttempts(policy, table, numbers)
+
+    def number_hashes(self, secret_arn: str) -> NumberHashes:
+        """The hashes of numbers, by the stack's own key."""
+        from outbound_calls.adapters.policy_table import NumberHashes
+
+        return NumberHashes(self.secret(secret_arn))
+
+    def organizations(
+        self, secret_arn: str, assistant_id: str | None = None, phone_number_id: str | None = None
+    ) -> Organizations:
+        """The organizations in the secret of AlloMia keys, and the ids of those that name none."""
+        from outbound_calls.adapters.organizations import Organizations
+
+        return Organizations(self.secret(secret_arn), assistant_id, phone_number_id)
 
     def _allomia(
         self,
@@ -196,13 +238,13 @@ class Assembly:
         phone_number_id: str | None = None,
     ) -> AllomiaClient:
         from outbound_calls.adapters.allomia import AllomiaClient, http_client
-        from outbound_calls.adapters.organizations import Organizations
 
         http = http_client(settings.allomia_base_url, self.transport, connections=WORKERS)
-        secret = self._secret(settings.allomia_api_key_secret_arn)
-        return AllomiaClient(http, Organizations(secret, assistant_id, phone_number_id), self.monotonic)
+        organizations = self.organizations(settings.allomia_api_key_secret_arn, assistant_id, phone_number_id)
+        return AllomiaClient(http, organizations, self.monotonic)
 
-    def _secret(self, arn: str) -> Secret:
+    def secret(self, arn: str) -> Secret:
+        """A secret, which is read again after a while."""
         from outbound_calls.adapters.secrets import Secret
 
         return Secret(self.client("secretsmanager", 1, SECRET_TRIES), arn, self.monotonic)

@@ -16,13 +16,13 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
 
-from outbound_calls.contracts.vocabulary import Priority, ReasonCode, Status
+from outbound_calls.contracts.vocabulary import OutcomeSource, Priority, ReasonCode, Status
 from outbound_calls.contracts.wire import ORGANIZATION_SEPARATOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason
+    from outbound_calls.contracts.vocabulary import ParkReason
     from outbound_calls.domain.attempts import Attempt, AttemptKey, Outcome
     from outbound_calls.domain.lines import LinesSeen
     from outbound_calls.runtime.settings import Settings
@@ -76,12 +76,14 @@ REJECTED_ON_PURPOSE = frozenset({ReasonCode.DO_NOT_CALL, ReasonCode.RECIPIENT_CA
 """Why policy rejects a request just as it is meant to: no one has to look."""
 
 
-def needs_a_person(status: Status, code: ReasonCode | None) -> bool:
-    """Whether an outcome has an alarm.
+def needs_a_person(status: Status, code: ReasonCode | None, source: OutcomeSource | None = None) -> bool:
+    """Whether an outcome has an alarm. What a person decided has none.
 
     It is counted when it is published: the table's stream delivers an outcome until that has worked, whatever happened
     to the function that recorded it.
     """
+    if source is OutcomeSource.OPERATOR:
+        return False
     return status is Status.UNKNOWN or (status is Status.REJECTED and code not in REJECTED_ON_PURPOSE)
 
 
