@@ -20,6 +20,7 @@ from outbound_calls.contracts.vocabulary import Dialled, ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.log_matches import Window
 from outbound_calls.use_cases.log_reads import MAX_PAGES, PIECE_SECONDS, LogReads, pages_of_shard
+from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.place import PlaceResult
 from outbound_calls.use_cases.publish import outcome_event
 from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, LOG_PATIENCE_SECONDS, Poll, PollResult
@@ -54,6 +55,11 @@ class LogWorld(CloudWorld):
     def look(self, key: AttemptKey, reads: LogReads | None = None) -> Poll:
         (due,) = (each for each in self.attempts.due_entries(key) if each.due_at <= self.clock.now)
         return self.poll_calls.poll(due, lambda: 60.0, reads)
+
+    def reported(self, key: AttemptKey) -> dict[str, Any]:
+        """The only attempt of a request, as the status API reports it."""
+        (attempt,) = request_report(self.attempts.table.read_all(key.request)).wire()["attempts"]
+        return dict(attempt)
 
     def log_reads(self) -> int:
         return sum(path == "/api/calls" for path in self.asked)
@@ -217,6 +223,8 @@ def test_the_id_in_the_log_may_be_another_one(world: LogWorld) -> None:
     # AlloMia knows no call by that id; the entry shows a conversation
     assert (item["status"], item["outcomeSource"], item["callLogId"]) == ("completed", "call-log", entry.id)
     assert "outboundCallId" not in item
+    report = world.reported(key)
+    assert (report["callLogId"], report.get("outboundCallId")) == (entry.id, None)
     assert item["callDetails"] == {
         "startedAt": "2026-04-01T14:30:00Z",
         "endedAt": "2026-04-01T14:31:00Z",

@@ -20,8 +20,8 @@ from outbound_calls.use_cases.sweep import LOG_PATIENCE_SECONDS, SECONDS_TO_POLL
 from tests.tooling.docs.markdown import PAGES, code, fences, read, table
 from tests.tooling.template.rendering import read_template
 
-DEPLOY, CAPACITY, SINCE = "after the first failed read"
-LIMITS = (read(f"docs/operate/{name}.md") for name in ("deploy", "capacity", "limits"))
+SINCE = "after the first failed read"
+DEPLOY, CAPACITY, LIMITS = (read(f"docs/operate/{name}.md") for name in ("deploy", "capacity", "limits"))
 TEMPLATE = read_template()
 RESOURCES = {name: each.get("Properties", {}) for name, each in TEMPLATE["Resources"].items()}
 DEFAULTS = {name: each.get("Default") for name, each in TEMPLATE["Parameters"].items()}
