@@ -20,6 +20,7 @@ from outbound_calls.use_cases.sweep import LOG_PATIENCE_SECONDS, SECONDS_TO_POLL
 from tests.tooling.docs.markdown import PAGES, code, fences, read, table
 from tests.tooling.template.rendering import read_template
 
+SINCE = "after the first failed read"
 DEPLOY, CAPACITY, LIMITS = (read(f"docs/operate/{name}.md") for name in ("deploy", "capacity", "limits"))
 TEMPLATE = read_template()
 RESOURCES = {name: each.get("Properties", {}) for name, each in TEMPLATE["Resources"].items()}
@@ -72,11 +73,11 @@ def test_commands_use_outputs_and_resources_that_exist(path: object) -> None:
         ("Time until `unknown`", f"`CallDeadlineSeconds`: {DEFAULTS['CallDeadlineSeconds']:,} s after dispatch"),
         (
             "Look at AlloMia's call log",
-            f"Once at that time; if it can't be read, each sweep for {LOG_PATIENCE_SECONDS // 60} minutes",
+            f"Once at that time; if it can't be read, each sweep for {LOG_PATIENCE_SECONDS // 60} minutes {SINCE}",
         ),
         (
             "Pages of AlloMia's call log",
-            f"{MAX_PAGES} of an organization for each page of due attempts, of {MAX_PAGE_ENTRIES} calls each",
+            f"{MAX_PAGES} of an organization in each sweep, of {MAX_PAGE_ENTRIES} calls each",
         ),
         ("Dials that a look at the call log compares", f"{DIAL_KEPT_SECONDS // 86_400} days"),
         (
