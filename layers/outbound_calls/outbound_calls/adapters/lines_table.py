@@ -2,7 +2,7 @@
 
 Partition key ``lines#ORGANIZATION``, sort key ``lines``. `countedSince` is there once the calls were counted that were
 in progress when a limit was set. Each change is one write, mostly conditional, whose answer is the item as it is then.
-No two writers are in each other's way, and there is no counter: the lines in use are those that stand in the item. A
+No two writers are in each other's way, and there is no counter: the lines in use are those in the item. A
 read or write that fails raises botocore's exceptions.
 """
 

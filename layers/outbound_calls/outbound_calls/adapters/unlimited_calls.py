@@ -20,7 +20,7 @@ _READ_AT_ONCE, _DUE_AT_ONCE = 100, 1000
 
 
 class TooMany(Exception):
-    """More stands in the index than is read at once."""
+    """There is more in the index than is read at once."""
 
 
 @dataclass(frozen=True, slots=True)
