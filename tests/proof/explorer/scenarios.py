@@ -527,7 +527,12 @@ DEEP = (
     replace(_LINE, name="three requests for one line", mishaps=0, messages={"m": "a", "n": "b", "o": "c"}, workers=1),
     replace(_LINE, name="a line more or less", mishaps=0, policies=(_TWO_LINES, _ONE_LINE), attempts=1),
     _LIMITED_LATER,
-    replace(_LIMITED_LATER, name="a limit while calls are in progress, and a crash", kinds=frozenset({"killed"})),
+    replace(
+        _LIMITED_LATER,
+        name="a limit while calls are in progress, and a crash",
+        mishaps=1,
+        kinds=frozenset({"killed"}),
+    ),
     replace(
         _LIMITED_LATER,
         name="a limit while calls are in progress, and a fault",
