@@ -95,6 +95,7 @@ def most_at_once(begun: list[datetime], ended: list[datetime]) -> int:
     return most
 
 
+@pytest.mark.proof
 def test_the_end_of_a_call_hands_its_line_to_the_first_who_waits(stack: LimitedStack) -> None:
     # Given calls on every line, whose end AlloMia doesn't report
     world = stack.world
@@ -103,7 +104,7 @@ def test_the_end_of_a_call_hands_its_line_to_the_first_who_waits(stack: LimitedS
     wait_until(lambda: stack.count(holders, status="calling") == LINES, 60)
 
     # When more requests come, the more urgent last
-    waiting = {each: stack.send(f"line-{each}", 2, priority=each) for each in ("low", "normal", "urgent")}
+    waiting = {each: stack.send(f"line-{each}", 3, priority=each) for each in ("low", "normal", "urgent")}
     everyone = [request for requests in waiting.values() for request in requests]
     wait_until(lambda: stack.count(everyone, parkReason="concurrency-limit") == len(everyone), 60)
     assert len(stack.accepted_at("line-")) == LINES
@@ -125,7 +126,7 @@ def test_the_end_of_a_call_hands_its_line_to_the_first_who_waits(stack: LimitedS
     order = [request for request in accepted if request not in holders]
     for place, request in enumerate([*waiting["urgent"], *waiting["normal"], *waiting["low"]]):
         # Those that got a line together may overtake each other on their way to AlloMia.
-        assert abs(order.index(request) - place) <= LINES, order
+        assert abs(order.index(request) - place) < 2 * LINES, order
     assert {world.dials()[request] for request in everyone} == {(1, 1)}
 
 
