@@ -69,7 +69,7 @@ class FoundAttempt(AttemptReport):
     organization: OrganizationName | None = Field(None, description="absent for the default organization")
     request_id: RequestId
     batch: str | None = None
-    metadata: dict[str, str] = Field(default_factory=dict, description="the request's own, as it came")
+    metadata: dict[str, str] = Field(default_factory=dict, description="the request's own, unchanged")
     is_followed: bool = Field(default=False, exclude=True, description="whether another attempt was made after it")
     redial_pending: bool = Field(default=False, exclude=True, description="whether another attempt is to be made")
 

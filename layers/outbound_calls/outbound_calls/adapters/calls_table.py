@@ -1,7 +1,7 @@
 """The calls table: the record of every attempt, and its timer. No other module writes attempts.
 
 Every write is one conditional write, and every condition is derived from `TRANSITIONS`: a writer that comes too late,
-twice or out of turn changes nothing and learns so. While an attempt is not terminal its item stands in the sparse index
+twice or out of turn changes nothing and learns so. While an attempt is not terminal its item is in the sparse index
 `due`. The write that ends the attempt removes it from there, and removes the request.
 """
 
@@ -72,6 +72,7 @@ _REMOVED_AT_THE_END = (
     "policyVersion",
     "redial",
     "redialAt",
+    "soughtSince",
 )
 """What is of no use any more once an attempt has ended for good."""
 
@@ -215,7 +216,8 @@ class CallsTable:
         None where they can't be read, or where there is too much to read: `most` is for each index partition.
         """
         try:
-            found = [*self._ended_since(attempt, since, now, most), *self._in_progress(most)]
+            ended = self._ended_since(attempt.key.request.organization, since, now, most)
+            found = [*ended, *self._in_progress(most)]
         except (BotoCoreError, ClientError, _TooMany):
             return None
         return [
@@ -228,17 +230,23 @@ class CallsTable:
             and each.key != attempt.key
         ]
 
-    def _ended_since(self, attempt: Attempt, since: float, now: float, most: int) -> Iterator[Attempt]:
-        """The last `most` attempts to end since then, on at most two days."""
-        for day in sorted({int(now) // _DAY_SECONDS, int(since) // _DAY_SECONDS}, reverse=True):
+    def first_ended(self, organization: str | None, since: float, now: float, most: int) -> Iterator[Attempt]:
+        """The first attempts of an organization to end since then: at most `most` on that day, and on this one."""
+        return self._ended_since(organization, since, now, most, latest_first=False)
+
+    def _ended_since(
+        self, organization: str | None, since: float, now: float, most: int, *, latest_first: bool = True
+    ) -> Iterator[Attempt]:
+        """The last or the first `most` attempts to end since then, on at most two days."""
+        for day in sorted({int(now) // _DAY_SECONDS, int(since) // _DAY_SECONDS}, reverse=latest_first):
             found = self.client.query(
                 TableName=self.name,
                 IndexName="ended",
                 KeyConditionExpression="endedOn = :day AND recordedAt >= :since",
                 ExpressionAttributeValues=to_dynamodb(
-                    {":day": ended_on(attempt.key.request.organization, day * _DAY_SECONDS), ":since": int(since)}
+                    {":day": ended_on(organization, day * _DAY_SECONDS), ":since": int(since)}
                 ),
-                ScanIndexForward=False,
+                ScanIndexForward=not latest_first,
                 Limit=most,
             )
             yield from (attempt_from_item(from_dynamodb(item)) for item in found["Items"])
@@ -283,7 +291,7 @@ class CallsTable:
             left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
 
     def count_refused(self, attempt: Attempt, most: int) -> int:
-        """How many attempts with this one's setting stand refused now, as far as the index has it; at most `most`.
+        """How many attempts with this one's setting are refused now, as far as the index has it; at most `most`.
 
         `most`, where they can't be read.
         """
@@ -332,8 +340,8 @@ class CallsTable:
     def park(self, attempt: Attempt, due_at: float, reason: ParkReason, refusal: Refusal | None = None) -> bool:
         """Park an attempt until `due_at` (epoch seconds): a new one, a parked one again, or a claimed one.
 
-        One that AlloMia refuses, or that an open circuit holds back, stands in the index `waiting` under its setting
-        until it is claimed again. One that policy holds back stands there under its organization, with the policy's
+        One that AlloMia refuses, or that an open circuit holds back, is in the index `waiting` under its setting
+        until it is claimed again. One that policy holds back is there under its organization, with the policy's
         version; one that waits for a line under its organization and priority.
 
         Parking a claimed attempt releases its claim: only for one that was not posted, or that AlloMia is known not to
@@ -342,7 +350,7 @@ class CallsTable:
         sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
         if attempt.expires_at is not None:
             sets["expiry"] = attempt.expires_at
-        removes = ["claimId", "dispatchedAt", "numberHash", "redial", "allowedBy"]
+        removes = ["claimId", "dispatchedAt", "numberHash", "redial", "allowedBy", "soughtSince"]
         if reason in WAITS_FOR_SETTING:
             sets |= {
                 "waitsFor": waits_for_setting(attempt),
@@ -521,7 +529,7 @@ class CallsTable:
 
     def give_up(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
         """Record an outcome that was concluded from a leased attempt; nothing changes if it moved meanwhile."""
-        # The due time alone doesn't tell: an attempt that was claimed again may be due at the same second.
+        # The due time alone isn't enough: an attempt that was claimed again may be due at the same second.
         where = _Where(tuple(Status), attempt.claim_id, outcome.outbound_call_id, attempt.due_at)
         return self._end(attempt.key, outcome, now, where)
 
@@ -622,7 +630,7 @@ class CallsTable:
         """Make the attempt that follows one that has ended, parked and due at once, in one transaction.
 
         The one before must be as it was read: its redial pending, or its status the same and no attempt after it. Its
-        record, and that of the first attempt, which tells duplicates of the request, outlive the new one's.
+        record, and that of the first attempt, which recognizes duplicates of the request, outlive the new one's.
         """
         parked = self._new_item(following, Status.SCHEDULED) | {
             "dueAt": int(now) + DISPATCH_LEASE_SECONDS if reason is ParkReason.REDIAL else int(now),
@@ -659,7 +667,7 @@ class CallsTable:
         return self.writes.transact(writes)
 
     def drop(self, attempt: Attempt, outcome: Outcome, now: float) -> bool:
-        """End a redial that came to nothing: it is no outcome of its own, and the one before is final.
+        """End a redial that is never dialled: it is no outcome of its own, and the one before is final.
 
         False when either of them is no longer as it was read.
         """
@@ -709,11 +717,16 @@ class CallsTable:
             return None
         return attempt_from_item(item)
 
-    def set_due(self, attempt: Attempt, due_at: int) -> bool:
-        """Bring a leased attempt's next look forward to `due_at`; False when it ended or moved meanwhile."""
-        seen = {"due": due_at, "seen": attempt.due_at}
+    def set_due(self, attempt: Attempt, due_at: int, sought_since: int | None = None) -> bool:
+        """Bring a leased attempt's next look forward to `due_at`; False when it ended or moved meanwhile.
+
+        `sought_since`: the time to keep of its first look after its deadline that learned nothing.
+        """
         condition = "#dueAt = :seen AND attribute_not_exists(#redialAt)"
-        written, _ = self.update(attempt.key, "SET #dueAt = :due", condition, seen)
+        change, sets = "SET #dueAt = :due", without_none({"due": due_at, "soughtSince": sought_since})
+        if sought_since is not None:
+            change += ", #soughtSince = :soughtSince"
+        written, _ = self.update(attempt.key, change, condition, sets | {"seen": attempt.due_at})
         return written
 
     # How a write is made.
