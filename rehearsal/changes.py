@@ -1,7 +1,7 @@
 """What a rehearsal changes in the account, each with its way back.
 
 Every change is undone at the end of its block: after a failed check, after Ctrl-C, and where the change itself failed
-half-way. A second Ctrl-C doesn't stop that. The sources of what is assumed of AWS stand beside it.
+half-way. A second Ctrl-C doesn't stop that. Each assumption about AWS names its source.
 """
 
 import json

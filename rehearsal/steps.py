@@ -221,8 +221,8 @@ def works_stopped(stage: Stage) -> Iterator[Check]:
 def worker_ended(stage: Stage) -> Iterator[Check]:
     """A worker's process ends while it waits for AlloMia's answer, and the message is delivered again.
 
-    Lambda can't be told to end a worker, and a short timeout doesn't: place_call starts no call that it hasn't time
-    for. So it is a version of place_call that ends itself.
+    Lambda has no call that ends a worker. A short timeout doesn't end one either: place_call starts no call that it has
+    no time for. So this is a version of place_call that ends itself.
     """
     environment, stack = stage.environment, stage.stack
     request = environment.request("worker-ended", HANGING)

@@ -76,7 +76,7 @@ def test_a_change_that_half_happened_is_undone(name: str) -> None:
     assert account.state() == before
 
 
-def test_a_denied_role_stands_beside_what_others_may() -> None:
+def test_a_denied_role_is_added_to_what_others_may() -> None:
     account = Account(bus_policy=OTHERS)
 
     with denied(account.stack(), "arn:aws:iam::1:role/r"):

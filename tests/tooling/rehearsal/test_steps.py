@@ -177,7 +177,7 @@ def test_a_throttled_worker_that_works_does_not_hold() -> None:
 
     checks = list(works_stopped(a_stage(account)))
 
-    # Here the webhook came all the same, and the request was dialled although nothing ran.
+    # Here the webhook still came, and the request was dialled although nothing ran.
     assert held(checks) == [False, False]
     assert account.state() == before
 
