@@ -288,6 +288,9 @@ def test_what_can_not_be_found_out_stays_unknown_and_leaves_the_list(filled: Ope
     key = unknown(filled, "left-1")
     assert "left-1" in client(filled).get("/to-do").text
 
+    asked = client(filled).post("/resolve", finding="unknown", call="left-1/1").text
+    assert "Leave these calls (1) unknown?" in asked
+
     text = client(filled).post("/resolve", single="unknown left-1/1").text
 
     assert "be found out" in text
