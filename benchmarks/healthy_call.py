@@ -35,6 +35,7 @@ HEALTHY = ("PlaceCallFunction", "ReceiveWebhookFunction", "PublishOutcomeFunctio
 """What a healthy call invokes."""
 
 FUNCTIONS = (*HEALTHY, "PollCallsFunction")
+READS = {f"dynamodb:{name}" for name in ("GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems")}
 MESSAGE: dict[str, Any] = {
     "phoneNumber": "+15005550100",
     "assistantId": "0b54d0f1-7f2a-4c53-9c0e-5a6d1f5b8a01",
@@ -83,6 +84,11 @@ class HealthyCalls:
     said: dict[str, Said]
     metrics: list[str]
     """The names that were written."""
+
+    @property
+    def reads(self) -> int:
+        """The requests that read the tables."""
+        return sum(count for name, count in self.requests.items() if name in READS)
 
 
 @dataclass(frozen=True)

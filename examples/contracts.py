@@ -153,6 +153,7 @@ class RequestReportAttemptsItem(TypedDict):
     allowedBy: NotRequired[RequestReportAttemptsItemAllowedBy]
     outboundCallId: NotRequired[str]
     contactId: NotRequired[str]
+    callLogId: NotRequired[str]
     callDetails: NotRequired[RequestReportAttemptsItemCallDetails]
     outcomeSource: NotRequired[str]
     recordedAt: NotRequired[str]

@@ -208,6 +208,8 @@ export interface RequestReportAttemptsItem {
   outboundCallId?: string;
   /** AlloMia's id of the person called */
   contactId?: string;
+  /** the id of the call's entry in AlloMia's call log, where it was found there */
+  callLogId?: string;
   /** how the call went, as AlloMia reports it */
   callDetails?: RequestReportAttemptsItemCallDetails;
   /** where the outcome comes from; sources may be added; such as webhook, poll, call-log, dispatch, deadline, upstream, operator, policy */

@@ -1,6 +1,8 @@
 """Run a function as Lambda does: a process of its own that gets everything from its environment."""
 
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from subprocess import DEVNULL, PIPE
+from types import ModuleType
 from typing import Any
 
 from tests.recording import requests
@@ -111,6 +114,23 @@ def kill_function(name: str, environment: Mapping[str, str], event: Any, after_l
         limit.cancel()
         process.kill()
     return FunctionRun([], "".join(lines), failed=True)
+
+
+def load_function(folder: str, environment: Mapping[str, str]) -> ModuleType:
+    """A function's module in this process, imported with this environment. `folder` is that of its code."""
+    path = ROOT / folder / "app.py"
+    spec = importlib.util.spec_from_file_location(f"{folder.replace('/', '.')}.app", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return module
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def audit(
     organization: OrganizationOption = None,
     export_to: Annotated[Path | None, typer.Option("--export", help="Write to this new file: .csv or .json.")] = None,
 ) -> Exit:
-    """List what allowed each dial: the policy's version and preset, and the recipient's local time.
+    """List what allowed each dial: the policy's version, its window and caps, and the recipient's local time.
 
     Holds no personal data. Without --organization: of every one that the secret of keys or the policy names.
     """
@@ -128,13 +128,14 @@ def _(audited: Audit) -> RenderableType:
     incomplete = [Text(audited.incomplete, style="yellow")] if audited.incomplete else []
     if audited.exported_to:
         return Group(*incomplete, Text(f"{counted(len(audited.dials), 'dial')} exported to {audited.exported_to}"))
-    table = Listing(["dispatched"], long="request, recipient's clock, policy")
+    table = Listing(["dispatched"], long="request, recipient's clock, policy, rule")
     for dial in audited.dials[:_MAX_SHOWN]:
         clocks = ", ".join(f"{zone.local_time or ''} {zone.time_zone}".strip() for zone in dial.zones)
         name = str(RequestKey(dial.request_id, dial.organization))
         policy = "" if dial.preset is None else f"{dial.preset}, version {dial.policy_version}"
         number = f" #{dial.attempt}" if dial.attempt > 1 else ""
-        about = "  ".join(filter(None, [f"{name}{number}", clocks, dial.zone_source, policy]))
+        rule = ", ".join(filter(None, [dial.window, *(f"at most {cap}" for cap in dial.caps), dial.window_unknown]))
+        about = "  ".join(filter(None, [f"{name}{number}", clocks, dial.zone_source, policy, rule]))
         table.add(dial.dispatched_at, long=about)
     more = len(audited.dials) - _MAX_SHOWN
     words = f" ({more} more are not shown; --json or --export has all)" if more > 0 else ""

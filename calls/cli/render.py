@@ -86,6 +86,7 @@ def _attempt(attempt: AttemptReport) -> RenderableType:
         "park reason": attempt.park_reason,
         "AlloMia's call": attempt.outbound_call_id,
         "AlloMia's contact": attempt.contact_id,
+        "in AlloMia's log": attempt.call_log_id,
         "AlloMia's status": attempt.allomia_status,
         "call started": local_moment(details.started_at) if details else None,
         "call ended": local_moment(details.ended_at) if details else None,

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import Field
 
 from calls.operations.calling_policy import Policies
+from calls.operations.dial_rules import DialRule, DialRules
 from calls.operations.records import Counted, FoundAttempt, Records, report_of
 from calls.operations.requests_file import UnreadableFile
 from outbound_calls.adapters.organizations import Organizations
@@ -34,6 +35,9 @@ COLUMNS = (
     "zoneData",
     "policyVersion",
     "preset",
+    "window",
+    "caps",
+    "window_unknown",
     "status",
 )
 """The columns of a CSV file."""
@@ -56,6 +60,13 @@ class AuditedDial(WireModel):
         None, description="0 where none was set but a preset; absent for a dial from before there was a policy"
     )
     preset: str | None = None
+    window: str | None = Field(
+        None,
+        description="the policy's calling window that was open, with its days; or always. A request may have narrowed "
+        "it: its own windows aren't kept",
+    )
+    caps: list[str] = Field(default_factory=list, description="the recipient caps in force, all of which held")
+    window_unknown: str | None = Field(None, description="why the window isn't known")
     status: Status
 
 
@@ -96,13 +107,13 @@ class Auditing:
         From the indexes of what ended and of what is open. A dial may have ended long after it was made, so the former
         is read up to now. Nothing is kept in memory but the dials of that time.
         """
-        wanted, counted = list(organizations), Counted()
+        wanted, counted, rules = list(organizations), Counted(), DialRules(self.policies)
         dials: dict[AttemptKey, AuditedDial] = {}
         open_now = (each for each in self.records.open_now() if each.key.request.organization in wanted)
         ended = (self.records.table.ended(organization, since, now) for organization in wanted)
         for attempt in counted.all(chain(open_now, *ended)):
             if attempt.dispatched_at is not None and since <= attempt.dispatched_at < until:
-                dials[attempt.key] = _audited(report_of(attempt))
+                dials[attempt.key] = _audited(report_of(attempt), rules.of(attempt))
         return Audit(
             since=utc_text(int(since)),
             until=utc_text(int(until)),
@@ -111,7 +122,7 @@ class Auditing:
         )
 
 
-def _audited(attempt: FoundAttempt) -> AuditedDial:
+def _audited(attempt: FoundAttempt, rule: DialRule) -> AuditedDial:
     allowed = attempt.allowed_by
     return AuditedDial(
         organization=attempt.organization,
@@ -123,6 +134,9 @@ def _audited(attempt: FoundAttempt) -> AuditedDial:
         zone_data=allowed.zone_data if allowed else None,
         policy_version=allowed.policy_version if allowed else None,
         preset=allowed.preset if allowed else None,
+        window=rule.window,
+        caps=list(rule.caps),
+        window_unknown=rule.window_unknown,
         status=attempt.status,
     )
 
@@ -154,5 +168,5 @@ def _csv(dials: Iterable[AuditedDial]) -> str:
     writer.writeheader()
     for dial in dials:
         zones = [" ".join(filter(None, [zone.local_time, zone.time_zone])) for zone in dial.zones]
-        writer.writerow(dial.wire() | {"recipientTime": "; ".join(zones)})
+        writer.writerow(dial.wire() | {"recipientTime": "; ".join(zones), "caps": "; ".join(dial.caps)})
     return text.getvalue()

@@ -37,6 +37,9 @@ from outbound_calls.domain.transitions import TERMINAL
 REFUSED_READ = 100
 """How many refused attempts of a setting are read for AlloMia's words."""
 
+WORDS_SHOWN = 3
+"""How many different words of AlloMia are shown of a setting, the latest first."""
+
 OVERDUE_SECONDS = 300
 """A sweep runs every minute, so an attempt that has been due for longer than this was missed by several."""
 
@@ -284,13 +287,16 @@ class Doctor:
             # Those that only the circuit breaker holds back have no text from AlloMia.
             latest = keys[-REFUSED_READ:]
             attempts = records.find(latest)
-            words = [str(each.reason) for key in latest if (each := attempts.get(key)) and each.reason]
+            refused = [each for key in reversed(latest) if (each := attempts.get(key)) and each.reason]
+            # The one that was refused last is due last.
+            refused.sort(key=lambda each: str(each.due_at), reverse=True)
+            words = list(dict.fromkeys(str(each.reason) for each in refused))[:WORDS_SHOWN]
             if not words:
                 continue
             anything = True
             assistant, _, number = setting.partition("-")
             where = f"organization {organization}, " if organization else ""
-            found = f"{len(keys)} wait, with {where}assistant {assistant}…, number {number}…: {words[-1]}"
+            found = f"{len(keys)} wait, with {where}assistant {assistant}…, number {number}…: {'; '.join(words)}"
             yield _failed(name, found, "Fix the request or the setting: docs/operate/runbook.md#calls-refused")
         if not anything:
             yield _ok(name, "none")

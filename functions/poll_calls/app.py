@@ -1,18 +1,17 @@
 """poll_calls: a page of due attempts in, a count of the results out."""
 
-import math
 import os
 import time
 from collections import Counter
 from typing import Any
 
-from outbound_calls.adapters.due_entries import DueBatch, DueKeeper, due_entry
+from outbound_calls.adapters.due_entries import DueBatch, DueKeeper, due_entry, shard_of
 from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PollCallsSettings
 from outbound_calls.runtime.telemetry import Metric, Telemetry, lines_metrics, request_names
-from outbound_calls.use_cases.log_reads import LogReads
+from outbound_calls.use_cases.log_reads import LogReads, pages_of_shard
 from outbound_calls.use_cases.sweep import KEY_FAULTS, SECONDS_TO_POLL, SHORT_OF_TIME, Poll, PollResult
 
 settings = PollCallsSettings.from_environment(os.environ)
@@ -41,7 +40,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     """Look at the attempts of a page. One that meets a fault stays due, or comes due again when its lease ends.
 
     It keeps to its share of the rate limit for AlloMia, and starts no poll after `until` (epoch seconds), when the next
-    sweep starts its own.
+    sweep starts its own. Only the first page of a shard reads AlloMia's call log.
     """
 
     def seconds_left() -> float:
@@ -60,8 +59,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     def permit() -> bool:
         return limiter.acquire(timeout_seconds=min(seconds_left() - SECONDS_TO_POLL, until - time.time()))
 
-    limiter, until = RateLimiter(settings.polls_per_second), float(event.get("until", math.inf))
-    reads = LogReads(permit)
+    limiter, until = RateLimiter(settings.polls_per_second), float(event.get("until", "inf"))
+    pages = pages_of_shard(shard_of(event["items"]), settings.due_shards, int(event.get("until", 0)))
+    reads = LogReads(permit, pages if event.get("isFirst", True) else 0)
     results: Counter[str] = Counter()
     for entry, result in workers.each(pool, poll, event["items"]):
         if isinstance(result, Exception):
@@ -71,8 +71,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
         else:
             results[result.result] += 1
             log(result)
-    if pages := reads.pages.total():
-        telemetry.log_count("call log read", Metric.CALL_LOG_PAGES, pages)
+    if read := reads.pages.total():
+        telemetry.log_count("call log read", Metric.CALL_LOG_PAGES, read)
     return {"polled": len(event["items"])} | {result: results[result] for result in (*PollResult, "failed")}
 
 

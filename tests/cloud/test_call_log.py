@@ -15,15 +15,17 @@ import pytest
 from local.simulator import organization_id, returns
 from local.simulator.call_log import LogEntry
 from outbound_calls.adapters.attempt_items import attempt_from_item
-from outbound_calls.adapters.dial_marks import DialMarks
+from outbound_calls.adapters.dial_marks import DIAL_KEPT_SECONDS, DialMarks
 from outbound_calls.contracts.vocabulary import Dialled, ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.log_matches import Window
-from outbound_calls.use_cases.log_reads import MAX_PAGES, PIECE_SECONDS, LogReads
+from outbound_calls.use_cases.log_reads import MAX_PAGES, PIECE_SECONDS, LogReads, pages_of_shard
+from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.place import PlaceResult
 from outbound_calls.use_cases.publish import outcome_event
 from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, LOG_PATIENCE_SECONDS, Poll, PollResult
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, SampleAttempts
+from tests.cloud.reading import table_items
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import API_KEY, ASSISTANT_ID
 from tests.world import DEADLINE_SECONDS, NOW, CloudResources
@@ -54,6 +56,11 @@ class LogWorld(CloudWorld):
     def look(self, key: AttemptKey, reads: LogReads | None = None) -> Poll:
         (due,) = (each for each in self.attempts.due_entries(key) if each.due_at <= self.clock.now)
         return self.poll_calls.poll(due, lambda: 60.0, reads)
+
+    def reported(self, key: AttemptKey) -> dict[str, Any]:
+        """The only attempt of a request, as the status API reports it."""
+        (attempt,) = request_report(self.attempts.table.read_all(key.request)).wire()["attempts"]
+        return dict(attempt)
 
     def log_reads(self) -> int:
         return sum(path == "/api/calls" for path in self.asked)
@@ -217,6 +224,8 @@ def test_the_id_in_the_log_may_be_another_one(world: LogWorld) -> None:
     # AlloMia has no call with that id; the entry shows a conversation
     assert (item["status"], item["outcomeSource"], item["callLogId"]) == ("completed", "call-log", entry.id)
     assert "outboundCallId" not in item
+    report = world.reported(key)
+    assert (report["callLogId"], report.get("outboundCallId")) == (entry.id, None)
     assert item["callDetails"] == {
         "startedAt": "2026-04-01T14:30:00Z",
         "endedAt": "2026-04-01T14:31:00Z",
@@ -410,6 +419,30 @@ def test_a_log_that_can_not_be_read_is_read_again_each_sweep_for_half_an_hour(wo
     assert (item["status"], item["reason"].rpartition("; ")[2]) == ("unknown", f"the call log can't be read: {reason}")
 
 
+def test_half_an_hour_counts_from_the_first_read_that_failed(world: LogWorld) -> None:
+    """The poller may have stood still: the first look comes long after the deadline."""
+    key = world.lost()
+    world.allomia.configure(log="fail-500")
+    world.pass_seconds(DEADLINE_SECONDS + 2 * LOG_PATIENCE_SECONDS)
+
+    assert world.look(key).result is PollResult.UNAVAILABLE
+    world.pass_seconds(LOG_PATIENCE_SECONDS - 1)
+    assert world.look(key).result is PollResult.UNAVAILABLE
+    world.pass_seconds(60)
+    assert world.look(key).result is PollResult.RECORDED
+    assert "soughtSince" not in world.attempts.existing_item(key)
+
+
+def test_a_look_after_its_rivals_are_forgotten_decides_nothing(world: LogWorld) -> None:
+    key = world.lost()
+    world.pass_seconds(DIAL_KEPT_SECONDS - 3600)
+
+    world.look(key)
+
+    assert world.log_reads() == 0
+    assert world.attempts.existing_item(key)["reason"].endswith("read too late to tell whose calls it shows")
+
+
 def test_a_log_that_can_be_read_again_gives_the_outcome(world: LogWorld) -> None:
     key = world.lost()
     world.allomia.configure(log="fail-500-once")
@@ -425,7 +458,9 @@ def test_a_log_that_can_be_read_again_gives_the_outcome(world: LogWorld) -> None
 def test_without_a_usable_key_the_log_is_read_for_a_day(world: LogWorld) -> None:
     key = world.lost()
     world.allomia.configure(log="decline-401")
-    world.pass_seconds(DEADLINE_SECONDS + KEY_PATIENCE_SECONDS - 1)
+    world.pass_seconds(DEADLINE_SECONDS)
+    world.look(key)
+    world.pass_seconds(KEY_PATIENCE_SECONDS - 1)
 
     assert world.look(key) == Poll(PollResult.UNAVAILABLE, key, "key-unusable")
     world.pass_seconds(60)
@@ -436,7 +471,9 @@ def test_a_key_of_another_organization_has_a_day_to_be_replaced(world: LogWorld,
     wrong = resources.new_secret(json.dumps({"apiKey": API_KEY, "organizationId": organization_id("no one")}))
     world.configure(ALLOMIA_API_KEY_SECRET_ARN=wrong)
     key = world.lost()
-    world.pass_seconds(DEADLINE_SECONDS + KEY_PATIENCE_SECONDS - 1)
+    world.pass_seconds(DEADLINE_SECONDS)
+    world.look(key)
+    world.pass_seconds(KEY_PATIENCE_SECONDS - 1)
     assert world.look(key) == Poll(PollResult.UNAVAILABLE, key, "key-of-another-organization")
 
     world.pass_seconds(60)
@@ -459,7 +496,9 @@ def test_a_call_that_is_found_and_can_not_be_asked_about_is_asked_about_again(wo
 def test_a_call_that_can_not_be_asked_about_rang(world: LogWorld) -> None:
     key = world.lost()
     world.allomia.status = returns(500)
-    world.pass_seconds(DEADLINE_SECONDS + LOG_PATIENCE_SECONDS)
+    world.pass_seconds(DEADLINE_SECONDS)
+    world.look(key)
+    world.pass_seconds(LOG_PATIENCE_SECONDS)
     world.look(key)
 
     item = world.attempts.existing_item(key)
@@ -535,6 +574,52 @@ def test_more_pages_than_are_read_in_a_sweep_decide_nothing(world: LogWorld) -> 
     assert world.log_reads() == MAX_PAGES
 
 
+@pytest.mark.parametrize("shards", [1, 2, 3, 4, 7, 20, 32])
+def test_the_shards_of_a_sweep_read_no_more_pages_than_one_sweep_may(shards: int) -> None:
+    sweeps = [NOW + 60 * number + second for second in (0, 1, 59) for number in range(2 * shards)]
+    shares = [[pages_of_shard(shard, shards, swept_until) for shard in range(shards)] for swept_until in sweeps]
+
+    assert max(map(sum, shares)) <= MAX_PAGES
+    # In so many sweeps each shard may read a log of as many pages as one sweep reads, and all read a few often.
+    for first in range(0, len(sweeps), 2 * shards):
+        turns = shares[first : first + 2 * shards]
+        assert all(any(share[shard] == MAX_PAGES for share in turns) for shard in range(shards))
+    assert any(share == [MAX_PAGES // shards] * shards for share in shares)
+
+
+def test_what_has_too_few_pages_left_waits_for_its_turn(world: LogWorld) -> None:
+    many(world, 50 * (MAX_PAGES - 2))
+    keys = [world.lost(), world.lost()]
+    world.pass_seconds(DEADLINE_SECONDS)
+
+    # Not its turn: no matter how often, no read has failed
+    for _ in range(40):
+        assert world.look(keys[0], LogReads(max_pages=0)) == Poll(PollResult.SKIPPED, keys[0], "not-its-turn")
+        world.pass_seconds(60)
+    assert world.look(keys[0], LogReads(max_pages=MAX_PAGES // 4)).detail == "not-its-turn"
+    assert world.log_reads() == MAX_PAGES // 4
+    # Its turn
+    world.pass_seconds(60)
+    world.look(keys[0])
+    assert world.attempts.existing_item(keys[0])["outcomeSource"] == "call-log"
+
+
+def test_what_another_attempts_pages_leave_no_room_for_waits(world: LogWorld) -> None:
+    pages = MAX_PAGES // 2
+    many(world, 50 * pages)
+    many(world, 50 * pages, NOW + 1200)
+    first = world.lost()
+    world.pass_seconds(1200)
+    later, reads = world.lost(), LogReads()
+    world.pass_seconds(DEADLINE_SECONDS)
+
+    assert world.look(first, reads).result is PollResult.RECORDED
+    assert world.look(later, reads) == Poll(PollResult.SKIPPED, later, "not-its-turn")
+    assert reads.pages[ORGANIZATION] == MAX_PAGES
+    world.pass_seconds(60)
+    assert world.look(later).result is PollResult.RECORDED
+
+
 def test_attempts_share_what_is_read(world: LogWorld) -> None:
     keys = [world.lost() for _ in range(4)]
     reads = LogReads()
@@ -581,7 +666,7 @@ def test_an_attempt_at_the_edge_of_a_piece_is_looked_for_in_both(world: LogWorld
 def test_the_marks_are_where_the_functions_may_write(world: LogWorld) -> None:
     key = world.lost()
     world.given_up(key)
-    table = world.policy_table.client.scan(TableName=world.policy_table_name)["Items"]
+    table = table_items(world.policy_table.client, world.policy_table_name)
     subjects = {item["subject"]["S"] for item in table if str(key.request) in str(item)}
 
     assert len(subjects) == 2

@@ -97,7 +97,11 @@ def test_a_record_says_what_the_call_achieved(calls: Calls, placed: Callable[...
 
 
 def test_a_call_that_was_found_in_the_log_is_known_by_its_id_there(
-    calls: Calls, operated: OperatedStack, simulator: Simulator, placed: Callable[..., AttemptKey]
+    calls: Calls,
+    operated: OperatedStack,
+    simulator: Simulator,
+    placed: Callable[..., AttemptKey],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     placed()
     log_id = simulator.calls()[-1].outbound_call_id
@@ -109,6 +113,10 @@ def test_a_call_that_was_found_in_the_log_is_known_by_its_id_there(
     code, record = calls("record", attempt.key.request.request_id)
 
     assert (code, record["outboundCallId"], record["outcome"]) == (Exit.DONE, log_id, "appointment_confirmed")
+    _, shown = calls("show", attempt.key.request.request_id)
+    assert shown["attempts"][0]["callLogId"] == log_id
+    assert operated.run("show", attempt.key.request.request_id) == Exit.DONE
+    assert log_id in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("language", "summary"), [("en", SUMMARY), ("fr", FRENCH_SUMMARY)])

@@ -370,14 +370,14 @@ def test_an_overdue_call_is_reported(stack: DescribedStack) -> None:
 def test_what_allomia_refuses_is_reported_by_setting_with_its_words(stack: DescribedStack) -> None:
     assert stack.verdicts("refused") == {"refused by AlloMia": Verdict.OK}
 
-    for number in range(3):
-        stack.attempts.refused(Refusal(NOW + number, 1, f"no credit {number}"))
+    for number in range(4):
+        stack.attempts.refused(Refusal(NOW + number, 1, f"credit {number}"))
     stack.attempts.refused(Refusal(NOW, 1, "no such assistant"), assistant_id="99999999-2222-4333-8444-555555555555")
 
     checks = list(stack.doctor(NOW).refused())
     assert {check.verdict for check in checks} == {Verdict.FAILED}
     assert [check.found for check in checks] == [
-        f"3 wait, with assistant {ASSISTANT_ID[:8]}…, number {PHONE_NUMBER_ID[:8]}…: no credit 2",
+        f"4 wait, with assistant {ASSISTANT_ID[:8]}…, number {PHONE_NUMBER_ID[:8]}…: credit 3; credit 2; credit 1",
         f"1 wait, with assistant 99999999…, number {PHONE_NUMBER_ID[:8]}…: no such assistant",
     ]
 

@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from calls.cli.output import Exit
 from calls.operations.auditing import Auditing
+from calls.operations.calling_policy import Policies
+from calls.operations.dial_rules import DialRule, DialRules
 from calls.operations.explaining import Explaining, Verdict
 from calls.operations.forecasting import Forecasting, Forecasts, RowForecast
 from calls.operations.preflight import CheckedRow, read_request
@@ -28,7 +30,7 @@ from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.adapters.secrets import Secret
 from outbound_calls.contracts.messages import MAX_DAYS_AHEAD
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Preset, Status
-from outbound_calls.domain.attempts import Allowance
+from outbound_calls.domain.attempts import Allowance, Labels
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.runtime.settings import PlaceCallSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS, JudgeAttempts
@@ -306,6 +308,7 @@ def test_an_audit_says_what_allowed_each_dial_without_personal_data(
     [dial, _] = audited["dials"]
     allowed_by = tuple(dial[name] for name in ("policyVersion", "preset", "zoneSource", "zoneData"))
     assert allowed_by == (12, "canada", "number", "2026f")
+    assert (dial.get("window"), dial["window_unknown"]) == (None, "version 12 of the policy isn't kept")
     assert [each.get("localTime") for each in dial["zones"]] == [IN_TORONTO, IN_TORONTO, None]
     assert PHONE_NUMBER[2:] not in json.dumps(audited)
     assert "Ada" not in json.dumps(audited)
@@ -330,12 +333,93 @@ def test_an_audit_is_exported_as_csv_and_json(calls: Calls, span: tuple[str, ...
         "zoneData": "2026f",
         "policyVersion": "12",
         "preset": "canada",
+        "window": "",
+        "caps": "",
+        "window_unknown": "version 12 of the policy isn't kept",
         "status": "completed",
     }
     assert calls("audit", *span, "--export", str(exported))[0] == Exit.REFUSED
     assert calls("audit", *span, "--export", str(tmp_path / "dials.txt"))[0] == Exit.REFUSED
     assert calls("audit", *span, "--export", str(tmp_path / "dials.json"))[0] == 0
     assert json.loads((tmp_path / "dials.json").read_text()) == calls("audit", *span)[1]["dials"]
+
+
+WEEKDAYS = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:00"}
+EVERY_DAY_OF_APRIL = {"name": "April", "from": "2026-04-01", "to": "2026-04-30"}
+EASTERN = ("America/Toronto", "America/Detroit", "+2")
+NINE_TO_FIVE = {"callingWindows": [WEEKDAYS]}
+
+
+@pytest.mark.parametrize(
+    ("document", "purpose", "allowance", "expected"),
+    [
+        # NOW is a Wednesday, 10:30 in Toronto.
+        ({}, None, Allowance(1, Preset.OPEN), DialRule("always")),
+        (None, None, Allowance(0, Preset.CANADA, EASTERN), DialRule("mon-fri 09:00-21:30")),
+        (NINE_TO_FIVE, None, Allowance(1, Preset.OPEN, EASTERN), DialRule("mon-fri 09:00-17:00")),
+        (
+            NINE_TO_FIVE,
+            None,
+            Allowance(1, Preset.OPEN, ("Pacific/Honolulu",)),
+            DialRule(window_unknown="no window of this version was open then by these clocks"),
+        ),
+        (
+            NINE_TO_FIVE | {"exceptions": [EVERY_DAY_OF_APRIL | {"callingWindows": [WEEKDAYS | {"from": "10:00"}]}]},
+            None,
+            Allowance(1, Preset.OPEN, EASTERN),
+            DialRule("exception 2026-04-01 to 2026-04-30: wed 10:00-17:00"),
+        ),
+        (
+            {
+                "callingWindows": "always",
+                "recipientCaps": [{"calls": 3, "perSeconds": 604_800}],
+                "purposes": {"marketing": {"recipientCaps": [{"calls": 1, "perDays": 1}]}},
+            },
+            "marketing",
+            Allowance(1, Preset.OPEN, EASTERN),
+            DialRule("always", ("3 in 168 hours", "1 in 1 day, of the purpose")),
+        ),
+        (
+            {
+                "recipientCaps": [{"calls": 2, "perSeconds": 90}],
+                "callingWindows": [WEEKDAYS | {"days": ["wed", "fri"]}],
+            },
+            None,
+            Allowance(1, Preset.CANADA, EASTERN),
+            DialRule("wed,fri 09:00-17:00", ("2 in 90 seconds",)),
+        ),
+        (
+            {"organizations": {"default": {"basedOn": "canada"}}},
+            None,
+            Allowance(1, Preset.OPEN),
+            DialRule(window_unknown="version 1 doesn't lie on the preset open any more"),
+        ),
+        ({}, None, Allowance(3, Preset.OPEN), DialRule(window_unknown="version 3 of the policy isn't kept")),
+        (
+            {"new": "field"},
+            None,
+            Allowance(1, Preset.OPEN),
+            DialRule(window_unknown="version 1 of the policy can't be read"),
+        ),
+        ({}, None, None, DialRule(window_unknown="no policy is recorded")),
+    ],
+)
+def test_an_audit_names_the_rule_of_the_version_that_allowed_a_dial(
+    world: CloudWorld,
+    document: dict[str, Any] | None,
+    purpose: str | None,
+    allowance: Allowance | None,
+    expected: DialRule,
+) -> None:
+    world.own_policy_table()
+    table = world.policy_table
+    if document is not None:
+        table.set_policy(json.dumps(document), "test", NOW, 0)
+    # A later version changes nothing about it.
+    table.set_policy('{"paused": true}', "test", NOW + 60, 0 if document is None else 1)
+    dialled = replace(new_attempt(), dispatched_at=NOW, allowance=allowance, labels=Labels(purpose=purpose))
+
+    assert DialRules(Policies(table, Preset.OPEN)).of(dialled) == expected
 
 
 def test_an_audit_reads_every_organization_that_the_keys_or_the_policy_name(

@@ -13,6 +13,7 @@ from outbound_calls.adapters.secrets import CACHE_SECONDS, SecretUnusable
 from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
+from outbound_calls.use_cases.log_reads import LogReads
 from outbound_calls.use_cases.place import PlaceResult
 from outbound_calls.use_cases.sweep import (
     KEY_OF_ANOTHER_ORGANIZATION,
@@ -322,10 +323,9 @@ def use_key(world: Clinics, entry: dict[str, Any] | None) -> None:
     world.pass_seconds(CACHE_SECONDS)
 
 
-def at_the_end(world: Clinics, key: AttemptKey, patience: int = PATIENCE_SECONDS) -> Poll:
+def at_the_end(world: Clinics, key: AttemptKey) -> Poll:
     """The last poll of a call before it is given up."""
-    world.pass_seconds(DEADLINE_SECONDS + min(patience, DEADLINE_SECONDS))
-    return world.poll(key)
+    return world.last_poll(key, PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("entry", [None, NORTH | {"apiKey": ""}, NORTH | {"apiKey": "revoked"}])
@@ -377,6 +377,57 @@ def test_a_single_call_that_allomia_does_not_know_is_given_up(world: Clinics) ->
             assert [poll.detail for poll in world.sweep(other)] in ([], [""])
 
     assert at_the_end(world, lost).result is PollResult.RECORDED
+    assert world.attempts.existing_item(lost)["reason"].endswith("AlloMia accepted the call; last poll: not-found")
+
+
+@pytest.mark.parametrize("organization_id", [None, NORTH["organizationId"]], ids=["without an id", "with an id"])
+def test_calls_that_make_a_run_in_no_environment_are_still_the_keys_fault(
+    world: Clinics, organization_id: str | None
+) -> None:
+    """Each is asked about in an execution environment of its own, which has seen no other."""
+    keys = waiting_calls(world, 2)
+    ended = waiting_calls(world, 1)[0]
+    world.webhook(ended)
+    use_key(world, NORTH | {"apiKey": "south-key", "organizationId": organization_id})
+
+    details = []
+    for seconds in (0, DEADLINE_SECONDS, PATIENCE_SECONDS):
+        world.pass_seconds(seconds)
+        for key in keys:
+            world.configure(ALLOMIA_API_KEY_SECRET_ARN=world.key_arn)
+            details.append(world.poll(key).detail)
+
+    assert details == ["not-found"] * 4 + [KEY_OF_ANOTHER_ORGANIZATION] * 2
+    assert [world.attempts.status(key) for key in keys] == ["calling"] * 2
+
+
+def test_without_another_call_that_allomia_must_know_a_single_one_is_given_up(world: Clinics) -> None:
+    world.say(new=NORTH | {"organizationId": None})
+    key = world.placed(organization="new")
+    world.say(new=NORTH | {"apiKey": "south-key", "organizationId": None})
+    world.pass_seconds(CACHE_SECONDS)
+
+    assert at_the_end(world, key).result is PollResult.RECORDED
+
+
+@pytest.mark.parametrize("organization_id", [None, NORTH["organizationId"]], ids=["without an id", "with an id"])
+def test_the_request_before_a_call_is_given_up_keeps_to_the_rate_limit(
+    world: Clinics, organization_id: str | None
+) -> None:
+    world.webhook(waiting_calls(world, 1)[0])
+    (key,) = waiting_calls(world, 1)
+    use_key(world, NORTH | {"apiKey": "south-key", "organizationId": organization_id})
+    world.pass_seconds(DEADLINE_SECONDS)
+    world.poll(key)
+    world.pass_seconds(PATIENCE_SECONDS)
+    (due,) = world.attempts.due_entries(key)
+
+    asked = world.keys_used(lambda: world.poll_calls.poll(due, lambda: 60.0, LogReads(lambda: False)))
+
+    assert len(asked) == 1
+    assert world.attempts.status(key) == "calling"
+    world.pass_seconds(300)
+    assert world.poll(key).detail == KEY_OF_ANOTHER_ORGANIZATION
 
 
 def test_before_a_single_call_is_given_up_allomia_is_asked_whether_the_key_is_the_organizations(

@@ -72,7 +72,6 @@ def test_a_call_in_progress_is_polled_less_and_less_often_until_its_deadline(wor
 
 
 UNAVAILABLE: dict[str, tuple[PostAnswer, str]] = {
-    "404": (returns(404, {"error": "Outbound call not found"}), "not-found"),
     "401": (returns(401, {"error": "Unauthorized"}), "key-unusable"),
     "403": (returns(403), "key-unusable"),
     "429": (returns(429, Retry_After="60"), "HTTP 429"),
@@ -143,9 +142,12 @@ def test_an_undocumented_status_is_named_when_the_call_is_given_up(
     world.allomia.status = reports(world, key, "voicemail")
     world.poll(key)
 
-    world.pass_seconds(DEADLINE_SECONDS + PATIENCE_SECONDS)
     world.allomia.status = reports(world, key, last) if last else returns(503)
+    world.pass_seconds(DEADLINE_SECONDS)
     world.poll(key)
+    if last is None:
+        world.pass_seconds(PATIENCE_SECONDS)
+        world.poll(key)
 
     item = world.attempts.existing_item(key)
     assert (item["status"], item["allomiaStatus"]) == ("unknown", "voicemail")
@@ -340,7 +342,7 @@ def test_an_entry_of_an_attempt_that_ended_or_never_was_is_skipped(world: CloudW
     [
         (GRACE_SECONDS, 200, "failed", PollResult.SKIPPED),
         (DEADLINE_SECONDS, 200, "calling", PollResult.SKIPPED),
-        (DEADLINE_SECONDS + PATIENCE_SECONDS, 500, "calling", PollResult.SKIPPED),
+        (DEADLINE_SECONDS + 1, 500, "calling", PollResult.SKIPPED),
         (DEADLINE_SECONDS, 500, "calling", PollResult.UNAVAILABLE),
         # It would bring the next poll forward to the deadline.
         (DEADLINE_SECONDS - 1, 200, "calling", PollResult.WAITING),
@@ -351,6 +353,10 @@ def test_a_webhook_during_the_poll_is_not_overwritten(
 ) -> None:
     key = world.placed()
     world.pass_seconds(waited)
+    if waited > DEADLINE_SECONDS:
+        world.allomia.status = returns(503)
+        world.poll(key)
+        world.pass_seconds(PATIENCE_SECONDS)
 
     receipts: list[Receipt] = []
     world.allomia.before_answer = lambda _request: receipts.append(world.webhook(key, "completed"))
@@ -365,14 +371,16 @@ def test_a_webhook_during_the_poll_is_not_overwritten(
 
 def test_a_poller_that_lost_its_lease_does_not_give_up(world: CloudWorld) -> None:
     key = world.placed()
-    world.pass_seconds(DEADLINE_SECONDS + PATIENCE_SECONDS)
+    world.allomia.status = returns(500)
+    world.pass_seconds(DEADLINE_SECONDS)
+    world.poll(key)
+    world.pass_seconds(PATIENCE_SECONDS)
 
     def lose_lease(_request: httpx.Request) -> None:
         world.pass_seconds(world.due_in(key))
         world.attempts.leased(key, world.clock.now)
 
     world.allomia.before_answer = lose_lease
-    world.allomia.status = returns(500)
 
     assert world.poll(key).result is PollResult.SKIPPED
     assert world.attempts.status(key) == "calling"
@@ -384,11 +392,24 @@ def test_an_attempt_without_a_usable_key_waits_and_still_ends(world: CloudWorld)
 
     world.pass_seconds(GRACE_SECONDS)
     assert world.poll(key) == Poll(PollResult.UNAVAILABLE, key, "key-unusable")
-    world.pass_seconds(DEADLINE_SECONDS + KEY_PATIENCE_SECONDS)
-    world.poll(key)
 
+    assert world.last_poll(key, KEY_PATIENCE_SECONDS).result is PollResult.RECORDED
     assert world.attempts.status(key) == "unknown"
     assert world.allomia.polled == []
+
+
+def test_a_first_look_long_after_the_deadline_is_not_the_last(world: CloudWorld) -> None:
+    """The poller may have stood still: what it finds then has the same time as anything else."""
+    key = world.placed()
+    world.allomia.status = returns(503)
+    world.pass_seconds(DEADLINE_SECONDS + 2 * PATIENCE_SECONDS)
+
+    assert world.poll(key) == Poll(PollResult.UNAVAILABLE, key, "HTTP 503")
+    world.pass_seconds(PATIENCE_SECONDS - 1)
+    assert world.poll(key).result is PollResult.UNAVAILABLE
+    world.pass_seconds(300)
+    assert world.poll(key).result is PollResult.RECORDED
+    assert "soughtSince" not in world.attempts.existing_item(key)
 
 
 def test_a_claim_that_may_not_have_been_posted_says_so(world: CloudWorld) -> None:

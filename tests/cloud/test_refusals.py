@@ -1,5 +1,6 @@
 """AlloMia refuses calls: a wrong setting rejects nothing, and a wrong request is recognized and rejected."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,20 +14,27 @@ from outbound_calls.adapters.dynamodb import from_dynamodb
 from outbound_calls.domain.attempts import Attempt, AttemptKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.look_up import request_report
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.place import Placement, PlaceResult
+from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import SampleAttempts
+from tests.cloud.reading import table_items
 from tests.cloud.world import CloudWorld, key_of
+from tests.functions import load_function
+from tests.tooling.template.expressions import is_raised
+from tests.tooling.template.rendering import read_template
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID, SETTING
 from tests.world import NOW, CloudResources, create_calls_table, dispatch_message
 
 MINUTE = 60
+REFUSED = returns(400, {"error": "Number has no outbound calling"})
 REFUSALS: dict[str, PostAnswer] = {
-    "400": returns(400, {"error": "Number has no outbound calling"}),
-    "404 of a proxy": returns(404, "<html><h1>Not Found</h1></html>"),
-    "402": returns(402, {"message": "No credit"}),
-    "422": returns(422),
+    "HTTP 400": REFUSED,
+    "HTTP 404": returns(404, "<html><h1>Not Found</h1></html>"),
+    "HTTP 402": returns(402, {"message": "No credit"}),
+    "HTTP 422": returns(422),
 }
-REFUSED = REFUSALS["400"]
+"""What AlloMia answers, or a proxy before it, by how the doctor says so."""
+
 WRONG_NUMBER = "+14155550666"
 OTHER_ASSISTANT = ASSISTANT_ID.replace("1", "9")
 OTHER_NUMBER = PHONE_NUMBER_ID.replace("6", "9")
@@ -35,18 +43,19 @@ OTHER_NUMBER = PHONE_NUMBER_ID.replace("6", "9")
 class Day:
     """A stack that works on requests minute by minute, and AlloMia's phone calls, which last two minutes.
 
-    It has a table of its own, because other attempts with the same setting would count.
+    Its table has no other attempts, because those with the same setting would count.
     """
 
-    def __init__(self, resources: CloudResources) -> None:
-        dynamodb = resources.cloud.client("dynamodb")
-        self.attempts = SampleAttempts.over(dynamodb, create_calls_table(dynamodb))
+    def __init__(self, resources: CloudResources, attempts: SampleAttempts) -> None:
+        self.attempts = attempts
         self.world = CloudWorld(resources, self.attempts)
         self.world.configure(CALLS_TABLE_NAME=self.attempts.table.name)
         self.requests: list[dict[str, Any]] = []
         self.dialled_at: dict[AttemptKey, float] = {}
         self.on_the_line: dict[AttemptKey, float] = {}
         self.codes: list[str] = []
+        self.each_minute: Callable[[], None] = lambda: None
+        self.placed: Callable[[Placement], None] = lambda _: None
 
     def send(self, count: int = 1, **fields: Any) -> list[AttemptKey]:
         sent = [self.world.request(**fields) for _ in range(count)]
@@ -63,6 +72,7 @@ class Day:
             for key in [key for key, at in self.on_the_line.items() if self.world.clock.now >= at + 2 * MINUTE]:
                 del self.on_the_line[key]
                 self.world.webhook(key)
+            self.each_minute()
             self.world.pass_seconds(MINUTE)
 
     def statuses(self, keys: list[AttemptKey]) -> Counter[str | None]:
@@ -70,21 +80,24 @@ class Day:
 
     def _due(self) -> list[Attempt]:
         """The parked attempts that are due."""
-        found = self.attempts.table.client.scan(TableName=self.attempts.table.name)["Items"]
+        found = table_items(self.attempts.table.client, self.attempts.table.name)
         attempts = [attempt_from_item(from_dynamodb(item)) for item in found]
         due = [each for each in attempts if each.status == "scheduled" and (each.due_at or 0) <= self.world.clock.now]
         return sorted(due, key=lambda each: each.due_at or 0)
 
-    def _note(self, placement: Any) -> None:
+    def _note(self, placement: Placement) -> None:
+        self.placed(placement)
         self.codes.append(placement.code)
         if placement.result is PlaceResult.CALLING:
+            assert placement.key
             assert placement.key not in self.dialled_at
             self.dialled_at[placement.key] = self.on_the_line[placement.key] = self.world.clock.now
 
 
 @pytest.fixture
 def day(resources: CloudResources) -> Iterator[Day]:
-    day = Day(resources)
+    dynamodb = resources.cloud.client("dynamodb")
+    day = Day(resources, SampleAttempts.over(dynamodb, create_calls_table(dynamodb)))
     yield day
     day.world.close()
 
@@ -94,22 +107,69 @@ def refuses(field: str, value: str) -> Callable[[dict[str, object]], PostAnswer 
     return lambda order: REFUSED if order[field] == value else None
 
 
-@pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_setting_that_is_wrong_for_a_while_costs_no_call(day: Day, refusal: str) -> None:
-    day.world.allomia.post = REFUSALS[refusal]
+class RefusedAlarm:
+    """The alarm on refused calls as the template defines it, over what place_call prints, minute by minute."""
+
+    def __init__(self, day: Day, environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+        self.alarm = read_template()["Resources"]["CallsRefusedAlarm"]["Properties"]
+        assert (self.alarm["Period"], self.alarm["Statistic"]) == (MINUTE, "Sum")
+        assert [each["Name"] for each in self.alarm["Dimensions"]] == ["service"]
+        self.counts: list[float | None] = []
+        self.raised_after: int | None = None
+        self._capsys = capsys
+        function = load_function("functions/place_call", environment)
+        day.placed = lambda placement: function.log(placement, "message")
+        day.each_minute = self._look
+
+    def _look(self) -> None:
+        lines = [json.loads(line) for line in self._capsys.readouterr().out.splitlines()]
+        name = self.alarm["MetricName"]
+        values = [sum(line[name]) for line in lines if self._is_counted(line)]
+        self.counts.append(sum(values) if values else None)
+        if self.raised_after is None and is_raised(self.alarm, self.counts):
+            self.raised_after = len(self.counts)
+
+    def _is_counted(self, line: dict[str, Any]) -> bool:
+        return any(
+            directive["Namespace"] == self.alarm["Namespace"]
+            and directive["Dimensions"] == [["service"]]
+            and any(metric["Name"] == self.alarm["MetricName"] for metric in directive["Metrics"])
+            for directive in line.get("_aws", {}).get("CloudWatchMetrics", [])
+        )
+
+
+def test_a_setting_that_is_wrong_for_a_while_costs_no_call(
+    resources: CloudResources, operated: OperatedStack, calls: Calls, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """AlloMia refuses everything: with one answer, then with another one, and in the end the setting is fixed."""
+    day = Day(resources, operated.attempts)
+    alarm = RefusedAlarm(day, resources.cloud.environment() | resources.environment(), capsys)
     keys = day.send(60)
 
-    day.pass_minutes(20)
-    # The alarm counts these, and the first ones come in the first minute.
-    assert "refused-by-allomia" in day.codes[:10]
-    assert day.statuses(keys) == {"scheduled": len(keys)}
-    # The circuit breaker spares AlloMia: without it there would be 60 in each of the first four rounds alone.
-    assert len(day.world.allomia.posts) < 60
+    for words, refusal in REFUSALS.items():
+        posts = len(day.world.allomia.posts)
+        day.world.allomia.post = refusal
+        day.pass_minutes(8)
+
+        assert day.statuses(keys) == {"scheduled": len(keys)}
+        # The circuit breaker spares AlloMia: without it there would be 60 in each round of retries.
+        assert 0 < len(day.world.allomia.posts) - posts < 60
+        # Anyone who looks meanwhile sees the alarm, and the doctor says what AlloMia says.
+        assert alarm.raised_after == 1
+        assert is_raised(alarm.alarm, alarm.counts)
+        _, diagnosis = calls("doctor")
+        (check,) = [each for each in diagnosis["checks"] if each["name"] == "refused by AlloMia"]
+        assert check["verdict"] == "failed"
+        assert check["found"].startswith("60 wait, with assistant ")
+        assert words in check["found"]
+
     day.world.allomia.post = None
     day.pass_minutes(20)
 
     assert day.statuses(keys) == {"completed": len(keys)}
     assert day.dialled_at.keys() == set(keys)
+    assert not is_raised(alarm.alarm, alarm.counts)
+    day.world.close()
 
 
 def test_wrong_requests_among_good_ones_are_rejected_within_ten_minutes(day: Day) -> None:

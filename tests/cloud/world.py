@@ -30,7 +30,7 @@ from outbound_calls.use_cases.place import Message, Placement
 from outbound_calls.use_cases.receive import Receipt, Webhook
 from outbound_calls.use_cases.sweep import Poll, PollResult
 from tests.unit.parts import API_KEY, PHONE_NUMBER, Clock, no_jitter
-from tests.world import NOW, WEBHOOK_URL, create_policy_table
+from tests.world import DEADLINE_SECONDS, NOW, WEBHOOK_URL, create_policy_table
 
 if TYPE_CHECKING:
     from tests.cloud.parts import SampleAttempts
@@ -74,13 +74,7 @@ class CloudWorld:
     def close(self) -> None:
         """End the test: whatever happened in it, no phone may have rung twice for one attempt."""
         if self._sent_messages:
-            resources = self.resources
-            for url in (
-                resources.call_queue_url,
-                resources.handed_on_queue_url,
-                resources.invalid_messages_queue_url,
-            ):
-                self.resources.sqs.purge_queue(QueueUrl=url)
+            self.resources.renew_queues()
         self.allomia.check_dials()
 
     def pass_seconds(self, seconds: float) -> None:
@@ -148,6 +142,14 @@ class CloudWorld:
         """Sweep this attempt, which is due."""
         (poll,) = self.sweep(key)
         return poll
+
+    def last_poll(self, key: AttemptKey, patience: float) -> Poll:
+        """Poll a call at its deadline, and once more when it has been asked about in vain for so long."""
+        dispatched_at = int(self.attempts.existing_item(key)["dispatchedAt"])
+        self.pass_seconds(max(0, dispatched_at + DEADLINE_SECONDS - self.clock.now))
+        self.poll(key)
+        self.pass_seconds(patience)
+        return self.poll(key)
 
     def due_in(self, key: AttemptKey) -> int:
         """In how many seconds this attempt comes due."""

@@ -1,11 +1,8 @@
 """The HTTP API in front of the handlers, in one process: routes, authorizers and events as API Gateway makes them."""
 
 import asyncio
-import importlib.util
-import os
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.tooling.template.rendering import PROJECT, read_template
+from tests.functions import load_function
+from tests.tooling.template.rendering import read_template
 
 type Event = dict[str, Any]
 type Handler = Callable[[Event, object], Event]
@@ -48,8 +46,9 @@ def routes() -> list[HttpRoute]:
 
 def gateway(environment: Mapping[str, str]) -> Starlette:
     """The HTTP API, with handlers that have this environment."""
-    with _environment(environment):
-        handlers = {route: _handler(route.folder) for route in routes()}
+    handlers: dict[HttpRoute, Handler] = {
+        route: load_function(route.folder.strip("/"), environment).handler for route in routes()
+    }
     return Starlette(
         routes=[
             Route(route.path, _endpoint(route, handler), methods=[route.method]) for route, handler in handlers.items()
@@ -83,26 +82,3 @@ def _event(route: HttpRoute, request: Request, body: bytes) -> Event:
         return event | ({"body": body.decode()} if body else {})
     except UnicodeDecodeError:
         return event | {"body": b64encode(body).decode(), "isBase64Encoded": True}
-
-
-def _handler(folder: str) -> Handler:
-    spec = importlib.util.spec_from_file_location(
-        f"{folder.strip('/').replace('/', '.')}.app", PROJECT / folder / "app.py"
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    handler: Handler = module.handler
-    return handler
-
-
-@contextmanager
-def _environment(environment: Mapping[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(environment)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

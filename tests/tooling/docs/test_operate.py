@@ -20,6 +20,7 @@ from outbound_calls.use_cases.sweep import LOG_PATIENCE_SECONDS, SECONDS_TO_POLL
 from tests.tooling.docs.markdown import PAGES, code, fences, read, table
 from tests.tooling.template.rendering import read_template
 
+SINCE = "after the first failed read"
 DEPLOY, CAPACITY, LIMITS = (read(f"docs/operate/{name}.md") for name in ("deploy", "capacity", "limits"))
 TEMPLATE = read_template()
 RESOURCES = {name: each.get("Properties", {}) for name, each in TEMPLATE["Resources"].items()}
@@ -72,11 +73,11 @@ def test_commands_use_outputs_and_resources_that_exist(path: object) -> None:
         ("Time until `unknown`", f"`CallDeadlineSeconds`: {DEFAULTS['CallDeadlineSeconds']:,} s after dispatch"),
         (
             "Look at AlloMia's call log",
-            f"Once at that time; if it can't be read, each sweep for {LOG_PATIENCE_SECONDS // 60} minutes",
+            f"Once at that time; if it can't be read, each sweep for {LOG_PATIENCE_SECONDS // 60} minutes {SINCE}",
         ),
         (
             "Pages of AlloMia's call log",
-            f"{MAX_PAGES} of an organization for each page of due attempts, of {MAX_PAGE_ENTRIES} calls each",
+            f"{MAX_PAGES} of an organization in each sweep, of {MAX_PAGE_ENTRIES} calls each",
         ),
         ("Dials that a look at the call log compares", f"{DIAL_KEPT_SECONDS // 86_400} days"),
         (
@@ -119,6 +120,19 @@ def test_the_circuit_breaker_opens_as_the_limits_say() -> None:
 )
 def test_a_number_of_the_capacity_page_is_that_of_the_code(text: str) -> None:
     assert text in CAPACITY
+
+
+def test_the_releases_page_names_what_shifts_and_what_only_crashes_stop() -> None:
+    page = read("docs/operate/releases.md")
+    released = [each for name, each in RESOURCES.items() if "CodeUri" in each and name != "CheckReleaseFunction"]
+    words = ["one", "two", "three", "four", "five", "six", "seven"]
+    only_crashes = [
+        each["CodeUri"].split("/")[1] for each in released if len(each["DeploymentPreference"]["Alarms"]) == 1
+    ]
+
+    assert f"{words[len(released) - 1].capitalize()} aliases shift at the same time" in page
+    named = page.partition(" count none, so they have the first only")[0].rpartition(". ")[2]
+    assert sorted(only_crashes) == sorted(re.findall(r"`(\w+)`", named))
 
 
 def test_the_numbers_of_the_readme() -> None:

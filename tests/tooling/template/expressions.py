@@ -1,11 +1,11 @@
-"""Evaluates CloudWatch's metric math, as far as the alarms use it.
+"""Evaluates CloudWatch's alarms, and its metric math as far as they use it.
 
 docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 """
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 _OPERATORS: Final[Mapping[type[ast.operator | ast.cmpop], Callable[[float, float], float]]] = {
@@ -18,6 +18,27 @@ _OPERATORS: Final[Mapping[type[ast.operator | ast.cmpop], Callable[[float, float
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
 }
+
+
+def breaches(alarm: Mapping[str, Any], value: float | None) -> bool:
+    """Whether a period with this value is a bad one."""
+    if value is None:
+        return bool(alarm["TreatMissingData"] == "breaching")
+    threshold: float = alarm["Threshold"]
+    compared = {"GreaterThanThreshold": value > threshold, "LessThanThreshold": value < threshold}
+    return compared[alarm["ComparisonOperator"]]
+
+
+def needs(alarm: Mapping[str, Any]) -> tuple[int, int]:
+    """How many bad periods of how many raise the alarm."""
+    periods: int = alarm["EvaluationPeriods"]
+    return alarm.get("DatapointsToAlarm", periods), periods
+
+
+def is_raised(alarm: Mapping[str, Any], values: Sequence[float | None]) -> bool:
+    """Whether an alarm is raised after periods with these values, the last one last."""
+    bad, periods = needs(alarm)
+    return sum(breaches(alarm, value) for value in values[-periods:]) >= bad
 
 
 def evaluate(expression: str, values: Mapping[str, float]) -> float | None:

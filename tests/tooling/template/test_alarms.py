@@ -23,7 +23,7 @@ from outbound_calls.runtime.telemetry import (
 )
 from tests.tooling.docs.markdown import read, table
 from tests.tooling.template.conftest import StackOf
-from tests.tooling.template.expressions import evaluate
+from tests.tooling.template.expressions import breaches, evaluate, needs
 from tests.tooling.template.rendering import Stack, Template
 
 OURS: Final = "AllomiaOutboundCalls"
@@ -105,21 +105,6 @@ def assert_exists(stack: Stack, metric: Watched, where: str) -> None:
     for dimension, value in metric.dimensions.items():
         kind, end = IDENTIFIES[dimension]
         assert value in {f"${{{logical_id}{end}" for logical_id, _ in stack.of_type(kind)}, where
-
-
-def breaches(alarm: Template, value: float | None) -> bool:
-    """Whether a period with this value is a bad one."""
-    if value is None:
-        return bool(alarm["TreatMissingData"] == "breaching")
-    threshold: float = alarm["Threshold"]
-    compared = {"GreaterThanThreshold": value > threshold, "LessThanThreshold": value < threshold}
-    return compared[alarm["ComparisonOperator"]]
-
-
-def needs(alarm: Template) -> tuple[int, int]:
-    """How many bad periods of how many raise the alarm."""
-    periods: int = alarm["EvaluationPeriods"]
-    return alarm.get("DatapointsToAlarm", periods), periods
 
 
 @pytest.fixture(scope="module")

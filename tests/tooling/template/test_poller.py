@@ -115,7 +115,7 @@ def test_a_task_times_out_is_retried_with_jitter_and_counts_its_errors(states: d
         assert task["TimeoutSeconds"], name
         assert retrier["ErrorEquals"] == catcher["ErrorEquals"] == ["States.ALL"], name
         assert retrier["JitterStrategy"] == "FULL", name
-        assert catcher["Assign"] == {"faults": "{% $faults + 1 %}"}, name
+        assert catcher["Assign"]["faults"] == "{% $faults + 1 %}", name
 
 
 NEWER_JSONATA: Final = re.compile(r"\?\s*[?:]")
@@ -179,6 +179,15 @@ def test_a_sweep_times_out_after_its_tasks_and_before_express_workflows_do(
         seconds += (1 + retrier["MaxAttempts"]) * task["TimeoutSeconds"]
         seconds += retrier["MaxAttempts"] * retrier["MaxDelaySeconds"]
     assert seconds < definition["TimeoutSeconds"] < EXPRESS_SECONDS
+
+
+def test_only_the_first_page_of_a_shard_is_the_first(states: dict[str, Template]) -> None:
+    page = states["PollPage"]
+
+    assert states["FirstPage"]["Assign"]["isFirst"] is True
+    assert page["Arguments"]["Payload"]["isFirst"] == "{% $isFirst %}"
+    assert page["Assign"]["isFirst"] is page["Catch"][0]["Assign"]["isFirst"] is False
+    assert [name for name, state in states.items() if "isFirst" in state.get("Assign", {})] == ["FirstPage", "PollPage"]
 
 
 def test_a_sweep_starts_its_last_page_and_its_last_poll_before_the_next_sweep(states: dict[str, Template]) -> None:

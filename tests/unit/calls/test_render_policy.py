@@ -199,12 +199,18 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
                     zone_data="2026f",
                     policy_version=12,
                     preset="canada",
+                    window="mon-fri 09:00-21:30",
+                    caps=["3 in 7 days"],
+                    window_unknown="not known",
                     status=Status.COMPLETED,
                 )
             ],
             records_read=7,
         ),
-        ["north~a-1", AT, "2026-12-01T04:30:00-05:00 America/Toronto", "request", "canada, version 12", "1 dial"],
+        [
+            *("north~a-1", AT, "2026-12-01T04:30:00-05:00 America/Toronto", "request", "canada, version 12", "1 dial"),
+            "mon-fri 09:00-21:30, at most 3 in 7 days, not known",
+        ],
     ),
     "audit of a file": (
         Audit(since=AT, until=LATER, dials=[], records_read=0, exported_to="d.csv"),

@@ -219,6 +219,8 @@ RESULTS: dict[str, WireModel] = {
                 zone_data="2026f",
                 policy_version=12,
                 preset="united-states-health-care",
+                window="mon-fri 09:00-21:00",
+                caps=["1 in 1 day", "3 in 168 hours"],
                 status=Status.COMPLETED,
             ),
             AuditedDial(
@@ -226,6 +228,7 @@ RESULTS: dict[str, WireModel] = {
                 attempt=1,
                 dispatched_at="2026-12-01T14:26:00Z",
                 zones=[],
+                window_unknown="no policy is recorded",
                 status=Status.UNKNOWN,
             ),
         ],

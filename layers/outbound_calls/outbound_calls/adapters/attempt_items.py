@@ -95,6 +95,7 @@ def attempt_from_item(item: Mapping[str, Any]) -> Attempt:
         dispatched_at=optional_int(item, "dispatchedAt"),
         post_result=item.get("postResult"),
         number_hash=item.get("numberHash"),
+        sought_since=optional_int(item, "soughtSince"),
         outbound_call_id=item.get("outboundCallId"),
         contact_id=item.get("contactId"),
         call_log_id=item.get("callLogId"),

@@ -72,6 +72,7 @@ _REMOVED_AT_THE_END = (
     "policyVersion",
     "redial",
     "redialAt",
+    "soughtSince",
 )
 """What is of no use any more once an attempt has ended for good."""
 
@@ -215,7 +216,8 @@ class CallsTable:
         None where they can't be read, or where there is too much to read: `most` is for each index partition.
         """
         try:
-            found = [*self._ended_since(attempt, since, now, most), *self._in_progress(most)]
+            ended = self._ended_since(attempt.key.request.organization, since, now, most)
+            found = [*ended, *self._in_progress(most)]
         except (BotoCoreError, ClientError, _TooMany):
             return None
         return [
@@ -228,17 +230,23 @@ class CallsTable:
             and each.key != attempt.key
         ]
 
-    def _ended_since(self, attempt: Attempt, since: float, now: float, most: int) -> Iterator[Attempt]:
-        """The last `most` attempts to end since then, on at most two days."""
-        for day in sorted({int(now) // _DAY_SECONDS, int(since) // _DAY_SECONDS}, reverse=True):
+    def first_ended(self, organization: str | None, since: float, now: float, most: int) -> Iterator[Attempt]:
+        """The first attempts of an organization to end since then: at most `most` on that day, and on this one."""
+        return self._ended_since(organization, since, now, most, latest_first=False)
+
+    def _ended_since(
+        self, organization: str | None, since: float, now: float, most: int, *, latest_first: bool = True
+    ) -> Iterator[Attempt]:
+        """The last or the first `most` attempts to end since then, on at most two days."""
+        for day in sorted({int(now) // _DAY_SECONDS, int(since) // _DAY_SECONDS}, reverse=latest_first):
             found = self.client.query(
                 TableName=self.name,
                 IndexName="ended",
                 KeyConditionExpression="endedOn = :day AND recordedAt >= :since",
                 ExpressionAttributeValues=to_dynamodb(
-                    {":day": ended_on(attempt.key.request.organization, day * _DAY_SECONDS), ":since": int(since)}
+                    {":day": ended_on(organization, day * _DAY_SECONDS), ":since": int(since)}
                 ),
-                ScanIndexForward=False,
+                ScanIndexForward=not latest_first,
                 Limit=most,
             )
             yield from (attempt_from_item(from_dynamodb(item)) for item in found["Items"])
@@ -342,7 +350,7 @@ class CallsTable:
         sets: Item = {"dueAt": math.ceil(due_at), "pollDelay": DISPATCH_LEASE_SECONDS, "parkReason": reason.value}
         if attempt.expires_at is not None:
             sets["expiry"] = attempt.expires_at
-        removes = ["claimId", "dispatchedAt", "numberHash", "redial", "allowedBy"]
+        removes = ["claimId", "dispatchedAt", "numberHash", "redial", "allowedBy", "soughtSince"]
         if reason in WAITS_FOR_SETTING:
             sets |= {
                 "waitsFor": waits_for_setting(attempt),
@@ -709,11 +717,16 @@ class CallsTable:
             return None
         return attempt_from_item(item)
 
-    def set_due(self, attempt: Attempt, due_at: int) -> bool:
-        """Bring a leased attempt's next look forward to `due_at`; False when it ended or moved meanwhile."""
-        seen = {"due": due_at, "seen": attempt.due_at}
+    def set_due(self, attempt: Attempt, due_at: int, sought_since: int | None = None) -> bool:
+        """Bring a leased attempt's next look forward to `due_at`; False when it ended or moved meanwhile.
+
+        `sought_since`: the time to keep of its first look after its deadline that learned nothing.
+        """
         condition = "#dueAt = :seen AND attribute_not_exists(#redialAt)"
-        written, _ = self.update(attempt.key, "SET #dueAt = :due", condition, seen)
+        change, sets = "SET #dueAt = :due", without_none({"due": due_at, "soughtSince": sought_since})
+        if sought_since is not None:
+            change += ", #soughtSince = :soughtSince"
+        written, _ = self.update(attempt.key, change, condition, sets | {"seen": attempt.due_at})
         return written
 
     # How a write is made.

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 DIAL_KEPT_SECONDS = 4 * 86_400
 """Longer than an attempt waits for its look at the log: a deadline of a day, and a day without a usable key."""
 
+RIVALS_KNOWN_SECONDS = DIAL_KEPT_SECONDS - 3600
+"""How long after its dispatch all rivals of an attempt are remembered, also those dialled shortly before it."""
+
 ENTRY_KEPT_SECONDS = 30 * 86_400
 
 HASH_CHARACTERS = 16

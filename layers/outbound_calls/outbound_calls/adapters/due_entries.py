@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,3 +47,8 @@ def due_entry(entry: Mapping[str, Any]) -> DueEntry | DueKeeper | DueBatch:
         return DueKeeper(values["requestId"].removesuffix(KEEPER_MARK) or None, int(values["dueAt"]))
     organization, is_batch, batch = values["requestId"].partition(BATCH_MARK)
     return DueBatch(organization or None, batch, int(values["dueAt"])) if is_batch else DueEntry.from_index(entry)
+
+
+def shard_of(page: Iterable[Mapping[str, Any]]) -> int:
+    """The shard of a page of the index `due`, as DynamoDB returns it; 0 in a sample event that doesn't say."""
+    return next((int(entry["dueShard"]["N"]) for entry in page if "dueShard" in entry), 0)

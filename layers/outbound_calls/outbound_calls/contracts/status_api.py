@@ -52,6 +52,9 @@ class AttemptReport(WireModel):
     allowed_by: AllowanceReport | None = Field(None, description="what allowed the dial")
     outbound_call_id: Uuid | None = None
     contact_id: Uuid | None = None
+    call_log_id: str | None = Field(
+        None, description="the id of the call's entry in AlloMia's call log, where it was found there"
+    )
     allomia_status: str | None = Field(None, exclude=True, description="for operators only: no part of this wire")
     resolved_by: str | None = Field(None, exclude=True, description="for operators only: no part of this wire")
     call_details: CallDetails | None = None

@@ -221,6 +221,9 @@ class Attempt:
     number_hash: str | None = None
     """The start of the keyed hash of the number that it dials, while it may have to be found in AlloMia's call log."""
 
+    sought_since: int | None = None
+    """When the poller first learned nothing of it after its deadline, and was to ask again."""
+
     outbound_call_id: str | None = None
     contact_id: str | None = None
     call_log_id: str | None = None

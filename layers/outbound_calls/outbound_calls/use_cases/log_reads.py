@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from outbound_calls.adapters.allomia import NOT_FOUND, StatusUnavailable
-from outbound_calls.use_cases.sweep import KEY_OF_ANOTHER_ORGANIZATION, SHORT_OF_TIME
+from outbound_calls.use_cases.sweep import KEY_OF_ANOTHER_ORGANIZATION, NOT_ITS_TURN, SHORT_OF_TIME
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.call_log import CallLog
@@ -18,12 +18,29 @@ if TYPE_CHECKING:
     from outbound_calls.domain.log_matches import Window
 
 MAX_PAGES = 20
-"""How many pages of an organization's log are read for one page of due attempts."""
+"""How many pages of an organization's log one sweep reads."""
 
 PIECE_SECONDS = 120
 """The log is read in pieces of this length, so that attempts share what they read."""
 
 TOO_MANY_PAGES, PAGES_CHANGED = "too-many-pages", "pages-changed"
+
+
+def pages_of_shard(shard: int, shards: int, swept_until: int) -> int:
+    """How many pages of each organization's log a shard of a sweep may read.
+
+    The shards of a sweep run at once and don't know of each other. So in every other sweep they share the pages evenly,
+    and in the others one shard has all of them, for an organization with a long log: each shard in its turn.
+
+    Args:
+        shard: From 0.
+        shards: How many there are.
+        swept_until: When the sweep ends (epoch seconds). One begins each minute, or by hand at any second.
+    """
+    sweep = swept_until // 60 + swept_until % 60
+    if sweep % 2 == 0:
+        return MAX_PAGES // shards
+    return MAX_PAGES if sweep // 2 % shards == shard else 0
 
 
 @dataclass(slots=True)
@@ -48,6 +65,9 @@ class LogReads:
     """
 
     permit: Callable[[], bool] = lambda: True
+    max_pages: int = MAX_PAGES
+    """How many pages of each organization's log may be read: the share of this page of due attempts."""
+
     pages: Counter[str] = field(default_factory=Counter)
     """How many pages were read, by AlloMia's id of the organization."""
 
@@ -59,10 +79,13 @@ class LogReads:
         pieces = list[Entries]()
         id_ = organization.organization_id or ""
         with self._locks.setdefault(id_, threading.Lock()):
+            has_all = self.max_pages - self.pages[id_] == MAX_PAGES
             for number in range(window.since // PIECE_SECONDS, window.until // PIECE_SECONDS + 1):
                 if (id_, number) not in self._pieces:
                     self._pieces[id_, number] = self._read(log, organization, number)
                 piece = self._pieces[id_, number]
+                if piece == TOO_MANY_PAGES and not has_all:
+                    return NOT_ITS_TURN
                 if isinstance(piece, str):
                     return piece
                 pieces.append(piece)
@@ -72,9 +95,7 @@ class LogReads:
         """All pages of a piece. They must be of one log: none was added or removed while they were read."""
         since, id_ = number * PIECE_SECONDS, organization.organization_id or ""
         piece, total = Entries(), None
-        for page in range(1, MAX_PAGES + 1):
-            if self.pages[id_] >= MAX_PAGES:
-                break
+        for page in range(1, self.max_pages - self.pages[id_] + 1):
             if not self.permit():
                 return SHORT_OF_TIME
             self.pages[id_] += 1

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from outbound_calls.adapters.allomia import MAX_EXCHANGE_SECONDS, NOT_FOUND, StatusUnavailable
 from outbound_calls.adapters.call_log import CallLog
+from outbound_calls.adapters.dial_marks import RIVALS_KNOWN_SECONDS
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.contracts.wire import Uuid, validate
 from outbound_calls.domain.attempts import CallDetails, Outcome
@@ -32,6 +33,7 @@ DISPATCH_TO_ANSWER_SECONDS = MAX_DECISION_AGE_SECONDS + MAX_EXCHANGE_SECONDS
 """From the dispatch to the end of the longest exchange."""
 
 RIVAL = "the call log shows a call that another attempt may have made"
+TOO_LATE = "the call log is read too late to tell whose calls it shows"
 RANG = "the call log shows that the phone rang, and AlloMia reports no outcome"
 
 
@@ -69,6 +71,8 @@ class LookInLog:
         id_, number_hash, request = organization.organization_id, attempt.number_hash, attempt.request
         if not (id_ and number_hash and request and request.assistant_id and attempt.dispatched_at):
             raise ValueError("not looked for")
+        if now >= attempt.dispatched_at + RIVALS_KNOWN_SECONDS:
+            return LogFinding(words=TOO_LATE)
         window = Window.around(attempt.dispatched_at, DISPATCH_TO_ANSWER_SECONDS)
         read = reads.window(CallLog(self.allomia), organization, window)
         if isinstance(read, str):

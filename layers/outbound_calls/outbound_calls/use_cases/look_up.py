@@ -79,6 +79,7 @@ def attempt_report(attempt: Attempt) -> AttemptReport:
         allowed_by=_allowed_by(attempt),
         outbound_call_id=attempt.outbound_call_id,
         contact_id=attempt.contact_id,
+        call_log_id=attempt.call_log_id,
         allomia_status=attempt.allomia_status,
         resolved_by=attempt.resolved_by,
         call_details=details_on_the_wire(attempt.call_details),

@@ -40,9 +40,9 @@ SECONDS_TO_POLL = MAX_EXCHANGE_SECONDS + 5.0
 """What must be left of an invocation before a lease: the longest exchange, and time to record."""
 
 PATIENCE_SECONDS = 3600
-"""How long after its deadline an accepted call is asked about before it is given up, if AlloMia doesn't answer.
+"""How long past its deadline an accepted call is asked about before it is given up, if AlloMia doesn't answer.
 
-At most as long as its deadline.
+At most as long as its deadline. It counts from the first look after the deadline, which may be late.
 """
 
 KEY_PATIENCE_SECONDS = 24 * 3600
@@ -52,14 +52,20 @@ Not less for a short deadline.
 """
 
 LOG_PATIENCE_SECONDS = 1800
-"""How long after its deadline an attempt is looked for in AlloMia's call log, each sweep, if that can't be read."""
+"""How long an attempt is looked for in AlloMia's call log, each sweep, after a read that failed."""
 
 _SECONDS_BETWEEN_LOOKS = 10
 """Less than between two sweeps, so that each sweep looks."""
 
 _SECONDS_BETWEEN_LATE_POLLS = 300
 
-SHORT_OF_TIME = "short-of-time"
+SHORT_OF_TIME, NOT_ITS_TURN = "short-of-time", "not-its-turn"
+
+_NOT_ASKED = frozenset({SHORT_OF_TIME, NOT_ITS_TURN})
+"""Why AlloMia wasn't asked at all. A later sweep asks."""
+
+_ENDED_READ = 100
+"""How many attempts that have ended are read to find one that AlloMia must know."""
 
 KEY_OF_ANOTHER_ORGANIZATION = "key-of-another-organization"
 """AlloMia knows none of the organization's calls by the key in the secret."""
@@ -184,9 +190,9 @@ class PollCalls:
         waiting = Poll(PollResult.WAITING, attempt.key)
         patience = 0
         if attempt.outbound_call_id:
-            answer = self._call_status(attempt, attempt.outbound_call_id)
+            answer = self._call_status(attempt, attempt.outbound_call_id, now, reads)
             if isinstance(answer, StatusUnavailable):
-                waiting = Poll(PollResult.UNAVAILABLE, attempt.key, answer.reason)
+                waiting = _unavailable(attempt, answer.reason)
                 patience = self._patience(answer.reason)
             elif answer.outcome:
                 return _poll(attempt, answer.outcome, self.table.record(attempt.key, answer.outcome, self.clock()))
@@ -194,18 +200,27 @@ class PollCalls:
                 waiting = Poll(PollResult.WAITING, attempt.key, allomia_status=word)
                 if word != attempt.allomia_status:
                     self.table.note(attempt.key, attempt.outbound_call_id, word, now)
-        deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
-        if now >= deadline_at + patience:
+        deadline_at = self._deadline_at(attempt)
+        due_at = attempt.due_at or 0
+        if now < deadline_at:
+            if due_at > deadline_at:
+                self.table.set_due(attempt, deadline_at)
+            return waiting
+        since = int(now) if attempt.sought_since is None else attempt.sought_since
+        if now >= since + patience:
             if attempt.number_hash and not attempt.outbound_call_id:
                 return self._look(attempt, now, reads)
             return self._give_up(attempt, waiting)
         step = min(_SECONDS_BETWEEN_LATE_POLLS, self.schedule.deadline_seconds)
-        next_look = deadline_at if now < deadline_at else min(int(now) + step, deadline_at + patience)
-        if (attempt.due_at or 0) > next_look:
-            self.table.set_due(attempt, next_look)
+        next_look = min(int(now) + step, since + patience, due_at)
+        if next_look < due_at or attempt.sought_since is None:
+            self.table.set_due(attempt, next_look, since)
         return waiting
 
-    def _call_status(self, attempt: Attempt, outbound_call_id: str) -> StatusAnswer:
+    def _deadline_at(self, attempt: Attempt) -> int:
+        return self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
+
+    def _call_status(self, attempt: Attempt, outbound_call_id: str, now: float, reads: LogReads | None) -> StatusAnswer:
         """What AlloMia reports of a call. That it doesn't know it may be the key's fault."""
         organization = self.allomia.organization_named(attempt.key.request.organization)
         if isinstance(organization, KeyUnusable):
@@ -213,33 +228,50 @@ class PollCalls:
         answer = self.allomia.call_status(organization, outbound_call_id)
         if isinstance(answer, Found):
             self.not_found.end(organization.api_key)
-        elif answer.reason == NOT_FOUND and (
-            self.not_found.add(organization.api_key, outbound_call_id)
-            or (self._is_late(attempt) and self._is_of_another(organization))
-        ):
-            self.allomia.organizations.expire()
-            return StatusUnavailable(KEY_OF_ANOTHER_ORGANIZATION)
+        elif answer.reason == NOT_FOUND:
+            is_fault = self.not_found.add(organization.api_key, outbound_call_id)
+            if not is_fault and self._is_last_look(attempt, now):
+                if reads and not reads.permit():
+                    return StatusUnavailable(SHORT_OF_TIME)
+                is_fault = self._is_of_another(organization, attempt, now)
+            if is_fault:
+                self.allomia.organizations.expire()
+                return StatusUnavailable(KEY_OF_ANOTHER_ORGANIZATION)
         return answer
 
-    def _is_late(self, attempt: Attempt) -> bool:
-        deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
-        return self.clock() >= deadline_at + self._patience(NOT_FOUND)
+    def _is_last_look(self, attempt: Attempt, now: float) -> bool:
+        """Whether a call is given up now, if AlloMia doesn't know it."""
+        return attempt.sought_since is not None and now >= attempt.sought_since + self._patience(NOT_FOUND)
 
     def _patience(self, reason: str) -> int:
-        """How long after its deadline a call is asked about, for which AlloMia has no answer."""
-        if reason in KEY_FAULTS:
+        """How long past its deadline a call is asked about, for which AlloMia has no answer."""
+        if reason in KEY_FAULTS | _NOT_ASKED:
             return KEY_PATIENCE_SECONDS
         return min(PATIENCE_SECONDS, self.schedule.deadline_seconds)
 
-    def _is_of_another(self, organization: Organization) -> bool:
-        """Whether AlloMia says that the key doesn't see the organization. Asked before a call is given up."""
+    def _is_of_another(self, organization: Organization, attempt: Attempt, now: float) -> bool:
+        """Whether the key sees nothing of the organization. One request, before a call is given up.
+
+        The runs of calls that AlloMia doesn't know are counted in each execution environment. Calls that are spread
+        over several may make a run in none.
+        """
         if organization.organization_id is None:
-            return False
+            known = self._known_call(attempt, now)
+            status = self.allomia.call_status(organization, known) if known else None
+            return isinstance(status, StatusUnavailable) and status.reason == NOT_FOUND
         from outbound_calls.adapters.call_log import CallLog
 
-        now = int(self.clock())
-        answer = CallLog(self.allomia).calls_page(organization, now - 1, now, limit=1)
-        return isinstance(answer, StatusUnavailable) and answer.reason == NOT_FOUND
+        page = CallLog(self.allomia).calls_page(organization, int(now) - 1, int(now), limit=1)
+        return isinstance(page, StatusUnavailable) and page.reason == NOT_FOUND
+
+    def _known_call(self, attempt: Attempt, now: float) -> str | None:
+        """A call of the same organization that AlloMia reported an outcome of, the first since the attempt's dispatch.
+
+        The key was the same then, most likely.
+        """
+        since = attempt.dispatched_at or attempt.created_at
+        ended = self.table.first_ended(attempt.key.request.organization, since, now, _ENDED_READ)
+        return next((each.outbound_call_id for each in ended if each.outcome_source in _TOLD_BY_ALLOMIA), None)
 
     def _look(self, attempt: Attempt, now: float, reads: LogReads | None) -> Poll:
         """Look for an attempt's call in AlloMia's call log before it is given up."""
@@ -253,13 +285,14 @@ class PollCalls:
                 return self._give_up(attempt, Poll(PollResult.WAITING, attempt.key))
             looked = LookInLog(self.allomia, self.marks).look(attempt, organization, reads or LogReads(), now)
         if isinstance(looked, NotRead):
-            patience = KEY_PATIENCE_SECONDS if looked.reason in KEY_FAULTS else LOG_PATIENCE_SECONDS
-            deadline_at = self.schedule.deadline_at(attempt.dispatched_at or attempt.created_at)
-            result = PollResult.SKIPPED if looked.reason == SHORT_OF_TIME else PollResult.UNAVAILABLE
-            waiting = Poll(result, attempt.key, looked.reason)
-            if now < deadline_at + patience:
-                self.table.set_due(attempt, int(now) + _SECONDS_BETWEEN_LOOKS)
-                return waiting
+            is_asked, since = looked.reason not in _NOT_ASKED, attempt.sought_since
+            if since is None:
+                since = int(now) if is_asked else self._deadline_at(attempt)
+            patience = KEY_PATIENCE_SECONDS if looked.reason in KEY_FAULTS | _NOT_ASKED else LOG_PATIENCE_SECONDS
+            if now < since + patience:
+                keep = since if is_asked and attempt.sought_since is None else None
+                self.table.set_due(attempt, int(now) + _SECONDS_BETWEEN_LOOKS, keep)
+                return _unavailable(attempt, looked.reason)
             words = f"the call log can't be read: {looked.reason}"
             if looked.call_log_id:
                 words = f"the call log shows that the phone rang; AlloMia can't be asked about it: {looked.reason}"
@@ -288,6 +321,14 @@ class PollCalls:
             call_log_id=looked.call_log_id if looked else None,
         )
         return _poll(attempt, outcome, self.table.give_up(attempt, outcome, self.clock()))
+
+
+_TOLD_BY_ALLOMIA = frozenset({OutcomeSource.WEBHOOK, OutcomeSource.POLL})
+
+
+def _unavailable(attempt: Attempt, reason: str) -> Poll:
+    result = PollResult.SKIPPED if reason in _NOT_ASKED else PollResult.UNAVAILABLE
+    return Poll(result, attempt.key, reason)
 
 
 def _poll(attempt: Attempt, outcome: Outcome, recording: Recording) -> Poll:
