@@ -9,7 +9,7 @@ PYTHON := $(BIN)/python
 # Tools run as modules where they can: a script's first line holds the path of its environment.
 SAM := env -u MAKEFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u MFLAGS $(PYTHON) -m samcli
 
-# No command here talks to AWS, but for `make rehearse`, so none depends on an AWS profile.
+# No command here talks to AWS, except `make rehearse`, so none depends on an AWS profile.
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE
 OFFLINE := AWS_DEFAULT_REGION=ca-central-1 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none AWS_EC2_METADATA_DISABLED=true
 export SAM_CLI_TELEMETRY := 0
@@ -117,10 +117,11 @@ proof: TEST_SECONDS := 7200
 proof: build ## The long proofs of the guarantees, with their figures (PROOF_SEED=7 for other random schedules)
 	@$(PYTEST) $(FOUR_WORKERS) -o test_seconds=3600 -rP -m proof $(PYTEST_FLAGS)
 
-second-engine: setup ## tests/cloud with another implementation of DynamoDB, dynalite. Needs Node.js 20
+second-engine: setup ## tests/cloud with another implementation of DynamoDB, dynalite, and with late indexes. Needs Node.js 20
 	@mkdir -p .venv/second-engine && cp tests/second_engine/package.json tests/second_engine/package-lock.json .venv/second-engine
 	@npm ci --prefix .venv/second-engine --ignore-scripts --no-audit --no-fund --loglevel=error
-	@TESTS_SECOND_ENGINE=1 $(PYTEST) --numprocesses=2 tests/cloud --ignore=tests/cloud/test_doctor.py $(PYTEST_FLAGS)
+	@TESTS_CLOUD=second-engine $(PYTEST) --numprocesses=2 tests/cloud --ignore=tests/cloud/test_doctor.py $(PYTEST_FLAGS)
+	@TESTS_CLOUD=late-indexes $(PYTEST) --numprocesses=2 tests/cloud --ignore=tests/cloud/test_doctor.py $(PYTEST_FLAGS)
 
 client-generators: setup ## Generate clients from openapi.json in Python and TypeScript, and use them. Needs Node.js 20
 	@mkdir -p $(GENERATORS) && cp tests/client_generators/package.json tests/client_generators/package-lock.json $(GENERATORS)
@@ -154,9 +155,10 @@ invoke: setup ## Run one function under Lambda's runtime emulator: FUNCTION=Plac
 	@: "$${EVENT:?name an event: make invoke FUNCTION=$$FUNCTION EVENT=events/….json}"
 	@$(PYTHON) -m local.emulator "$$FUNCTION" "$$EVENT" $${ENV_VARS:+--env-vars "$$ENV_VARS"}
 
-rehearse: setup ## Check the guarantees of a dev or staging stack on AWS, without ringing anyone: STACK=…
+rehearse: setup ## Check the guarantees of a dev or staging stack on AWS, without ringing anyone: STACK=… (CLOUD_TESTS=1)
 	@: "$${STACK:?name a stack: make rehearse STACK=allomia-outbound-calls-dev}"
-	@$(if $(AWS_PROFILE),AWS_PROFILE='$(AWS_PROFILE)') $(PYTHON) -m rehearsal "$$STACK"
+	@$(if $(AWS_PROFILE),AWS_PROFILE='$(AWS_PROFILE)') $(PYTHON) -m rehearsal "$$STACK" \
+		$${EXECUTION_ROLE:+--execution-role "$$EXECUTION_ROLE"} $(if $(CLOUD_TESTS),--cloud-tests) $(if $(REALLY),--really)
 
 release: setup ## Commit and tag a release here, without pushing it: make release VERSION=0.1.0
 	@: "$${VERSION:?name a version: make release VERSION=0.1.0}"

@@ -108,7 +108,7 @@ class _Environments:
 
 @contextmanager
 def environments(world: LocalEnvironment, allomia_url: str, *names: str) -> Iterator[dict[str, Function]]:
-    """One execution environment for each of these functions, told what the deployed ones are."""
+    """One execution environment for each of these functions, configured like the deployed ones."""
     credentials = {name: value for name, value in world.cloud.environment().items() if name.startswith("AWS_")}
     del credentials["AWS_ENDPOINT_URL"], credentials["AWS_DEFAULT_REGION"], credentials["AWS_EC2_METADATA_DISABLED"]
     with ExitStack() as stack:

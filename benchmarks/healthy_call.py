@@ -35,6 +35,7 @@ HEALTHY = ("PlaceCallFunction", "ReceiveWebhookFunction", "PublishOutcomeFunctio
 """What a healthy call invokes."""
 
 FUNCTIONS = (*HEALTHY, "PollCallsFunction")
+READS = {f"dynamodb:{name}" for name in ("GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems")}
 MESSAGE: dict[str, Any] = {
     "phoneNumber": "+15005550100",
     "assistantId": "0b54d0f1-7f2a-4c53-9c0e-5a6d1f5b8a01",
@@ -53,7 +54,7 @@ _OF_LAMBDA = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
 class Said:
     """What one function wrote to its log group.
 
-    Lambda's own lines, which tell the local cloud's invocations here, are left out: on AWS the template's
+    Lambda's own lines, which mark the local cloud's invocations here, are left out: on AWS the template's
     SystemLogLevel keeps them out of the log of an invocation that went well.
     """
 
@@ -64,7 +65,7 @@ class Said:
 
 @dataclass(frozen=True)
 class HealthyCalls:
-    """What `calls` healthy calls came to, all together."""
+    """The totals of `calls` healthy calls."""
 
     calls: int
     message_bytes: int
@@ -84,10 +85,15 @@ class HealthyCalls:
     metrics: list[str]
     """The names that were written."""
 
+    @property
+    def reads(self) -> int:
+        """The requests that read the tables."""
+        return sum(count for name, count in self.requests.items() if name in READS)
+
 
 @dataclass(frozen=True)
 class Idle:
-    """What sweeps of the poller came to while nothing was due."""
+    """The totals of the poller's sweeps while nothing was due."""
 
     sweeps: int
     invocations: int

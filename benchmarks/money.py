@@ -18,11 +18,22 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from samtranslator.yaml_helper import yaml_parse
 
+from benchmarks import features
 from benchmarks.batch import ANSWER_SECONDS
 from benchmarks.endurance import Endurance
 from benchmarks.function import HERE
 from benchmarks.healthy_call import HealthyCalls
 from local.sam import ROOT
+from outbound_calls.contracts.vocabulary import OutcomeSource, Priority, ReasonCode, Status
+from outbound_calls.domain.timing import DEFERRALS
+from outbound_calls.runtime.telemetry import (
+    Metric,
+    deferral_metric,
+    rejection_metric,
+    source_metric,
+    status_metric,
+    waiting_metric,
+)
 from outbound_calls.runtime.workers import WORKERS
 
 if TYPE_CHECKING:
@@ -151,6 +162,8 @@ def of_calls(healthy: HealthyCalls, endurance: Endurance, shape: Shape) -> list[
     batched = invocations["PlaceCallFunction"] + invocations["PublishOutcomeFunction"]
     return [
         Line("DynamoDB writes", "dynamodbWrite", healthy.write_units / healthy.calls),
+        # Consistent, and of little: a unit each.
+        Line("DynamoDB reads", "dynamodbRead", healthy.reads / healthy.calls),
         # Sent one by one; received and deleted by the batch.
         Line("SQS requests", "sqsRequest", 1 + 2 * invocations["PlaceCallFunction"]),
         Line("HTTP API requests", "httpApiRequest", 1),
@@ -195,11 +208,44 @@ def of_reads() -> list[Line]:
     ]
 
 
+def of_cold_starts(figures: Figures) -> dict[str, list[Line]]:
+    """What a start of each function is billed for, beside its invocation: since August 2025 its initialisation is.
+
+    The measured time of the imports counts, as if Lambda's processor were this machine's.
+    """
+    functions = template()["Resources"]
+    return {
+        name: [
+            Line(
+                "initialisation",
+                "lambdaGbSecond",
+                int(functions[name]["Properties"]["MemorySize"]) / 1024 * measured.imported.ms.median / 1000,
+            )
+        ]
+        for name, measured in figures.cold_start.items()
+    }
+
+
+def of_features() -> dict[str, list[Line]]:
+    """What a call costs more, at least, for what the policy or the secret adds."""
+    found = {}
+    for name in features.MORE:
+        reads, writes = features.units(name)
+        found[name] = [Line("reads", "dynamodbRead", reads), Line("writes", "dynamodbWrite", writes)]
+    return found
+
+
 def of_months(metrics: int) -> list[Line]:
     """What is billed each month, with or without calls; the metrics only while calls are made."""
     resources = template()["Resources"]
     types = Counter(resource["Type"] for resource in resources.values())
     shards = int(template()["Parameters"]["DueShards"]["Default"])
+    queues = sum(
+        event["Type"] == "SQS"
+        for resource in resources.values()
+        for event in resource.get("Properties", {}).get("Events", {}).values()
+    )
+    polls = MONTH_MINUTES * IDLE_POLLS_PER_MINUTE * queues
     return [
         Line("The poller's executions, one a minute", "expressRequest", per_month=MONTH_MINUTES),
         Line("Their duration", "expressGbSecond", per_month=MONTH_MINUTES * SWEEP_SECONDS * SWEEP_GB),
@@ -207,7 +253,7 @@ def of_months(metrics: int) -> list[Line]:
         Line(f"Their queries of {shards} shards", "dynamodbRead", per_month=MONTH_MINUTES * shards / 2),
         Line("Their traces", "trace", per_month=MONTH_MINUTES),
         Line("The schedule", "schedulerInvocation", per_month=MONTH_MINUTES),
-        Line("Lambda's requests to the empty queue", "sqsRequest", per_month=MONTH_MINUTES * IDLE_POLLS_PER_MINUTE),
+        Line(f"Lambda's requests to {queues} empty queues", "sqsRequest", per_month=polls),
         # Two are the stack's, the other is yours.
         Line("Secrets", "secret", per_month=1 + types["AWS::SecretsManager::Secret"]),
         Line(f"The metrics of {types['AWS::CloudWatch::Alarm']} alarms", "alarmMetric", per_month=alarm_metrics()),
@@ -249,6 +295,14 @@ def template() -> dict[str, Any]:
     """The template as it is written."""
     read: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
     return read
+
+
+def most_metrics() -> int:
+    """How many custom metrics there can be: each that is written in a month is billed for its hours."""
+    names = {str(each) for each in Metric}
+    names |= {status_metric(each) for each in Status} | {source_metric(each) for each in OutcomeSource}
+    names |= {deferral_metric(each) for each in DEFERRALS} | {rejection_metric(each) for each in ReasonCode}
+    return len(names | {waiting_metric(each) for each in Priority})
 
 
 def alarm_metrics() -> int:

@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from benchmarks import batch, cold_start, console, endurance, money, recovery, warm_webhook
 from benchmarks.figures import FILE, Figures
 from benchmarks.function import HERE
-from benchmarks.healthy_call import FUNCTIONS, HealthyCalls, Said
+from benchmarks.healthy_call import FUNCTIONS, READS, HealthyCalls, Said
 from benchmarks.money import Line, Price, Region, Shape
 from benchmarks.plots import draw
 from local.sam import ROOT
@@ -21,7 +21,6 @@ NAMES = {
     "PublishOutcomeFunction": "publish_outcome",
     "GetCallFunction": "get_call",
 }
-READS = {f"dynamodb:{name}" for name in ("GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems")}
 MILLION = 1_000_000
 PERFORMANCE = FILE.with_name("performance.md")
 COST = ROOT / "docs/operate/cost.md"
@@ -99,6 +98,8 @@ def cost(figures: Figures) -> str:
         "million": _million(figures),
         "month": _month(figures),
         "together": _together(figures),
+        "features": _features(),
+        "cold": _start_costs(figures),
         "timers": _timers(),
         "prices": _prices(),
     }
@@ -110,6 +111,7 @@ def cost(figures: Figures) -> str:
         read=money.per_million(money.of_reads()),
         recovered=money.per_million(money.of_recovered_calls(figures)),
         looked_up=money.price_table().looked_up,
+        most_metrics=money.most_metrics(),
         tables=tables,
     )
 
@@ -376,6 +378,26 @@ def _together(figures: Figures) -> Table:
                 *(f"{money.total(lines + fixed, calls, free_tier=free):.2f}" for _, lines, free in columns),
             )
             for calls in money.CALLS_A_MONTH
+        ],
+    )
+
+
+def _features() -> Table:
+    return Table(
+        ("with", "reads more", "writes more", "a million calls, $"),
+        [
+            (name, *(f"{line.per_call:g}" for line in lines), f"{money.per_million(lines):.2f}")
+            for name, lines in money.of_features().items()
+        ],
+    )
+
+
+def _start_costs(figures: Figures) -> Table:
+    return Table(
+        ("function", "GB-seconds", "a thousand starts, $"),
+        [
+            (NAMES[name], f"{lines[0].per_call:.3f}", f"{money.per_million(lines) / 1000:.4f}")
+            for name, lines in money.of_cold_starts(figures).items()
         ],
     )
 

@@ -82,7 +82,7 @@ export interface DoNotCallDoNotCall {
   purposes?: string[] | null;
 }
 
-/** The body of a message on the call queue: a number that is not to be dialled any more. Without an organization it holds for every organization. Only an operator can remove an entry. */
+/** The body of a message on the call queue: a number that is not to be dialled any more. Without an organization it applies to every organization. Only an operator can remove an entry. */
 export interface DoNotCall {
   /** an object with phoneNumber, and until and purposes where it isn't for good or for all */
   doNotCall: DoNotCallDoNotCall;
@@ -154,7 +154,7 @@ export interface RequestReportAttemptsItemAllowedByZonesItem {
 export interface RequestReportAttemptsItemAllowedBy {
   /** the version of the calling policy; 0 where none is set but a preset */
   policyVersion: number;
-  /** the preset that the policy lies on */
+  /** the preset that the policy is based on */
   preset: string;
   /** the time zones that the recipient may be in; empty where no rule of the policy needed one */
   zones: RequestReportAttemptsItemAllowedByZonesItem[];
@@ -198,7 +198,7 @@ export interface RequestReportAttemptsItem {
   parkReason?: string;
   /** when another attempt is made after this one */
   nextAttemptAt?: string;
-  /** true for a redial that came to nothing: it isn't dialled, no event reports it, and the request ended with the outcome before */
+  /** true for a redial that was never dialled: no event reports it, and the request ended with the outcome before */
   isDropped?: boolean;
   /** when a cancellation came too late for it */
   cancelRequestedAt?: string;
@@ -271,7 +271,7 @@ export interface Webhook {
   callDetails?: WebhookCallDetails | null;
 }
 
-/** The message attributes, all of type String, that a message in the invalid-messages queue has. Its body is the message as it came, including personal data. */
+/** The message attributes, all of type String, that a message in the invalid-messages queue has. Its body is the message as received, including personal data. */
 export interface InvalidMessage {
   /** the field and the rule, for a person */
   reason: string;

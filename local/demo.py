@@ -93,7 +93,7 @@ def main() -> int:
 
 
 def request_cases() -> Iterator[Case]:
-    """The requests of events/requests. The number tells what AlloMia does."""
+    """The requests of events/requests. The number decides what AlloMia does."""
     for path in sorted(REQUESTS.glob("*.json")):
         if path.stem != INVALID:
             allomia = MAGIC_NUMBERS[json.loads(path.read_text())["phoneNumber"]]
@@ -145,7 +145,7 @@ def _window(day: str) -> dict[str, Any]:
     return {"days": [day], "from": "09:00", "to": "17:00"}
 
 
-def send(environment: LocalEnvironment, cases: Iterable[Case]) -> None:
+def send(environment: LocalEnvironment, cases: Iterable[Case], apart_seconds: float = 0.0) -> None:
     """Send every request, one of them twice, and an invalid message."""
     cases = list(cases)
     for first in (case.first for case in cases if case.first):
@@ -156,6 +156,7 @@ def send(environment: LocalEnvironment, cases: Iterable[Case]) -> None:
     # The functions start meanwhile: a webhook whose function can't start in time is lost.
     time.sleep(3)
     for case in cases:
+        time.sleep(apart_seconds)
         environment.send(case.body)
         if case.request_id.endswith(DUPLICATE):
             environment.send(case.body)

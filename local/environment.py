@@ -78,13 +78,18 @@ class LocalEnvironment:
 
     def attempts(self) -> list[dict[str, Any]]:
         """Every attempt in the calls table, as plain values, in the order of their numbers."""
+        items = [_plain(item) for item in self.items() if "status" in item]
+        return sorted(items, key=lambda item: int(item["attempt"]))
+
+    def items(self) -> Iterator[Mapping[str, Any]]:
+        """The items of the calls table, as DynamoDB has them."""
         pages = (
             self.cloud.client("dynamodb")
             .get_paginator("scan")
             .paginate(TableName=self.stack.calls_table_name, ConsistentRead=True)
         )
-        items = [_plain(item) for page in pages for item in page["Items"] if "status" in item]
-        return sorted(items, key=lambda item: int(item["attempt"]))
+        for page in pages:
+            yield from page["Items"]
 
     def sweep(self) -> None:
         """Start the poller now. Its own schedule starts it every minute."""

@@ -5,7 +5,7 @@
     python -m local.release assets DIST    writes what a release publishes into a folder, after `make build`
 
 The frozen schemas and parameters are what later changes are compared with (tests/tooling/contracts). Needs only the
-standard library and git, but for the assets, so that a workflow can run it without an environment.
+standard library and git, except for the assets, so that a workflow can run it without an environment.
 """
 
 import argparse

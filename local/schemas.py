@@ -123,7 +123,7 @@ def contracts() -> Iterator[Contract]:
         "do-not-call",
         "Entry for the do-not-call list",
         "The body of a message on the call queue: a number that is not to be dialled any more. Without an organization "
-        "it holds for every organization. Only an operator can remove an entry.",
+        "it applies to every organization. Only an operator can remove an entry.",
         _do_not_call(),
         [
             {"doNotCall": {"phoneNumber": "+15005550100"}},
@@ -172,7 +172,7 @@ def contracts() -> Iterator[Contract]:
         "invalid-message",
         "Attributes of an invalid message",
         "The message attributes, all of type String, that a message in the invalid-messages queue has. Its body is the "
-        "message as it came, including personal data.",
+        "message as received, including personal data.",
         _invalid_message(),
         [_invalid_example()],
     )

@@ -1,21 +1,23 @@
 """`make rehearse STACK=…`: the guarantees of a deployed dev or staging stack, checked without ringing anyone.
 
-Deploys AlloMia's sandbox beside the stack, points the stack at it, sends the demo's requests and checks each guarantee
-from what the sandbox counted and the tables hold. Then the stack gets its parameters back, and everything else is
-removed. The report is written as JSON and as Markdown. Exits with 1 if a guarantee does not hold.
+Deploys AlloMia's sandbox beside the stack, points the stack at it, sends the demo's requests, plays the further steps,
+and checks each guarantee from what the sandbox counted and the tables hold. Then what may still be dialled is
+cancelled, the stack gets its parameters back, and everything else is removed. The report is written as JSON and as
+Markdown. Exits with 1 if a guarantee does not hold.
 """
 
 import argparse
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -23,12 +25,16 @@ import httpx
 from rich.console import Console
 
 from calls.operations.stack import DeployedStack, NoSuchStack, aws_clients
-from local.demo import Case, Check, check, policy_cases, request_cases, send, watch
-from local.environment import LocalEnvironment
-from local.sam import ROOT, SamError, run_sam
-from local.simulator import ANSWERS, Dials
+from local.demo import Case, check, policy_cases, request_cases, send, watch
+from local.sam import ROOT, SamError, build, run_sam
+from local.simulator import ANSWERS, MAGIC_NUMBERS, Dials
 from local.simulator.magic_numbers import behaviour_of
 from local.stack import Stack
+from rehearsal import cloud_tests
+from rehearsal.changes import NotRehearsed, subscribed, undone, with_parameters
+from rehearsal.measured import Figures, measure
+from rehearsal.report import Report, report
+from rehearsal.steps import STEPS, RehearsedStack, Stage
 
 if TYPE_CHECKING:
     from local.cloud import LocalCloud
@@ -43,23 +49,14 @@ REAL = "allomia.com"
 QUICK = {"WebhookGraceSeconds": "10", "CallDeadlineSeconds": "300", "CallingPolicy": "open"}
 """The stack's parameters during a rehearsal, which turn minutes into seconds. No request of it ends by the deadline."""
 
-WARM = 6
-"""How many of the sandbox's and of the stack's internet-facing functions start beforehand."""
+APART_SECONDS = 1.0
+"""Between two requests. X-Ray records the first of each second, and few of the sandbox's functions must start."""
 
-GIVE_UP_SECONDS = 300.0
+METRIC_SECONDS = 180.0
+"""Until Lambda's metrics of the last minutes are there: docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics.html"""
 
-LEFT_OUT = (
-    "a worker that is killed or squeezed by reserved concurrency",
-    "a gradual release, and one that fails its check",
-    "denied PutEvents, and alarms",
-    "connections that AlloMia drops or leaves open: an API Gateway can't do that",
-    "cold starts and the cost of the run",
-)
-"""What a rehearsal doesn't show."""
-
-
-class NotRehearsed(Exception):
-    """The stack was not touched, or has its parameters back; the message says why."""
+NEVER_PLAYED = ("connections that AlloMia drops: an API Gateway can't do that",)
+"""What no rehearsal shows."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,7 @@ class Sandbox:
     client: Callable[[str], Any]
     table: str
     url: str
+    ending_layer: str
 
     def dials(self) -> Dials:
         """How many POSTs arrived and how many were accepted, for each callback URL."""
@@ -89,113 +87,70 @@ class Sandbox:
         return Dials.model_validate(counts)
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a rehearsal showed, without a phone number."""
+def cases(prefix: str) -> list[Case]:
+    """The demo's requests that an API Gateway can play, and one more, under ids of this run.
 
-    stack: str
-    started_at: str
-    ended_at: str
-    holds: bool
-    guarantees: list[dict[str, Any]]
-    calls: list[dict[str, Any]]
-    left_out: tuple[str, ...] = LEFT_OUT
-
-    def write(self, folder: Path) -> Path:
-        """Write both forms; returns the path of the Markdown."""
-        folder.mkdir(parents=True, exist_ok=True)
-        name = f"{self.stack}-{self.started_at.replace(':', '')}"
-        (folder / f"{name}.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
-        path = folder / f"{name}.md"
-        path.write_text(self.markdown())
-        return path
-
-    def markdown(self) -> str:
-        """The report for people."""
-        lines = [
-            f"# Rehearsal of {self.stack}",
-            f"From {self.started_at} to {self.ended_at}. **{'All guarantees held' if self.holds else 'FAILED'}.**",
-            _table(self.guarantees),
-            "## Calls",
-            _table(self.calls),
-            "## Not part of it",
-            "\n".join(f"- {each}" for each in self.left_out),
-        ]
-        return "\n\n".join(lines) + "\n"
-
-
-def _table(rows: list[dict[str, Any]]) -> str:
-    head = list(rows[0]) if rows else []
-    lines = [head, ["---"] * len(head), *([str(row[name]) for name in head] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def cases(run: str) -> list[Case]:
-    """The demo's requests that an API Gateway can play, under ids of this run: a stack remembers those of the last."""
-    every = [*request_cases(), *policy_cases(datetime.now(UTC))]
+    A stack remembers the ids of the last one.
+    """
+    every = [*request_cases(), *policy_cases(datetime.now(UTC)), *_more_cases()]
     playable = [
         each for each in every if ANSWERS[behaviour_of(json.loads(each.body)["phoneNumber"]).post].error is None
     ]
-    return [_named(each, run) for each in playable]
+    return [_named(each, prefix) for each in playable]
 
 
-def _named(case: Case, run: str) -> Case:
+def _more_cases() -> Iterator[Case]:
+    magic = MAGIC_NUMBERS["+15005550325"]
+    body = json.dumps({"requestId": "unreadable-answer", "phoneNumber": magic.number})
+    yield Case(body, magic.what, magic.status, magic.source, magic.dials)
+
+
+def _named(case: Case, prefix: str) -> Case:
     name = f'"requestId": {json.dumps(case.request_id)}'
-    other = f'"requestId": {json.dumps(f"rehearsal-{run}-{case.request_id}")}'
+    other = f'"requestId": {json.dumps(prefix + case.request_id)}'
     return replace(case, body=case.body.replace(name, other), then=case.then and case.then.replace(name, other))
 
 
-def warm_up(sandbox_url: str, webhook_url: str) -> None:
+def warm_up(sandbox_url: str, webhook_url: str, count: int) -> None:
     """Start some of the functions, so that no first answer is late: a late answer is a lost one to the stack."""
-    requests = [("GET", f"{sandbox_url}/api/calls"), ("POST", f"{webhook_url}/warm-up/1/not-a-signature")] * WARM
+    requests = [("GET", f"{sandbox_url}/api/calls"), ("POST", f"{webhook_url}/warm-up/1/not-a-signature")] * count
     with httpx.Client(timeout=60, trust_env=False) as http, ThreadPoolExecutor(len(requests)) as threads:
         for answer in threads.map(lambda each: http.request(*each), requests):
             if answer.status_code not in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
                 raise NotRehearsed(f"a first request was answered with {answer.status_code}")
 
 
-def rehearse(environment: LocalEnvironment, name: str, console: Console) -> Report:
-    """Send the requests through a stack that dials the sandbox, and check what happened.
+def rehearse(stage: Stage, console: Console) -> Report:
+    """Send the requests through a stack that dials the sandbox, play the steps, and check what happened.
 
     Raises:
         NotRehearsed: The sandbox or the stack's API doesn't answer as it must.
     """
-    warm_up(environment.allomia.url, environment.stack.webhook_url)
-    started = datetime.now(UTC)
-    requests = cases(f"{started:%Y%m%dT%H%M%S}")
-    send(environment, requests)
-    mine = {each.request_id for each in requests}
-    seen = watch(environment, requests, console, GIVE_UP_SECONDS)
-    calls = {request_id: call for request_id, call in seen.items() if request_id in mine}
+    environment = stage.environment
+    warm_up(environment.allomia.url, environment.stack.webhook_url, stage.warm)
+    requests = cases(environment.prefix)
+    send(environment, requests, APART_SECONDS)
+    calls = watch(environment, requests, console, stage.give_up_seconds)
     checks = list(check(environment, requests, calls))
-    return report(name, started, checks, requests, calls, environment.dials())
+    dials = environment.dials()
+    left_out = list(NEVER_PLAYED)
+    for step in STEPS:
+        if why := step.missing(stage):
+            left_out.append(f"{step.what}: {why}")
+        else:
+            console.print(step.what)
+            checks += step.play(stage)
+    return report(stage, checks, requests, calls, dials, measured(stage, left_out), left_out)
 
 
-def report(
-    name: str,
-    started: datetime,
-    checks: Iterable[Check],
-    requests: Iterable[Case],
-    calls: Mapping[str, Mapping[str, Any]],
-    dials: Mapping[str, tuple[int, int]],
-) -> Report:
-    """The report of a rehearsal."""
-    found = [asdict(each) for each in checks]
-    rows = []
-    for case in requests:
-        call = calls.get(case.request_id, {})
-        ended = call.get("recordedAt")
-        row = {"what": case.what, "status": call.get("status", "none"), "source": call.get("outcomeSource", "")}
-        seconds = "" if ended is None else ended - call["createdAt"]
-        rows.append(row | {"seconds": seconds, "dials": dials.get(case.request_id, (0, 0))[1]})
-    return Report(
-        name,
-        f"{started:%Y-%m-%dT%H:%M:%SZ}",
-        f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        all(each["holds"] for each in found),
-        found,
-        rows,
-    )
+def measured(stage: Stage, left_out: list[str]) -> Figures | None:
+    """What AWS measured; None on the local cloud, which measures little."""
+    if not stage.is_on_aws:
+        left_out.append("durations, cold starts and costs: the local cloud has neither the metrics nor the traces")
+        return None
+    time.sleep(METRIC_SECONDS)
+    events = len(stage.environment.attempts())
+    return measure(stage.stack, stage.began, datetime.now(UTC), events)
 
 
 def refusal(stack: DeployedStack, real_too: bool) -> str | None:
@@ -213,74 +168,20 @@ def refusal(stack: DeployedStack, real_too: bool) -> str | None:
     return None
 
 
-def deploy_sandbox(name: str, environment: Mapping[str, str], **parameters: str) -> None:
+def deploy_sandbox(name: str, environment: Mapping[str, str], role: str = "", **parameters: str) -> None:
     """Build the sandbox, and deploy it.
 
     Raises:
         SamError: One of the two failed; the message is sam's output.
     """
+    build()
     run_sam(["build", "--template-file", TEMPLATE, "--build-dir", BUILD], environment)
     built = f"{BUILD}/template.yaml"
     names = [f"--stack-name={name}", f"--s3-prefix={name}", f"--template-file={built}"]
     flags = ["--resolve-s3", "--capabilities=CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"]
     given = [f"{key}={value}" for key, value in parameters.items()]
+    flags += [f"--role-arn={role}"] if role else []
     run_sam(["deploy", *names, *flags, *(["--parameter-overrides", *given] if given else [])], environment)
-
-
-@contextmanager
-def pointed(stack: DeployedStack, url: str) -> Iterator[None]:
-    """The stack dials the sandbox, on quick parameters, and gets its own back at the end."""
-    given = dict(stack.parameters)
-    _update(stack, given | QUICK | {"AllomiaBaseUrl": url})
-    try:
-        yield
-    finally:
-        _update(stack, given)
-
-
-def _update(stack: DeployedStack, parameters: Mapping[str, str]) -> None:
-    cloudformation = stack.client("cloudformation")
-    cloudformation.update_stack(
-        StackName=stack.name,
-        UsePreviousTemplate=True,
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
-    )
-    cloudformation.get_waiter("stack_update_complete").wait(StackName=stack.name)
-
-
-@contextmanager
-def subscribed(stack: DeployedStack) -> Iterator[str]:
-    """A queue that receives the stack's outcome events; yields its URL."""
-    sqs, events, name = stack.client("sqs"), stack.client("events"), f"{stack.name}-rehearsal"
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    bus, pattern = stack.outputs["OutcomeBusName"], json.dumps({"source": ["allomia.outbound-calls"]})
-    try:
-        rule = events.put_rule(Name=name, EventBusName=bus, EventPattern=pattern)["RuleArn"]
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-        events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "events", "Arn": arn}])
-        yield url
-    finally:
-        events.remove_targets(Rule=name, EventBusName=bus, Ids=["events"])
-        events.delete_rule(Name=name, EventBusName=bus)
-        sqs.delete_queue(QueueUrl=url)
-
-
-def environment_of(stack: DeployedStack, sandbox: Sandbox, events_queue_url: str) -> LocalEnvironment:
-    """The stack on AWS, driven as the local one is."""
-    resources = {each.name: each.id for each in stack.resources}
-    described = Stack(stack.name, "", stack.outputs, resources)
-    cloud, allomia = cast("LocalCloud", Account(cache(stack.client))), cast("Simulator", sandbox)
-    return LocalEnvironment(cloud, allomia, described, events_queue_url)
 
 
 def main() -> int:
@@ -288,33 +189,73 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make rehearse")
     parser.add_argument("stack")
     parser.add_argument("--really", action="store_true", help="also a stack that dials the real AlloMia")
+    parser.add_argument("--execution-role", default="", help="ARN of the role that CloudFormation deploys with")
+    parser.add_argument("--cloud-tests", action="store_true", help="first run tests/cloud in this account")
     arguments = parser.parse_args()
     console = Console()
-    client = aws_clients(boto3.Session(), None)
+    # A polite kill ends it as Ctrl-C does, so that everything is undone.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    session = boto3.Session()
+    client = aws_clients(session, None)
     try:
         stack = DeployedStack.find(arguments.stack, client)
         if why := refusal(stack, arguments.really):
             raise NotRehearsed(f"{stack.name} is not rehearsed: {why}.")
-        done = _on_aws(stack, console)
+        if arguments.cloud_tests and not cloud_tests.run(session):
+            raise NotRehearsed(f"tests/cloud fail in this account, so {stack.name} is not rehearsed.")
+        done = _on_aws(stack, console, arguments.execution_role)
     except (NoSuchStack, NotRehearsed, SamError) as problem:
         print(problem, file=sys.stderr)
         return 1
-    print(f"{'All guarantees held' if done.holds else 'A guarantee did not hold'}: {done.write(REPORTS)}")
+    except KeyboardInterrupt:
+        print(f"Interrupted. {arguments.stack} has back what was changed.", file=sys.stderr)
+        return 1
+    print("All guarantees held" if done.holds else "A guarantee did not hold")
     return 0 if done.holds else 1
 
 
-def _on_aws(stack: DeployedStack, console: Console) -> Report:
-    name = f"{stack.name}-sandbox"
-    cloudformation = stack.client("cloudformation")
+def _on_aws(stack: DeployedStack, console: Console, role: str) -> Report:
+    # Without the options of the make that started this: sam runs one of its own.
+    shell = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     with ExitStack() as everything:
-        everything.callback(lambda: cloudformation.delete_stack(StackName=name))
-        # Without the options of the make that started this: sam runs one of its own.
-        deploy_sandbox(
-            name, {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-        )
-        described = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        sandbox = everything.enter_context(deployed_sandbox(stack, shell, role))
+        parameters = {**QUICK, "AllomiaBaseUrl": sandbox.url}
+        everything.enter_context(with_parameters(stack, parameters))
+        environment = everything.enter_context(driven(stack, sandbox))
+        done = rehearse(Stage(stack, environment, sandbox.ending_layer), console)
+        console.print(f"Written to {done.write(REPORTS)}")
+        return done
+
+
+@contextmanager
+def deployed_sandbox(stack: DeployedStack, shell: Mapping[str, str], role: str) -> Iterator[Sandbox]:
+    """The sandbox beside a stack, as long as it is needed."""
+    name, cloudformation = f"{stack.name}-sandbox", stack.client("cloudformation")
+    with undone(lambda: cloudformation.delete_stack(StackName=name)):
+        deploy_sandbox(name, shell, role)
+        (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
         outputs = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
-        sandbox = Sandbox(cache(stack.client), outputs["SandboxTableName"], outputs["AllomiaBaseUrl"])
-        everything.enter_context(pointed(stack, sandbox.url))
-        queue = everything.enter_context(subscribed(stack))
-        return rehearse(environment_of(stack, sandbox, queue), stack.name, console)
+        yield Sandbox(
+            cache(stack.client), outputs["SandboxTableName"], outputs["AllomiaBaseUrl"], outputs["EndingLayerArn"]
+        )
+
+
+@contextmanager
+def driven(stack: DeployedStack, sandbox: Sandbox) -> Iterator[RehearsedStack]:
+    """The stack, driven as the local one is. At its end nothing of this run can be dialled any more.
+
+    The stack would dial it later: through the AlloMia that its own parameters name.
+    """
+    resources = {each.name: each.id for each in stack.resources}
+    described = Stack(stack.name, "", stack.outputs, resources)
+    cloud, allomia = cast("LocalCloud", Account(cache(stack.client))), cast("Simulator", sandbox)
+    with subscribed(stack) as queue_url:
+        run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        environment = RehearsedStack(cloud, allomia, described, queue_url, run)
+
+        def cancel() -> None:
+            if left := environment.cancel():
+                raise NotRehearsed(f"{stack.name} may still dial, so cancel them: {', '.join(left)}")
+
+        with undone(cancel):
+            yield environment

@@ -1,4 +1,4 @@
-"""What holds for all tests: surroundings, time limit, and how workers share them (`pytest -n 4`)."""
+"""What applies to all tests: surroundings, time limit, and how workers share them (`pytest -n 4`)."""
 
 import signal
 from collections.abc import Generator, Iterator
@@ -22,10 +22,8 @@ DEPLOYED, OPERATED = "deployed", "operated"
 OPERATION = {
     "test_alarms.py",
     "test_calls.py",
-    "test_counts.py",
     "test_rehearsal.py",
     "test_releases.py",
-    "test_upstream.py",
 }
 
 

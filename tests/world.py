@@ -100,6 +100,10 @@ class CloudResources:
         self.key_arn = self.new_secret(API_KEY)
         self.signing_arn = self.new_secret(SIGNING_KEY)
         self.number_hash_arn = self.new_secret(NUMBER_HASH_KEY)
+        self.renew_queues()
+
+    def renew_queues(self) -> None:
+        """Have new queues, so that no test meets another one's messages. AWS purges a queue once a minute only."""
         self.call_queue_url = self.new_queue()
         self.handed_on_queue_url = self.new_queue()
         self.invalid_messages_queue_url = self.new_queue()

@@ -134,7 +134,7 @@ def _(audited: Audit) -> RenderableType:
         name = str(RequestKey(dial.request_id, dial.organization))
         policy = "" if dial.preset is None else f"{dial.preset}, version {dial.policy_version}"
         number = f" #{dial.attempt}" if dial.attempt > 1 else ""
-        rule = ", ".join(filter(None, [dial.window, *(f"at most {cap}" for cap in dial.caps), dial.untold]))
+        rule = ", ".join(filter(None, [dial.window, *(f"at most {cap}" for cap in dial.caps), dial.window_unknown]))
         about = "  ".join(filter(None, [f"{name}{number}", clocks, dial.zone_source, policy, rule]))
         table.add(dial.dispatched_at, long=about)
     more = len(audited.dials) - _MAX_SHOWN

@@ -23,7 +23,7 @@ class _Row:
 class Listing:
     """Rows of short cells, which are never cut, and one long text, such as an id.
 
-    The long text of a row stands in the last column if it fits there, and else, indented, on a line of its own. A
+    The long text of a row goes into the last column if it fits there, and else, indented, on a line of its own. A
     column whose name begins with `>` holds numbers. A column that holds nothing isn't shown.
     """
 

@@ -181,7 +181,7 @@ def _confirm(context: Context, plan: RedrivePlan, yes: bool) -> None:
         question = f"Dial these {len(plan.to_send)} through {context.stack.name} now?"
         context.out.confirm(f"{local_times(recipients, time.time())} {question}".strip(), yes)
     if plan.late:
-        context.out.confirm(f"{len(plan.late)} of them have expired. Dial those all the same?", yes)
+        context.out.confirm(f"{len(plan.late)} of them have expired. Dial those anyway?", yes)
 
 
 def _selection(only: list[str] | None, older_than: str | None) -> Selection:

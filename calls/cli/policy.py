@@ -156,7 +156,7 @@ def _(document: CallingPolicy) -> RenderableType:
 @render.register
 def _(policy: PolicyInForce) -> RenderableType:
     set_ = f"version {policy.version}, set at {policy.set_at} by {policy.set_by}" if policy.version else "never set"
-    lines = [Text(f"{set_}; it lies on the preset {policy.preset}")]
+    lines = [Text(f"{set_}; it is based on the preset {policy.preset}")]
     if policy.paused:
         lines.append(Text(f"paused: {', '.join(policy.paused)}", "bold red"))
     if policy.holidays_until:

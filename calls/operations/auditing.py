@@ -37,7 +37,7 @@ COLUMNS = (
     "preset",
     "window",
     "caps",
-    "untold",
+    "window_unknown",
     "status",
 )
 """The columns of a CSV file."""
@@ -66,7 +66,7 @@ class AuditedDial(WireModel):
         "it: its own windows aren't kept",
     )
     caps: list[str] = Field(default_factory=list, description="the recipient caps in force, all of which held")
-    untold: str | None = Field(None, description="why the window can't be told")
+    window_unknown: str | None = Field(None, description="why the window isn't known")
     status: Status
 
 
@@ -136,7 +136,7 @@ def _audited(attempt: FoundAttempt, rule: DialRule) -> AuditedDial:
         preset=allowed.preset if allowed else None,
         window=rule.window,
         caps=list(rule.caps),
-        untold=rule.untold,
+        window_unknown=rule.window_unknown,
         status=attempt.status,
     )
 

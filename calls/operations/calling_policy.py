@@ -32,7 +32,7 @@ class PolicyVersion(WireModel):
     version: int
     set_at: str | None = None
     set_by: str | None = None
-    preset: str = Field(description="the preset that it lies on")
+    preset: str = Field(description="the preset that it is based on")
     paused: list[str] = Field(description="where it pauses calls, in words")
 
 

@@ -34,7 +34,7 @@ from outbound_calls.use_cases.cancel import CancelRequests, CancelResult, Reques
 from outbound_calls.use_cases.new_attempt import Defaults
 
 NOT_CONFIRMED = "not-confirmed"
-"""The table didn't say whether it made the change. Doing it again tells."""
+"""The table didn't say whether it made the change. Doing it again shows which."""
 
 NOT_TRIED = "not-tried"
 """Counted for requests that something stopped the command before."""

@@ -19,11 +19,11 @@ type _Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class DialRule:
-    """What allowed a dial, without personal data. `untold` says why its window can't be told."""
+    """What allowed a dial, without personal data. `window_unknown` says why its window isn't known."""
 
     window: str | None = None
     caps: tuple[str, ...] = ()
-    untold: str | None = None
+    window_unknown: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,20 @@ class DialRules:
         """The rule that allowed an attempt that was dialled."""
         allowance = attempt.allowance
         if allowance is None or attempt.dispatched_at is None:
-            return DialRule(untold="no policy is recorded")
+            return DialRule(window_unknown="no policy is recorded")
         version = allowance.policy_version
         if version not in self._versions:
-            return DialRule(untold=f"version {version} of the policy isn't kept")
+            return DialRule(window_unknown=f"version {version} of the policy isn't kept")
         policy = self._versions[version]
         if policy is None:
-            return DialRule(untold=f"version {version} of the policy can't be read")
+            return DialRule(window_unknown=f"version {version} of the policy can't be read")
         rules = self._rules(policy, allowance, attempt)
         if rules is None:
-            return DialRule(untold=f"version {version} doesn't lie on the preset {allowance.preset} any more")
+            return DialRule(window_unknown=f"version {version} doesn't lie on the preset {allowance.preset} any more")
         window = _window(rules.calendar, allowance, attempt.dispatched_at)
         caps = tuple(map(_cap_text, rules.caps))
         if window is None:
-            return DialRule(caps=caps, untold="no window of this version was open then by these clocks")
+            return DialRule(caps=caps, window_unknown="no window of this version was open then by these clocks")
         return DialRule(window, caps)
 
     def _rules(self, policy: Policy, allowance: Allowance, attempt: Attempt) -> Rules | None:

@@ -32,7 +32,7 @@ COLUMNS = Columns(("phoneNumber", "until", "organization"), lists=("purposes",),
 """The columns of a file for the list."""
 
 ALL_ORGANIZATIONS = "all"
-"""Counted for entries that hold for every organization."""
+"""Counted for entries that apply to every organization."""
 
 
 MOST_COUNTED = 100_000
@@ -210,7 +210,7 @@ class DoNotCallList:
             if _holds(each.objection, now):
                 whose[each.objection.organization or ALL_ORGANIZATIONS] += 1
                 temporary += each.objection.until is not None
-                # Enough of the hash to tell a million numbers apart.
+                # Enough of the hash to distinguish a million numbers.
                 numbers.add(number.encode()[:16])
         return ListCount(
             entries=whose.total(),

@@ -284,7 +284,7 @@ class Doctor:
         name, records = "refused by AlloMia", self.stack.records
         anything = False
         for (organization, setting), keys in sorted(records.refused().items(), key=lambda each: str(each[0])):
-            # Those that only the circuit breaker holds back have no words of AlloMia.
+            # Those that only the circuit breaker holds back have no text from AlloMia.
             latest = keys[-REFUSED_READ:]
             attempts = records.find(latest)
             refused = [each for key in reversed(latest) if (each := attempts.get(key)) and each.reason]

@@ -90,7 +90,7 @@ def _organizations(policy: Policy) -> Mapping[str, Part]:
 
 
 def _where(scopes: list[_Scope], all_scopes: list[_Scope]) -> str:
-    """For which requests a change holds: nothing where it holds for all."""
+    """Which requests a change applies to: nothing where it applies to all."""
     if len(scopes) == len(all_scopes):
         return ""
     names: list[str] = []
@@ -114,7 +114,7 @@ def _changes(before: Rules, after: Rules, today: date) -> Iterator[Change]:
     if before.paused is not after.paused:
         yield (Effect.FORBIDDEN, "all calls: they are paused") if after.paused else (Effect.ALLOWED, "calls, resumed")
     if before.preset != after.preset:
-        yield Effect.OTHER, f"it lies on the preset {after.preset}, not {before.preset}"
+        yield Effect.OTHER, f"it is based on the preset {after.preset}, not {before.preset}"
     yield from _hours(before.calendar, after.calendar, today)
     yield from _toll_free(before, after)
     yield from _caps(before.caps, after.caps)

@@ -175,7 +175,7 @@ type Lookup = Callable[[Collection[AttemptKey]], Mapping[AttemptKey, Status]]
 
 
 def read_request(message: str, defaults: Defaults) -> CallRequestMessage:
-    """The request in a message, as it came, if a stack with these defaults can place it.
+    """The request in a message, unchanged, if a stack with these defaults can place it.
 
     Raises:
         InvalidInput: With the field and the rule.
@@ -240,7 +240,7 @@ def read_requests(
                 DuplicateRow(row=other.row, request_id=key.request_id, same_as_row=one.row) for other in others
             ]
         else:
-            # Nothing tells which row is meant. The stack would dial the one that comes first.
+            # Nothing shows which row is meant. The stack would dial the one that comes first.
             numbers = [each.row for each in (one, *others)]
             rule = f"one id, one call: rows {_list(numbers)} have different content"
             if one.id_derived:

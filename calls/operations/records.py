@@ -46,7 +46,7 @@ STATUS_ORDER = (
 ENDED_REASONS_DAYS = 7
 _DAY_SECONDS = 86_400
 _MAX_KEYS = 100  # of one BatchGetItem
-_DUE_PAGE = 500  # entries of a shard that are read in one request, of which about a hundred bytes each
+_DUE_PAGE = 300  # entries of a shard that are read in one request; more are only counted
 _WORKERS = 8
 
 OPEN_FIELDS = (
@@ -69,7 +69,7 @@ class FoundAttempt(AttemptReport):
     organization: OrganizationName | None = Field(None, description="absent for the default organization")
     request_id: RequestId
     batch: str | None = None
-    metadata: dict[str, str] = Field(default_factory=dict, description="the request's own, as it came")
+    metadata: dict[str, str] = Field(default_factory=dict, description="the request's own, unchanged")
     is_followed: bool = Field(default=False, exclude=True, description="whether another attempt was made after it")
     redial_pending: bool = Field(default=False, exclude=True, description="whether another attempt is to be made")
 
@@ -313,15 +313,20 @@ class Records:
             entries = (filter(_is_attempt, map(due_entry, each["Items"])) for each in pages)
             first = islice(heapq.merge(*entries, key=lambda each: each.due_at), most)
             keys = [each.key for each in first]
+            total = pool.submit(self._count_after, pages, count)
             found = pool.map(
                 lambda some: list(self.attempts(some, consistent=False, fields=OPEN_FIELDS)),
                 batched(keys, _MAX_KEYS, strict=False),
             )
-            total = sum(each["Count"] for each in pages)
-            for shard, first_ones in enumerate(pages):
-                if total < count and "LastEvaluatedKey" in first_ones:
-                    total += self._count_due(shard, count - total, first_ones["LastEvaluatedKey"])
-            return [report_of(each) for some in found for each in some], total
+            return [report_of(each) for some in found for each in some], total.result()
+
+    def _count_after(self, pages: Sequence[Any], most: int) -> int:
+        """How many entries these first pages of the shards have, and then as many of those that follow as wanted."""
+        total: int = sum(page["Count"] for page in pages)
+        for shard, page in enumerate(pages):
+            if total < most and "LastEvaluatedKey" in page:
+                total += self._count_due(shard, most - total, page["LastEvaluatedKey"])
+        return total
 
     def _due_query(self, shard: int) -> Any:
         return {

@@ -118,7 +118,7 @@ def _read_fixed(row: Row, defaults: Defaults) -> FixedMessage:
 class Redrive:
     """Sends messages of one queue back to the call queue. `clock` is epoch seconds.
 
-    `last_moment` says when a request expires. With `late` it also sends those that have, to be dialled all the same.
+    `last_moment` says when a request expires. With `late` it also sends those that have, to be dialled anyway.
     """
 
     client: SQSClient

@@ -216,7 +216,7 @@ def choose_unknown(statuses: Mapping[int, Status], number: int | None = None) ->
 
 
 def _answered[T](write: Callable[[], T]) -> T:
-    """Make a write. One that DynamoDB doesn't answer may have been made, so it is made again, which tells."""
+    """Make a write. One that DynamoDB doesn't answer may have been made, so it is made again, which shows."""
     try:
         return write()
     except WriteUnanswered:

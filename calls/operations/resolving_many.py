@@ -133,7 +133,7 @@ class ResolvingMany:
     ) -> tuple[ManyResolved, dict[AttemptKey, Finding]]:
         """What would be recorded for every call that became unknown in that time (epoch seconds).
 
-        But for those that a person left unknown.
+        Except those that a person left unknown.
 
         From the index of what ended, and no more of it than those days.
         """

@@ -1,6 +1,6 @@
 """What a spreadsheet rewrites when it opens and saves a file: dates, times, numbers, blanks, TRUE and FALSE.
 
-Two texts with the same `canonical` form may be one text, rewritten. `certain` tells those apart that only look so: no
+Two texts with the same `canonical` form may be one text, rewritten. `certain` distinguishes those that only look so: no
 one can tell whether 12/1/2026 and 1/12/2026 are one day, because a spreadsheet writes days as its country does.
 """
 

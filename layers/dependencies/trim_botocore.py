@@ -1,6 +1,6 @@
 """Leave of botocore's data only what the named services need: python trim_botocore.py DATA_FOLDER SERVICE...
 
-botocore describes over 400 services, in 25 MB. Which endpoint each has in which region stands in one file of 1.3 MB,
+botocore describes over 400 services, in 25 MB. Which endpoint each has in which region is in one file of 1.3 MB,
 which every cold start reads; of that, the kept services' part is a fiftieth. Partitions, regions and the rules for what
 is listed nowhere stay as they are.
 
@@ -56,7 +56,7 @@ def main(folder: str, *services: str) -> None:
     """Trim, unless botocore is not as this expects it."""
     data = Path(folder)
     if missing := {name for name in services if not (data / name).is_dir()}:
-        raise SystemExit(f"botocore knows no {', '.join(sorted(missing))}")
+        raise SystemExit(f"botocore has no {', '.join(sorted(missing))}")
     trim(data, set(services))
 
 

@@ -156,7 +156,7 @@ class Allomia:
     def _post(self, authorization: str, body: bytes, answer: PostAnswer | None) -> Reply:
         if answer is not None and answer.error in NOTHING_SENT:
             return reply(answer, {}, self.faults)
-        # An order that is invalid otherwise is an attempt all the same.
+        # An order that is invalid otherwise is still an attempt.
         self.memory.attempted[str(read_order(body).get("callbackUrl", ""))] += 1
         organizations = self._organizations(authorization)
         if not organizations:

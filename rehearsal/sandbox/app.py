@@ -26,6 +26,9 @@ table: Any = session.client("dynamodb")
 queue: Any = session.client("sqs")
 
 WEBHOOK_SECONDS = 30.0
+HANG_SECONDS = 15.0
+"""Longer than a client waits, and shorter than the 30 seconds after which an API Gateway answers itself."""
+
 LONGEST_DELAY_SECONDS = 900
 """What SQS allows."""
 
@@ -57,7 +60,7 @@ def play(method: str, path: str, authorization: str, body: bytes) -> dict[str, A
     reply = allomia.handle(method, path, authorization, body)
     if reply.accepted is not None:
         accept(reply.accepted, now=reply.webhooks_first)
-    time.sleep(reply.latency_seconds)
+    time.sleep(HANG_SECONDS if reply.answer.error is httpx.ReadTimeout else reply.latency_seconds)
     return answer(reply)
 
 
@@ -113,7 +116,7 @@ def send(url: str, content: Mapping[str, Any]) -> None:
 
 
 def answer(reply: Reply) -> dict[str, Any]:
-    """The answer for API Gateway, which can neither hang nor close a connection: there it answers 504."""
+    """The answer for API Gateway, which can't close a connection: there it answers 504, and late where it hangs."""
     code = 504 if reply.answer.error else int(reply.answer.code)
     return {
         "statusCode": code,

@@ -9,20 +9,27 @@ from collections.abc import Iterator
 import pytest
 
 from local.cloud import LocalCloud
+from tests.aws_account.cloud import AwsAccountCloud
 from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import FaultyNetwork, SampleAttempts
 from tests.cloud.world import CloudWorld
+from tests.late_indexes import LateIndexCloud
 from tests.second_engine.engine import SecondEngineCloud
 from tests.world import CloudResources
 
-SECOND_ENGINE = "TESTS_SECOND_ENGINE"
-"""With this variable, these tests run on another implementation of DynamoDB (`make second-engine`)."""
+CLOUDS = {
+    "local": LocalCloud,
+    # Another implementation of DynamoDB, and indexes that are late (`make second-engine`).
+    "second-engine": SecondEngineCloud,
+    "late-indexes": LateIndexCloud,
+    # A real account (`make rehearse CLOUD_TESTS=1`).
+    "aws-account": AwsAccountCloud,
+}
 
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[LocalCloud]:
-    kind = SecondEngineCloud if os.environ.get(SECOND_ENGINE) else LocalCloud
-    with kind() as cloud:
+    with CLOUDS[os.environ.get("TESTS_CLOUD", "local")]() as cloud:
         yield cloud
 
 

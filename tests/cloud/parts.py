@@ -29,6 +29,7 @@ from outbound_calls.domain.attempts import (
     Refusal,
     RequestKey,
 )
+from tests.cloud.reading import index_items
 from tests.unit.parts import CALL_ID, CONTACT_ID, a_request
 from tests.world import DUE_SHARDS, GRACE_SECONDS, NOW, RETENTION_DAYS
 
@@ -118,14 +119,13 @@ class SampleAttempts:
 
     def due_entries(self, key: AttemptKey) -> list[DueEntry]:
         """The attempt's entries in the index `due`, whichever shard they are in."""
-        found = self.table.client.scan(
-            TableName=self.table.name,
-            IndexName="due",
+        found = index_items(
+            self.table.client,
+            self.table.name,
             FilterExpression="requestId = :requestId AND attempt = :attempt",
             ExpressionAttributeValues=to_dynamodb({":requestId": str(key.request), ":attempt": key.number}),
         )
-        assert "LastEvaluatedKey" not in found
-        return [DueEntry.from_index(entry) for entry in found["Items"]]
+        return [DueEntry.from_index(entry) for entry in found]
 
     # Attempts in every status.
 

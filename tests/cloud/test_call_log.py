@@ -25,6 +25,7 @@ from outbound_calls.use_cases.place import PlaceResult
 from outbound_calls.use_cases.publish import outcome_event
 from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, LOG_PATIENCE_SECONDS, Poll, PollResult
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, SampleAttempts
+from tests.cloud.reading import table_items
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import API_KEY, ASSISTANT_ID
 from tests.world import DEADLINE_SECONDS, NOW, CloudResources
@@ -220,7 +221,7 @@ def test_the_id_in_the_log_may_be_another_one(world: LogWorld) -> None:
 
     item = world.given_up(key)
 
-    # AlloMia knows no call by that id; the entry shows a conversation
+    # AlloMia has no call with that id; the entry shows a conversation
     assert (item["status"], item["outcomeSource"], item["callLogId"]) == ("completed", "call-log", entry.id)
     assert "outboundCallId" not in item
     report = world.reported(key)
@@ -665,7 +666,7 @@ def test_an_attempt_at_the_edge_of_a_piece_is_looked_for_in_both(world: LogWorld
 def test_the_marks_are_where_the_functions_may_write(world: LogWorld) -> None:
     key = world.lost()
     world.given_up(key)
-    table = world.policy_table.client.scan(TableName=world.policy_table_name)["Items"]
+    table = table_items(world.policy_table.client, world.policy_table_name)
     subjects = {item["subject"]["S"] for item in table if str(key.request) in str(item)}
 
     assert len(subjects) == 2

@@ -18,6 +18,7 @@ from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.use_cases.place import PlaceResult
 from outbound_calls.use_cases.sweep import Poll, PollResult
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, SampleAttempts
+from tests.cloud.reading import index_items
 from tests.cloud.test_cancel import published
 from tests.cloud.world import CloudWorld, key_of
 from tests.world import DUE_SHARDS, CloudResources
@@ -36,12 +37,12 @@ class BatchWorld(CloudWorld):
         super().__init__(resources, attempts, lambda service, *_: network.client(service))
 
     def due_batches(self) -> list[DueBatch]:
-        found = self.attempts.table.client.scan(
-            TableName=self.attempts.table.name,
-            IndexName="due",
+        found = index_items(
+            self.attempts.table.client,
+            self.attempts.table.name,
             FilterExpression="attempt = :none",
             ExpressionAttributeValues=to_dynamodb({":none": 0}),
-        )["Items"]
+        )
         return [each for each in map(due_entry, found) if isinstance(each, DueBatch)]
 
     def cancel_batch(self, batch: str = "monday") -> None:

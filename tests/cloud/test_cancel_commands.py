@@ -202,7 +202,7 @@ def test_what_has_ended_costs_a_batch_and_a_number_nothing(operated: OperatedSta
 # Forget.
 
 
-def test_a_number_is_forgotten_but_for_its_objections(calls: Calls, operated: OperatedStack) -> None:
+def test_a_number_is_forgotten_except_for_its_objections(calls: Calls, operated: OperatedStack) -> None:
     ours, other = parked(operated), parked(operated, phone_number=OTHER_NUMBER)
     late = operated.attempts.calling().key
     table, number = operated.stack.policy_table, operated.stack.number_hashes.of(PHONE_NUMBER)

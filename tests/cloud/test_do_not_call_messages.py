@@ -89,7 +89,7 @@ def test_an_entry_holds_until_its_time(world: CloudWorld) -> None:
         ("default", ["marketing"], {(None, "marketing")}),
     ],
 )
-def test_an_entry_holds_for_its_organization_and_its_purposes(
+def test_an_entry_applies_to_its_organization_and_its_purposes(
     world: CloudWorld,
     organization: str | None,
     purposes: list[str] | None,

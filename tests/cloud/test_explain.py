@@ -308,7 +308,7 @@ def test_an_audit_says_what_allowed_each_dial_without_personal_data(
     [dial, _] = audited["dials"]
     allowed_by = tuple(dial[name] for name in ("policyVersion", "preset", "zoneSource", "zoneData"))
     assert allowed_by == (12, "canada", "number", "2026f")
-    assert (dial.get("window"), dial["untold"]) == (None, "version 12 of the policy isn't kept")
+    assert (dial.get("window"), dial["window_unknown"]) == (None, "version 12 of the policy isn't kept")
     assert [each.get("localTime") for each in dial["zones"]] == [IN_TORONTO, IN_TORONTO, None]
     assert PHONE_NUMBER[2:] not in json.dumps(audited)
     assert "Ada" not in json.dumps(audited)
@@ -335,7 +335,7 @@ def test_an_audit_is_exported_as_csv_and_json(calls: Calls, span: tuple[str, ...
         "preset": "canada",
         "window": "",
         "caps": "",
-        "untold": "version 12 of the policy isn't kept",
+        "window_unknown": "version 12 of the policy isn't kept",
         "status": "completed",
     }
     assert calls("audit", *span, "--export", str(exported))[0] == Exit.REFUSED
@@ -361,7 +361,7 @@ NINE_TO_FIVE = {"callingWindows": [WEEKDAYS]}
             NINE_TO_FIVE,
             None,
             Allowance(1, Preset.OPEN, ("Pacific/Honolulu",)),
-            DialRule(untold="no window of this version was open then by these clocks"),
+            DialRule(window_unknown="no window of this version was open then by these clocks"),
         ),
         (
             NINE_TO_FIVE | {"exceptions": [EVERY_DAY_OF_APRIL | {"callingWindows": [WEEKDAYS | {"from": "10:00"}]}]},
@@ -392,11 +392,16 @@ NINE_TO_FIVE = {"callingWindows": [WEEKDAYS]}
             {"organizations": {"default": {"basedOn": "canada"}}},
             None,
             Allowance(1, Preset.OPEN),
-            DialRule(untold="version 1 doesn't lie on the preset open any more"),
+            DialRule(window_unknown="version 1 doesn't lie on the preset open any more"),
         ),
-        ({}, None, Allowance(3, Preset.OPEN), DialRule(untold="version 3 of the policy isn't kept")),
-        ({"new": "field"}, None, Allowance(1, Preset.OPEN), DialRule(untold="version 1 of the policy can't be read")),
-        ({}, None, None, DialRule(untold="no policy is recorded")),
+        ({}, None, Allowance(3, Preset.OPEN), DialRule(window_unknown="version 3 of the policy isn't kept")),
+        (
+            {"new": "field"},
+            None,
+            Allowance(1, Preset.OPEN),
+            DialRule(window_unknown="version 1 of the policy can't be read"),
+        ),
+        ({}, None, None, DialRule(window_unknown="no policy is recorded")),
     ],
 )
 def test_an_audit_names_the_rule_of_the_version_that_allowed_a_dial(

@@ -563,10 +563,12 @@ def test_outcomes_arrive_on_the_bus(
     bus = f"outcomes-{uuid4().hex}"
     url = queue_of_outcomes(cloud, resources, bus)
     keys = {attempts.ended(status): status for status in (Status.COMPLETED, Status.UNKNOWN, Status.REJECTED)}
+    left = attempts.ended(Status.UNKNOWN)
+    assert attempts.table.leave_unknown(left, "alice")
 
-    done = run("publish_outcome", environment | {"OUTCOME_BUS_NAME": bus}, stream_event(attempts, *keys))
+    done = run("publish_outcome", environment | {"OUTCOME_BUS_NAME": bus}, stream_event(attempts, *keys, left))
 
-    # One line for each that needs a person, and none for a healthy call
+    # One line for each that needs a person, and none for a healthy call, nor for one that a person left unknown
     assert done.answers == [None]
     assert {(line["requestId"], line["status"]) for line in done.lines()} == {
         (key.request.request_id, status) for key, status in keys.items() if status is not Status.COMPLETED
@@ -574,12 +576,12 @@ def test_outcomes_arrive_on_the_bus(
     assert counted(done, "OutcomeUnknown", "OutcomeRejected", "OutcomeCompleted") == [1, 1, 0]
     assert counted(done, "RequestsToCorrect", "RejectedExpired") == [1, 0]
     arrived: list[dict[str, Any]] = []
-    while len(arrived) < 3:
+    while len(arrived) < 4:
         messages = resources.take(url, wait_seconds=5)
         assert messages
         arrived += [json.loads(message["Body"]) for message in messages]
     assert {event["detail-type"] for event in arrived} == {"Call Outcome Recorded"}
-    expected = {key.request.request_id: status for key, status in keys.items()}
+    expected = {key.request.request_id: status for key, status in (keys | {left: Status.UNKNOWN}).items()}
     assert {event["detail"]["requestId"]: event["detail"]["status"] for event in arrived} == expected
 
 
@@ -652,7 +654,7 @@ def test_get_call_answers_with_the_report_of_the_request(attempts: SampleAttempt
     assert done.printed == ""
 
 
-def test_get_call_tells_a_missing_record_from_an_invalid_id(environment: dict[str, str]) -> None:
+def test_get_call_distinguishes_a_missing_record_and_an_invalid_id(environment: dict[str, str]) -> None:
     rule = "requestId: 1 to 128 of the characters A-Z a-z 0-9 . _ - and not only one or two dots"
     ids = (str(new_key().request), f"{CANARY} (1)", "v" * 5000, None)
 

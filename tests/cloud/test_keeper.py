@@ -18,6 +18,7 @@ from outbound_calls.use_cases.keep import IN_FORCE_SECONDS, SETTLED_SECONDS
 from outbound_calls.use_cases.place import PlaceResult
 from outbound_calls.use_cases.sweep import Poll, PollResult
 from tests.cloud.parts import SampleAttempts, new_attempt
+from tests.cloud.reading import index_items
 from tests.cloud.world import CloudWorld, key_of
 from tests.world import CloudResources
 
@@ -50,7 +51,7 @@ class KeeperWorld(CloudWorld):
 
     def keepers(self) -> list[DueKeeper]:
         """The keepers in the index `due`."""
-        found = self.table.client.scan(TableName=self.table.name, IndexName="due")["Items"]
+        found = index_items(self.table.client, self.table.name)
         return [each for each in map(due_entry, found) if isinstance(each, DueKeeper)]
 
     def keep(self, after: float = KEEPER_SECONDS, seconds_left: float = 60.0) -> Poll:
@@ -132,10 +133,7 @@ def test_many_come_due_spread_over_minutes(world: KeeperWorld) -> None:
     world.put_text(OPEN)
 
     assert world.keep().released == 60
-    due = [
-        int(item["dueAt"]["N"])
-        for item in world.table.client.scan(TableName=world.table.name, IndexName="due")["Items"]
-    ]
+    due = [int(item["dueAt"]["N"]) for item in index_items(world.table.client, world.table.name)]
     assert max(due.count(second) for second in set(due)) <= 10 + 1
 
 

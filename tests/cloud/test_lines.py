@@ -31,6 +31,7 @@ from outbound_calls.use_cases.release_lines import ReleasedLines
 from outbound_calls.use_cases.sweep import Poll, PollResult
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, FaultyNetwork, SampleAttempts, at_once
+from tests.cloud.reading import index_items, table_items
 from tests.cloud.world import Client, CloudWorld, key_of
 from tests.world import DEADLINE_SECONDS, CloudResources, dispatch_message
 
@@ -50,7 +51,7 @@ class LinesWorld(CloudWorld):
             (resources.table_name, ("requestId", "attempt")),
             (resources.policy_table_name, ("subject", "entry")),
         ):
-            for item in dynamodb.scan(TableName=table)["Items"]:
+            for item in table_items(dynamodb, table):
                 dynamodb.delete_item(TableName=table, Key={name: item[name] for name in key})
 
     @override
@@ -87,7 +88,7 @@ class LinesWorld(CloudWorld):
     def handed_on(self) -> list[str]:
         """The messages that wait in the queue of attempts that a line was handed on to.
 
-        But for those that ask to look again: they come when the machine's own clock says.
+        Except for those that ask to look again: they come when the machine's own clock says.
         """
         taken = []
         while messages := self.resources.take(self.resources.handed_on_queue_url):
@@ -108,7 +109,7 @@ class LinesWorld(CloudWorld):
         return self.place_handed_on()
 
     def keepers(self) -> list[DueKeeper]:
-        found = self.attempts.table.client.scan(TableName=self.attempts.table.name, IndexName="due")["Items"]
+        found = index_items(self.attempts.table.client, self.attempts.table.name)
         return [each for each in map(due_entry, found) if isinstance(each, DueKeeper)]
 
     def keep(self) -> Poll:

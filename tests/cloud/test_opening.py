@@ -9,6 +9,7 @@ from outbound_calls.adapters.due_entries import due_entry
 from outbound_calls.contracts.vocabulary import DAYS, ParkReason
 from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 from outbound_calls.use_cases.place import Placement, PlaceResult
+from tests.cloud.reading import index_items
 from tests.cloud.test_keeper import KeeperWorld, world
 from tests.world import NOW
 
@@ -28,7 +29,7 @@ def opening() -> str:
 
 def sweep(world: KeeperWorld) -> list[Placement]:
     """One sweep over all that is due, and what place_call does with its messages."""
-    found = world.table.client.scan(TableName=world.table.name, IndexName="due")["Items"]
+    found = index_items(world.table.client, world.table.name)
     for due in map(due_entry, found):
         if due.due_at <= world.clock.now and isinstance(due, DueEntry):
             world.poll_entry(due)

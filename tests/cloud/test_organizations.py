@@ -381,7 +381,7 @@ def test_a_single_call_that_allomia_does_not_know_is_given_up(world: Clinics) ->
 
 
 @pytest.mark.parametrize("organization_id", [None, NORTH["organizationId"]], ids=["without an id", "with an id"])
-def test_calls_that_make_a_run_in_no_environment_are_the_keys_fault_all_the_same(
+def test_calls_that_make_a_run_in_no_environment_are_still_the_keys_fault(
     world: Clinics, organization_id: str | None
 ) -> None:
     """Each is asked about in an execution environment of its own, which has seen no other."""

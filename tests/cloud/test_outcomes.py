@@ -325,7 +325,7 @@ def test_a_duration_is_stored_and_published_or_left_out(
 
 
 @pytest.mark.parametrize("reason", ["", "customer-ended-call", "Ünïcode 👋\n", "x" * 1000])
-def test_an_ended_reason_is_published_as_it_came(attempts: SampleAttempts, reason: str) -> None:
+def test_an_ended_reason_is_published_unchanged(attempts: SampleAttempts, reason: str) -> None:
     key = attempts.calling().key
 
     attempts.table.record(key, a_real_outcome(call_details=CallDetails(ended_reason=reason)), LATER)

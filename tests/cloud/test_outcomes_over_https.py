@@ -1,6 +1,6 @@
 """An outcome goes from the bus to a real receiver over HTTP, with the template's own rule, connection and target.
 
-The local cloud's CloudFormation knows no API destinations and its EventBridge no retries, so its API is given what the
+The local cloud's CloudFormation has no API destinations and its EventBridge no retries, so its API is given what the
 template says, and the retries are held by the template's tests alone.
 """
 

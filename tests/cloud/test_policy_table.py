@@ -24,6 +24,7 @@ from outbound_calls.adapters.policy_table import (
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.domain.recipients import Objection, PastDial
 from tests.cloud.parts import LOSE_ANSWER, FaultyNetwork, at_once, consistent_reads
+from tests.cloud.reading import table_items
 from tests.unit.parts import PHONE_NUMBER, SecretsInMemory, a_secret
 from tests.world import NOW, create_policy_table
 
@@ -58,7 +59,7 @@ def through(network: FaultyNetwork, table: PolicyTable, tries: int = 3) -> Polic
 
 
 def items(table: PolicyTable) -> list[dict[str, Any]]:
-    return [from_dynamodb(item) for item in table.client.scan(TableName=table.name)["Items"]]
+    return [from_dynamodb(item) for item in table_items(table.client, table.name)]
 
 
 # The document.

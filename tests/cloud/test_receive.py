@@ -257,7 +257,7 @@ def test_a_parked_attempt_with_a_call_is_not_dialled_again(world: CloudWorld, st
 
 
 def test_a_webhook_during_the_post_keeps_the_attempt_from_being_parked(world: CloudWorld) -> None:
-    """AlloMia answers 429 and reports the call all the same."""
+    """AlloMia answers 429 and reports the call anyway."""
     request = world.request()
     key = key_of(request)
     world.allomia.post = "decline-429"

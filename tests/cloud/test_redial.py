@@ -299,7 +299,7 @@ def test_an_answer_drops_the_redial_of_the_attempt_that_followed(world: CloudWor
     assert world.attempts.due_entries(following) == []
 
 
-# A redial that comes to nothing.
+# A redial that is never dialled.
 
 
 def expire(world: CloudWorld, _key: AttemptKey) -> None:

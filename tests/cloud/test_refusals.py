@@ -1,4 +1,4 @@
-"""AlloMia refuses calls: a wrong setting rejects nothing, and a wrong request is told apart and rejected."""
+"""AlloMia refuses calls: a wrong setting rejects nothing, and a wrong request is recognized and rejected."""
 
 import json
 from collections import Counter
@@ -17,6 +17,7 @@ from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.place import Placement, PlaceResult
 from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import SampleAttempts
+from tests.cloud.reading import table_items
 from tests.cloud.world import CloudWorld, key_of
 from tests.functions import load_function
 from tests.tooling.template.expressions import is_raised
@@ -79,7 +80,7 @@ class Day:
 
     def _due(self) -> list[Attempt]:
         """The parked attempts that are due."""
-        found = self.attempts.table.client.scan(TableName=self.attempts.table.name)["Items"]
+        found = table_items(self.attempts.table.client, self.attempts.table.name)
         attempts = [attempt_from_item(from_dynamodb(item)) for item in found]
         due = [each for each in attempts if each.status == "scheduled" and (each.due_at or 0) <= self.world.clock.now]
         return sorted(due, key=lambda each: each.due_at or 0)
@@ -264,7 +265,7 @@ def test_a_refused_attempt_is_tried_after_1_3_and_6_minutes_and_then_every_5(day
     assert tried_at == [0, 1, 3, 6, 11, 16, 21]
 
 
-def test_what_is_read_to_tell_a_wrong_request_from_a_wrong_setting(day: Day) -> None:
+def test_what_is_read_to_distinguish_a_wrong_request_and_a_wrong_setting(day: Day) -> None:
     day.world.allomia.post = refuses("phoneNumber", WRONG_NUMBER)
     (wrong,) = day.send(1, phoneNumber=WRONG_NUMBER)
     good = day.send(8)

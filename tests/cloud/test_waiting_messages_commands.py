@@ -10,23 +10,10 @@ from typing import Any
 import pytest
 
 from calls.cli.output import Exit
-from local.cloud import LocalCloud
 from tests.cloud.operator import OperatedStack
 from tests.unit.parts import PHONE_NUMBER
 
 type Calls = Callable[..., tuple[int, dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def operated(cloud: LocalCloud) -> OperatedStack:
-    return OperatedStack(cloud)
-
-
-@pytest.fixture
-def calls(operated: OperatedStack, calls: Calls) -> Calls:
-    for url in (operated.stack.dead_letter_queue_url, operated.stack.call_queue_url):
-        operated.stack.sqs.purge_queue(QueueUrl=url)
-    return calls
 
 
 def dead_letters(operated: OperatedStack, *request_ids: str) -> list[str]:

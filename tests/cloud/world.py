@@ -74,13 +74,7 @@ class CloudWorld:
     def close(self) -> None:
         """End the test: whatever happened in it, no phone may have rung twice for one attempt."""
         if self._sent_messages:
-            resources = self.resources
-            for url in (
-                resources.call_queue_url,
-                resources.handed_on_queue_url,
-                resources.invalid_messages_queue_url,
-            ):
-                self.resources.sqs.purge_queue(QueueUrl=url)
+            self.resources.renew_queues()
         self.allomia.check_dials()
 
     def pass_seconds(self, seconds: float) -> None:

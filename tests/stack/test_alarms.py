@@ -90,12 +90,12 @@ class Watch:
         assert "docs/operate/runbook.md#" in alarm["AlarmDescription"]
 
     def hears(self, alarm: Mapping[str, Any], state: str) -> bool:
-        """Whether the topic has told that the alarm is in this state."""
+        """Whether the topic has reported that the alarm is in this state."""
         self.listen()
         return (alarm["AlarmName"], state) in self.heard
 
     def listen(self) -> None:
-        """Take in what the topic has told."""
+        """Receive what the topic has sent."""
         sqs = self.world.cloud.client("sqs")
         while messages := sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:

@@ -224,7 +224,7 @@ class Exits:
         return [call for name, call in self.world.calls().items() if name in NAMES]
 
     def texts(self) -> dict[str, str]:
-        """All that came out, but for what AlloMia says of a call, which belongs into outcomes."""
+        """All that came out, except what AlloMia says of a call, which belongs in outcomes."""
         attempts = [[attempt | {"callDetails": None} for attempt in each["attempts"]] for each in self.reports]
         reports = [each | {"attempts": made} for each, made in zip(self.reports, attempts, strict=True)]
         return texts(

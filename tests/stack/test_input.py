@@ -35,7 +35,7 @@ def log_lines(world: LocalEnvironment, function: str, since: float) -> list[str]
 
 
 def own_lines(lines: list[str]) -> Iterator[dict[str, Any]]:
-    """What the function itself told, which is JSON, without the metrics that it counted by it."""
+    """The function's own lines, which are JSON, without the metrics in them."""
     for line in lines:
         if line.startswith("{") and "_aws" in (told := json.loads(line)):
             (directive,) = told.pop("_aws")["CloudWatchMetrics"]
@@ -63,7 +63,7 @@ def test_every_invalid_message_is_kept_with_its_reason_and_places_no_call(world:
 
     wait_until(all_kept, 120)
 
-    # Then each is in the rejected queue as it came, once, with the field and the rule
+    # Then each is in the queue of invalid messages unchanged, once, with the field and the rule
     assert kept == {message_id: as_kept(message_id, case) for message_id, case in ids.items()}
     wait_until(lambda: world.calls().get("after-all-that", {}).get("status") == "completed", 60)
     assert world.invalid_messages() == []

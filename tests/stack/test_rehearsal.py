@@ -1,33 +1,51 @@
-"""A rehearsal: the deployed stack against AlloMia's deployed sandbox."""
+"""A rehearsal: a deployed stack against AlloMia's deployed sandbox, which leaves the stack as it was."""
 
 import json
 import os
 from pathlib import Path
 from typing import cast
 
+import pytest
 from rich.console import Console
 
-from calls.operations.stack import Clients
+from calls.operations.stack import Clients, DeployedStack
 from local.cloud import LocalCloud
-from local.environment import deploy_into
+from local.environment import LocalEnvironment
 from local.simulator import Simulator
 from local.stack import complete
-from rehearsal.rehearse import LEFT_OUT, QUICK, Sandbox, deploy_sandbox, rehearse
+from rehearsal.changes import with_parameters
+from rehearsal.rehearse import QUICK, Sandbox, deploy_sandbox, driven, rehearse
+from rehearsal.steps import Stage
+
+QUICKER = QUICK | {"WebhookGraceSeconds": "4"}
 
 
-def test_a_rehearsal_shows_that_the_guarantees_hold(parts: tuple[LocalCloud, Simulator], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def sandbox(parts: tuple[LocalCloud, Simulator]) -> Sandbox:
     cloud, _ = parts
-    environment = dict(os.environ) | cloud.environment()
-    deploy_sandbox("sandbox", environment, LocalEndpointUrl=cloud.endpoint_url)
+    deploy_sandbox("sandbox", dict(os.environ) | cloud.environment(), LocalEndpointUrl=cloud.endpoint_url)
     deployed = complete(cloud, "sandbox", "SandboxApi")
-    sandbox = Sandbox(cast("Clients", cloud.client), deployed.outputs["SandboxTableName"], deployed.api_url)
-    rehearsed = deploy_into(cloud, cast("Simulator", sandbox), QUICK, "rehearsed")
+    outputs = deployed.outputs
+    client = cast("Clients", cloud.client)
+    return Sandbox(client, outputs["SandboxTableName"], deployed.api_url, outputs["EndingLayerArn"])
 
-    report = rehearse(rehearsed, "rehearsed", Console(quiet=True))
 
-    assert [each for each in report.guarantees if not each["holds"]] == []
-    assert report.holds
-    assert len(report.calls) > 8
+def test_a_rehearsal_shows_that_the_guarantees_hold_and_gives_back_what_it_changed(
+    world: LocalEnvironment, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    stack = DeployedStack.find(world.stack.name, cast("Clients", world.cloud.client))
+    parameters = {**QUICKER, "AllomiaBaseUrl": sandbox.url}
+    with with_parameters(stack, parameters, every_seconds=0.2), driven(stack, sandbox) as environment:
+        report = rehearse(
+            Stage(stack, environment, sandbox.ending_layer, give_up_seconds=90, warm=2), Console(quiet=True)
+        )
+
+    broken = [each for each in report.guarantees if not each["holds"]]
+    assert report.holds, "\n".join([*map(str, broken), *map(str, report.calls)])
+    assert len(report.calls) > 10
     written = report.write(tmp_path)
-    assert json.loads(written.with_suffix(".json").read_text())["left_out"] == list(LEFT_OUT)
+    assert json.loads(written.with_suffix(".json").read_text())["left_out"] == report.left_out
     assert "+1500555" not in written.read_text() + written.with_suffix(".json").read_text()
+    # Nothing is left that the stack could dial through another AlloMia.
+    assert environment.to_be_dialled() == []
+    assert DeployedStack.find(stack.name, stack.client).parameters == stack.parameters

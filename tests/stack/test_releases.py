@@ -89,7 +89,7 @@ def live_version(world: LocalEnvironment, function: str) -> str:
 
 @contextmanager
 def version_told_otherwise(world: LocalEnvironment, function: str, variables: dict[str, str | None]) -> Iterator[str]:
-    """A version of a function that is not told some of what it needs to know, or something else."""
+    """A version of a function that lacks some of its settings, or has others."""
     functions = world.cloud.client("lambda")
     told = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
     changed = {name: value for name, value in (told | variables).items() if value is not None}

@@ -99,7 +99,7 @@ def test_a_message_that_cannot_be_read_is_kept_with_field_and_rule(world: LocalE
 
     wait_until(all_kept, 60)
 
-    # Then each is kept as it came, with the field and the rule; and there is no record, so it can be sent again
+    # Then each is kept unchanged, with the field and the rule; and there is no record, so it can be sent again
     assert {message.attributes["messageId"]: message.attributes["field"] for message in kept} == ids
     assert all(message.attributes["rule"] for message in kept)
     assert {"bad-1", "bad-2"}.isdisjoint(world.calls())

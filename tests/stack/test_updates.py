@@ -59,7 +59,7 @@ def test_old_records_expire(world: LocalEnvironment) -> None:
 
 
 def test_the_concurrency_is_the_parameters_and_a_number(world: LocalEnvironment) -> None:
-    # boto3 would turn a text into a number, so the answer is read as it came.
+    # boto3 would turn a text into a number, so the raw answer is read.
     bodies: list[dict[str, Any]] = []
     functions = world.cloud.client("lambda")
     functions.meta.events.register_last(

@@ -112,7 +112,7 @@ AN_ORGANIZATION = Organization(API_KEY, "an-organization")
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request as it came over the wire."""
+    """A request as received."""
 
     method: str
     path: str
@@ -150,7 +150,7 @@ type Behaviour = Callable[[socket.socket, HttpRequest], bool | None]
 
 
 class SocketServer:
-    """A real HTTP server on 127.0.0.1 that keeps every request it read, and then does as told."""
+    """A real HTTP server on 127.0.0.1 that keeps every request it read, and then does what the test says."""
 
     def __init__(self, behave: Behaviour) -> None:
         self.behave = behave

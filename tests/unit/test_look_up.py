@@ -99,7 +99,7 @@ def test_the_redial_decides_once_it_is_made() -> None:
 
 
 def test_a_dropped_redial_does_not_decide() -> None:
-    # Given a redial that came to nothing
+    # Given a redial that was never dialled
     attempts = [ended(), dropped(2)]
 
     # Then the request ended with its last real outcome

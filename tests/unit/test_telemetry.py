@@ -126,7 +126,8 @@ def test_an_outcome_that_is_recorded_is_counted_by_status_and_by_source(
 def test_a_rejected_request_counts_by_its_reason_and_only_once(
     code: ReasonCode | None, names: tuple[str, ...], for_a_person: bool
 ) -> None:
-    assert needs_a_person(Status.REJECTED, code) is for_a_person
+    assert needs_a_person(Status.REJECTED, code, OutcomeSource.POLICY) is for_a_person
+    assert not needs_a_person(Status.REJECTED, code, OutcomeSource.OPERATOR)
     assert ending_metrics(Status.REJECTED, code) == ("OutcomeRejected", *names)
     # What needs a person is counted when it is published, the rest when it is recorded
     outcome = Outcome(Status.REJECTED, OutcomeSource.POLICY, reason_code=code)

@@ -6,9 +6,13 @@ from hypothesis import strategies as st
 
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.domain.timing import (
+    DEFERRALS,
     DISPATCH_LEASE_SECONDS,
     EXPIRE_AFTER_SECONDS,
+    FAILED_TRIES,
+    HAND_ON_LEASE_SECONDS,
     KEY_DECLINED_BACKOFF_SECONDS,
+    OPENING_SPREAD_SECONDS,
     PollSchedule,
     backoff_seconds,
     utc_text,
@@ -118,6 +122,14 @@ def test_the_backoff_is_at_least_as_long_as_asked_for_and_bounded(times: int, at
 
 def test_the_fixed_times() -> None:
     assert (EXPIRE_AFTER_SECONDS, KEY_DECLINED_BACKOFF_SECONDS, DISPATCH_LEASE_SECONDS) == (86_400, 300, 60)
+    assert (HAND_ON_LEASE_SECONDS, OPENING_SPREAD_SECONDS) == (120, 300)
+
+
+def test_a_backoff_grows_only_by_tries_that_allomia_did_not_accept() -> None:
+    assert {reason.value for reason in FAILED_TRIES} == {"allomia-unreachable", "rate-limited", "key-declined"}
+    assert {reason.value for reason in DEFERRALS} == {
+        *("not-before", "paused", "outside-calling-window", "recipient-cap", "concurrency-limit", "redial")
+    }
 
 
 def test_the_deadline_counts_from_the_dispatch() -> None:

@@ -377,7 +377,7 @@ class Schedules:
             raise GuaranteeBroken(Guarantee.REDIAL, f"{name} is {item['status']}, and no attempt follows it")
 
     def _check_dropped(self, state: ExplorerState, name: str, item: dict[str, Any]) -> None:
-        """Check that an attempt came to nothing for a reason."""
+        """Check that an attempt was given up for a reason."""
         code = item.get("reasonCode")
         whys = [stop.why for stop in state.stops if stop.request_id == item["requestId"]]
         reasons = {

@@ -48,7 +48,7 @@ class Stop(NamedTuple):
     """The claims that were made before, and may still be dialled."""
 
     attempts: int
-    """How many attempts there were. A person may have it dialled again all the same."""
+    """How many attempts there were. A person may have it dialled again anyway."""
 
     at: int = 0
     """Where it is known to all after some seconds: since when it holds. 0: it holds at once."""
@@ -139,7 +139,7 @@ class ExplorerState(NamedTuple):
     """The records that the index of those who wait shows as they were: each one's place, and as what."""
 
     looked: str = ""
-    """What the keeper found at its last look, if that was all the same at its end: the next one would do nothing."""
+    """What the keeper found at its last look, if nothing had changed at its end: the next one would do nothing."""
 
 
 class Step(NamedTuple):

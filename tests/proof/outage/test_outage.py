@@ -15,7 +15,7 @@ from tests.proof.outage.allomia import AMBIGUOUS, Kind
 from tests.proof.outage.stack import MAX_WORKERS, OutageFigures, play
 
 SEED = 1
-FEW, MANY = 300, 900
+FEW, MANY = 200, 600
 FULL, THRICE = 1000, 3000
 
 PROBES = 4 + 3600 // 300

@@ -10,6 +10,7 @@ from benchmarks import figures, money, pages, plots
 from benchmarks.figures import Figures
 from benchmarks.money import Line, Region, Shape
 from benchmarks.recovery import most_within
+from local.sam import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +88,39 @@ def test_the_money_is_as_little_as_was_aimed_at(taken: Figures) -> None:
     shapes = money.both_shapes(taken)
     fixed = money.total(money.of_months(len(taken.full_batch.metrics)), 0, free_tier=True)
 
-    assert money.per_million(shapes[Shape.BURSTS]) < money.LIMIT_OF_A_MILLION
-    assert fixed < money.LIMIT_OF_A_MONTH
+    assert money.per_million(shapes[Shape.BURSTS]) < money.LIMIT_OF_A_MILLION == 9
+    assert fixed < money.LIMIT_OF_A_MONTH == 4
+    calls, requests = taken.full_batch.calls, taken.full_batch.requests
+    assert requests["dynamodb:PutItem"] + requests["dynamodb:UpdateItem"] == 3 * calls
+    assert taken.full_batch.write_units <= 6 * calls
+    # The policy is read once in five seconds beside it.
+    assert calls <= taken.full_batch.reads <= calls + 1
+
+
+def test_the_capacity_page_counts_with_the_same_units(taken: Figures) -> None:
+    units = taken.full_batch.write_units // taken.full_batch.calls
+    ((writes, _),) = taken.full_batch.writes.items()
+    of_table = sum(int(each.partition("+")[0][-1]) for each in writes.split(", "))
+
+    page = (ROOT / "docs/operate/capacity.md").read_text()
+    assert f"{1000 * units:,} units a second, with both indexes" in page
+    assert (units, of_table) == (6, 3)
+    assert f"the quota is reached at {40_000 // units // 100 * 100:,} calls a second" in page
+
+
+def test_what_a_policy_adds_is_priced(taken: Figures) -> None:
+    lines = money.of_features()["AlloMia's id of the organization, for its call log"]
+    (start,) = money.of_cold_starts(taken)["PlaceCallFunction"]
+
+    assert money.per_million(lines) == pytest.approx(0.625)
+    assert start.per_call == pytest.approx(0.5 * taken.cold_start["PlaceCallFunction"].imported.ms.median / 1000)
+
+
+def test_each_queue_that_lambda_polls_is_billed(taken: Figures) -> None:
+    (line,) = (each for each in money.of_months(len(taken.full_batch.metrics)) if each.price == "sqsRequest")
+
+    assert line.what.endswith("2 empty queues")
+    assert line.per_month == 2 * 15 * 43_800
 
 
 def test_the_most_within_a_second() -> None:

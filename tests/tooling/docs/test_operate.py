@@ -122,6 +122,19 @@ def test_a_number_of_the_capacity_page_is_that_of_the_code(text: str) -> None:
     assert text in CAPACITY
 
 
+def test_the_releases_page_names_what_shifts_and_what_only_crashes_stop() -> None:
+    page = read("docs/operate/releases.md")
+    released = [each for name, each in RESOURCES.items() if "CodeUri" in each and name != "CheckReleaseFunction"]
+    words = ["one", "two", "three", "four", "five", "six", "seven"]
+    only_crashes = [
+        each["CodeUri"].split("/")[1] for each in released if len(each["DeploymentPreference"]["Alarms"]) == 1
+    ]
+
+    assert f"{words[len(released) - 1].capitalize()} aliases shift at the same time" in page
+    named = page.partition(" count none, so they have the first only")[0].rpartition(". ")[2]
+    assert sorted(only_crashes) == sorted(re.findall(r"`(\w+)`", named))
+
+
 def test_the_numbers_of_the_readme() -> None:
     readme = read("README.md")
 

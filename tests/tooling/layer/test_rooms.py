@@ -36,12 +36,12 @@ def test_every_module_is_in_a_room() -> None:
     assert {path.name for path in LAYER.iterdir() if path.is_dir()} - {"__pycache__"} == set(ROOMS)
 
 
-def test_contracts_domain_and_policy_know_no_service() -> None:
+def test_contracts_domain_and_policy_use_no_service() -> None:
     pure = [path for path in FILES if path.parent.name in {"contracts", "domain", "policy"}]
     assert {name.split(".")[0] for path in pure for name in imports(path)} & SERVICES == set()
 
 
-def test_domain_and_policy_know_no_clock() -> None:
+def test_domain_and_policy_read_no_clock() -> None:
     pure = [path for path in FILES if path.parent.name in {"domain", "policy"}]
     assert {name for path in pure for name in imports(path)} & {"time", "random", "uuid", "threading"} == set()
 

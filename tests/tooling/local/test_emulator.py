@@ -15,7 +15,7 @@ import os, time
 def handler(event, context):
     print("got", event["do"])
     if event["do"] == "raise":
-        raise ValueError("told to")
+        raise ValueError("on demand")
     if event["do"] == "sleep":
         time.sleep(30)
     if event["do"] == "import":
@@ -54,7 +54,7 @@ def test_an_answer_and_what_was_printed(function: BuiltFunction) -> None:
 
 def test_an_error_is_an_error_although_the_emulator_answers_200(function: BuiltFunction) -> None:
     with Emulator(function) as emulator:
-        assert emulator.invoke({"do": "raise"}).error == "ValueError: told to"
+        assert emulator.invoke({"do": "raise"}).error == "ValueError: on demand"
         assert emulator.invoke({"do": "answer"}).error is None
 
 

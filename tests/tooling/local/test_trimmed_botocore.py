@@ -1,4 +1,4 @@
-"""botocore as the layer has it finds every endpoint and operation that botocore as it came finds, in any version."""
+"""botocore as the layer has it finds every endpoint and operation that the original botocore finds, in any version."""
 
 import gzip
 import json

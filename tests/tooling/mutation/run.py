@@ -45,16 +45,34 @@ from tests.tooling.mutation.mutants import Mutant, mutants_of
 ROOT = Path(__file__).resolve().parents[3]
 LAYER = ROOT / "layers/outbound_calls/outbound_calls"
 UNIT, POLICY, CLOUD = "tests/unit", "tests/unit/policy", "tests/cloud"
+DOMAIN = ("transitions", "timing", "attempts", "lines", "log_matches")
+POLICIES = ("caps", "redial", "calendars", "number_zones", "evaluation", "rules", "refusals")
+ADAPTERS = (
+    "callback_urls",
+    "fingerprints",
+    "secrets",
+    "circuit_breaker",
+    "bounded_http",
+    "allomia",
+    "organizations",
+)
+ON_TABLES = (
+    "attempt_items",
+    "calls_table",
+    "conditional_writes",
+    "due_entries",
+    "waiting_attempts",
+    "batch_searches",
+    "lines_table",
+    "dial_marks",
+)
+USE_CASES = ("place", "new_attempt", "limits", "hand_on", "keep", "look_in_log", "cancel_batch", "not_found")
 MODULES = {
-    **dict.fromkeys(("domain.transitions", "domain.timing", "domain.attempts", "domain.log_matches"), UNIT),
-    "domain.recipients": POLICY,
-    **dict.fromkeys(("policy.caps", "policy.redial", "policy.calendars", "policy.number_zones"), POLICY),
-    **dict.fromkeys(("policy.evaluation", "policy.rules", "policy.refusals"), POLICY),
-    **dict.fromkeys(("adapters.callback_urls", "adapters.fingerprints", "adapters.secrets"), UNIT),
-    **dict.fromkeys(
-        ("adapters.circuit_breaker", "adapters.bounded_http", "adapters.allomia", "adapters.organizations"), UNIT
-    ),
-    "adapters.calls_table": CLOUD,
+    **dict.fromkeys((f"domain.{name}" for name in DOMAIN), UNIT),
+    **dict.fromkeys(("domain.recipients", *(f"policy.{name}" for name in POLICIES)), POLICY),
+    **dict.fromkeys((f"adapters.{name}" for name in ADAPTERS), UNIT),
+    **dict.fromkeys((f"adapters.{name}" for name in ON_TABLES), CLOUD),
+    **dict.fromkeys((f"use_cases.{name}" for name in USE_CASES), CLOUD),
 }
 """The modules to mutate, and the folder with the tests that must fail: the lowest level that can catch the mistake."""
 
@@ -78,6 +96,9 @@ SURVIVORS = Path(__file__).with_name("survivors.toml")
 MAX_PROCESSES = int(os.environ.get("MUTATION_PROCESSES", "2"))
 SAMPLE = int(os.environ.get("MUTATION_SAMPLE", "1"))
 """Of how many mutants one is tried, always the same."""
+
+TESTS = os.environ.get("MUTATION_TESTS", "").split()
+"""Run only these files, which is quicker. A mutant that survives them may be killed by another test."""
 
 CPU_SECONDS, CPU_TIMES_BASELINE = 5, 2
 """A test's limit of CPU time under a mutant: so many seconds, plus so many times what it takes while its lines are
@@ -226,7 +247,7 @@ def measure(folders: Collection[str], cloud: LocalCloud | None, answer: int) -> 
     recorder = Recorder(measured)
     measured.start()
     excluded = [f"--ignore={path}" for path in EXCLUDED_TESTS]
-    code = run_tests([*sorted(folders), *excluded], recorder, SharedCloud(cloud))
+    code = run_tests([*(TESTS or sorted(folders)), *excluded], recorder, SharedCloud(cloud))
     measured.stop()
     if code != pytest.ExitCode.OK:
         raise SystemExit(f"The tests fail without a mutation: {recorder.failed or code}")
@@ -433,9 +454,13 @@ def main(only: Sequence[str]) -> int:
     def is_selected(name: str) -> bool:
         return (not only or name.startswith(tuple(only))) and zlib.crc32(name.encode()) % SAMPLE == 0
 
+    # Making the mutants of a large module takes a minute.
+    modules = [
+        module for module in MODULES if not only or any(module.startswith(o) or o.startswith(module) for o in only)
+    ]
     explanations = {name: why for name, why in explained().items() if is_selected(name)}
     mutants = [
-        mutant for module in MODULES for mutant in mutants_of(module, source_of(module)) if is_selected(mutant.name)
+        mutant for module in modules for mutant in mutants_of(module, source_of(module)) if is_selected(mutant.name)
     ]
     if not mutants:
         raise SystemExit(f"No mutant's name starts with {' or '.join(only)}. The modules: {', '.join(MODULES)}")

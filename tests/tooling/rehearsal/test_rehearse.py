@@ -1,16 +1,26 @@
 """What is rehearsed, what is refused, and what the report says. tests/stack has a whole rehearsal."""
 
 import json
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
+import boto3
 import pytest
 
 from calls.operations.stack import DeployedStack, Resource
 from local.demo import Check
 from local.simulator import MAGIC_NUMBERS
-from rehearsal.rehearse import cases, refusal, report
+from rehearsal import cloud_tests
+from rehearsal.measured import Figures
+from rehearsal.rehearse import cases, refusal
+from rehearsal.report import report
+from rehearsal.steps import RehearsedStack, Stage
+from tests import surroundings
+from tests.aws_account.cloud import session_of
+from tests.cloud.conftest import CLOUDS
+from tests.tables import ROOT
 
 OUTPUTS = {name: name for name in ("CallQueueUrl", "InvalidMessagesQueueUrl", "DeadLetterQueueUrl")}
 
@@ -52,7 +62,7 @@ def test_a_stack_that_someone_may_need_is_refused(stack: DeployedStack, really: 
 
 
 def test_each_run_has_ids_of_its_own_and_dials_magic_numbers_only() -> None:
-    first, second = cases("one"), cases("two")
+    first, second = cases("rehearsal-one-"), cases("rehearsal-two-")
 
     assert not {each.request_id for each in first} & {each.request_id for each in second}
     for case in first:
@@ -66,11 +76,15 @@ def test_each_run_has_ids_of_its_own_and_dials_magic_numbers_only() -> None:
 
 
 def test_a_report_says_what_failed_and_what_was_left_out() -> None:
-    some = cases("one")[:2]
+    some = cases("rehearsal-one-")[:2]
     calls = {some[0].request_id: {"status": "completed", "outcomeSource": "webhook", "createdAt": 10, "recordedAt": 13}}
     checks = [Check("no one is called twice", "1 of 2", False)]
 
-    made = report("calls", datetime(2026, 12, 1, tzinfo=UTC), checks, some, calls, {some[0].request_id: (2, 1)})
+    stage = Stage(a_stack(), cast("RehearsedStack", None), "", datetime(2026, 12, 1, tzinfo=UTC))
+    figures = Figures([{"function": "PlaceCallFunction", "invocations": 3}], [{"what": "sum", "dollars": "0.01"}])
+    left_out = ["alarms: the local cloud has none"]
+
+    made = report(stage, checks, some, calls, {some[0].request_id: (2, 1)}, figures, left_out)
 
     assert not made.holds
     assert [row["status"] for row in made.calls] == ["completed", "none"]
@@ -78,4 +92,36 @@ def test_a_report_says_what_failed_and_what_was_left_out() -> None:
     text = made.markdown()
     assert "**FAILED.**" in text
     assert "| no one is called twice | 1 of 2 | False |" in text
-    assert all(each in text for each in made.left_out)
+    assert "- alarms: the local cloud has none" in text
+    assert "| PlaceCallFunction | 3 |" in text
+    assert "| sum | 0.01 |" in text
+
+
+def test_the_tests_of_the_tables_get_the_accounts_credentials_and_nothing_that_is_missing() -> None:
+    session: Any = boto3.session.Session("key", "secret", "token", region_name="ca-central-1")
+
+    variables = cloud_tests.environment(session, {"PATH": "/bin"})
+    seen = surroundings.variables(variables, "/home")
+
+    assert seen["TESTS_CLOUD"] in CLOUDS
+    account = session_of(json.loads(seen["TESTS_AWS_ACCOUNT"]))
+    assert account.get_credentials().get_frozen_credentials() == session.get_credentials().get_frozen_credentials()
+    assert account.get_config_variable("region") == "ca-central-1"
+    ignored = [each.removeprefix("--ignore=") for each in cloud_tests.command() if each.startswith("--ignore=")]
+    assert len(ignored) == len(cloud_tests.ONLY_ON_LOCALHOST)
+    assert [each for each in ignored if not (ROOT / each).exists()] == []
+
+
+def test_make_passes_on_what_it_is_given() -> None:
+    given = ["STACK=calls", "CLOUD_TESTS=1", "REALLY=1", "EXECUTION_ROLE=arn:aws:iam::1:role/r"]
+    done = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", "rehearse", *given],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "--cloud-tests --really" in done.stdout
+    assert '--execution-role "$EXECUTION_ROLE"' in done.stdout

@@ -102,7 +102,7 @@ class _Walk:
                 self._enter(self.functions[node.id], None)
 
     def type_of(self, node: ast.expr, names: dict[str, str]) -> str | None:
-        """The name of a value's class, FOREIGN, or None if it can't be told."""
+        """The name of a value's class, FOREIGN, or None if it isn't known."""
         match node:
             case ast.Name(name):
                 return names.get(name) or self.globals.get(name) or (name if name in self.classes else None)

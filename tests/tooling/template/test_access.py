@@ -137,7 +137,7 @@ def test_each_role_has_exactly_the_permissions_that_are_used(stack_of: StackOf, 
     assert {role: granted(stack, role) for role, _ in stack.of_type("AWS::IAM::Role")} == expected
 
 
-def test_the_derivation_tells_functions_apart() -> None:
+def test_the_derivation_distinguishes_functions() -> None:
     # They import the same module for the table, but call different methods
     assert {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"} <= actions("place_call")
     assert actions("receive_webhook") == {"dynamodb:UpdateItem", "secretsmanager:GetSecretValue"}

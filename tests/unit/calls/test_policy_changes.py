@@ -158,7 +158,7 @@ def test_what_only_differs_is_neither_allowed_nor_forbidden() -> None:
         ["another attempt after busy follows 2 minutes later, instead of 1 minute"],
     )
     assert words({}, {"basedOn": "canada"} | {"callingWindows": "always", "timeZone": TORONTO})[2] == [
-        "it lies on the preset canada, not open"
+        "it is based on the preset canada, not open"
     ]
 
 

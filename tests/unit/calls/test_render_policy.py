@@ -201,7 +201,7 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
                     preset="canada",
                     window="mon-fri 09:00-21:30",
                     caps=["3 in 7 days"],
-                    untold="not told",
+                    window_unknown="not known",
                     status=Status.COMPLETED,
                 )
             ],
@@ -209,7 +209,7 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
         ),
         [
             *("north~a-1", AT, "2026-12-01T04:30:00-05:00 America/Toronto", "request", "canada, version 12", "1 dial"),
-            "mon-fri 09:00-21:30, at most 3 in 7 days, not told",
+            "mon-fri 09:00-21:30, at most 3 in 7 days, not known",
         ],
     ),
     "audit of a file": (

@@ -228,7 +228,7 @@ RESULTS: dict[str, WireModel] = {
                 attempt=1,
                 dispatched_at="2026-12-01T14:26:00Z",
                 zones=[],
-                untold="no policy is recorded",
+                window_unknown="no policy is recorded",
                 status=Status.UNKNOWN,
             ),
         ],

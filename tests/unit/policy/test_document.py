@@ -200,7 +200,7 @@ def test_a_check_reports_every_error() -> None:
     assert {error.partition(":")[0] for error in found} == {"paused", "callingWindows", "organizations.a.timeZone"}
 
 
-def test_a_field_that_stands_twice_is_refused() -> None:
+def test_a_field_that_occurs_twice_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"^paused: only once in its object$"):
         read_policy('{"paused": true, "organizations": {}, "paused": false}')
 

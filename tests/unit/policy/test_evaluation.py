@@ -267,7 +267,7 @@ ALLOWING = [
 
 
 @pytest.mark.parametrize("objection", [*FORBIDDING, *ALLOWING])
-def test_an_objection_holds_for_its_time_its_organization_and_its_purposes(objection: Objection) -> None:
+def test_an_objection_applies_to_its_time_its_organization_and_its_purposes(objection: Objection) -> None:
     asked = candidate(organization="north", purpose="marketing")
     rules = rules_of({"purposes": {"marketing": {}}}, purpose="marketing")
 
@@ -277,11 +277,11 @@ def test_an_objection_holds_for_its_time_its_organization_and_its_purposes(objec
     assert decision == (reason if objection in FORBIDDING else Dial())
 
 
-def test_an_objection_holds_for_all_and_for_good_unless_it_says_otherwise() -> None:
+def test_an_objection_applies_to_all_permanently_unless_it_says_otherwise() -> None:
     assert Objection() == Objection(None, None, ())
 
 
-def test_an_objection_for_the_default_organization_holds_for_requests_that_name_none() -> None:
+def test_an_objection_for_the_default_organization_applies_to_requests_that_name_none() -> None:
     listed = Recipient(objections=(Objection(organization="default"),))
 
     assert rejected(decide(candidate(), rules_of(), WEDNESDAY_NOON, listed)) is ReasonCode.DO_NOT_CALL
@@ -534,7 +534,7 @@ def test_a_redial_comes_in_the_first_window_after_its_delay_unless_that_is_too_l
     assert next_attempt_at(replace(asked, phone_number=TOLL_FREE), rules, at("2026-11-25 16:59")) is None
 
 
-# What holds for every wait.
+# What applies to every wait.
 
 
 @settings(max_examples=120, deadline=None)

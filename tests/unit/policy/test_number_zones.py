@@ -122,7 +122,7 @@ def test_a_number_of_no_country_has_no_zone(number: str) -> None:
     assert recipient_zones(number, None, TORONTO) is None
 
 
-def test_countries_that_share_a_calling_code_are_told_apart_where_it_matters() -> None:
+def test_countries_that_share_a_calling_code_are_distinguished_where_it_matters() -> None:
     assert zones_of("+77012345678") == zones_of("+76012345678") == ("Asia/Almaty",)
     assert {"Europe/Kaliningrad", "Asia/Kamchatka", "Europe/Moscow"} <= set(zones_of("+74951234567"))
 

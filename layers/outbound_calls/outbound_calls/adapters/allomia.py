@@ -335,7 +335,7 @@ def _accepted(state: CallState) -> Accepted | Ended | None:
 
 
 def _declined(status: str, error: str | None) -> Declined:
-    """A refusal in words of this stack alone: AlloMia's own may repeat what it was sent."""
+    """A refusal in this stack's own words: AlloMia's own may repeat what it was sent."""
     if error is None:
         return Declined(f"{status}, not AlloMia's own answer")
     said = error[:_MAX_ERROR_LENGTH].lower()

@@ -86,7 +86,7 @@ class _Network(httpcore.SyncBackend):
         raise error
 
     def _addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
-        """The host's addresses. The system's resolver knows no timeout, so another thread waits for it."""
+        """The host's addresses. The system's resolver has no timeout, so another thread waits for it."""
         answers: queue.SimpleQueue[list[tuple[Any, ...]] | Exception] = queue.SimpleQueue()
 
         def resolve() -> None:

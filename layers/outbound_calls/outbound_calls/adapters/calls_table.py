@@ -1,7 +1,7 @@
 """The calls table: the record of every attempt, and its timer. No other module writes attempts.
 
 Every write is one conditional write, and every condition is derived from `TRANSITIONS`: a writer that comes too late,
-twice or out of turn changes nothing and learns so. While an attempt is not terminal its item stands in the sparse index
+twice or out of turn changes nothing and learns so. While an attempt is not terminal its item is in the sparse index
 `due`. The write that ends the attempt removes it from there, and removes the request.
 """
 
@@ -291,7 +291,7 @@ class CallsTable:
             left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
 
     def count_refused(self, attempt: Attempt, most: int) -> int:
-        """How many attempts with this one's setting stand refused now, as far as the index has it; at most `most`.
+        """How many attempts with this one's setting are refused now, as far as the index has it; at most `most`.
 
         `most`, where they can't be read.
         """
@@ -340,8 +340,8 @@ class CallsTable:
     def park(self, attempt: Attempt, due_at: float, reason: ParkReason, refusal: Refusal | None = None) -> bool:
         """Park an attempt until `due_at` (epoch seconds): a new one, a parked one again, or a claimed one.
 
-        One that AlloMia refuses, or that an open circuit holds back, stands in the index `waiting` under its setting
-        until it is claimed again. One that policy holds back stands there under its organization, with the policy's
+        One that AlloMia refuses, or that an open circuit holds back, is in the index `waiting` under its setting
+        until it is claimed again. One that policy holds back is there under its organization, with the policy's
         version; one that waits for a line under its organization and priority.
 
         Parking a claimed attempt releases its claim: only for one that was not posted, or that AlloMia is known not to
@@ -529,7 +529,7 @@ class CallsTable:
 
     def give_up(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
         """Record an outcome that was concluded from a leased attempt; nothing changes if it moved meanwhile."""
-        # The due time alone doesn't tell: an attempt that was claimed again may be due at the same second.
+        # The due time alone isn't enough: an attempt that was claimed again may be due at the same second.
         where = _Where(tuple(Status), attempt.claim_id, outcome.outbound_call_id, attempt.due_at)
         return self._end(attempt.key, outcome, now, where)
 
@@ -630,7 +630,7 @@ class CallsTable:
         """Make the attempt that follows one that has ended, parked and due at once, in one transaction.
 
         The one before must be as it was read: its redial pending, or its status the same and no attempt after it. Its
-        record, and that of the first attempt, which tells duplicates of the request, outlive the new one's.
+        record, and that of the first attempt, which recognizes duplicates of the request, outlive the new one's.
         """
         parked = self._new_item(following, Status.SCHEDULED) | {
             "dueAt": int(now) + DISPATCH_LEASE_SECONDS if reason is ParkReason.REDIAL else int(now),
@@ -667,7 +667,7 @@ class CallsTable:
         return self.writes.transact(writes)
 
     def drop(self, attempt: Attempt, outcome: Outcome, now: float) -> bool:
-        """End a redial that came to nothing: it is no outcome of its own, and the one before is final.
+        """End a redial that is never dialled: it is no outcome of its own, and the one before is final.
 
         False when either of them is no longer as it was read.
         """

@@ -23,7 +23,7 @@ _NAMES = re.compile(r"#(\w+)")
 
 
 class WriteUnanswered(Exception):
-    """DynamoDB didn't say whether it made a write: it may have been made, or may still be made. Repeating it tells."""
+    """DynamoDB didn't say whether it made a write: it was made, or may still be. Repeating it shows which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class ConditionalWrites:
 
 
 def set_and_remove(sets: Iterable[str], removes: Collection[str] = ()) -> str:
-    """The update expression that sets and removes these attributes; each value stands under its attribute's name."""
+    """The update expression that sets and removes these attributes; each value has its attribute's name."""
     change = "SET " + ", ".join(f"#{name} = :{name}" for name in sets)
     return change + (" REMOVE " + ", ".join(f"#{name}" for name in removes) if removes else "")
 

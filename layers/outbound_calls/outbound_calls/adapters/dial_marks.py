@@ -1,6 +1,6 @@
 """What must be remembered to find a call in AlloMia's call log: who dialled which number when, and whose an entry is.
 
-In the policy table, where a number stands as its keyed hash. Partition key `subject`, sort key `entry`:
+In the policy table, where a number is stored as its keyed hash. Partition key `subject`, sort key `entry`:
 
 - ``call-log#ORGANIZATION#HASH``: ``TIME#ATTEMPT``, a dial that was about to be made,
 - ``call-log#ORGANIZATION``: ``LOG ID``, an entry of the log and the attempt whose call it is.
@@ -30,7 +30,7 @@ RIVALS_KNOWN_SECONDS = DIAL_KEPT_SECONDS - 3600
 ENTRY_KEPT_SECONDS = 30 * 86_400
 
 HASH_CHARACTERS = 16
-"""Of a number's hash, in an attempt's record and here: 96 bits tell numbers apart, and the record stays small."""
+"""Of a number's hash, in an attempt's record and here: 96 bits distinguish numbers, and the record stays small."""
 
 _MOST_READ = 20
 

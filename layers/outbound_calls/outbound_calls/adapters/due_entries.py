@@ -18,7 +18,7 @@ BATCH_MARK = f"{ORGANIZATION_SEPARATOR}{ORGANIZATION_SEPARATOR}batch{ORGANIZATIO
 class DueKeeper:
     """An entry of the index `due`: an organization's keeper was due at `due_at` (epoch seconds).
 
-    The keeper stands in `due` while attempts wait for something that isn't a time, such as another policy. So one item
+    The keeper is in `due` while attempts wait for something that isn't a time, such as another policy. So one item
     is looked at each minute, and not all of them. Its key is no request's: ``ORGANIZATION~~keeper``, attempt 0.
     """
 

@@ -1,4 +1,4 @@
-"""Fingerprints of requests: they tell a repeated request from another one under the same id, and nothing else.
+"""Fingerprints of requests: they distinguish a repeated request from another one under the same id, and nothing else.
 
 A fingerprint is an HMAC-SHA256 over what upstream asked for, with the signing secret: ``KEY:HASH``, where KEY names the
 version of the secret. After the secret's second rotation an old fingerprint can't be compared any more.
@@ -29,7 +29,7 @@ class Fingerprints:
         return _fingerprint(self.secret.current(), content)
 
     def differs(self, fingerprint: str, content: Mapping[str, Any]) -> bool:
-        """Whether this is the fingerprint of another request; False where it can't be told."""
+        """Whether this is the fingerprint of another request; False where that isn't known."""
         for key in filter(None, (self.secret.current(), self.secret.previous())):
             own = _fingerprint(key, content)
             if own[:_KEY_CHARACTERS] == fingerprint[:_KEY_CHARACTERS]:

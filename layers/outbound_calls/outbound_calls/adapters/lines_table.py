@@ -1,7 +1,7 @@
 """The lines items of the policy table, one for each organization: the lines in use, and the marks of those who wait.
 
 Partition key ``lines#ORGANIZATION``, sort key ``lines``. Each change is one conditional write, whose answer is the item
-as it is then. No two writers are in each other's way, and nothing is counted: the lines in use are those that stand in
+as it is then. No two writers are in each other's way, and nothing is counted: the lines in use are those in
 the item. A read or write that fails raises botocore's exceptions.
 """
 

@@ -146,7 +146,7 @@ def _default_alone(entry: object) -> SecretContent:
 
 
 def _named_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. A name that stands twice in it has no value: it isn't known which one was meant."""
+    """A JSON object. A name that occurs twice in it has no value: it isn't known which one was meant."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         found[name] = None if name in found else value

@@ -1,7 +1,7 @@
 """The policy table: the calling policy with its versions, cancelled batches, and what policy must remember of a number.
 
 It is apart from the calls table, so that the function that faces the internet can't touch it. No phone number is in it:
-a number stands there as its keyed hash. Partition key `subject`, sort key `entry`:
+a number is stored there as its keyed hash. Partition key `subject`, sort key `entry`:
 
 - ``policy``: ``current``, and every version (``version#00000012``),
 - ``batch#ORGANIZATION~BATCH``: ``cancelled``,

@@ -43,7 +43,7 @@ class InvalidMessagesQueue:
     url: str
 
     def keep(self, message_id: str, body: str, error: InvalidInput, sent_at: float | None) -> None:
-        """Keep a message as it came, with attributes: the field and the rule that it breaks, its id, and its age.
+        """Keep a message unchanged, with attributes: the field and the rule that it breaks, its id, and its age.
 
         `sent_at` is when the call queue got it (epoch seconds), if that is known: this queue counts its age from now.
         """

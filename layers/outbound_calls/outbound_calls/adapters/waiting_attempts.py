@@ -1,6 +1,6 @@
 """The attempts that wait for a condition, such as another policy or a line, and the keeper that looks at them.
 
-What waits for a condition stands in the index `waiting` of the calls table. One keeper for each organization stands in
+What waits for a condition is in the index `waiting` of the calls table. One keeper for each organization is in
 the index `due` while anything waits. So one item is looked at each minute, and not all of them.
 """
 

@@ -28,7 +28,7 @@ class AttemptName(WireModel):
 class DispatchMessage(WireModel):
     """The poller's message: this parked attempt may be tried now. Its request is in the table.
 
-    `times_parked` tells a late message from a current one: it doesn't match once the attempt was parked again.
+    `times_parked` distinguishes a late message from a current one: it doesn't match once the attempt was parked again.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)

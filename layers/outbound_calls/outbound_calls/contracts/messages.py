@@ -135,7 +135,7 @@ class CallRequestMessage(WireModel):
         return epoch_seconds(self.not_before) < epoch_seconds(self.not_after)
 
     def content(self) -> dict[str, Any]:
-        """What tells this request from another one: the number, the words, the labels. Not its id, nor its times."""
+        """What makes this another request: the number, the words, the labels. Not its id, nor its times."""
         return self.model_dump(mode="json", exclude_none=True, exclude=_NOT_CONTENT)
 
 
@@ -259,7 +259,7 @@ def invalid_field(name: str) -> InvalidInput:
 
 
 def _envelope(kind: type[QueueMessage], value: object) -> InvalidInput | None:
-    """The error of a message that isn't a request because something stands around it, or in another spelling."""
+    """The error of a message that isn't a request because something surrounds it, or in another spelling."""
     if kind is not CallRequestMessage or not isinstance(value, dict) or "phoneNumber" in value:
         return None
     from outbound_calls.contracts.envelopes import explained

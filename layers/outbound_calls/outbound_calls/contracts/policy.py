@@ -1,7 +1,7 @@
-"""The policy document: one JSON document per stack, which lies on a preset. What it doesn't say is the preset's.
+"""The policy document: one JSON document per stack, which is based on a preset. What it doesn't say is the preset's.
 
 Nothing that is left out, misspelled or empty means "anything goes". So unknown fields are refused by name, a field that
-stands there twice is refused, and so is an empty list.
+occurs twice is refused, and so is an empty list.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class RecipientCap(TermsModel):
 
 
 class PurposePolicy(TermsModel):
-    """What holds for one purpose. What is absent is inherited."""
+    """What applies to one purpose. What is absent is inherited."""
 
     based_on: Literal["open", "canada", "united-states-health-care"] | None = Field(
         None, description=f"a preset: one of {', '.join(Preset)}"
@@ -125,7 +125,7 @@ class PurposePolicy(TermsModel):
 
 
 class OrganizationPolicy(PurposePolicy):
-    """What holds for one organization. What is absent is inherited."""
+    """What applies to one organization. What is absent is inherited."""
 
     max_concurrent_calls: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None, description="a whole number from 1 to 1000"

@@ -20,7 +20,7 @@ class AllowanceReport(WireModel):
     """What allowed a dial."""
 
     policy_version: int = Field(description="the version of the calling policy; 0 where none is set but a preset")
-    preset: str = Field(description="the preset that the policy lies on")
+    preset: str = Field(description="the preset that the policy is based on")
     zones: list[PossibleZone] = Field(
         description="the time zones that the recipient may be in; empty where no rule of the policy needed one"
     )
@@ -45,8 +45,8 @@ class AttemptReport(WireModel):
     next_attempt_at: str | None = Field(None, description="when another attempt is made after this one")
     is_dropped: bool | None = Field(
         None,
-        description="true for a redial that came to nothing: it isn't dialled, no event reports it, and the request "
-        "ended with the outcome before",
+        description="true for a redial that was never dialled: no event reports it, and the request ended with the "
+        "outcome before",
     )
     cancel_requested_at: str | None = Field(None, description="when a cancellation came too late for it")
     allowed_by: AllowanceReport | None = Field(None, description="what allowed the dial")
@@ -81,5 +81,5 @@ class RequestReport(WireModel):
     cancel_requested_at: str | None = Field(None, description="when a cancellation came too late")
     batch: RequestId | None = Field(None, description="the request's batch")
     purpose: str | None = Field(None, description="the request's purpose")
-    metadata: dict[str, str] = Field(default_factory=dict, description="the request's own, as it came")
+    metadata: dict[str, str] = Field(default_factory=dict, description="the request's own, unchanged")
     attempts: list[AttemptReport] = Field(min_length=1, description="in the order in which they were made")

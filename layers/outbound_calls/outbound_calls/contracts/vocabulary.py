@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where an attempt stands."""
+    """The status of an attempt."""
 
     SCHEDULED = "scheduled"
     DISPATCHING = "dispatching"

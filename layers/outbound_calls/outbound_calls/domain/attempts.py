@@ -15,7 +15,7 @@ from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TERMINAL
 class RequestKey:
     """Names a request: its id, unique within its organization (None for the default one).
 
-    Its text, ``ID`` or ``ORGANIZATION~ID``, is the partition key of the calls table, and stands in the callback path
+    Its text, ``ID`` or ``ORGANIZATION~ID``, is the partition key of the calls table, and is in the callback path
     and in the status API's path.
     """
 
@@ -99,7 +99,7 @@ class Redial:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What allowed a dial: the policy's version (0 where no document is set) and the preset it lies on.
+    """What allowed a dial: the policy's version (0 where no document is set) and the preset it is based on.
 
     With the zones that the recipient may be in, where they come from, and the version of the zones' data, if they were
     looked at.
@@ -169,7 +169,7 @@ class Attempt:
     labels: Labels = field(default_factory=Labels)
     terms: Terms = field(default_factory=Terms)
     fingerprint: str | None = None
-    """Tells the same request from another one under the same id. Keyed: it tells nothing of its content."""
+    """Distinguishes the same request from another one under the same id. Keyed: it reveals nothing of its content."""
 
     times_parked: int = 0
     failed_tries: int = 0
@@ -205,7 +205,7 @@ class Attempt:
     """When an earlier attempt turned out to have been answered, while this one was in progress."""
 
     is_dropped: bool = False
-    """A redial that came to nothing: the request ended with the outcome before. It is no outcome of its own."""
+    """A redial that was never dialled: the request ended with the outcome before. It is no outcome of its own."""
 
     is_redial: bool = False
     """Made by itself after an outcome, and by no person."""

@@ -20,7 +20,7 @@ HELD_AFTER_DEADLINE_SECONDS = 300
 """How long after its call's deadline a line is held at most: the time that the deadline's sweep may take."""
 
 INDEX_LAG_SECONDS = 5
-"""An attempt that was parked longer ago than this stands in the index of those who wait."""
+"""An attempt that was parked longer ago than this is in the index of those who wait."""
 
 MOST_URGENT_FIRST = (Priority.URGENT, Priority.NORMAL, Priority.LOW)
 

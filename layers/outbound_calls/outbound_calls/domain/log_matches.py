@@ -64,7 +64,7 @@ class Sought:
 
 
 class NoMatch(StrEnum):
-    """Why no entry is the call, in words that stand in a reason."""
+    """Why no entry is the call, in words for a reason."""
 
     NONE = "the call log shows no such call"
     SEVERAL = "the call log shows several calls that it may be"

@@ -137,7 +137,7 @@ def next_attempt_at(candidate: Candidate, rules: Rules, delay_is_over_at: float)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An attempt with its rules: the calendar that holds for it, and the clocks to read it by."""
+    """An attempt with its rules: the calendar that applies to it, and the clocks to read it by."""
 
     candidate: Candidate
     rules: Rules

@@ -45,12 +45,12 @@ def may_be_final(refusal: Refusal) -> bool:
 def is_final(others: Sequence[Attempt], refused: int) -> bool:
     """Whether the request is at fault, and not the setting or a full line.
 
-    Three times as many must have been accepted as stand refused. And AlloMia must have borne more calls at once than
+    Three times as many must have been accepted as are refused. And AlloMia must have borne more calls at once than
     are in progress now: otherwise the line may be full.
 
     Args:
         others: The other attempts of its setting that AlloMia accepted since the first refusal.
-        refused: How many attempts of its setting stand refused or held back now, itself included.
+        refused: How many attempts of its setting are refused or held back now, itself included.
     """
     if len(others) < _ACCEPTED_PER_REFUSED * max(refused, 1):
         return False

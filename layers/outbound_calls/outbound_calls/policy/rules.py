@@ -1,7 +1,7 @@
-"""From the stored policy document to the rules that hold for one request.
+"""From the stored policy document to the rules that apply to one request.
 
-A document lies on a preset, and its parts for an organization and a purpose lie on it, field by field: what a part
-doesn't say is inherited. Caps add up instead, and a pause anywhere is a pause.
+A document is based on a preset, and its parts for an organization and a purpose override it, field by field: what a
+part doesn't say is inherited. Caps add up instead, and a pause anywhere is a pause.
 
 The contract (`contracts.policy`) checks what a person writes and says what is wrong. Here a document is read again,
 without its models, which a function would have to build at each cold start. What it doesn't expect makes no rules.
@@ -166,7 +166,7 @@ def _limited(redial: Redial, ceiling: int) -> Redial:
 
 
 def _on_preset(part: Part, default: str | None = None) -> list[Part]:
-    """A part and the preset it lies on, the narrower first."""
+    """A part and the preset it is based on, the narrower first."""
     preset = part.get("basedOn", default)
     return [part, _preset(preset)] if preset else [part]
 

@@ -206,7 +206,7 @@ class Assembly:
         return OutcomeBus(self.client("events"), name)
 
     def current_policy(self, table: PolicyTable, preset: str) -> CurrentPolicy:
-        """The rules in force. `preset` holds for whatever the policy document doesn't say."""
+        """The rules in force. `preset` applies to whatever the policy document doesn't say."""
         from outbound_calls.use_cases.decide import CurrentPolicy
 
         return CurrentPolicy(table, preset, self.monotonic)

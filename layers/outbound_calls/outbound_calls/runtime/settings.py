@@ -43,7 +43,7 @@ class PlaceCallSettings(Settings):
     calls_table_name: str = Field(min_length=1)
     policy_table_name: str = Field(min_length=1)
     number_hash_secret_arn: str = Field(min_length=1)
-    calling_policy: Preset = Field(description="in force for whatever the policy document doesn't say")
+    calling_policy: Preset = Field(description="applies to whatever the policy document doesn't say")
     invalid_messages_queue_url: HttpUrl
     handed_on_queue_url: HttpUrl
     allomia_api_key_secret_arn: str = Field(min_length=1)

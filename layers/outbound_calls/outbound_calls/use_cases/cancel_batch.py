@@ -46,7 +46,7 @@ class CancelBatches:
 
         What moves within the index meanwhile may be missed. It then comes up, and is cancelled by the batch's mark.
 
-        Raises when the table can't be reached, or a request keeps changing. The next sweep goes on from the page.
+        Raises when the table can't be reached, or a request keeps changing. The next sweep continues from the page.
         """
         searches = BatchSearches(self.table)
         search = searches.lease_batch(due, self.clock())

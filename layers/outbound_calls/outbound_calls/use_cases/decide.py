@@ -57,7 +57,7 @@ class PolicyUnreadable(Exception):
 class CurrentPolicy:
     """The policy in force, read at most once in 5 seconds. Shared by threads, and read by one of them at a time.
 
-    `preset` is what the document lies on where it names none. `clock` counts seconds and never goes back.
+    `preset` is what the document is based on where it names none. `clock` counts seconds and never goes back.
     """
 
     table: PolicyTable
@@ -150,7 +150,7 @@ class Judgement:
         return replace(allowance, zones=names, zone_source=zones.source.value, zone_data=TIME_ZONE_DATA_VERSION)
 
     def redial(self, attempt: Attempt) -> Redial | None:
-        """The redial rules that hold for an attempt; None where no other attempt may follow."""
+        """The redial rules that apply to an attempt; None where no other attempt may follow."""
         if self.rules is None:
             return None
         asked, rules = attempt.terms.redial, self.rules

@@ -222,7 +222,7 @@ class PlaceCalls:
         self.judge.table.add_objection(number_hash, objection, OutcomeSource.UPSTREAM, self.clock())
         with suppress(PolicyUnreadable):
             if objection.purposes and self.judge.policy.undefined(objection.purposes, objection.organization):
-                # It is on the list all the same. But it may be misspelled, and hold for nothing: a person must see it.
+                # It is on the list anyway. But it may be misspelled, and have no effect: a person must see it.
                 raise InvalidInput("doNotCall.purposes", "only purposes that the policy defines")
         return Placement(PlaceResult.DO_NOT_CALL, None, organization=organization_key(asked.organization))
 
@@ -441,7 +441,7 @@ class PlaceCalls:
         return _rejection(attempt, outcome, recording) if recording.stored else _duplicate(attempt)
 
     def _drop(self, attempt: Attempt, outcome: Outcome) -> Placement:
-        """End a redial that came to nothing. The request ends with the outcome before: the person was called."""
+        """End a redial that is never dialled. The request ends with the outcome before: the person was called."""
         if not self.table.drop(attempt, outcome, self.clock()):
             return _duplicate(attempt)
         return Placement(PlaceResult.REDIAL_DROPPED, attempt.key, outcome.reason_code or "", outcome.reason or "")
@@ -539,7 +539,7 @@ def _allowed(attempt: Attempt, judgement: Judgement, organization: Organization)
 
 
 def _report(permit: Permit, attempt: Attempt, answer: PlaceAnswer) -> None:
-    """Tell the breaker how AlloMia answered. Retries of refused calls alone keep it open, but don't open it."""
+    """Report AlloMia's answer to the breaker. Retries of refused calls alone keep it open, but don't open it."""
     if isinstance(answer, Declined) and attempt.refusal and not permit.probe:
         return
     permit.report(isinstance(answer, Accepted | Ended))

@@ -169,7 +169,7 @@ class PollCalls:
         if done is None:
             return Poll(PollResult.SKIPPED, None, organization=due.organization)
         changed = ", ".join(f"{count} {result}" for result, count in sorted(done.results.items())) or "nothing open"
-        detail = f"{due.batch}: {changed}{'' if done.is_whole else '; the next sweep goes on'}"
+        detail = f"{due.batch}: {changed}{'' if done.is_whole else '; the next sweep continues'}"
         return Poll(PollResult.BATCH_CANCELLED, None, detail, organization=due.organization)
 
     def _redial(self, attempt: Attempt, now: float) -> Poll:
