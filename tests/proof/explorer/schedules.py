@@ -1019,7 +1019,7 @@ class Schedules:
                 acknowledging = worker._replace(history=(), since=0, result=done.result)
                 return state._replace(workers=with_workers(state.workers, place, acknowledging))
             case KeepTask(seen=seen) if not done.raised:
-                self._check_not_needed(state, worker)
+                self._check_not_needed(state, worker._replace(history=history))
                 if seen == self._found_by_keeper(state):
                     state = state._replace(looked=seen)
             case ReleaseTask() as release if done.raised:
