@@ -133,7 +133,7 @@ def test_a_thousand_others_are_left_as_they_were_over_several_sweeps(world: Batc
     world.cancel_batch()
 
     # Each time, there is time for three pages
-    while (poll := world.search(*[60.0] * 4, 5.0)).detail.endswith("the next sweep goes on"):
+    while (poll := world.search(*[60.0] * 4, 5.0)).detail.endswith("the next sweep continues"):
         assert world.due_batches()[0].due_at == world.clock.now + BATCH_LEASE_SECONDS
 
     assert poll.result is PollResult.BATCH_CANCELLED

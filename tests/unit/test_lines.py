@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 import pytest
@@ -12,8 +13,10 @@ from outbound_calls.adapters.lines_table import LinesTable
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.lines import (
+    HELD_AFTER_DEADLINE_SECONDS,
     INDEX_LAG_SECONDS,
     MOST_URGENT_FIRST,
+    RESERVED_SECONDS,
     Lines,
     Mark,
     line_of_claim,
@@ -34,7 +37,9 @@ def lines(*used: str, until: int = NOW + 60, marks: tuple[Priority, ...] = ()) -
 @pytest.mark.parametrize(
     ("state", "priority", "limit", "admitted"),
     [
-        (lines(), NORMAL, 1, True),
+        (Lines(), NORMAL, 1, True),
+        (lines("a", until=NOW + 1), NORMAL, 1, False),
+        (lines(OWN, until=NOW + 1, marks=(URGENT,)), LOW, 1, True),
         (lines("a"), NORMAL, 1, False),
         (lines("a"), NORMAL, 2, True),
         (lines("a", until=NOW), NORMAL, 1, True),
@@ -61,15 +66,20 @@ def test_the_more_urgent_come_first() -> None:
 
 def test_no_name_of_a_claims_line_is_one_of_a_reserved_line() -> None:
     assert line_of_claim("0123456789abcdef0123456789abcdef") == "0123456789abcdef"
-    assert OWN.startswith("~")
+    assert re.fullmatch("~[0-9a-f]{16}", OWN)
     assert line_reserved_for(AttemptKey(RequestKey("visit-2031"), 2)) != OWN
     assert line_reserved_for(AttemptKey(RequestKey("visit-2031", "north"), 1)) != OWN
+
+
+def test_the_fixed_times() -> None:
+    assert (RESERVED_SECONDS, HELD_AFTER_DEADLINE_SECONDS, INDEX_LAG_SECONDS) == (60, 300, 5)
 
 
 def test_the_index_is_looked_at_soon_and_again_when_it_must_show_all() -> None:
     mark = Mark(1, NOW)
 
     assert (mark.look_again_after(NOW), mark.look_again_after(NOW + 1)) == (1, INDEX_LAG_SECONDS - 1)
+    assert mark.look_again_after(NOW + INDEX_LAG_SECONDS) == 1
     assert not mark.is_settled(NOW + INDEX_LAG_SECONDS - 1)
     assert mark.is_settled(NOW + INDEX_LAG_SECONDS)
 

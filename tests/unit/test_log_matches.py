@@ -80,6 +80,7 @@ def test_how_an_entry_is_written_does_not_matter(changes: dict[str, Any]) -> Non
         {"agentId": None},
         {"userPhoneNumber": None},
         {"userPhoneNumber": "4155550123"},
+        {"userPhoneNumber": "5550123"},
         {"userPhoneNumber": OTHER_NUMBER, "phoneNumber": PHONE_NUMBER},
         {"createdAt": None},
         {"createdAt": None, "callStartedAt": None},
@@ -118,6 +119,19 @@ def test_only_a_conversation_shows_in_an_entry_alone() -> None:
 def test_the_window_ends_after_the_longest_exchange_of_a_post_that_may_still_be_made() -> None:
     assert DISPATCH_TO_ANSWER_SECONDS == MAX_DECISION_AGE_SECONDS + MAX_EXCHANGE_SECONDS
     assert Window(NOW - BEFORE_SECONDS, NOW + int(DISPATCH_TO_ANSWER_SECONDS) + 60) == WINDOW
+
+
+def test_the_window_of_an_attempt_and_of_its_rivals() -> None:
+    window = Window.around(1000, 50.9)
+
+    assert window == Window(1000 - 30, 1000 + 50 + 60)
+    assert [window.has(time) for time in (969.9, 970, 1110.9, 1111)] == [False, True, True, False]
+    # As long as the window, and as far apart as the clocks may be
+    assert window.rivals == Window(1000 - 140 - 300, 1000 + 140 + 300)
+
+
+def test_too_few_digits_say_nothing() -> None:
+    assert verdict(entry(userPhoneNumber="550123")) == "NONE"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def may_be_final(refusal: Refusal) -> bool:
 def is_final(others: Sequence[Attempt], refused: int) -> bool:
     """Whether the request is at fault, and not the setting or a full line.
 
-    Three times as many must have been accepted as are refused. And AlloMia must have borne more calls at once than
+    Three times as many must have been accepted as are refused. And AlloMia must have had more concurrent calls than
     are in progress now: otherwise the line may be full.
 
     Args:

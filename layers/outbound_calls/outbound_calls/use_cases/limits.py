@@ -1,6 +1,6 @@
 """What the owner of a claim takes before the POST, and gives back where AlloMia is known not to have the call.
 
-The dial that recipient caps count, and a line where calls at once are limited. What isn't limited takes nothing.
+The dial that recipient caps count, and a line where concurrent calls are limited. What isn't limited takes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Place calls: decide, claim, post, settle. The same path for new and for parked attempts.
 
 The order is the guarantee. Deciding only reads; then comes the claim, then the dial that recipient caps count, then the
-line where calls at once are limited, and then the POST. A duplicate, redelivery or redrive finds the claim and exits
+line where concurrent calls are limited, and then the POST. A duplicate, redelivery or redrive finds the claim and exits
 without dialing. If a worker dies, the poller picks up its claim. A worker that knows that it did not post gives its
 claim back; one that doesn't know never posts again.
 """
