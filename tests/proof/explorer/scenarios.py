@@ -592,7 +592,13 @@ DEEP = (
         attempts=2,
     ),
     replace(
-        _LINE, name="a line and a call dialled again by hand", mishaps=0, unknown=(("c", 1),), redials=1, workers=1
+        _LINE,
+        name="a line and a call dialled again by hand",
+        mishaps=0,
+        webhooks=0,
+        unknown=(("c", 1),),
+        redials=1,
+        workers=1,
     ),
     replace(_LINE, name="a line and a cancellation by hand", mishaps=0, cancels=1, workers=1),
     replace(_LINE, name="a line and then no limit", mishaps=0, policies=(_ONE_LINE, _OPEN), attempts=1),

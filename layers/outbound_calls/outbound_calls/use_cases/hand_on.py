@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from outbound_calls.adapters.waiting_attempts import Waiting
-from outbound_calls.domain.lines import MOST_URGENT_FIRST, RESERVED_SECONDS, Lines, line_reserved_for
+from outbound_calls.domain.lines import MOST_URGENT_FIRST, RESERVED_SECONDS, Lines, Mark, line_reserved_for
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.lines_table import LinesTable
@@ -96,14 +96,20 @@ class _Handing:
                 return
             mark = self.lines.marks[priority]
             waiting = self._look(priority)
-            if not waiting:
-                if mark.is_settled(self.now):
-                    self.lines = self.by.lines_table.clear_mark(self.organization, priority, mark)
-                else:
-                    self.look_again_after = mark.look_again_after(self.now)
+            if not all(self._hand_on_to(each, priority) for each in waiting):
                 return
-            if not all(self._hand_on_to(each, priority) for each in waiting) or len(waiting) < _MOST_AT_A_LOOK:
+            if len(waiting) < _MOST_AT_A_LOOK:
+                self._look_again(priority, mark, shows_one=bool(waiting))
                 return
+
+    def _look_again(self, priority: Priority, mark: Mark, *, shows_one: bool) -> None:
+        """Look again in a moment where a line is left, and the index may not show all who wait. Else clear the mark."""
+        if not self._may_go_on():
+            return
+        if not mark.is_settled(self.now):
+            self.look_again_after = mark.look_again_after(self.now)
+        elif not shows_one:
+            self.lines = self.by.lines_table.clear_mark(self.organization, priority, mark)
 
     def _look(self, priority: Priority) -> list[Waiting]:
         """The first who wait, as far as the index shows them, and the one that was parked a moment ago."""
