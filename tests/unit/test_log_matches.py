@@ -130,6 +130,14 @@ def test_the_window_of_an_attempt_and_of_its_rivals() -> None:
     assert window.rivals == Window(1000 - 140 - 300, 1000 + 140 + 300)
 
 
+def test_the_words_of_a_reason() -> None:
+    assert [each.value for each in NoMatch] == [
+        "the call log shows no such call",
+        "the call log shows several calls that it may be",
+        "the call log shows a call that may be another one",
+    ]
+
+
 def test_too_few_digits_say_nothing() -> None:
     assert verdict(entry(userPhoneNumber="550123")) == "NONE"
 
