@@ -120,8 +120,8 @@ proof: build ## The long proofs of the guarantees, with their figures (PROOF_SEE
 second-engine: setup ## tests/cloud with another implementation of DynamoDB, dynalite, and with late indexes. Needs Node.js 20
 	@mkdir -p .venv/second-engine && cp tests/second_engine/package.json tests/second_engine/package-lock.json .venv/second-engine
 	@npm ci --prefix .venv/second-engine --ignore-scripts --no-audit --no-fund --loglevel=error
-	@TESTS_CLOUD=second-engine $(PYTEST) --numprocesses=2 tests/cloud --ignore=tests/cloud/test_doctor.py $(PYTEST_FLAGS)
-	@TESTS_CLOUD=late-indexes $(PYTEST) --numprocesses=2 tests/cloud --ignore=tests/cloud/test_doctor.py $(PYTEST_FLAGS)
+	@for cloud in second-engine late-indexes; do TESTS_CLOUD="$$cloud" $(PYTEST) --numprocesses=2 tests/cloud \
+		--ignore=tests/cloud/test_doctor.py --ignore=tests/cloud/test_other_clouds.py $(PYTEST_FLAGS); done
 
 client-generators: setup ## Generate clients from openapi.json in Python and TypeScript, and use them. Needs Node.js 20
 	@mkdir -p $(GENERATORS) && cp tests/client_generators/package.json tests/client_generators/package-lock.json $(GENERATORS)

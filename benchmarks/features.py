@@ -23,7 +23,12 @@ MORE: Mapping[str, Counts] = MappingProxyType(
         "AlloMia's id of the organization, for its call log": MappingProxyType({"PutItem": 1}),
     }
 )
-"""The requests more, each of one unit at least."""
+"""The requests more until the call has its outcome, each of one unit at least."""
+
+AFTERWARDS: Mapping[str, Counts] = MappingProxyType(
+    {"a limit of calls at once, with a free line": MappingProxyType({"UpdateItem": 1})}
+)
+"""Those of release_lines, which frees the line."""
 
 
 def counts(*names: str) -> dict[str, int]:
@@ -37,5 +42,6 @@ def counts(*names: str) -> dict[str, int]:
 
 def units(name: str) -> tuple[int, int]:
     """The read and write units more."""
-    reads = sum(count for request, count in MORE[name].items() if request in READS)
-    return reads, sum(MORE[name].values()) - reads
+    asked = [*MORE[name].items(), *AFTERWARDS.get(name, {}).items()]
+    reads = sum(count for request, count in asked if request in READS)
+    return reads, sum(count for _, count in asked) - reads

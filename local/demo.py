@@ -145,22 +145,28 @@ def _window(day: str) -> dict[str, Any]:
     return {"days": [day], "from": "09:00", "to": "17:00"}
 
 
-def send(environment: LocalEnvironment, cases: Iterable[Case], apart_seconds: float = 0.0) -> None:
-    """Send every request, one of them twice, and an invalid message."""
+def send(environment: LocalEnvironment, cases: Iterable[Case], *, one_by_one: bool = False) -> None:
+    """Send every request, one of them twice, and an invalid message. One by one: each when those before are handled."""
     cases = list(cases)
     for first in (case.first for case in cases if case.first):
         environment.send(first)
-    deadline = time.monotonic() + FIRST_SECONDS
-    while environment.waiting_requests() and time.monotonic() < deadline:
-        time.sleep(0.5)
+    _wait_for_queue(environment)
     # The functions start meanwhile: a webhook whose function can't start in time is lost.
     time.sleep(3)
     for case in cases:
-        time.sleep(apart_seconds)
+        if one_by_one:
+            _wait_for_queue(environment)
         environment.send(case.body)
         if case.request_id.endswith(DUPLICATE):
             environment.send(case.body)
     environment.send((REQUESTS / f"{INVALID}.json").read_text())
+
+
+def _wait_for_queue(environment: LocalEnvironment) -> None:
+    """Wait until what was sent is handled."""
+    deadline = time.monotonic() + FIRST_SECONDS
+    while environment.waiting_requests() and time.monotonic() < deadline:
+        time.sleep(0.3)
 
 
 def watch(

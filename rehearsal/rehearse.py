@@ -49,9 +49,6 @@ REAL = "allomia.com"
 QUICK = {"WebhookGraceSeconds": "10", "CallDeadlineSeconds": "300", "CallingPolicy": "open"}
 """The stack's parameters during a rehearsal, which turn minutes into seconds. No request of it ends by the deadline."""
 
-APART_SECONDS = 1.0
-"""Between two requests. X-Ray records the first of each second, and few of the sandbox's functions must start."""
-
 METRIC_SECONDS = 180.0
 """Until Lambda's metrics of the last minutes are there: docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics.html"""
 
@@ -129,7 +126,8 @@ def rehearse(stage: Stage, console: Console) -> Report:
     environment = stage.environment
     warm_up(environment.allomia.url, environment.stack.webhook_url, stage.warm)
     requests = cases(environment.prefix)
-    send(environment, requests, APART_SECONDS)
+    # Or many of the sandbox's functions would have to start at once, and answer too late.
+    send(environment, requests, one_by_one=True)
     calls = watch(environment, requests, console, stage.give_up_seconds)
     checks = list(check(environment, requests, calls))
     dials = environment.dials()

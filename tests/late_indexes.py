@@ -91,24 +91,33 @@ def _entries(items: Iterable[Item], names: tuple[str, ...]) -> Counter[str]:
 
 
 class InStep:
-    """Lets a read of an index wait, where its table was written since it was last found in step."""
+    """Lets a read of an index wait, where its table was written since it was last found in step.
 
-    def __init__(self) -> None:
-        self._behind: set[tuple[str, str]] = set()
+    An index that shows as much as its table may be two writes behind: one that put an entry in, and one that took it
+    out. So a while must have passed since the last write, too.
+    """
+
+    def __init__(self, settle_seconds: float) -> None:
+        self._settle_seconds = settle_seconds
+        self._behind: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
 
     def before(self, operation: str, params: Mapping[str, Any], send: Send) -> None:
         """Call this before each operation is sent."""
         if operation in WRITES:
             tables = [params["TableName"]] if "TableName" in params else _tables(params)
+            settled = time.monotonic() + self._settle_seconds
             with self._lock:
-                self._behind |= {(table, index) for table in tables for index in keys()}
+                self._behind |= {(table, index): settled for table in tables for index in keys()}
         elif operation in READS and "IndexName" in params:
             read = (params["TableName"], params["IndexName"])
-            if read in self._behind:
+            settled = self._behind.get(read, 0.0)
+            time.sleep(max(0.0, settled - time.monotonic()))
+            if settled:
                 wait_for_index(send, *read)
                 with self._lock:
-                    self._behind.discard(read)
+                    if self._behind.get(read) == settled:
+                        del self._behind[read]
 
 
 def _tables(params: Mapping[str, Any]) -> list[str]:
@@ -155,7 +164,7 @@ class LateIndexes(Proxy):
 
     def __init__(self, endpoint_url: str, *, waits: bool = True) -> None:
         super().__init__(endpoint_url)
-        self._in_step = InStep() if waits else None
+        self._in_step = InStep(2 * LATE_SECONDS) if waits else None
         self._copies: queue.Queue[tuple[float, Callable[[], object]] | None] = queue.Queue()
         self._copying = threading.Thread(target=self._copy)
 
@@ -218,7 +227,12 @@ def _written(operation: str, params: Item) -> Iterator[tuple[str, Item]]:
     if operation == "TransactWriteItems":
         parts = [part for each in params["TransactItems"] for part in each.values()]
     elif operation == "BatchWriteItem":
-        raise NotImplementedError(operation)
+        parts = [
+            {"TableName": table} | part
+            for table, requests in params["RequestItems"].items()
+            for request in requests
+            for part in request.values()
+        ]
     for part in parts:
         names = TABLE_KEYS[part["TableName"].partition("-")[0]]
         yield part["TableName"], part.get("Key") or {name: part["Item"][name] for name in names}

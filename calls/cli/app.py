@@ -382,7 +382,7 @@ def _resolve_many(
         raise typer.BadParameter(f"--since must be at most {MAX_DAYS_AGO} days ago, and earlier than --until")
     if batch:
         check_batch(batch, organization)
-    own = [request_key("a", organization).organization] if organization else stack.policies.organizations()
+    own = [request_key("a", organization).organization] if organization else stack.organization_names()
     plan, chosen = many.plan_found(own, first, last, batch or None, Finding(str(finding)))
     return record_many(context, many, plan, chosen, yes)
 

@@ -23,8 +23,8 @@ def console(
     """Run the console, a web page on this computer, until Ctrl-C.
 
     Shows what needs a person, what is in progress, what waits and until when, and how today went. Records outcomes,
-    cancels, dials again, pauses and resumes. Prints the address, which works on this computer only: its token lets a
-    browser in, so don't pass it on.
+    cancels, dials again, discards messages, pauses and resumes. Prints the address, which works on this computer only:
+    its token lets a browser in, so don't pass it on.
     """
     # The other commands start without a web server.
     from calls.console.app import ConsoleOptions

@@ -37,7 +37,7 @@ def events(
     first = read_since(since, now) if since else now if follow else now - 3600
     if not now - MAX_DAYS_AGO * 86_400 <= first <= now:
         raise typer.BadParameter(f"--since must be at most {MAX_DAYS_AGO} days ago, and not later than now")
-    own = [request_key("a", organization).organization] if organization else stack.policies.organizations()
+    own = [request_key("a", organization).organization] if organization else stack.organization_names()
     follower = EventsFollower(stack.table, own, first)
     if not follow:
         found = follower.look()

@@ -22,6 +22,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "watch": ("calls watch", "calls watch --every 10"),
     "resolve": (
         "calls resolve reminder-A-1001 --as no-answer",
+        "calls resolve reminder-A-1001 --as unknown",
         "calls resolve --file found-out.csv",
         "calls resolve --as no-answer --since 3d --batch december",
         "calls resolve reminder-A-1001 --dial-again --file reminders.csv",

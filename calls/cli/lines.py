@@ -13,6 +13,7 @@ from calls.cli.command import Context
 from calls.cli.options import OrganizationOption
 from calls.cli.output import Exit
 from calls.cli.render import render
+from calls.operations.cancelling import request_key
 from calls.operations.lines import LinesReport, LinesView
 from outbound_calls.use_cases.decide import PolicyUnreadable
 
@@ -28,6 +29,7 @@ def lines(
     """
     stack, out = context.stack, context.out
     view = LinesView(stack.table, stack.lines_table, stack.judge.policy, time.time)
+    organization = request_key("a", organization).organization if organization else None
     try:
         report = view.look(organization)
         with out.live() as display, suppress(KeyboardInterrupt):

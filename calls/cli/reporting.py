@@ -90,7 +90,7 @@ def report(
         if invalid:
             context.out.note(InvalidRows(invalid=invalid))
     else:
-        selected = [own] if own else stack.organization_names()
+        selected = [own] if organization else stack.organization_names()
         period = _period(day, days or (TREND_DAYS if day is None and (batch or prefix) else 1), zone, now)
         made = reporting.of_days(Selection(selected, batch, prefix), period, trend)
     if html:

@@ -253,7 +253,7 @@ class Console:
         preview = self._look().preview(self.stack.judge) if "preview" in request.query_params else None
         in_force = self.stack.policies.in_force()
         document = json.dumps(in_force.document.wire(), indent=2, ensure_ascii=False)
-        organizations = self.stack.policies.organizations()
+        organizations = self.stack.organization_names()
         return self._page(
             request, "policy", policy=in_force, organizations=organizations, document=document, preview=preview
         )
@@ -314,7 +314,7 @@ class Console:
 
     def _chosen(self, request: Request) -> Chosen:
         """The organization that the address names, or else the first ones."""
-        every, name = self.stack.policies.organizations(), request.query_params.get("organization")
+        every, name = self.stack.organization_names(), request.query_params.get("organization")
         if not name:
             return Chosen(every, every[:MAX_ORGANIZATIONS])
         organization = own_name(name)

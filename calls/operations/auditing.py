@@ -37,7 +37,7 @@ COLUMNS = (
     "preset",
     "window",
     "caps",
-    "window_unknown",
+    "windowUnknown",
     "status",
 )
 """The columns of a CSV file."""

@@ -7,8 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
 from calls.operations.in_parallel import in_parallel
@@ -20,12 +21,14 @@ from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.contracts.messages import read_message
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.contracts.wire import (
+    ORGANIZATION_RULE,
     ORGANIZATION_SEPARATOR,
     AttemptNumber,
     InvalidInput,
     OrganizationName,
     RequestId,
     WireModel,
+    validate,
 )
 from outbound_calls.domain.attempts import RequestKey
 from outbound_calls.domain.recipients import DEFAULT_ORGANIZATION
@@ -112,8 +115,17 @@ def request_key(text: str, organization: object = None) -> RequestKey:
         InvalidInput: When no request can have it.
     """
     if organization and organization != DEFAULT_ORGANIZATION and ORGANIZATION_SEPARATOR not in text:
+        _check_organization(str(organization))
         text = f"{organization}{ORGANIZATION_SEPARATOR}{text}"
     return RequestKey.from_text(text.removeprefix(f"{DEFAULT_ORGANIZATION}{ORGANIZATION_SEPARATOR}"))
+
+
+def _check_organization(name: str) -> None:
+    kind: Any = OrganizationName
+    try:
+        validate(kind, name)
+    except ValidationError:
+        raise InvalidInput("organization", ORGANIZATION_RULE) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -53,6 +52,9 @@ TIME_ZONE_DATA_DAYS = 180
 
 MOST_DIALS = 100
 """How many of the last outcomes are read for the time-zone data of a dial."""
+
+MOST_UNKNOWN = 1000
+"""How many unknown outcomes are counted, at most."""
 
 
 class Verdict(StrEnum):
@@ -379,15 +381,13 @@ class Doctor:
         """Outcomes of the last days that could not be learned, and that a person has to find out."""
         now = self.clock()
         since = now - UNKNOWN_DAYS * 86_400
-        ended = chain.from_iterable(self.stack.table.ended(each, since, now) for each in self._organizations())
-        unknown = sum(
-            attempt.status is Status.UNKNOWN and attempt.outcome_source is not OutcomeSource.OPERATOR
-            for attempt in ended
-        )
+        wanted = Search({Status.UNKNOWN}, self._organizations(), since, now, MOST_UNKNOWN)
+        found = self.stack.records.search(wanted)
+        unknown = sum(each.outcome_source is not OutcomeSource.OPERATOR for each in found.calls)
         name, days = "unknown outcomes", f"in the last {UNKNOWN_DAYS} days"
         if unknown:
             advice = "Find out, and run: calls resolve. They are listed by: calls list --status unknown"
-            yield _failed(name, f"{unknown} {days}", advice)
+            yield _failed(name, f"{'at least ' if found.more else ''}{unknown} {days}", advice)
         else:
             yield _ok(name, f"none {days}")
 

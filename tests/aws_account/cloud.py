@@ -32,6 +32,10 @@ from tests.late_indexes import TARGET, InStep
 ACCOUNT: Final = "TESTS_AWS_ACCOUNT"
 """The variable with the region and the credentials, which `rehearsal/cloud_tests.py` sets."""
 
+SETTLE_SECONDS: Final = 1.0
+"""AWS propagates a write to an index "within a fraction of a second, under normal conditions"
+(docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html)."""
+
 WAIT_SECONDS: Final = 2
 """How long a queue is asked at least: a short answer may leave out messages that are there
 (docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html)."""
@@ -122,7 +126,7 @@ class AwsFront(Proxy):
         self.created = Created(session_clients(session, self.region, endpoint))
         self._endpoint = endpoint or self._of_aws
         self._endpoints: dict[str, str] = {}
-        self._in_step = InStep()
+        self._in_step = InStep(SETTLE_SECONDS)
         self._aws = httpx.Client(timeout=60, limits=httpx.Limits(max_connections=64))
         self._lock = threading.Lock()
 

@@ -393,6 +393,12 @@ def test_unknown_outcomes_of_the_last_week_are_reported(stack: DescribedStack) -
     assert check(NOW + 8 * 86_400).verdict is Verdict.OK
 
 
+def test_what_a_person_left_unknown_needs_no_one_any_more(stack: DescribedStack) -> None:
+    assert stack.attempts.table.leave_unknown(stack.attempts.ended(Status.UNKNOWN), "alice")
+
+    assert stack.checks("unknown_outcomes", NOW + 3600)["unknown outcomes"].verdict is Verdict.OK
+
+
 def test_unknown_outcomes_of_every_organization_are_reported(stack: DescribedStack) -> None:
     set_policy(stack, {"organizations": {"north": {"paused": False}}})
     attempt = new_attempt(AttemptKey(RequestKey("visit-1", "north"), 1))

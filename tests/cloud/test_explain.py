@@ -34,6 +34,7 @@ from outbound_calls.domain.attempts import Allowance, Labels
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.runtime.settings import PlaceCallSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS, JudgeAttempts
+from outbound_calls.use_cases.look_up import LookUpRequests
 from outbound_calls.use_cases.new_attempt import Defaults
 from outbound_calls.use_cases.place import PlaceResult
 from tests.cloud.operator import Calls, OperatedStack
@@ -144,11 +145,15 @@ def test_explain_and_dry_run_say_what_place_call_does(
 
 
 def check_explanation(world: PolicyWorld, ours: Mapping[str, Any], forecast: RowForecast) -> None:
-    """Check that `calls explain` says of a placed request what was forecast."""
+    """Check that `calls explain` and the status API say of a placed request what was forecast."""
+    report = LookUpRequests(world.attempts.table).look_up(str(key_of(ours).request))
+    assert report
+    assert (report.park_reason, report.attempts[-1].reason_code) == (forecast.park_reason, forecast.reason_code)
     item = world.attempts.existing_item(key_of(ours))
     explanation = world.explaining.explain(key_of(ours).request)
     if forecast.verdict is Verdict.WAIT:
         assert utc_text(int(item["dueAt"])) == explanation.next_look_at == forecast.until
+        assert (report.next_attempt_at, report.not_after) == (forecast.until, forecast.expires_at)
         assert explanation.forecast
         assert forecast.wire().items() >= explanation.forecast.wire().items()
         assert [each.verdict for each in explanation.rules if each.verdict is not Verdict.DIAL]
@@ -308,7 +313,7 @@ def test_an_audit_says_what_allowed_each_dial_without_personal_data(
     [dial, _] = audited["dials"]
     allowed_by = tuple(dial[name] for name in ("policyVersion", "preset", "zoneSource", "zoneData"))
     assert allowed_by == (12, "canada", "number", "2026f")
-    assert (dial.get("window"), dial["window_unknown"]) == (None, "version 12 of the policy isn't kept")
+    assert (dial.get("window"), dial["windowUnknown"]) == (None, "version 12 of the policy isn't kept")
     assert [each.get("localTime") for each in dial["zones"]] == [IN_TORONTO, IN_TORONTO, None]
     assert PHONE_NUMBER[2:] not in json.dumps(audited)
     assert "Ada" not in json.dumps(audited)
@@ -335,7 +340,7 @@ def test_an_audit_is_exported_as_csv_and_json(calls: Calls, span: tuple[str, ...
         "preset": "canada",
         "window": "",
         "caps": "",
-        "window_unknown": "version 12 of the policy isn't kept",
+        "windowUnknown": "version 12 of the policy isn't kept",
         "status": "completed",
     }
     assert calls("audit", *span, "--export", str(exported))[0] == Exit.REFUSED

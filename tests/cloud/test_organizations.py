@@ -24,6 +24,7 @@ from outbound_calls.use_cases.sweep import (
 )
 from tests.cloud.parts import SampleAttempts
 from tests.cloud.world import CloudWorld, key_of
+from tests.functions import load_function
 from tests.unit.parts import API_KEY, ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID
 from tests.world import DEADLINE_SECONDS, GRACE_SECONDS, CloudResources
 
@@ -81,6 +82,20 @@ def world(resources: CloudResources, attempts: SampleAttempts) -> Iterator[Clini
     world.say(default=DEFAULT, north=NORTH, south=SOUTH)
     yield world
     world.close()
+
+
+@pytest.fixture
+def alarmed(resources: CloudResources, capsys: pytest.CaptureFixture[str]) -> Callable[..., bool]:
+    """Whether a function counts a result for the alarm on keys, as its own line says."""
+    environment = resources.cloud.environment() | resources.environment()
+
+    def counts(function: str, *logged: object) -> bool:
+        capsys.readouterr()
+        load_function(f"functions/{function}", environment).log(*logged)
+        (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+        return "AllomiaKeyDeclined" in line
+
+    return counts
 
 
 def of_north(world: Clinics, **changes: Any) -> dict[str, Any]:
@@ -170,7 +185,9 @@ def test_an_organization_that_is_added_works_without_a_deployment(world: Clinics
     world.invalid_messages()
 
 
-def test_what_waits_for_an_organization_that_is_removed_is_dialled_when_it_is_back(world: Clinics) -> None:
+def test_what_waits_for_an_organization_that_is_removed_is_dialled_when_it_is_back(
+    world: Clinics, alarmed: Callable[..., bool]
+) -> None:
     world.allomia.post = returns(429)
     request = of_north(world)
     world.place(request)
@@ -183,6 +200,7 @@ def test_what_waits_for_an_organization_that_is_removed_is_dialled_when_it_is_ba
 
     assert (placement.result, placement.code) == (PlaceResult.PARKED, ParkReason.KEY_UNREADABLE)
     assert placement.detail == "the secret names no such organization"
+    assert alarmed("place_call", placement, "message")
     world.say(default=DEFAULT, north=NORTH)
     assert world.come_up(key).result is PlaceResult.CALLING
 
@@ -350,11 +368,15 @@ def test_a_webhook_is_taken_while_the_key_is_missing(world: Clinics) -> None:
     assert world.attempts.existing_item(key)["status"] == "completed"
 
 
-def test_several_calls_in_a_row_that_allomia_does_not_know_are_the_keys_fault(world: Clinics) -> None:
+def test_several_calls_in_a_row_that_allomia_does_not_know_are_the_keys_fault(
+    world: Clinics, alarmed: Callable[..., bool]
+) -> None:
     keys = waiting_calls(world, 3)
     use_key(world, NORTH | {"apiKey": "south-key", "organizationId": None})
 
-    details = [world.poll(key).detail for key in keys]
+    polls = [world.poll(key) for key in keys]
+    details = [poll.detail for poll in polls]
+    assert [alarmed("poll_calls", poll) for poll in polls] == [False, False, True]
     ends = [at_the_end(world, keys[0]), *(world.poll(key) for key in keys[1:])]
 
     assert details == ["not-found", "not-found", KEY_OF_ANOTHER_ORGANIZATION]

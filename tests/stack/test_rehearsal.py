@@ -16,6 +16,7 @@ from local.stack import complete
 from rehearsal.changes import with_parameters
 from rehearsal.rehearse import QUICK, Sandbox, deploy_sandbox, driven, rehearse
 from rehearsal.steps import Stage
+from tests.stack.conftest import wait_until
 
 QUICKER = QUICK | {"WebhookGraceSeconds": "4"}
 
@@ -49,3 +50,7 @@ def test_a_rehearsal_shows_that_the_guarantees_hold_and_gives_back_what_it_chang
     # Nothing is left that the stack could dial through another AlloMia.
     assert environment.to_be_dialled() == []
     assert DeployedStack.find(stack.name, stack.client).parameters == stack.parameters
+    # It calls through the AlloMia from before, and no one for the rehearsal.
+    world.send({"requestId": "after-the-rehearsal", "phoneNumber": "+15005550100"})
+    wait_until(lambda: world.dials().get("after-the-rehearsal"), 60)
+    assert [each for each in world.dials() if each.startswith(environment.prefix)] == []

@@ -40,6 +40,7 @@ NOT_IN_FINISHED_RECORDS = (
     "policyVersion",
     "redial",
     "redialAt",
+    "soughtSince",
 )
 _FOR_A_REDIAL = ("request", "dueShard", "dueAt", "pollDelay", "terms", "redial", "redialAt")
 _AROUND_AN_OUTCOME = {*_FOR_A_REDIAL, "expiresAt", "nextAttempt", "cancelRequestedAt"}

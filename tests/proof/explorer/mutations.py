@@ -30,6 +30,7 @@ from tests.proof.explorer.operators import (
     replace_argument,
     replace_call,
     replace_constant,
+    replace_name,
     replace_test,
     swallow_exceptions,
 )
@@ -55,6 +56,10 @@ _ALLOMIA = "adapters.allomia.AllomiaClient"
 _PLACE = "use_cases.place.PlaceCalls"
 _RECEIVE = "use_cases.receive.ReceiveWebhooks"
 _POLL = "use_cases.sweep.PollCalls"
+_SEARCHES = "adapters.batch_searches.BatchSearches"
+_NOTING_FIRST = """(
+    lambda found: (found[1] and searches.note_searched(found[1]), found)[1]
+)(searches.search_batch(search))"""
 _LOOK = "use_cases.look_in_log.LookInLog"
 _REDRIVE = "operations.redriving.Redrive"
 _RESOLVING = "operations.resolving.Resolving"
@@ -490,13 +495,13 @@ _POLLS = (
         "the deadline is never reached",
         "one request",
         Guarantee.AN_END,
-        (f"{_POLL}._ask", drop_if("now")),
+        (f"{_POLL}._ask", drop_if("patience")),
     ),
     _mutation(
         "the deadline counts from the request",
         "parked more than once",
         Guarantee.DEADLINE,
-        (f"{_POLL}._ask", drop_condition("dispatched_at")),
+        (f"{_POLL}._deadline_at", drop_condition("dispatched_at")),
     ),
     _mutation(
         "what a poll found is not recorded",
@@ -719,6 +724,30 @@ _CANCEL = (
         "a batch",
         Guarantee.NOT_AFTER_A_STOP,
         (_RULES, drop_call("_cancelled")),
+    ),
+    _mutation(
+        "a search for a batch isn't repeated after a crash",
+        "a batch that is searched for",
+        Guarantee.RIGHT_END,
+        (f"{_SEARCHES}.lease_batch", replace_name("BATCH_LEASE_SECONDS", "10**6")),
+    ),
+    _mutation(
+        "a search for a batch rests after the first shard",
+        "a batch that is searched for",
+        Guarantee.RIGHT_END,
+        (f"{_SEARCHES}.search_batch", replace_test("due_shards", "True")),
+    ),
+    _mutation(
+        "a batch is searched for before what was decided is parked",
+        "a batch that is searched for",
+        Guarantee.RIGHT_END,
+        (f"{_SEARCHES}.expect_batch", replace_name("BATCH_SEARCHED_AFTER_SECONDS", "0")),
+    ),
+    _mutation(
+        "a search for a batch notes a page before it cancels what is on it",
+        "a batch that is searched for",
+        Guarantee.RIGHT_END,
+        ("use_cases.cancel_batch.CancelBatches.go_on", replace_call("search_batch", _NOTING_FIRST)),
     ),
 )
 

@@ -105,6 +105,7 @@ from tests.proof.explorer.workers import (
     PlaceTask,
     PollTask,
     ReleaseTask,
+    SearchTask,
     Task,
     WebhookTask,
     attempt_key,
@@ -130,6 +131,9 @@ _KEEPER_WAITS = (10, 120)
 
 HAND_ON = ("hand on", 0)
 """What the message is about that asks for free lines to be handed on."""
+
+MOST_SECONDS_TO_SEARCH = 150
+"""Within this time after a batch was cancelled, what is open of it is cancelled: two sweeps, of which one crashes."""
 
 INDEX_LAG_SECONDS = 5
 """An index shows after this time what was written before."""
@@ -282,6 +286,7 @@ class Schedules:
                 detail = f"{key[0]}/{key[1]} is rejected, and no other call was accepted"
                 raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
             self._check_expired(state, key, record)
+            self._check_batch(state, key, record)
             healthy = state.mishaps == self.scenario.mishaps
             in_time = self.scenario.worker_seconds < DEADLINE_SECONDS
             called_off = self._called_off(state, key)
@@ -304,6 +309,17 @@ class Schedules:
         allowed = expires_at - state.policy_since
         if self.scenario.prompt and allowed > MOST_SECONDS_TO_RELEASE and policy.allows(state.policy_since):
             detail = f"{key[0]}/{key[1]} expired, and policy had allowed it for {allowed} s"
+            raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
+
+    def _check_batch(self, state: ExplorerState, key: Key, record: dict[str, Any]) -> None:
+        """Check that what waited when its batch was cancelled was found soon, and not when it came up."""
+        stops = [stop for stop in state.stops if stop.request_id == key[0] and stop.why == CANCEL_BATCH]
+        ended_by_itself = record.get("outcomeSource") in {"policy", "upstream"}
+        if not (self.scenario.prompt and stops and ended_by_itself):
+            return
+        late = record["recordedAt"] - max(stops[0].at, record["createdAt"]) - MOST_SECONDS_TO_SEARCH
+        if late > 0 or record["status"] != "cancelled":
+            detail = f"{key[0]}/{key[1]} is {record['status']}, {late} s too late, and its batch is cancelled"
             raise GuaranteeBroken(Guarantee.RIGHT_END, detail)
 
     def _check_request(self, state: ExplorerState, request_id: str) -> None:
@@ -592,12 +608,12 @@ class Schedules:
             if written is not state:
                 self._check_place_in_line(state, worker, effect)
             yield self._answered(state, written, place, worker, answer, (*label, answer.partition("\n")[0]))
-            if key == KEEPER:
+            if key in {KEEPER, SEARCHED_BATCH}:
                 yield from self._unheard(state, written, place, worker, label)
             elif written is not state and self._may(state, POLICY_FAILS):
                 lost = (*label, "ok, but its answer is lost")
                 yield self._answered(state, _mishap(written), place, worker, ERROR, lost, needed=False)
-        if key != KEEPER and self._may(state, POLICY_FAILS):
+        if key not in {KEEPER, SEARCHED_BATCH} and self._may(state, POLICY_FAILS):
             yield self._answered(state, _mishap(state), place, worker, ERROR, (*label, "fails"), needed=False)
 
     def _next(self, task: Task, history: History) -> tuple[History, Effect | Done]:
@@ -1003,7 +1019,7 @@ class Schedules:
                 acknowledging = worker._replace(history=(), since=0, result=done.result)
                 return state._replace(workers=with_workers(state.workers, place, acknowledging))
             case KeepTask(seen=seen) if not done.raised:
-                self._check_not_needed(state, worker)
+                self._check_not_needed(state, worker._replace(history=history))
                 if seen == self._found_by_keeper(state):
                     state = state._replace(looked=seen)
             case ReleaseTask() as release if done.raised:
@@ -1112,7 +1128,9 @@ class Schedules:
         busy += sum(message.where == WAITING and message.not_before <= state.now for message in state.messages)
         if busy > self.scenario.workers:
             return
-        if self.scenario.prompt and (busy or due(self.keys, state.items, state.now) or self._keeper_is_due(state)):
+        searched_at = self._search_due_at(state)
+        waits = self._keeper_is_due(state) or (searched_at is not None and searched_at <= state.now)
+        if self.scenario.prompt and (busy or waits or due(self.keys, state.items, state.now)):
             return
         coming = [at for item in state.items for at in instants(item, self.scenario.expiry)]
         if keeper := self._keeper(state):
@@ -1120,6 +1138,7 @@ class Schedules:
             coming += [state.policy_since + seconds for seconds in _KEEPER_WAITS if state.policy_since]
         coming += [START + at for at in self.scenario.moments]
         coming += self._moments_of_lines(state)
+        coming += [] if searched_at is None else [searched_at]
         coming += [message.not_before for message in state.messages]
         if self.scenario.expiry and any(message.where in {WAITING, DEAD} for message in state.messages):
             expires_at = START + self._expire_after
@@ -1180,6 +1199,13 @@ class Schedules:
             task = PollTask(request, attempt, due_at, max(same) + 1 if same else 0, bool(self.scenario.log))
             yield self._spawned(state, _mishap(state) if same else state, task, (task, "starts"), needed=not same)
 
+        if (searched_at := self._search_due_at(state)) is not None and searched_at <= state.now:
+            others = [each.task.copy for each in state.workers if isinstance(each.task, SearchTask)]
+            if not others or self._may(state, "repeated"):
+                search = SearchTask(BATCH, searched_at, max(others) + 1 if others else 0)
+                after, label = _mishap(state) if others else state, (search, "starts")
+                yield self._spawned(state, after, search, label, needed=not others)
+
         keeper, seen = self._keeper(state), self._found_by_keeper(state)
         if keeper is None or not self._keeper_is_due(state):
             return
@@ -1187,6 +1213,12 @@ class Schedules:
         if not copies or self._may(state, "repeated"):
             look = KeepTask(keeper["dueAt"], max(copies) + 1 if copies else 0, seen)
             yield self._spawned(state, _mishap(state) if copies else state, look, (look, "starts"), needed=not copies)
+
+    @staticmethod
+    def _search_due_at(state: ExplorerState) -> int | None:
+        """When the batch is searched for next; None while it isn't to be."""
+        found = next((plain(item) for *key, item in state.others if tuple(key) == SEARCHED_BATCH), None)
+        return None if found is None else int(found["dueAt"])
 
     def _keeper(self, state: ExplorerState) -> dict[str, Any] | None:
         return next((plain(item) for *key, item in state.others if tuple(key) == KEEPER), None)
@@ -1276,7 +1308,11 @@ class Schedules:
                 yield self._spawned(state, after, redial, (redial, "starts"), needed=False)
 
     def _spawned(self, before: ExplorerState, state: ExplorerState, task: Task, label: Label, *, needed: bool) -> Step:
-        seconds = self.scenario.poll_seconds if isinstance(task, PollTask | KeepTask) else self.scenario.worker_seconds
+        seconds = (
+            self.scenario.poll_seconds
+            if isinstance(task, PollTask | KeepTask | SearchTask)
+            else self.scenario.worker_seconds
+        )
         history, upcoming = self._next(task, ())
         worker = Worker(task, history, 0, state.now + seconds)
         workers = (*state.workers, worker)

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.callback_urls import sign
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry
-from outbound_calls.adapters.due_entries import DueKeeper
+from outbound_calls.adapters.due_entries import DueBatch, DueKeeper
 from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
@@ -195,7 +195,18 @@ class KeepTask(NamedTuple):
         return f"keeper due {self.due_at}{"'" * self.copy}"
 
 
-type Task = PlaceTask | WebhookTask | PollTask | ReleaseTask | KeepTask | TaskByHand
+class SearchTask(NamedTuple):
+    """A sweep's search for what is open of a cancelled batch, which was due at `due_at` when the index was read."""
+
+    batch: str
+    due_at: int
+    copy: int
+
+    def __str__(self) -> str:
+        return f"search for the batch due {self.due_at}{"'" * self.copy}"
+
+
+type Task = PlaceTask | WebhookTask | PollTask | ReleaseTask | KeepTask | SearchTask | TaskByHand
 
 
 class Effect(NamedTuple):
@@ -438,6 +449,9 @@ def _perform(task: Task, replay: _Replay) -> Done:
         case KeepTask(due_at):
             keeper = DueKeeper(None, due_at)
             return Done(assembly.poll_calls(_POLL_CALLS).keep(keeper, lambda: PLENTY_OF_SECONDS).result.value)
+        case SearchTask(batch, due_at):
+            search = DueBatch(None, batch, due_at)
+            return Done(assembly.poll_calls(_POLL_CALLS).cancel_batch(search, lambda: PLENTY_OF_SECONDS).result.value)
         case ResolveTask() | RedialTask() | CancelTask() | RedriveTask():
             table = calls_table(services["dynamodb"])
             ask_person = functools.partial(replay.ask, "person")

@@ -23,6 +23,7 @@ from tests.tooling.template.rendering import read_template
 SINCE = "after the first failed read"
 DEPLOY, CAPACITY, LIMITS = (read(f"docs/operate/{name}.md") for name in ("deploy", "capacity", "limits"))
 TEMPLATE = read_template()
+RETAINED = {"Fn::If": ["IsProd", "Retain", "Delete"]}
 RESOURCES = {name: each.get("Properties", {}) for name, each in TEMPLATE["Resources"].items()}
 DEFAULTS = {name: each.get("Default") for name, each in TEMPLATE["Parameters"].items()}
 QUEUE, PUBLISH = (
@@ -120,6 +121,18 @@ def test_the_circuit_breaker_opens_as_the_limits_say() -> None:
 )
 def test_a_number_of_the_capacity_page_is_that_of_the_code(text: str) -> None:
     assert text in CAPACITY
+
+
+def test_the_uninstall_section_says_what_stays() -> None:
+    kinds = {name: each for name, each in TEMPLATE["Resources"].items() if each.get("DeletionPolicy") == RETAINED}
+    rows = {row[0]: row[1] for row in table(DEPLOY, "what", "in prod", "elsewhere")}
+    stays = {what for what, then in rows.items() if then.startswith("Stay")}
+    queues = [each for each in TEMPLATE["Resources"].values() if each["Type"] == "AWS::SQS::Queue"]
+
+    assert kinds.keys() == {"CallsTable", "PolicyTable", "NumberHashSecret"}
+    assert {"Calls table", "Policy table with the do-not-call list", "Key of the number hashes"} <= stays
+    assert len(queues) == 5
+    assert rows["Messages in all five queues"] == "Lost"
 
 
 def test_the_releases_page_names_what_shifts_and_what_only_crashes_stop() -> None:
