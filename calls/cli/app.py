@@ -202,7 +202,7 @@ def show(
 ) -> Exit:
     """Show all attempts of a request, and why it waits."""
     stack = context.stack
-    report = Explaining(stack.table, stack.judge).show(request_key(request_id, organization))
+    report = Explaining(stack.table, stack.judge, stack.lines_table).show(request_key(request_id, organization))
     if report is None:
         return context.out.refuse(f"there is no record of {mask_text(request_id)}", Exit.REFUSED)
     if report.park_reason is ParkReason.OUTSIDE_CALLING_WINDOW and report.waiting and stack.is_for_development:

@@ -33,7 +33,7 @@ _DECISIONS = {
 def explain(context: Context, request_id: Annotated[str, typer.Argument(help="The request's id.")]) -> Exit:
     """Explain why a request is dialled, waits or is rejected: the rules of policy one by one."""
     stack = context.stack
-    context.out.show(Explaining(stack.table, stack.judge).explain(request_key(request_id)))
+    context.out.show(Explaining(stack.table, stack.judge, stack.lines_table).explain(request_key(request_id)))
     return Exit.DONE
 
 
@@ -118,6 +118,8 @@ def _(forecasts: Forecasts) -> RenderableType:
         why = f"  {row.reason}" if row.reason else ""
         table.add(str(row.row), Text(row.verdict, _STYLES[row.verdict]), long=f"{row.request_id}{why}")
     shown: list[RenderableType] = [Text(f"If they were sent now, policy would say: {counts}"), table]
+    for name, limit in forecasts.at_once.items():
+        shown.append(Text(f"{name}: at most {counted(limit, 'call')} at once; the others wait for a line"))
     if (more := len(forecasts.rows) - _MAX_SHOWN) > 0:
         shown.append(Text(f"{more} more are not shown; --json shows all"))
     return Group(*shown)

@@ -261,7 +261,8 @@ class Console:
     def request(self, request: Request) -> Response:
         """One request, with all its attempts and, while it waits, what policy says for it rule by rule."""
         key = request_key(request.path_params["key"])
-        report = Explaining(self.stack.table, self.stack.judge, self.options.clock).show(key)
+        stack = self.stack
+        report = Explaining(stack.table, stack.judge, stack.lines_table, self.options.clock).show(key)
         if report is None:
             raise HTTPException(404)
         mask = unmasked if self.options.show_numbers else masked

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pydantic import Field
 
 from calls.operations.resolving import NotAllowed
 from outbound_calls.adapters.calls_table import CallsTable
+from outbound_calls.adapters.lines_table import LinesTable
 from outbound_calls.contracts.status_api import AllowanceReport, RequestReport
 from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode, Status
 from outbound_calls.contracts.wire import AttemptNumber, OrganizationName, RequestId, WireModel
@@ -18,6 +19,7 @@ from outbound_calls.domain.attempts import Attempt, RequestKey
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.evaluation import Case, Decision, Dial, Reject, Wait
 from outbound_calls.use_cases.decide import JudgeAttempts, Judgement, candidate_of
+from outbound_calls.use_cases.limits import wait_for_line
 from outbound_calls.use_cases.look_up import attempt_report, request_report
 
 BY_POLICY = frozenset(
@@ -26,6 +28,7 @@ BY_POLICY = frozenset(
         ParkReason.PAUSED,
         ParkReason.OUTSIDE_CALLING_WINDOW,
         ParkReason.RECIPIENT_CAP,
+        ParkReason.CONCURRENCY_LIMIT,
         ParkReason.REDIAL,
         ParkReason.POLICY_UNREADABLE,
     }
@@ -125,6 +128,7 @@ class Explaining:
 
     table: CallsTable
     judge: JudgeAttempts
+    lines_table: LinesTable
     clock: Callable[[], float] = time.time
 
     def show(self, key: RequestKey) -> ShownRequest | None:
@@ -143,13 +147,22 @@ class Explaining:
         attempt = self.table.read(parked.key)
         if attempt is None or attempt.request is None:
             return None
-        decision = self.judge.judge(attempt, self.clock()).decision
+        decision = self._judge(attempt, self.clock()).decision
         if not isinstance(decision, Wait):
             return None
         unreadable = ParkReason.POLICY_UNREADABLE
         if decision.park_reason is unreadable and parked.park_reason is not unreadable:
             return None
         return f"{decision.reason[:1].upper()}{decision.reason[1:]}"
+
+    def _judge(self, attempt: Attempt, now: float) -> Judgement:
+        """What policy says for an attempt, and whether there is a line for it."""
+        judgement = self.judge.judge(attempt, now)
+        if not isinstance(judgement.decision, Dial) or judgement.max_concurrent_calls is None:
+            return judgement
+        lines = self.lines_table.read_lines(attempt.key.request.organization)
+        wait = wait_for_line(attempt, judgement, lines, now)
+        return judgement if wait is None else replace(judgement, decision=wait)
 
     def explain(self, key: RequestKey) -> Explanation:
         """What policy says for the last attempt of a request.
@@ -183,7 +196,7 @@ class Explaining:
 
     def _rules(self, attempt: Attempt, now: float) -> dict[str, object]:
         check_access(self.judge)
-        judgement = self.judge.judge(attempt, now)
+        judgement = self._judge(attempt, now)
         found: dict[str, object] = {"forecast": forecast_of(judgement), "policy_version": judgement.version}
         rules, evaluation = judgement.rules, judgement.evaluation
         if rules is None or evaluation is None:
@@ -198,6 +211,16 @@ class Explaining:
             )
             for each in evaluation.results
         ]
+        limit, decision = rules.max_concurrent_calls, judgement.decision
+        waits = isinstance(decision, Wait) and decision.park_reason is ParkReason.CONCURRENCY_LIMIT
+        if limit is not None and (waits or isinstance(decision, Dial)):
+            explained.append(
+                RuleExplained(
+                    rule="calls-at-once",
+                    verdict=_verdict(decision),
+                    detail=decision.reason if isinstance(decision, Wait) else f"a line is free, of {limit}",
+                )
+            )
         return found | {
             "preset": rules.preset,
             "now": case.clock_text(now),

@@ -13,9 +13,9 @@ from pydantic import Field
 from calls.operations.explaining import Forecast, Verdict, check_access, forecast_of
 from calls.operations.preflight import CheckedRow
 from outbound_calls.adapters.policy_table import TakenDial
-from outbound_calls.contracts.wire import RequestId, WireModel
+from outbound_calls.contracts.wire import OrganizationName, RequestId, WireModel
 from outbound_calls.domain.attempts import Attempt
-from outbound_calls.domain.recipients import PastDial
+from outbound_calls.domain.recipients import PastDial, organization_name
 from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS, utc_text
 from outbound_calls.policy.evaluation import Dial
 from outbound_calls.use_cases.decide import JudgeAttempts, Judgement, attempt_name
@@ -36,6 +36,10 @@ class Forecasts(WireModel):
 
     at: str = Field(description="when policy was asked")
     counts: dict[str, int] = Field(description="rows by verdict")
+    at_once: dict[OrganizationName, int] = Field(
+        default_factory=dict,
+        description="how many calls of an organization are in progress at once at most; the others wait for a line",
+    )
     rows: list[RowForecast]
 
 
@@ -70,7 +74,12 @@ class Forecasting:
                 dials[first.number_hash] += (TakenDial(attempt_name(attempt.key), "", dial),)
             forecasts.append(RowForecast(row=row.row, request_id=row.request_id, **dict(forecast_of(judgement))))
         counts = {verdict.value: sum(each.verdict is verdict for each in forecasts) for verdict in Verdict}
-        return Forecasts(at=utc_text(int(now)), counts=counts, rows=forecasts)
+        limits = {
+            organization_name(attempt.key.request.organization): judgement.max_concurrent_calls
+            for attempt, judgement in zip(attempts, judgements, strict=True)
+        }
+        at_once = {name: limit for name, limit in sorted(limits.items()) if limit is not None}
+        return Forecasts(at=utc_text(int(now)), counts=counts, at_once=at_once, rows=forecasts)
 
     def _after(self, judgement: Judgement, attempt: Attempt, dials: tuple[TakenDial, ...], now: float) -> Judgement:
         remembered = judgement.remembered

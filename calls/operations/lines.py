@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from outbound_calls.adapters.attempt_items import waits_for_line
-from outbound_calls.adapters.dynamodb import to_dynamodb
-from outbound_calls.adapters.waiting_attempts import WaitingAttempts
+from outbound_calls.adapters.waiting_attempts import MOST_COUNTED, WaitingAttempts
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.contracts.wire import OrganizationName, RequestKeyText, WireModel
 from outbound_calls.domain.lines import MOST_URGENT_FIRST
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.lines_table import LinesTable
     from outbound_calls.use_cases.decide import CurrentPolicy
 
-
-MAX_COUNTED = 20_000
-"""How many of those who wait are counted, at most, for each priority. A page of the index is always read whole."""
 
 _WORKERS = 8
 
@@ -91,28 +86,15 @@ class LinesView:
             return list(pool.map(self.look, limited))
 
     def _waiting(self, organization: str | None, priority: Priority, now: float) -> WaitingCalls:
-        first = next(iter(WaitingAttempts(self.table).first_waiting(organization, priority, 1)), None)
+        waiting = WaitingAttempts(self.table)
+        first = next(iter(waiting.first_waiting(organization, priority, 1)), None)
         if first is None:
             return WaitingCalls(priority=priority, waiting=0)
-        counted = self._count(waits_for_line(organization, priority))
+        counted = waiting.count_waiting(organization, priority)
         return WaitingCalls(
             priority=priority,
             waiting=max(counted, 1),
-            at_least=counted >= MAX_COUNTED,
+            at_least=counted >= MOST_COUNTED,
             first=str(first.key.request),
             seconds_waited=max(0, int(now) - first.since),
         )
-
-    def _count(self, waits_for: str) -> int:
-        total = 0
-        for page in self.table.client.get_paginator("query").paginate(
-            TableName=self.table.name,
-            IndexName="waiting",
-            KeyConditionExpression="waitsFor = :condition",
-            ExpressionAttributeValues=to_dynamodb({":condition": waits_for}),
-            Select="COUNT",
-        ):
-            total += page["Count"]
-            if total >= MAX_COUNTED:
-                break
-        return total

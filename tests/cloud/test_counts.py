@@ -50,6 +50,8 @@ class CountedWorld(CloudWorld):
 
     def decided_by(self, **says: Any) -> None:
         self.decide_by(**says)
+        if "maxConcurrentCalls" in says:
+            self.release_lines.lines_table.note_counted(None, int(self.clock.now))
         self.placed()
         self.network.operations.clear()
 

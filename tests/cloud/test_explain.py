@@ -30,7 +30,8 @@ from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.adapters.secrets import Secret
 from outbound_calls.contracts.messages import MAX_DAYS_AHEAD
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Preset, Status
-from outbound_calls.domain.attempts import Allowance, Labels
+from outbound_calls.domain.attempts import Allowance, AttemptKey, Labels
+from outbound_calls.domain.lines import COUNT_AFTER_SECONDS, line_reserved_for
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.runtime.settings import PlaceCallSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS, JudgeAttempts
@@ -83,7 +84,7 @@ class PolicyWorld(CloudWorld):
 
     @property
     def explaining(self) -> Explaining:
-        return Explaining(self.attempts.table, self.judge, self.clock)
+        return Explaining(self.attempts.table, self.judge, self.place_calls.lines_table, self.clock)
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +126,7 @@ def test_explain_and_dry_run_say_what_place_call_does(
     world.put_in_force({"basedOn": "open"} | {name: document[name] for name in ("recipientCaps",) if name in document})
     for _ in range(dialled_before):
         world.place(world.request(phoneNumber=number))
-    # Whether a line is free is known at the moment of the dial only.
-    world.put_in_force({name: value for name, value in document.items() if name != "maxConcurrentCalls"})
+    world.put_in_force(document)
     world.pass_seconds(passed)
     ours = world.request(phoneNumber=number, **said)
     for field, ahead in (("notBefore", before), ("notAfter", after)):
@@ -134,8 +134,15 @@ def test_explain_and_dry_run_say_what_place_call_does(
             ours[field] = utc_text(int(world.clock.now) + ahead * 3600)
 
     # When it is asked what would happen, and then happens
-    [forecast] = world.forecast(ours).rows
+    forecasts = world.forecast(ours)
+    [forecast] = forecasts.rows
     placement = world.place(ours)
+    if placement.code == ParkReason.CONCURRENCY_LIMIT:
+        # Whether a line is free is known at the moment of the dial only: a dry run says how many there are.
+        assert forecast.verdict is Verdict.DIAL
+        assert forecasts.at_once == {"default": document["maxConcurrentCalls"]}
+        assert_explained(world, key_of(ours))
+        return
 
     # Then the answers are the same
     is_cancelled = placement.code == "cancelled"
@@ -167,6 +174,37 @@ def check_explanation(world: PolicyWorld, ours: Mapping[str, Any], forecast: Row
         assert explanation.allowed_by
         assert explanation.allowed_by.policy_version == world.version
     assert ours["phoneNumber"] not in explanation.model_dump_json()
+
+
+def assert_explained(world: PolicyWorld, key: AttemptKey) -> None:
+    """Check that what is said of an attempt that waits for a line is what place_call found."""
+    explanation, shown = world.explaining.explain(key.request), world.explaining.show(key.request)
+    assert explanation.forecast
+    assert shown
+    if world.place_calls.lines_table.read_lines(None).used.get(line_reserved_for(key)):
+        assert explanation.forecast.verdict is Verdict.DIAL  # it was handed on to it at once
+        return
+    item = world.attempts.existing_item(key)
+    assert (explanation.forecast.verdict, explanation.forecast.park_reason) == (Verdict.WAIT, item["parkReason"])
+    assert utc_text(int(item["dueAt"])) == explanation.next_look_at == explanation.forecast.until
+    assert explanation.rules[-1].rule == "calls-at-once"
+    assert (shown.waiting or "").lower() == explanation.rules[-1].detail
+
+
+def test_why_a_request_waits_for_a_line_is_explained(cloud: LocalCloud) -> None:
+    world = PolicyWorld(cloud)
+    world.put_in_force({"maxConcurrentCalls": 1})
+    details = []
+    for seconds in (0, COUNT_AFTER_SECONDS):
+        world.pass_seconds(seconds)
+        key = world.placed()
+        assert_explained(world, key)
+        details.append(world.explaining.explain(key.request).rules[-1].detail)
+
+    assert details == [
+        "the limit of calls at once is new, and the calls in progress are yet to be counted",
+        "as many calls are in progress as the policy allows at once: 1",
+    ]
 
 
 def test_a_dry_run_counts_the_dials_of_earlier_rows(policy_world: PolicyWorld) -> None:

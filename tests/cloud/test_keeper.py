@@ -1,6 +1,7 @@
 """The keeper: what policy held back is looked at again once another policy is in force. It goes when nothing waits."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.adapters.waiting_attempts import KEEPER_SECONDS, WaitingAttempts
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import AttemptKey
+from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS
 from outbound_calls.use_cases.keep import IN_FORCE_SECONDS, SETTLED_SECONDS
 from outbound_calls.use_cases.place import PlaceResult
 from outbound_calls.use_cases.sweep import Poll, PollResult
@@ -77,8 +79,32 @@ def test_what_waits_for_the_end_of_a_pause_is_dialled_once_calls_are_resumed(wor
     world.put_text(OPEN)
     assert world.keep().released == 1
 
-    world.sweep(key)
     assert [world.place(message).result for message in world.queued()] == [PlaceResult.CALLING]
+    assert world.attempts.status(key) == "calling"
+
+
+def test_what_is_released_and_never_dispatched_comes_due_again(world: KeeperWorld) -> None:
+    world.put_text(PAUSED)
+    key = world.paused()
+    world.put_text(OPEN)
+    assert world.keep().released == 1
+    assert len(world.queued()) == 1  # lost
+
+    world.pass_seconds(DISPATCH_LEASE_SECONDS)
+    world.sweep(key)
+
+    assert [world.place(message).result for message in world.queued()] == [PlaceResult.CALLING]
+
+
+def test_each_sweep_finds_the_keeper_due_however_late_in_the_last_one_it_was_leased(world: KeeperWorld) -> None:
+    world.put_text(PAUSED)
+    world.paused()
+    world.keep()
+
+    world.pass_seconds(60 - 9)
+
+    (keeper,) = world.keepers()
+    assert keeper.due_at <= world.clock.now
 
 
 def test_one_keeper_looks_at_all_that_waits(world: KeeperWorld) -> None:
@@ -117,7 +143,6 @@ def test_what_is_held_back_again_waits_under_the_new_version(world: KeeperWorld)
     key = world.paused()
     world.put_text(PAUSED)
     assert world.keep().released == 1
-    world.sweep(key)
     assert [world.place(message).code for message in world.queued()] == [ParkReason.PAUSED]
 
     assert world.attempts.read(key).policy_version == world.version
@@ -133,8 +158,9 @@ def test_many_come_due_spread_over_minutes(world: KeeperWorld) -> None:
     world.put_text(OPEN)
 
     assert world.keep().released == 60
-    due = [int(item["dueAt"]["N"]) for item in index_items(world.table.client, world.table.name)]
-    assert max(due.count(second) for second in set(due)) <= 10 + 1
+    due = [int(item["dueAt"]["N"]) - int(world.clock.now) for item in index_items(world.table.client, world.table.name)]
+    # Each lease ends some time after its message.
+    assert Counter(due) == {DISPATCH_LEASE_SECONDS + second: 10 for second in range(6)} | {KEEPER_SECONDS: 1}
 
 
 def test_what_is_parked_late_by_the_version_before_is_released_too(world: KeeperWorld) -> None:

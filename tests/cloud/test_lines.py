@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, override
 
@@ -12,11 +13,14 @@ import pytest
 from calls.operations.lines import LinesView
 from local.cloud import LocalCloud
 from local.simulator import PostAnswer, fails, returns
+from outbound_calls.adapters import unlimited_calls
 from outbound_calls.adapters.due_entries import DueKeeper, due_entry
+from outbound_calls.adapters.unlimited_calls import UnlimitedCalls
 from outbound_calls.adapters.waiting_attempts import KEEPER_SECONDS
 from outbound_calls.contracts.vocabulary import ParkReason, Priority
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.lines import (
+    COUNT_AFTER_SECONDS,
     HELD_AFTER_DEADLINE_SECONDS,
     INDEX_LAG_SECONDS,
     RESERVED_SECONDS,
@@ -59,7 +63,9 @@ class LinesWorld(CloudWorld):
         """It has one already."""
 
     def limited_to(self, calls: int, **says: Any) -> None:
+        """Put a limit in force, as if no call had been in progress before."""
         self.decide_by(maxConcurrentCalls=calls, **says)
+        self.release_lines.lines_table.note_counted(None, int(self.clock.now))
 
     @property
     def lines(self) -> Lines:
@@ -510,9 +516,6 @@ def test_once_there_is_no_limit_all_who_wait_are_dialled(world: LinesWorld) -> N
     world.pass_seconds(IN_FORCE_SECONDS)
 
     assert world.keep().released == 4
-    for key in keys[1:]:
-        world.pass_seconds(60)
-        world.sweep(key)
     assert [world.place(message).result for message in world.queued()] == [CALLING] * 4
 
     for key in keys:
@@ -544,6 +547,113 @@ def test_a_redial_waits_for_a_line_like_any_other(world: LinesWorld) -> None:
 
     assert world.place_queued().code == LIMIT
     assert [each.key for each in world.ended(second)] == [following]
+
+
+# A limit where there was none.
+
+
+def test_calls_that_are_in_progress_when_a_limit_is_set_count(world: LinesWorld) -> None:
+    world.decide_by(basedOn="open")
+    keys = world.many(3)
+    world.decide_by(maxConcurrentCalls=3)
+    request = world.request()
+    assert "yet to be counted" in world.place(request).detail
+    fourth = key_of(request)
+    assert world.waits(fourth)
+    world.pass_seconds(COUNT_AFTER_SECONDS)
+
+    fifth = world.placed()
+
+    assert world.at_allomia(*keys, fourth, fifth) == len(world.lines.used) == 3
+    assert [world.attempts.existing_item(key)["line"] for key in keys] == [
+        world.attempts.existing_item(key)["claimId"] for key in keys
+    ]
+    # Each of them hands its line on at its end.
+    assert [each.key for each in world.ended(keys[0])] == [fourth]
+
+
+def test_the_keeper_counts_calls_in_progress_and_hands_on_what_is_free(world: LinesWorld) -> None:
+    world.decide_by(basedOn="open")
+    first = world.placed()
+    world.decide_by(maxConcurrentCalls=2)
+    waiting = world.many(2)
+    world.pass_seconds(COUNT_AFTER_SECONDS)
+
+    world.keep()
+
+    assert [each.key for each in world.place_handed_on()] == waiting[:1]
+    assert world.at_allomia(first, *waiting) == len(world.lines.used) == 2
+
+
+def test_a_call_that_ended_before_it_was_counted_holds_no_line(world: LinesWorld) -> None:
+    world.decide_by(basedOn="open")
+    ended, redialled, held = world.many(3)
+    calls = list(UnlimitedCalls(world.attempts.table).in_progress(None, whatever_it_takes=True))
+    assert {each.key for each in calls} == {ended, redialled, held}
+    world.webhook(ended)
+
+    assert [UnlimitedCalls(world.attempts.table).hold_line(each) for each in calls] == [
+        each.key != ended for each in calls
+    ]
+
+
+def test_a_limit_that_is_removed_and_set_again_counts_again(world: LinesWorld) -> None:
+    world.limited_to(1)
+    first = world.placed()
+    world.decide_by(basedOn="open")
+    second = world.placed()
+    world.decide_by(maxConcurrentCalls=2)
+    world.pass_seconds(COUNT_AFTER_SECONDS)
+
+    assert world.place(world.request()).code == LIMIT
+
+    assert world.at_allomia(first, second) == len(world.lines.used) == 2
+
+
+def test_where_much_is_due_only_the_keeper_counts(world: LinesWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unlimited_calls, "_DUE_AT_ONCE", 1)
+    world.decide_by(basedOn="open")
+    world.many(5)
+    world.decide_by(maxConcurrentCalls=9)
+    world.pass_seconds(COUNT_AFTER_SECONDS)
+
+    waiting = world.placed()
+
+    assert world.waits(waiting)
+    world.keep()
+    assert [each.key for each in world.place_handed_on()] == [waiting]
+    assert len(world.lines.used) == 6
+
+
+def test_the_stream_frees_the_line_of_a_claim_once_however_often_its_attempt_is_parked(world: LinesWorld) -> None:
+    world.limited_to(1)
+    world.allomia.post = returns(429)
+    key = world.placed()
+    assert "line" in world.attempts.existing_item(key)
+    world.allomia.post = None
+    # Its claim's line is given back before the claim, so the next call has it.
+    world.placed()
+
+    world.come_up(key)
+
+    assert world.waits(key)
+    assert "line" not in world.attempts.existing_item(key)
+
+
+def test_one_that_waits_again_keeps_the_line_that_is_handed_on_to_it_then(world: LinesWorld) -> None:
+    # Given one that waits, its line free, and nothing reserved for it, as after its reservation ended
+    world.limited_to(1)
+    first, second = world.many(2)
+    world.webhook(first)
+    world.streamed(first)
+    world.pass_seconds(RESERVED_SECONDS)
+
+    # When it is dispatched, it waits again, and gets the free line
+    results = [each.result for each in world.place_handed_on()]
+    results += [each.result for each in world.place_handed_on()]
+
+    assert results == [PARKED, CALLING]
+    assert world.attempts.status(second) == "calling"
 
 
 # For operators.
@@ -633,6 +743,35 @@ class TestOverANetwork:
 
         assert world.attempts.status(key) == "calling"
         assert len(world.lines.used) == 1
+
+    def test_a_look_of_the_keeper_reads_the_first_of_each_priority_and_counts_the_others(
+        self, world: LinesWorld, network: FaultyNetwork
+    ) -> None:
+        world.limited_to(1)
+        world.many(4)
+        network.operations.clear()
+
+        seen = world.keep().lines
+
+        assert seen
+        assert seen.waiting[Priority.NORMAL] == 3
+        # The lease; the policy, the lines; the first for policy and of each priority, and a count.
+        assert Counter(network.operations) == {"UpdateItem": 1, "GetItem": 2, "Query": 1 + 3 + 1}
+
+    def test_what_the_keeper_releases_costs_a_write_each_and_a_message_for_ten(
+        self, world: LinesWorld, network: FaultyNetwork
+    ) -> None:
+        world.limited_to(1)
+        world.many(13)
+        world.decide_by(basedOn="open")
+        world.pass_seconds(IN_FORCE_SECONDS)
+        network.operations.clear()
+
+        assert world.keep().released == 12
+
+        # The keeper's lease and those of twelve; one query more lists them.
+        counts = Counter(network.operations)
+        assert counts == {"UpdateItem": 1 + 12, "SendMessageBatch": 2, "GetItem": 2, "Query": 1 + 3 + 1 + 1}
 
     def test_a_line_is_given_back_before_its_claim(self, world: LinesWorld, network: FaultyNetwork) -> None:
         world.limited_to(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -83,6 +84,20 @@ def test_the_history_is_in_the_order_of_its_numbers(table: PolicyTable) -> None:
         table.set_policy("{}", "alice", NOW, seen)
 
     assert [version.number for version in table.policy_history()] == [*range(11, 0, -1)]
+
+
+def test_a_version_says_since_when_it_limits_calls_at_once(table: PolicyTable) -> None:
+    limited = json.dumps({"organizations": {"north": {"maxConcurrentCalls": 2}}})
+    documents = ["{}", limited, limited, "not a policy", limited]
+    since = [
+        dict(table.set_policy(document, "alice", NOW + seen, seen).limited_since)
+        for seen, document in enumerate(documents)
+    ]
+
+    assert since == [{}, {"north": NOW + 1}, {"north": NOW + 1}, {}, {"north": NOW + 4}]
+    in_force = table.policy()
+    assert in_force
+    assert dict(in_force.limited_since) == since[-1]
 
 
 @pytest.mark.parametrize("seen", [0, 1, 3])

@@ -788,6 +788,7 @@ _CAPS = (
 
 _LINES_TABLE, _HAND_ON = "adapters.lines_table.LinesTable", "use_cases.hand_on"
 _ONE_LINE = "two requests for one line"
+_LIMITED_LATER, _COUNT = "a limit while calls are in progress", "use_cases.count_calls.CountCalls.count_in_progress"
 _IF_FREE = "(attribute_exists(#lines.#reserved) AND size(#lines) <= :limit) OR (size(#lines) < :limit AND "
 
 _LINES = (
@@ -868,6 +869,51 @@ _LINES = (
         Guarantee.LINE_USED,
         ("domain.lines.Mark.is_settled", always_returns("True")),
     ),
+    _mutation(
+        "a limit doesn't count the calls in progress when it is set",
+        _LIMITED_LATER,
+        Guarantee.LINES,
+        ("domain.lines.Lines.is_counted", always_returns("True")),
+    ),
+    _mutation(
+        "calls in progress are counted before all know of the limit",
+        "a limit that not all know yet",
+        Guarantee.LINES,
+        (_COUNT, replace_test("COUNT_AFTER_SECONDS", "False")),
+    ),
+    _mutation(
+        "calls that are counted get no line",
+        _LIMITED_LATER,
+        Guarantee.LINES,
+        (_COUNT, drop_call("put_lines")),
+    ),
+    _mutation(
+        "a call that is counted doesn't know its line",
+        "a limit with a line to spare",
+        Guarantee.LINE_FREED,
+        (_COUNT, replace_call("hold_line", "True")),
+    ),
+    _mutation(
+        "a call that ends while it is counted keeps its line",
+        "a limit with a line to spare",
+        Guarantee.LINE_FREED,
+        (_COUNT, drop_call("give_back_lines")),
+    ),
+    _mutation(
+        "a call that ends while it is counted learns of a line",
+        _LIMITED_LATER,
+        Guarantee.OUTCOME_STAYS,
+        (
+            "adapters.unlimited_calls.UnlimitedCalls.hold_line",
+            replace_constant("#claimId = :held", "attribute_exists(#status)"),
+        ),
+    ),
+    _mutation(
+        "lines are handed on before the calls in progress are counted",
+        _LIMITED_LATER,
+        Guarantee.AN_END,
+        (f"{_HAND_ON}.HandOnLines.hand_on", replace_call("is_counted", "True")),
+    ),
 )
 
 _CONFLICTS = (
@@ -906,7 +952,7 @@ _CHANGES = (
         "the keeper releases nothing",
         "paused and resumed",
         Guarantee.RIGHT_END,
-        ("use_cases.keep.KeepWaiting._release", replace_call("waiting.release", "False")),
+        ("use_cases.keep.KeepWaiting._release", replace_call("lease_for_dispatch", "None")),
     ),
     _mutation(
         "no keeper looks after what waits",

@@ -56,9 +56,13 @@ class Policy(NamedTuple):
             says["redial"] = {"on": delays, "maxAttempts": self.max_attempts}
         return json.dumps(says, sort_keys=True)
 
-    def item(self, version: int, since: int = 0) -> dict[str, Any]:
-        """The item of the policy table while this policy is in force."""
-        return {
+    def item(self, version: int, since: int = 0, *, limited_since: int = 0) -> dict[str, Any]:
+        """The item of the policy table while this policy is in force.
+
+        `limited_since`: since when there is a limit of lines, where there was none at the start.
+        """
+        limited = {"limitedSince": {"M": {"*": {"N": str(limited_since)}}}} if limited_since else {}
+        return limited | {
             "subject": {"S": "policy"},
             "entry": {"S": "current"},
             "version": {"N": str(version)},

@@ -49,6 +49,9 @@ class Scenario:
     messages: Mapping[str, str]
     """The messages on the queue at the start, and the request in each."""
 
+    later: Mapping[str, int] = field(default_factory=dict)
+    """The messages of these that come only so many seconds after the start."""
+
     parked: tuple[Key, ...] = ()
     """The attempts that are parked at the start."""
 
@@ -208,6 +211,17 @@ _LINE = replace(
     outcomes=_YES,
 )
 """Two requests, and a line for one of them."""
+
+_LIMITED_LATER = replace(
+    _LINE,
+    name="a limit while calls are in progress",
+    mishaps=0,
+    messages={"m": "a", "n": "b"},
+    later={"m": 4, "n": 16},
+    policies=(_OPEN, _ONE_LINE),
+    statuses=("calling", "no-answer"),
+)
+"""A call is in progress when a limit is set, and a request comes after that."""
 
 QUICK = {
     scenario.name: scenario
@@ -540,6 +554,41 @@ DEEP = (
     replace(_LINE, name="a line and a duplicate", kinds=frozenset({"repeated"})),
     replace(_LINE, name="three requests for one line", mishaps=0, messages={"m": "a", "n": "b", "o": "c"}, workers=1),
     replace(_LINE, name="a line more or less", mishaps=0, policies=(_TWO_LINES, _ONE_LINE), attempts=1),
+    _LIMITED_LATER,
+    replace(
+        _LIMITED_LATER,
+        name="a limit while calls are in progress, and a crash",
+        mishaps=1,
+        kinds=frozenset({"killed"}),
+    ),
+    replace(
+        _LIMITED_LATER,
+        name="a limit while calls are in progress, and a fault",
+        mishaps=1,
+        kinds=frozenset({"failed", "lost", POLICY_FAILS}),
+    ),
+    replace(_LIMITED_LATER, name="a limit with a line to spare", policies=(_OPEN, _TWO_LINES)),
+    replace(
+        _LIMITED_LATER,
+        name="a limit that not all know yet",
+        messages={"m": "a", "n": "b", "o": "c"},
+        later={"m": 4, "n": 2, "o": 16},
+        workers=1,
+    ),
+    replace(_LIMITED_LATER, name="a limit that is set again", policies=(_ONE_LINE, _OPEN, _ONE_LINE)),
+    replace(
+        _LINE,
+        name="a line and a redial",
+        messages={"m": "a", "n": "b"},
+        mishaps=0,
+        webhooks=0,
+        policies=(_REDIAL._replace(lines=1),),
+        attempts=2,
+    ),
+    replace(
+        _LINE, name="a line and a call dialled again by hand", mishaps=0, unknown=(("c", 1),), redials=1, workers=1
+    ),
+    replace(_LINE, name="a line and a cancellation by hand", mishaps=0, cancels=1, workers=1),
     replace(_LINE, name="a line and then no limit", mishaps=0, policies=(_ONE_LINE, _OPEN), attempts=1),
     replace(QUICK["one request"], name="one request, two webhooks", webhooks=2),
     replace(QUICK["one request"], name="one request, two mishaps", mishaps=2, kinds=_UNHURRIED),

@@ -138,6 +138,9 @@ MOST_SECONDS_TO_SEARCH = 150
 INDEX_LAG_SECONDS = 5
 """An index shows after this time what was written before."""
 
+COUNT_AFTER_SECONDS = 15
+"""How long after a limit was set the calls in progress are counted."""
+
 CACHE_SECONDS = 5
 """For how long a policy is used that was read."""
 
@@ -225,7 +228,9 @@ class Schedules:
         for name, text in sorted(scenario.messages.items()):
             about = scenario.asked[name]
             body = message_of(text, scenario) or request_message(about[0], scenario, named=text != UNNAMED)
-            messages.append(QueuedMessage(name, body, about, START, json.dumps(dict(scenario.attributes))))
+            sent_at = START + scenario.later.get(name, 0)
+            attributes = json.dumps(dict(scenario.attributes))
+            messages.append(QueuedMessage(name, body, about, sent_at, attributes, not_before=sent_at))
         items = tuple(dump(table.items.get(key)) for key in self.keys)
         return ExplorerState(
             now=START,
@@ -596,7 +601,10 @@ class Schedules:
                 versions = [state.policy]
             for version in sorted(set(versions)):
                 since = state.policy_since if version == state.policy else 0
-                document = ("policy", "current", dump(self.scenario.policies[version].item(version + 1, since)))
+                policy = self.scenario.policies[version]
+                limited_since = state.limited_since if policy.lines else 0
+                item = policy.item(version + 1, since, limited_since=limited_since)
+                document = ("policy", "current", dump(item))
                 answer, _ = other_answer((document,), effect)
                 name = self.scenario.policies[version].name
                 yield self._answered(state, state, place, worker, answer, (*label, name))
@@ -617,11 +625,15 @@ class Schedules:
             yield self._answered(state, _mishap(state), place, worker, ERROR, (*label, "fails"), needed=False)
 
     def _next(self, task: Task, history: History) -> tuple[History, Effect | Done]:
-        """What a worker does next. It has at once what it reads that never changes: no order depends on that."""
+        """What a worker does next. It has at once what it reads that never changes: no order depends on that.
+
+        And how many wait for a line, which is only reported.
+        """
         upcoming = next_of(task, history)
-        while isinstance(upcoming, Effect) and self._never_changes(upcoming):
+        while isinstance(upcoming, Effect) and (_is_count(upcoming) or self._never_changes(upcoming)):
             items = (self._documents[0],) if _kind_of_other(upcoming) == "policy" else ()
-            history = (*history, other_answer(items, upcoming)[0])
+            answer = f"{OK}\n[]" if _is_count(upcoming) else other_answer(items, upcoming)[0]
+            history = (*history, answer)
             upcoming = next_of(task, history)
         return history, upcoming
 
@@ -717,6 +729,12 @@ class Schedules:
                 return queues.deleted(state.messages, effect)
             case "release":
                 return queues.released(state.messages, effect)
+            case "send batch" if isinstance(task, KeepTask):
+                messages = state.messages
+                for entry in json.loads(effect.arguments)["Entries"]:
+                    sent = self._dispatch_message(state._replace(messages=messages), worker, entry["MessageBody"])
+                    messages = (*messages, sent._replace(not_before=state.now + entry["DelaySeconds"]))
+                return tuple(sorted(messages))
             case "send batch":
                 assert isinstance(task, RedriveTask)
                 return queues.sent(state.messages, effect, worker.history, task.copy, self._about, state.now)
@@ -1019,7 +1037,6 @@ class Schedules:
                 acknowledging = worker._replace(history=(), since=0, result=done.result)
                 return state._replace(workers=with_workers(state.workers, place, acknowledging))
             case KeepTask(seen=seen) if not done.raised:
-                self._check_not_needed(state, worker._replace(history=history))
                 if seen == self._found_by_keeper(state):
                     state = state._replace(looked=seen)
             case ReleaseTask() as release if done.raised:
@@ -1034,11 +1051,17 @@ class Schedules:
                 self._check_report(state, command, history, done)
         return self._ended(state, place, WAITING)
 
-    def _check_not_needed(self, state: ExplorerState, worker: Worker) -> None:
-        """Check that the keeper hands on no line if nothing went wrong: it was free for up to a minute."""
+    def _check_not_needed(self, state: ExplorerState) -> None:
+        """Check that no line is left for the keeper to hand on if nothing went wrong: it is free for up to a minute."""
         unchanged = state.mishaps == self.scenario.mishaps and not state.policy and self.scenario.prompt
-        if unchanged and "send" in _asked(worker):
-            raise GuaranteeBroken(Guarantee.LINE_USED, f"{worker.task} hands on a line, and nothing went wrong")
+        busy = state.workers or state.events or any(message.where == WAITING for message in state.messages)
+        in_use = sum(until > state.now for until in self._lines(state).values())
+        if not unchanged or busy or in_use >= self.scenario.policies[0].lines:
+            return
+        for key, record in zip(self.keys, map(plain, state.items), strict=True):
+            if record.get("parkReason") == "concurrency-limit" and "waitsFor" in record:
+                detail = f"a line is free, {key[0]}/{key[1]} waits for one, and only a keeper will hand it on"
+                raise GuaranteeBroken(Guarantee.LINE_USED, detail)
 
     def _asked_to_stop(self, state: ExplorerState, task: PlaceTask) -> ExplorerState:
         """The state once a message is acknowledged that asks for no more dials."""
@@ -1136,6 +1159,7 @@ class Schedules:
         if keeper := self._keeper(state):
             coming += [keeper["dueAt"]] if self._found_by_keeper(state) != state.looked else []
             coming += [state.policy_since + seconds for seconds in _KEEPER_WAITS if state.policy_since]
+            coming += [state.limited_since + COUNT_AFTER_SECONDS] if state.limited_since else []
         coming += [START + at for at in self.scenario.moments]
         coming += self._moments_of_lines(state)
         coming += [] if searched_at is None else [searched_at]
@@ -1209,6 +1233,7 @@ class Schedules:
         keeper, seen = self._keeper(state), self._found_by_keeper(state)
         if keeper is None or not self._keeper_is_due(state):
             return
+        self._check_not_needed(state)
         copies = [each.task.copy for each in state.workers if isinstance(each.task, KeepTask)]
         if not copies or self._may(state, "repeated"):
             look = KeepTask(keeper["dueAt"], max(copies) + 1 if copies else 0, seen)
@@ -1239,6 +1264,7 @@ class Schedules:
         passed = [at for at in self._moments_of_lines(state) if at <= state.now]
         lines = [item for subject, _, item in state.others if str(subject).startswith("lines#")]
         age = sum(state.now >= state.policy_since + seconds for seconds in _KEEPER_WAITS)
+        age += state.limited_since > 0 and state.now >= state.limited_since + COUNT_AFTER_SECONDS
         found = (sorted(each for each in keeper.items() if each[0] != "dueAt"), waiting, state.policy, age)
         return repr((*found, lines, passed) if lines else found)
 
@@ -1283,6 +1309,8 @@ class Schedules:
         if state.policy + 1 < len(scenario.policies):
             replaced = (*state.replaced, (state.policy, state.now))
             after = state._replace(policy=state.policy + 1, policy_since=state.now, replaced=replaced)
+            if scenario.policies[after.policy].lines and not scenario.policies[state.policy].lines:
+                after = after._replace(limited_since=state.now)
             yield self._step(state, ("policy", scenario.policies[after.policy].name), after, needed=False)
         if state.redrives:
             after = state._replace(redrives=state.redrives - 1)
@@ -1378,10 +1406,9 @@ def _last_look(worker: Worker) -> int:
     return next((answer for answer in reversed(worker.history) if isinstance(answer, int)), START)
 
 
-def _asked(worker: Worker) -> set[str]:
-    """The kinds of effects that a worker has asked for."""
-    upcoming = [next_of(worker.task, worker.history[:place]) for place in range(len(worker.history))]
-    return {each.kind for each in upcoming if isinstance(each, Effect)}
+def _is_count(effect: Effect) -> bool:
+    """Whether this asks how many wait for a line."""
+    return effect.kind == "query" and '"Select": "COUNT"' in effect.arguments and '":condition"' in effect.arguments
 
 
 def _kind_of_other(effect: Effect) -> str:

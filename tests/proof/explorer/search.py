@@ -18,7 +18,7 @@ from tests.proof.explorer.schedules import Schedules
 from tests.proof.explorer.state import ExplorerState, Step
 from tests.proof.explorer.workers import runs
 
-LONGEST = 150
+LONGEST = 200
 """Steps of a schedule; far more than any that ends has."""
 
 

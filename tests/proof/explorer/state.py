@@ -128,6 +128,9 @@ class ExplorerState(NamedTuple):
     policy_since: int = 0
     """Since when, where another was in force before."""
 
+    limited_since: int = 0
+    """Since when lines are limited, where they weren't at the start."""
+
     replaced: tuple[tuple[int, int], ...] = ()
     """The policies that were in force a moment ago, and until when."""
 
@@ -183,6 +186,7 @@ def _changed(arguments: dict[str, Any]) -> str:
 
 
 _CHANGES = {
+    ":held": "line",
     ":detail": "lost answer",
     ":line": "place in line",
     ":until": "end of its record",
@@ -275,6 +279,7 @@ def items_queried(keys: tuple[Key, ...], items: tuple[str, ...], effect: Effect)
     """The answer to a read of several attempts."""
     table = TableInMemory({key: json.loads(item) for key, item in zip(keys, items, strict=True) if item})
     arguments = json.loads(effect.arguments)
+    arguments.pop("Select", None)  # the worker counts them
     if effect.kind == "query":
         found = table.query(**arguments)["Items"]
     else:

@@ -160,7 +160,7 @@ class TableInMemory:
         Select: str = "",
         Limit: int = 1000,
     ) -> dict[str, Any]:
-        del TableName, Select
+        del TableName
         values = ExpressionAttributeValues
         match IndexName, KeyConditionExpression:
             case "due", "dueShard = :shard":
@@ -195,7 +195,8 @@ class TableInMemory:
         if ProjectionExpression:
             names = [(ExpressionAttributeNames or {})[token] for token in ProjectionExpression.split(", ")]
             found = [{name: item[name] for name in names if name in item} for item in found]
-        return {"Items": found[:Limit]}
+        found = found[:Limit]
+        return {"Count": len(found)} if Select == "COUNT" else {"Items": found, "Count": len(found)}
 
     def get_paginator(self, operation: str) -> _Paginator:
         assert operation == "query"

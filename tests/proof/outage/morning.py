@@ -116,7 +116,7 @@ def play(requests: int, lines: int, seed: int = 1) -> MorningFigures:
 
         allomia.on_order = rings_for
         policy = json.dumps({"basedOn": "open", "maxConcurrentCalls": lines, "expireAfterSeconds": 2 * 86_400})
-        stack.policy_table.set_policy(policy, "seed", time.now, 0)
+        stack.policy_table.set_policy(policy, "seed", time.now - 60, 0)
         delays = [REDIAL_SECONDS]
         redial = {"on": {"busy": delays, "no-answer": delays}, "maxAttempts": MOST_ATTEMPTS}
 
@@ -144,6 +144,29 @@ def play(requests: int, lines: int, seed: int = 1) -> MorningFigures:
             dead_letters=len(stack.dead_letters),
             statuses=Counter(stack.statuses().values()),
         )
+
+
+def order_in_a_burst(requests: int, lines: int, ends_after: int, seed: int = 1) -> list[str]:
+    """Send a burst of requests of each priority, the less urgent first, and others after them.
+
+    Returns the names of the first `ends_after` to be dialled, in their order, each with its priority and its number by
+    arrival.
+    """
+    with VirtualTime(BEGINS_AT) as time:
+        stack = StackOnVirtualTime(time, seed)
+        stack.allomia.allomia.configure(Faults(ring_seconds=30.0))
+        policy = json.dumps({"basedOn": "open", "maxConcurrentCalls": lines, "expireAfterSeconds": 2 * 86_400})
+        stack.policy_table.set_policy(policy, "seed", time.now - 60, 0)
+
+        def send(priority: str, count: int) -> None:
+            for number in range(count):
+                stack.send(f"{priority}-{number}", phoneNumber=NUMBERS["completed"], priority=priority)
+
+        for second, (priority, count) in enumerate({"low": requests, "normal": requests, "urgent": 2 * lines}.items()):
+            time.after(float(second), lambda p=priority, c=count: send(p, c))  # type: ignore[misc]
+        time.run_until_seen(lambda: len(stack.allomia.calls()) >= ends_after)
+        calls = sorted(stack.allomia.calls(), key=lambda call: call.accepted_at)
+        return [call.callback_url.split("/")[-3] for call in calls][:ends_after]
 
 
 def _name(callback_url: str) -> str:

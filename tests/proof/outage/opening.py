@@ -50,7 +50,10 @@ class OpeningFigures:
     """How long a request that arrived meanwhile waited for its POST, at most."""
 
     late: float
-    """How long after it was due a sweep looked at a waiting attempt, at most. A sweep comes each minute."""
+    """How long after it was due a sweep looked at a waiting attempt, at most. A sweep comes each minute.
+
+    After a pause no sweep does: the keeper dispatches them.
+    """
 
     poll_late: float
     """The same for a call in progress whose webhook was lost."""
@@ -71,10 +74,13 @@ class OpeningFigures:
         )
 
 
-def play(opening: Opening, waiting: int, seed: int = 1) -> OpeningFigures:
-    """Simulate one opening, until every call has its outcome."""
+def play(opening: Opening, waiting: int, seed: int = 1, first_sweep: float | None = None) -> OpeningFigures:
+    """Simulate one opening, until every call has its outcome.
+
+    `first_sweep`: which part of a minute the opening is after a sweep; None: by chance.
+    """
     with VirtualTime(OPENS_AT - ARRIVE_SECONDS - 60) as time:
-        stack = StackOnVirtualTime(time, seed)
+        stack = StackOnVirtualTime(time, seed, first_sweep=first_sweep)
         sent: dict[str, float] = {}
 
         def send(name: str) -> None:
@@ -112,7 +118,7 @@ def _figures(stack: StackOnVirtualTime, opening: Opening, waiting: int, sent: Ma
         first_call=min(waited),
         last_call=max(waited),
         newcomer=max(at - sent[name] for name, at in dialled.items() if not name.startswith("waiting")),
-        late=max(each.seconds_late for each in late),
+        late=max((each.seconds_late for each in late), default=0.0),
         poll_late=max(each.seconds_late for each in polls),
         longest_sweep=stack.longest_sweep,
         environments=stack.environments,

@@ -252,7 +252,7 @@ class _SlowTables:
 
     def query(self, **arguments: Any) -> Any:
         answer = self.tables[arguments["TableName"]].query(**arguments)
-        self.time.sleep(READ_SECONDS + ENTRY_SECONDS * len(answer["Items"]))
+        self.time.sleep(READ_SECONDS + ENTRY_SECONDS * answer["Count"])
         return answer
 
     def get_paginator(self, operation: str) -> Any:
@@ -294,6 +294,14 @@ class _Queues:
         else:
             self.deliver(queue, message)
         return {"MessageId": "m"}
+
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[Any]) -> dict[str, list[str]]:  # noqa: N803 - boto3's names
+        self.time.sleep(WRITE_SECONDS)
+        queue = self.queues[QueueUrl]
+        for entry in Entries:
+            message = _Queued(entry["MessageBody"], self.time.now)
+            self.time.after(entry["DelaySeconds"], lambda m=message: self.deliver(queue, m))  # type: ignore[misc]
+        return {"Failed": []}
 
     def deliver(self, queue: _Queue, message: _Queued) -> None:
         queue.waiting.append(message)
@@ -380,12 +388,21 @@ class Polled(NamedTuple):
 class StackOnVirtualTime:
     """See the module. `seed` decides the jitter, and which environment gets a batch. Without an outage it is healthy.
 
+    `first_sweep`: when in the first minute the first sweep comes, as a part of it; None: by chance.
+
     The webhook of a request whose id begins with `LOST` never comes.
     """
 
     LOST = "lost"
 
-    def __init__(self, time: VirtualTime, seed: int, kind: Kind = Kind.DOWN_503, outage: float = 0.0) -> None:
+    def __init__(
+        self,
+        time: VirtualTime,
+        seed: int,
+        kind: Kind = Kind.DOWN_503,
+        outage: float = 0.0,
+        first_sweep: float | None = None,
+    ) -> None:
         self.time = time
         self._dice = Random(seed)  # noqa: S311
         self.table, policy_table = CallsInMemory(), TableInMemory()
@@ -417,7 +434,7 @@ class StackOnVirtualTime:
         self.longest_batch = 0.0
         self.polled: list[Polled] = []
         self.longest_sweep = 0.0
-        time.after(SWEEP_EVERY * self._dice.random(), self._sweep)
+        time.after(SWEEP_EVERY * (self._dice.random() if first_sweep is None else first_sweep), self._sweep)
 
     def send(self, request_id: str, **fields: object) -> None:
         """Send a request for a call."""

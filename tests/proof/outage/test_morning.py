@@ -5,7 +5,7 @@
 
 import pytest
 
-from tests.proof.outage.morning import SHARES, play
+from tests.proof.outage.morning import SHARES, order_in_a_burst, play
 
 SEED = 1
 FEW, TEN_THOUSAND = 150, 10_000
@@ -29,3 +29,17 @@ def test_lines_are_busy_while_anyone_waits(requests: int, lines: int) -> None:
 
     # And hardly any time was lost
     assert figures.finished <= LONGER_THAN_IDEAL * figures.ideal
+
+
+@pytest.mark.proof
+def test_the_more_urgent_are_dialled_first_although_thousands_came_before() -> None:
+    lines, burst = 10, 1500
+
+    # When urgent requests come last, after thousands of others
+    order = order_in_a_burst(burst, lines, 8 * lines, SEED)
+
+    # Then those are dialled first for which there were lines as they came, then the urgent, then the normal ones
+    first, rest = order[:lines], order[lines:]
+    assert all(name.startswith("low-") for name in first)
+    assert {name.partition("-")[0] for name in rest[: 2 * lines]} == {"urgent"}
+    assert {name.partition("-")[0] for name in rest[2 * lines :]} == {"normal"}

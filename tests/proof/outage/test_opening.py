@@ -9,12 +9,15 @@ from tests.proof.outage.opening import NEWCOMERS, Opening, play
 from tests.proof.outage.stack import MAX_POLLS_PER_SECOND, SWEEP_EVERY
 
 SEED = 1
-MANY, TEN_THOUSAND = 400, 10_000
+FEW, MANY, TEN_THOUSAND = 10, 400, 10_000
 
 MOST_A_SECOND = 1.25 * MAX_POLLS_PER_SECOND
 """The sweep dispatches at its rate limit. What was queued a moment before may be dialled in the same second."""
 
-LAST_CALL_SECONDS = {Opening.WINDOWS_OPEN: 300 + SWEEP_EVERY, Opening.CALLS_RESUMED: 300 + 4 * SWEEP_EVERY}
+FIRST_CALL_SECONDS = {Opening.WINDOWS_OPEN: SWEEP_EVERY + 5, Opening.CALLS_RESUMED: 10 + SWEEP_EVERY + 5}
+"""The next sweep, and some seconds for the first call. After a pause, ten seconds until it has ended everywhere."""
+
+LAST_CALL_SECONDS = {Opening.WINDOWS_OPEN: 300 + SWEEP_EVERY, Opening.CALLS_RESUMED: 300 + 3 * SWEEP_EVERY}
 """The spread and the next sweep. After a pause also the keeper's look, and another one when there are thousands."""
 
 
@@ -28,7 +31,7 @@ def test_an_opening_is_no_burst_and_delays_nothing_else(opening: Opening, waitin
     # Then every person is rung once, within minutes
     assert figures.statuses == {"completed": waiting + NEWCOMERS}
     assert (figures.rung_twice, figures.dead_letters) == (0, 0)
-    assert figures.first_call >= 0
+    assert 0 <= figures.first_call <= FIRST_CALL_SECONDS[opening]
     assert figures.last_call <= LAST_CALL_SECONDS[opening]
     assert figures.posts_a_second <= MOST_A_SECOND
 
@@ -39,3 +42,12 @@ def test_an_opening_is_no_burst_and_delays_nothing_else(opening: Opening, waitin
     assert figures.longest_sweep < SWEEP_EVERY
     assert figures.late <= 1.25 * SWEEP_EVERY
     assert figures.poll_late <= 1.05 * SWEEP_EVERY
+
+
+@pytest.mark.parametrize("swept", [0.0, 0.15, 0.8])
+def test_the_first_call_after_a_pause_comes_soon_whenever_a_sweep_does(swept: float) -> None:
+    # When calls are resumed at another moment between two sweeps
+    figures = play(Opening.CALLS_RESUMED, FEW, SEED, swept)
+
+    assert figures.first_call <= FIRST_CALL_SECONDS[Opening.CALLS_RESUMED]
+    assert figures.statuses == {"completed": FEW + NEWCOMERS}

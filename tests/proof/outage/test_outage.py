@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from outbound_calls.adapters.waiting_attempts import KEEPER_SECONDS
+from outbound_calls.domain.lines import INDEX_LAG_SECONDS
 from outbound_calls.runtime.workers import WORKERS
 from tests.proof.outage import stack
 from tests.proof.outage.allomia import AMBIGUOUS, Kind
@@ -103,6 +105,8 @@ def test_the_simulated_stack_is_the_deployed_one() -> None:
     assert defaults["CallDeadlineSeconds"] == stack.DEADLINE_SECONDS
     assert source["BatchSize"] == stack.BATCH_SIZE
     assert resources["PlaceCallFunction"]["Timeout"] == stack.PLACE_CALL_TIMEOUT
+    # A worker that is about to park when a keeper looks has done so by its next look.
+    assert stack.PLACE_CALL_TIMEOUT + INDEX_LAG_SECONDS <= KEEPER_SECONDS
     assert resources["PollCallsFunction"]["Timeout"] == stack.POLL_CALLS_TIMEOUT
     assert resources["CallQueue"]["VisibilityTimeout"] == stack.VISIBILITY_TIMEOUT
     assert resources["CallQueue"]["RedrivePolicy"]["maxReceiveCount"] == stack.MAX_RECEIVES

@@ -24,7 +24,7 @@ SERVICES = {
     "SecretsManagerClient": "secretsmanager",
 }
 NOT_CALLS = {"exceptions", "meta"}
-NAMED_OTHERWISE = {"lambda:Invoke": "lambda:InvokeFunction"}
+NAMED_OTHERWISE = {"lambda:Invoke": "lambda:InvokeFunction", "sqs:SendMessageBatch": "sqs:SendMessage"}
 IN_A_TRANSACTION = {
     "Put": "dynamodb:PutItem",
     "Update": "dynamodb:UpdateItem",

@@ -15,6 +15,7 @@ from outbound_calls.policy.rules import (
     Cap,
     Policy,
     UnusablePolicy,
+    limited_since,
     preset_document,
     read_stored,
     redial_of,
@@ -260,3 +261,37 @@ def test_a_document_that_can_not_be_read_says_which_field(text: str, words: str)
         read_stored(text)
 
     assert str(caught.value) == words
+
+
+NOW, BEFORE = 2000, 1000
+TWO, THREE = {"maxConcurrentCalls": 2}, {"maxConcurrentCalls": 3}
+
+
+@pytest.mark.parametrize(
+    ("before", "since_before", "after", "since"),
+    [
+        ({}, {}, {}, {}),
+        ({}, {}, TWO, {"*": NOW}),
+        (None, {"*": BEFORE}, TWO, {"*": NOW}),
+        (TWO, {"*": BEFORE}, THREE, {"*": BEFORE}),
+        (TWO, {}, THREE, {"*": 0}),
+        (TWO, {"*": BEFORE}, {}, {}),
+        ({}, {}, {"organizations": {"north": TWO}}, {"north": NOW}),
+        (TWO, {"*": BEFORE}, TWO | {"organizations": {"north": THREE}}, {"*": BEFORE, "north": BEFORE}),
+        ({"organizations": {"north": TWO}}, {"north": BEFORE}, THREE, {"*": NOW, "north": BEFORE}),
+        (THREE, {"*": NOW - 1, "north": BEFORE}, THREE, {"*": NOW - 1, "north": BEFORE}),
+        ({"organizations": {"north": {}}}, {}, TWO, {"*": NOW, "north": NOW}),
+    ],
+)
+def test_a_limit_counts_from_when_there_was_none_before(
+    before: dict[str, Any] | None, since_before: dict[str, int], after: dict[str, Any], since: dict[str, int]
+) -> None:
+    replaced = None if before is None else read_stored(json.dumps(before), since_before)
+
+    assert limited_since(replaced, read_stored(json.dumps(after)), NOW) == since
+
+
+def test_the_rules_of_an_organization_say_since_when_its_calls_are_limited() -> None:
+    policy = read_stored(json.dumps(TWO), {"*": BEFORE, "north": NOW})
+
+    assert [resolve(policy, "open", name).limited_since for name in (None, "north", "south")] == [BEFORE, NOW, BEFORE]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 BATCH_SEARCHED_AFTER_SECONDS = 10
 """How long after its mark a batch is searched for: a dial follows its decision within 5 seconds, and the index lags."""
 
-BATCH_LEASE_SECONDS = 60
-"""How long one sweep may search for a batch."""
+BATCH_LEASE_SECONDS = 50
+"""How long one sweep may search for a batch. The next sweep, a minute later, goes on."""
 
 _READ_AT_ONCE = 100
 """The keys that one BatchGetItem takes."""

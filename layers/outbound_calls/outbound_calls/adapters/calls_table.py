@@ -378,6 +378,8 @@ class CallsTable:
             new = self._new_item(attempt, Status.SCHEDULED) | sets | {"timesParked": 1}
             return self.writes.put(new)[0]
         claimed = attempt.status is Status.DISPATCHING
+        if not claimed:
+            removes.append("line")  # the stream has it by the write that released its last claim
         written, _ = self._move(
             attempt.key,
             Status.SCHEDULED,

@@ -1,8 +1,9 @@
 """The lines items of the policy table, one for each organization: the lines in use, and the marks of those who wait.
 
-Partition key ``lines#ORGANIZATION``, sort key ``lines``. Each change is one conditional write, whose answer is the item
-as it is then. No two writers are in each other's way, and nothing is counted: the lines in use are those in
-the item. A read or write that fails raises botocore's exceptions.
+Partition key ``lines#ORGANIZATION``, sort key ``lines``. `countedSince` is there once the calls were counted that were
+in progress when a limit was set. Each change is one write, mostly conditional, whose answer is the item as it is then.
+No two writers are in each other's way, and there is no counter: the lines in use are those in the item. A
+read or write that fails raises botocore's exceptions.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import batched
 from typing import TYPE_CHECKING, Any, cast
 
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
@@ -114,6 +116,20 @@ class LinesTable:
         )
         return lines
 
+    def put_lines(self, organization: str | None, lines: Mapping[str, int]) -> None:
+        """Put lines of calls in progress that have none, each with the time until which it is held at most."""
+        self._change(organization, "SET #lines = if_not_exists(#lines, :none)", "", {":none": {}})
+        for some in batched(sorted(lines.items()), _AT_ONCE, strict=False):
+            change = "SET " + ", ".join(f"#lines.#line{place} = :until{place}" for place in range(len(some)))
+            times = {f":until{place}": until for place, (_, until) in enumerate(some)}
+            self._change(
+                organization, change, "", times, {f"line{place}": name for place, (name, _) in enumerate(some)}
+            )
+
+    def note_counted(self, organization: str | None, limited_since: int) -> Lines:
+        """Note that every call in progress from before the limit of that time has its line."""
+        return self._change(organization, "SET #countedSince = :since", "", {":since": limited_since})[1]
+
     def _begin(self, organization: str | None, used: Mapping[str, int]) -> bool:
         """Put the first line into an item that has none yet; False where it has by now."""
         written, _ = self._change(organization, "SET #lines = :used", "attribute_not_exists(#lines)", {":used": used})
@@ -169,4 +185,5 @@ def _lines(item: Mapping[str, Any]) -> Lines:
             for each in MOST_URGENT_FIRST
             if _at(each) in values
         },
+        int(values.get("countedSince", 0)),
     )

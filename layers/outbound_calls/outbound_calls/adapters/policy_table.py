@@ -18,7 +18,7 @@ import hmac
 import math
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
@@ -49,12 +49,16 @@ class PolicyChanged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """A version of the policy document: its text (JSON), when it was set, and the operator who set it."""
+    """A version of the policy document: its text (JSON), when it was set, and the operator who set it.
+
+    `limited_since`: since when it limits an organization's calls at once, as `policy.rules.limited_since` says.
+    """
 
     number: int
     text: str
     set_at: int
     set_by: str
+    limited_since: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +136,13 @@ class PolicyTable:
         Raises:
             PolicyChanged: When another version is in force.
         """
-        version = StoredVersion(seen + 1, text, int(now), set_by)
-        item = {"version": version.number, "document": text, "setAt": version.set_at, "setBy": set_by}
+        before = self.policy() if seen != _NOT_SET else None
+        if before is not None and before.number != seen:
+            raise PolicyChanged
+        version = StoredVersion(seen + 1, text, int(now), set_by, _limited_since(before, text, int(now)))
+        item: dict[str, Any] = {"version": version.number, "document": text, "setAt": version.set_at, "setBy": set_by}
+        if version.limited_since:
+            item["limitedSince"] = version.limited_since
         history = {"subject": _POLICY["subject"], "entry": f"{_VERSION}{version.number:08}"}
         current: Any = {"TableName": self.name, "Item": to_dynamodb(_POLICY | item)}
         current["ConditionExpression"] = "attribute_not_exists(subject)"
@@ -338,7 +347,25 @@ def _purposes(objection: Objection) -> list[str]:
 
 
 def _version(item: Mapping[str, Any]) -> StoredVersion:
-    return StoredVersion(int(item["version"]), item["document"], int(item["setAt"]), item["setBy"])
+    limited_since = {name: int(since) for name, since in item.get("limitedSince", {}).items()}
+    return StoredVersion(int(item["version"]), item["document"], int(item["setAt"]), item["setBy"], limited_since)
+
+
+def _limited_since(before: StoredVersion | None, text: str, now: int) -> dict[str, int]:
+    """Since when a new version limits calls at once. One that can't be read lets no one be called."""
+    # Only operators set a policy, so no function loads this for it.
+    from outbound_calls.policy.rules import Policy, UnusablePolicy, limited_since, read_stored
+
+    replaced: Policy | None = Policy()
+    if before is not None:
+        try:
+            replaced = read_stored(before.text, before.limited_since)
+        except UnusablePolicy:
+            replaced = None
+    try:
+        return limited_since(replaced, read_stored(text), now)
+    except UnusablePolicy:
+        return {}
 
 
 def _objection(item: Mapping[str, Any]) -> StoredObjection:

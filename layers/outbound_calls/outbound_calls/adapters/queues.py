@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +25,30 @@ class CallQueue:
 
     def send_dispatch(self, attempt: Attempt) -> None:
         """Ask for a parked attempt to be tried now."""
-        name = AttemptName(request_id=str(attempt.key.request), attempt=attempt.key.number)
-        message = DispatchMessage(dispatch=name, times_parked=attempt.times_parked)
-        self.client.send_message(QueueUrl=self.url, MessageBody=message.model_dump_json())
+        self.client.send_message(QueueUrl=self.url, MessageBody=_dispatch(attempt))
+
+    def send_dispatches(self, delayed: Sequence[tuple[Attempt, int]]) -> None:
+        """Ask for at most ten parked attempts to be tried, each in so many seconds.
+
+        One that the queue doesn't take comes due again when its lease ends.
+        """
+        self.client.send_message_batch(
+            QueueUrl=self.url,
+            Entries=[
+                {"Id": str(place), "MessageBody": _dispatch(attempt), "DelaySeconds": seconds}
+                for place, (attempt, seconds) in enumerate(delayed)
+            ],
+        )
 
     def send_hand_on(self, organization: str | None, after_seconds: int) -> None:
         """Ask for an organization's free lines to be handed on a moment later."""
         body = HandOnMessage(hand_on=FreeLines(organization=organization)).model_dump_json(exclude_none=True)
         self.client.send_message(QueueUrl=self.url, MessageBody=body, DelaySeconds=after_seconds)
+
+
+def _dispatch(attempt: Attempt) -> str:
+    name = AttemptName(request_id=str(attempt.key.request), attempt=attempt.key.number)
+    return DispatchMessage(dispatch=name, times_parked=attempt.times_parked).model_dump_json()
 
 
 @dataclass(frozen=True, slots=True)

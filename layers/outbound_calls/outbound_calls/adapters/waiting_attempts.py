@@ -20,15 +20,25 @@ from outbound_calls.adapters.attempt_items import (
 from outbound_calls.adapters.due_entries import KEEPER_MARK
 from outbound_calls.adapters.dynamodb import Item, from_dynamodb, to_dynamodb
 from outbound_calls.contracts.vocabulary import Priority, Status
-from outbound_calls.domain.timing import HAND_ON_LEASE_SECONDS
+from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS, HAND_ON_LEASE_SECONDS
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.calls_table import CallsTable
     from outbound_calls.adapters.due_entries import DueKeeper
     from outbound_calls.domain.attempts import Attempt, AttemptKey
 
-KEEPER_SECONDS = 60
-"""How often a keeper looks."""
+KEEPER_SECONDS = 50
+"""How long a keeper rests at least between two looks.
+
+Less than the minute between two sweeps by what a sweep may take to get to it, so that each sweep looks. Not less than
+a worker's life and the lag of an index: the next look sees what was about to park.
+"""
+
+FIRST_LOOK_SECONDS = 12
+"""How soon a new keeper is due: a policy that was set when something began to wait is in force by then."""
+
+MOST_COUNTED = 20_000
+"""Of those who wait for a line, so many are counted for each priority."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,7 @@ class WaitingAttempts:
         key = _keeper_key(organization)
         timers = {
             "shard": self.table.due_shard(key["requestId"]),
-            "due": int(now) + KEEPER_SECONDS,
+            "due": int(now) + FIRST_LOOK_SECONDS,
             "one": 1,
         }
         change = "SET #dueShard = if_not_exists(#dueShard, :shard), #dueAt = if_not_exists(#dueAt, :due)"
@@ -92,6 +102,10 @@ class WaitingAttempts:
             "forLines" in item,
         )
 
+    def first_for_policy(self, organization: str | None) -> Waiting | None:
+        """The first that policy holds back of an organization, as far as the index has it."""
+        return next(iter(self._first(waits_for_policy(organization), 1)), None)
+
     def waiting_for_policy(self, organization: str | None) -> Iterator[Waiting]:
         """What policy holds back of an organization, as far as the index has it, in the order of its arrival."""
         yield from self._waiting(waits_for_policy(organization))
@@ -111,14 +125,35 @@ class WaitingAttempts:
 
     def first_waiting(self, organization: str | None, priority: Priority, most: int) -> list[Waiting]:
         """The first to wait for a line of an organization, as far as the index has them; at most `most`."""
+        return self._first(waits_for_line(organization, priority), most)
+
+    def _first(self, waits_for: str, most: int) -> list[Waiting]:
         found = self.table.client.query(
             TableName=self.table.name,
             IndexName="waiting",
             KeyConditionExpression="waitsFor = :condition",
-            ExpressionAttributeValues=to_dynamodb({":condition": waits_for_line(organization, priority)}),
+            ExpressionAttributeValues=to_dynamodb({":condition": waits_for}),
             Limit=most,
         )
         return [_waiting(item) for item in found["Items"]]
+
+    def count_waiting(self, organization: str | None, priority: Priority) -> int:
+        """How many wait for a line of an organization, as far as the index has them; at most `MOST_COUNTED`."""
+        count, start = 0, dict[str, Any]()
+        while True:
+            found = self.table.client.query(
+                TableName=self.table.name,
+                IndexName="waiting",
+                KeyConditionExpression="waitsFor = :condition",
+                ExpressionAttributeValues=to_dynamodb({":condition": waits_for_line(organization, priority)}),
+                Select="COUNT",
+                Limit=MOST_COUNTED - count,
+                **start,
+            )
+            count += found["Count"]
+            if count >= MOST_COUNTED or not (last := found.get("LastEvaluatedKey")):
+                return count
+            start = {"ExclusiveStartKey": last}
 
     def lease_waiting(self, waiting: Waiting, priority: Priority, now: float) -> Attempt | None:
         """Take an attempt out of those who wait for a line; None when it doesn't wait any more.
@@ -128,7 +163,8 @@ class WaitingAttempts:
         organization = waiting.key.request.organization
         written, item = self.table.update(
             waiting.key,
-            "SET #dueAt = :due REMOVE #waitsFor, #waitsSince",
+            # The line of its last claim was freed by the write that parked it, and no other one is to free it again.
+            "SET #dueAt = :due REMOVE #waitsFor, #waitsSince, #line",
             "#status = :scheduled AND #waitsFor = :line",
             {
                 "due": int(now) + HAND_ON_LEASE_SECONDS,
@@ -156,20 +192,24 @@ class WaitingAttempts:
         )
         return written
 
-    def release(self, waiting: Waiting, due_at: int, policy_version: int) -> bool:
-        """Have a waiting attempt looked at again at `due_at`; False when it changed, or is due earlier."""
-        written, _ = self.table.update(
+    def lease_for_dispatch(self, waiting: Waiting, dispatch_at: int, policy_version: int) -> Attempt | None:
+        """Take a waiting attempt that is to be dispatched then; None when it changed, or is due earlier.
+
+        If it isn't dispatched after all, it comes due when this lease ends.
+        """
+        written, item = self.table.update(
             waiting.key,
             "SET #dueAt = :due, #policyVersion = :current",
-            "#status = :scheduled AND #policyVersion = :seen AND #dueAt > :due",
+            "#status = :scheduled AND #policyVersion = :seen AND #dueAt > :dispatchAt",
             {
-                "due": due_at,
+                "due": dispatch_at + DISPATCH_LEASE_SECONDS,
+                "dispatchAt": dispatch_at,
                 "current": policy_version,
                 "scheduled": Status.SCHEDULED.value,
                 "seen": waiting.policy_version,
             },
         )
-        return written
+        return attempt_from_item(item) if written and item else None
 
     def note_released(self, keeper: Keeper, policy_version: int) -> None:
         """Note that nothing waits any more under another version of the policy."""

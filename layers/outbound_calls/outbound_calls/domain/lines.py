@@ -22,6 +22,12 @@ HELD_AFTER_DEADLINE_SECONDS = 300
 INDEX_LAG_SECONDS = 5
 """An attempt that was parked longer ago than this is in the index of those who wait."""
 
+COUNT_AFTER_SECONDS = 15
+"""How long after a limit was set the calls in progress are counted that have no line.
+
+By then no worker dials any more that didn't know the limit, and the index of what is due shows those that did.
+"""
+
 MOST_URGENT_FIRST = (Priority.URGENT, Priority.NORMAL, Priority.LOW)
 
 _NAME_CHARACTERS = 16
@@ -59,10 +65,19 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines in use, each with the time until which it is held at most, and the marks of those who wait."""
+    """The lines in use, each with the time until which it is held at most, and the marks of those who wait.
+
+    They have those of all calls in progress that were made before the limit of `counted_since` (epoch seconds; 0: no
+    such calls were counted).
+    """
 
     used: Mapping[str, int] = field(default_factory=dict)
     marks: Mapping[Priority, Mark] = field(default_factory=dict)
+    counted_since: int = 0
+
+    def is_counted(self, limited_since: int) -> bool:
+        """Whether every call in progress has its line, where there is a limit since then. Before, no line is free."""
+        return self.counted_since >= limited_since
 
     def lapsed(self, now: float) -> dict[str, int]:
         """The lines that were not given back in time. They are free."""
@@ -90,7 +105,8 @@ class Lines:
 class LinesSeen:
     """What a keeper saw of an organization's lines.
 
-    How many are in use; how many attempts of each priority wait for one, and for how many seconds the first has.
+    How many are in use; how many attempts of each priority wait for one (not counted beyond some thousands), and for
+    how many seconds the first has.
     """
 
     in_use: int

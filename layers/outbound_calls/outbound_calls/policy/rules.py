@@ -25,6 +25,9 @@ from outbound_calls.policy.calendars import NEVER, Calendar, Exceptional, week_o
 type Part = Mapping[str, Any]
 """What a part of the document says, by the fields' names on the wire: values that are read, none of them null."""
 
+EVERY = "*"
+"""Stands for the organizations that a document doesn't name."""
+
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
 _PRESETS = Path(__file__).with_name("presets")
 
@@ -65,6 +68,9 @@ class Rules:
     caps: tuple[Cap, ...] = ()
     when_capped: WhenCapped = WhenCapped.WAIT
     max_concurrent_calls: int | None = None
+    limited_since: int = 0
+    """Since when there is such a limit, where there was none before (epoch seconds; 0: from the beginning)."""
+
     paused: bool = False
     purpose_known: bool = True
 
@@ -80,10 +86,12 @@ class Policy:
     """A stored document that was read. An empty one says nothing, so that all is the preset's."""
 
     says: Part = field(default_factory=dict)
+    limited_since: Mapping[str, int] = field(default_factory=dict)
+    """As `limited_since` has it."""
 
 
-def read_stored(text: str) -> Policy:
-    """Read the document that the stack keeps.
+def read_stored(text: str, limited_since: Mapping[str, int] | None = None) -> Policy:
+    """Read the document that the stack keeps, and what is kept with it.
 
     Raises:
         UnusablePolicy: When it isn't one that the contract allows.
@@ -94,7 +102,37 @@ def read_stored(text: str) -> Policy:
             _holidays(part.get("holidays"), says)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
         raise UnusablePolicy("the policy can't be read") from None
-    return Policy(says)
+    return Policy(says, limited_since or {})
+
+
+def limited_since(before: Policy | None, after: Policy, now: int) -> dict[str, int]:
+    """Since when a policy limits the calls at once of each organization, by its name; `EVERY` stands for the others.
+
+    `before` is the policy that it replaces; None where that can't be read. From there it is `now` only where that one
+    had no limit: the calls in progress then are to be counted.
+    """
+    names = {EVERY, *after.says.get("organizations", {})}
+    if before is not None:
+        names |= {*before.says.get("organizations", {}), *before.limited_since}
+    since = {}
+    for name in names:
+        if _limit(after, name) is None:
+            continue
+        was_limited = before is not None and _limit(before, name) is not None
+        since[name] = _limited_since(before, name) if before and was_limited else now
+    return since
+
+
+def _limit(policy: Policy, name: str) -> int | None:
+    """`maxConcurrentCalls` of an organization by its name. No preset has it."""
+    own: Part = policy.says.get("organizations", {}).get(name, {})
+    limit: int | None = own.get("maxConcurrentCalls", policy.says.get("maxConcurrentCalls"))
+    return limit
+
+
+def _limited_since(policy: Policy, name: str) -> int:
+    since = policy.limited_since
+    return since.get(name, since.get(EVERY, 0))
 
 
 @cache
@@ -141,6 +179,7 @@ def resolve(policy: Policy, default_preset: str, organization: str | None = None
         ),
         when_capped=said["whenCapped"],
         max_concurrent_calls=said.get("maxConcurrentCalls"),
+        limited_since=_limited_since(policy, organization_name(organization)),
         paused=any(part.get("paused", False) for part in levels),
         purpose_known=purpose is None or purpose in purposes,
     )

@@ -7,7 +7,7 @@ read, no one is dialled.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING
@@ -64,7 +64,7 @@ class CurrentPolicy:
     preset: str
     clock: Callable[[], float]
     _version: int = 0
-    _text: str | None = None
+    _known: tuple[str, Mapping[str, int]] | None = None
     _policy: Policy = field(default_factory=Policy)
     _rules: dict[tuple[str | None, str | None], Rules] = field(default_factory=dict)
     _fault: tuple[str, int] | None = None
@@ -108,11 +108,11 @@ class CurrentPolicy:
     def _read(self) -> None:
         try:
             stored = self.table.policy()
-            text = stored.text if stored else None
-            if text != self._text:
-                self._policy = read_stored(text) if text is not None else Policy()
+            known = (stored.text, stored.limited_since) if stored else None
+            if known != self._known:
+                self._policy = read_stored(*known) if known else Policy()
                 self._rules.clear()
-                self._text = text
+                self._known = known
             self._version, self._fault = stored.number if stored else 0, None
         except UnusablePolicy as error:
             self._fault = str(error), UNREADABLE_LOOK_SECONDS
@@ -131,6 +131,11 @@ class Judgement:
     number_hash: str = ""
     remembered: Remembered = field(default_factory=Remembered)
     cancelled_batch: CancelledBatch | None = None
+
+    @property
+    def max_concurrent_calls(self) -> int | None:
+        """How many calls may be in progress at once; None for as many as it takes."""
+        return self.rules.max_concurrent_calls if self.rules else None
 
     @property
     def expires_at(self) -> int | None:

@@ -49,11 +49,11 @@ class HandOnLines:
 
         `lines` are its lines as they are. `parked` was parked a moment ago, so the index may not show it yet.
 
-        Only under rules with a limit, and not while calls are paused: then all go on waiting. Raises when a table or
-        the queue can't be reached.
+        Only under rules with a limit, not while calls are paused, and not before the calls in progress were counted:
+        then all go on waiting. Raises when a table or the queue can't be reached.
         """
         limit = rules.max_concurrent_calls
-        if limit is None or rules.paused or not lines.marks:
+        if limit is None or rules.paused or not lines.marks or not lines.is_counted(rules.limited_since):
             return HandedOn(lines)
         now = self.clock()
         if lines.lapsed(now):

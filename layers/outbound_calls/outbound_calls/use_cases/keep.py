@@ -9,19 +9,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import batched, chain, islice
 from typing import TYPE_CHECKING
 
 from outbound_calls.domain.lines import MOST_URGENT_FIRST, LinesSeen
 from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 from outbound_calls.policy.rules import Policy, UnusablePolicy, read_stored, resolve
+from outbound_calls.use_cases.count_calls import CountCalls
+from outbound_calls.use_cases.hand_on import SECONDS_TO_HAND_ON
 from outbound_calls.use_cases.sweep import SECONDS_TO_POLL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from outbound_calls.adapters.due_entries import DueKeeper
     from outbound_calls.adapters.policy_table import PolicyTable, StoredVersion
+    from outbound_calls.adapters.queues import CallQueue
     from outbound_calls.adapters.waiting_attempts import Keeper, Waiting
     from outbound_calls.contracts.vocabulary import Preset
+    from outbound_calls.domain.attempts import Attempt
     from outbound_calls.policy.rules import Rules
     from outbound_calls.use_cases.hand_on import HandOnLines
 
@@ -35,7 +41,10 @@ MOST_RELEASED = 5000
 """How many waiting attempts a keeper releases each time."""
 
 RELEASED_PER_SECOND = 10
-"""How many of them come due in a second, unless there are so many that they would take longer than five minutes."""
+"""How many of them are dispatched in a second, unless there are so many that they would take longer than five minutes.
+"""
+
+_SENT_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,7 @@ class _InForce:
         if stored is None:
             return cls(0, 0.0, Policy())
         try:
-            return cls(stored.number, stored.set_at, read_stored(stored.text))
+            return cls(stored.number, stored.set_at, read_stored(stored.text, stored.limited_since))
         except UnusablePolicy:
             return cls(stored.number, stored.set_at, None)
 
@@ -70,18 +79,20 @@ class _InForce:
 
 @dataclass(frozen=True, slots=True)
 class KeepWaiting:
-    """The use case. `clock` is epoch seconds."""
+    """The use case. `queue` is that of requests. `clock` is epoch seconds."""
 
     hand_on: HandOnLines
+    queue: CallQueue
     policy_table: PolicyTable
     preset: Preset
+    deadline_seconds: int
     clock: Callable[[], float] = time.time
 
     def keep(self, due: DueKeeper, seconds_left: Callable[[], float]) -> Kept | None:
         """Look at what waits. None with too little time left, or where another sweep does.
 
-        Let policy look again at what waits under another version than the one in force, spread over some minutes. Hand
-        on free lines, whatever was lost before, and let everyone go on once there is no limit any more.
+        Dispatch what waits under another version of the policy than the one in force, spread over some minutes. Hand on
+        free lines, whatever was lost before, and let everyone go on once there is no limit any more.
 
         Raises when a table can't be reached. The keeper stays due, or comes due again.
         """
@@ -89,7 +100,7 @@ class KeepWaiting:
         if seconds_left() < SECONDS_TO_POLL or (keeper := waiting.lease_keeper(due, now)) is None:
             return None
         kept, any_waits = Kept(), False
-        any_for_policy = next(waiting.waiting_for_policy(due.organization), None) is not None
+        any_for_policy = waiting.first_for_policy(due.organization) is not None
         if not (any_for_policy or keeper.for_lines):
             waiting.rest_keeper(keeper)
             return kept
@@ -109,22 +120,31 @@ class KeepWaiting:
         version = in_force.version
         if keeper.released_version == version or not in_force.is_everywhere(now):
             return 0
-        waiting = self.hand_on.waiting.waiting_for_policy(keeper.organization)
-        outdated = list(islice((each for each in waiting if each.policy_version != version), MOST_RELEASED))
+        outdated = _outdated(self.hand_on.waiting.waiting_for_policy(keeper.organization), version)
         # A worker may still park what it decided by the version before.
         if not outdated and now >= in_force.set_at + SETTLED_SECONDS:
             self.hand_on.waiting.note_released(keeper, version)
         return self._release(outdated, version, now, seconds_left)
 
     def _release(self, outdated: list[Waiting], version: int, now: float, seconds_left: Callable[[], float]) -> int:
-        """Have waiting attempts come due again, spread over some minutes. Returns how many."""
+        """Dispatch waiting attempts, spread over some minutes. Returns how many.
+
+        Each is leased first: what is lost then comes due when its lease ends.
+        """
         spread = min(OPENING_SPREAD_SECONDS, len(outdated) // RELEASED_PER_SECOND)
+        times = [int(now) + position * spread // len(outdated) for position in range(len(outdated))]
         released = 0
-        for position, each in enumerate(outdated):
-            if seconds_left() < SECONDS_TO_POLL:
+        for some in batched(zip(outdated, times, strict=True), _SENT_AT_ONCE, strict=False):
+            if seconds_left() < SECONDS_TO_HAND_ON:
                 break
-            due_at = int(now) + position * spread // len(outdated)
-            released += self.hand_on.waiting.release(each, due_at, version)
+            leased: list[tuple[Attempt, int]] = []
+            for each, at in some:
+                if attempt := self.hand_on.waiting.lease_for_dispatch(each, at, version):
+                    leased.append((attempt, at))
+            if leased:
+                sent_at = int(self.clock())
+                self.queue.send_dispatches([(attempt, max(0, at - sent_at)) for attempt, at in leased])
+            released += len(leased)
         return released
 
     def _keep_lines(
@@ -134,27 +154,37 @@ class KeepWaiting:
         organization, lines_table = keeper.organization, self.hand_on.lines_table
         rules = self._rules(in_force.policy, organization)
         lines = lines_table.read_lines(organization)
-        waiting = {each: list(self.hand_on.waiting.waiting_for_line(organization, each)) for each in MOST_URGENT_FIRST}
+        waiting = self.hand_on.waiting
+        first = {
+            priority: found[0]
+            for priority in MOST_URGENT_FIRST
+            if (found := waiting.first_waiting(organization, priority, 1))
+        }
+        counts = {priority: waiting.count_waiting(organization, priority) for priority in first}
         released = 0
         if rules is not None and rules.max_concurrent_calls is None:
             if in_force.is_everywhere(now):
-                version = in_force.version
-                held = [each for some in waiting.values() for each in some if each.policy_version != version]
-                released = self._release(held[:MOST_RELEASED], version, now, seconds_left)
+                all_who_wait = chain.from_iterable(waiting.waiting_for_line(organization, each) for each in first)
+                released = self._release(_outdated(all_who_wait, in_force.version), in_force.version, now, seconds_left)
             for priority, mark in lines.marks.items():
-                if not waiting[priority] and mark.is_settled(now):
+                if priority not in first and mark.is_settled(now):
                     lines = lines_table.clear_mark(organization, priority, mark)
         elif rules is not None:
-            for priority, some in waiting.items():
-                if some and priority not in lines.marks:  # the worker that parked it ended before it marked it
+            lines = self._counting.count_in_progress(organization, lines, rules.limited_since, whatever_it_takes=True)
+            for priority in first:
+                if priority not in lines.marks:  # the worker that parked it ended before it marked it
                     lines = lines_table.mark_waiting(organization, priority, now)
             lines = self.hand_on.hand_on(organization, rules, lines, seconds_left).lines
         seen = LinesSeen(
             lines.in_use(now),
-            {priority: len(some) for priority, some in waiting.items()},
-            {priority: int(now) - some[0].since for priority, some in waiting.items() if some},
+            {priority: counts.get(priority, 0) for priority in MOST_URGENT_FIRST},
+            {priority: int(now) - each.since for priority, each in first.items()},
         )
-        return Kept(released, seen), any(waiting.values()) or bool(lines.marks)
+        return Kept(released, seen), bool(first or lines.marks)
+
+    @property
+    def _counting(self) -> CountCalls:
+        return CountCalls(self.hand_on.waiting.table, self.hand_on.lines_table, self.deadline_seconds, self.clock)
 
     def _rules(self, policy: Policy | None, organization: str | None) -> Rules | None:
         """The rules for an organization; None where the policy can't be read."""
@@ -162,3 +192,8 @@ class KeepWaiting:
             return None if policy is None else resolve(policy, self.preset, organization)
         except UnusablePolicy:
             return None
+
+
+def _outdated(waiting: Iterable[Waiting], version: int) -> list[Waiting]:
+    """Those that wait under another version, as many as are released each time."""
+    return list(islice((each for each in waiting if each.policy_version != version), MOST_RELEASED))

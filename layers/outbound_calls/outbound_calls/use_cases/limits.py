@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.lines import HELD_AFTER_DEADLINE_SECONDS, line_of_claim, line_reserved_for
@@ -22,9 +23,10 @@ from outbound_calls.policy.evaluation import UNREADABLE_LOOK_SECONDS, Reject, Wa
 from outbound_calls.use_cases.decide import attempt_name, candidate_of
 
 if TYPE_CHECKING:
+    from outbound_calls.adapters.calls_table import CallsTable
     from outbound_calls.adapters.lines_table import LinesTable
     from outbound_calls.domain.attempts import Attempt
-    from outbound_calls.policy.rules import Rules
+    from outbound_calls.domain.lines import Lines
     from outbound_calls.use_cases.decide import JudgeAttempts, Judgement
 
 _MAX_REPEATS = 5
@@ -35,6 +37,7 @@ class Limits:
     """The limits for one attempt that is to be dialled, by a decision that began at `decided_at` (epoch seconds)."""
 
     judge: JudgeAttempts
+    table: CallsTable
     lines_table: LinesTable
     judgement: Judgement
     decided_at: float
@@ -46,19 +49,24 @@ class Limits:
     @property
     def max_concurrent_calls(self) -> int | None:
         """How many calls may be in progress at once; None for as many as it takes."""
-        return self.judgement.rules.max_concurrent_calls if self.judgement.rules else None
+        return self.judgement.max_concurrent_calls
 
     def look(self, attempt: Attempt) -> Wait | None:
         """Look whether there is a line, which only saves writes. Returns what to wait for where there is none."""
-        if self.max_concurrent_calls is None:
+        rules = self.judgement.rules
+        if rules is None or self.max_concurrent_calls is None:
             return None
+        organization = attempt.key.request.organization
         try:
-            lines = self.lines_table.read_lines(attempt.key.request.organization)
-        except (BotoCoreError, ClientError) as error:
+            lines = self.lines_table.read_lines(organization)
+            if not lines.is_counted(rules.limited_since):
+                from outbound_calls.use_cases.count_calls import CountCalls
+
+                counting = CountCalls(self.table, self.lines_table, self.deadline_seconds, self.clock)
+                lines = counting.count_in_progress(organization, lines, rules.limited_since)
+        except (BotoCoreError, ClientError, WriteUnanswered) as error:
             return self._lines_unreadable(error)
-        reserved = line_reserved_for(attempt.key)
-        admitted = lines.admits(attempt.terms.priority, reserved, self.max_concurrent_calls, self.decided_at)
-        return None if admitted else self._wait_for_line(attempt, self.judgement.rules)
+        return wait_for_line(attempt, self.judgement, lines, self.decided_at)
 
     def take(self, claimed: Attempt) -> Wait | None:
         """Take what a claimed attempt needs. Returns what to wait for where it can't be had: then nothing is taken."""
@@ -115,7 +123,7 @@ class Limits:
         except (BotoCoreError, ClientError) as error:
             # It may have been taken: the stream gives it back once the claim is released.
             return self._lines_unreadable(error)
-        return self._wait_for_line(claimed, self.judgement.rules)
+        return _wait_for_line(claimed, self.judgement, self.decided_at)
 
     def _line_taken(self, claimed: Attempt, limit: int) -> bool:
         organization, table, now = claimed.key.request.organization, self.lines_table, self.clock()
@@ -129,19 +137,40 @@ class Limits:
         table.drop_lapsed(organization, lines, now)
         return table.take_line(organization, claim_id, reserved, priority, limit, until) is not None
 
-    def _wait_for_line(self, attempt: Attempt, rules: Rules | None) -> Wait:
-        """Wait for a line, but not for longer than the window is open, nor past the expiry."""
-        if rules is None:
-            raise ValueError("there is no limit without rules")
-        closing = window_closes_at(candidate_of(attempt), rules, self.decided_at)
-        ends = [each for each in (closing, self.judgement.expires_at and self.judgement.expires_at + 1) if each]
-        words = f"as many calls are in progress as the policy allows at once: {rules.max_concurrent_calls}"
-        return Wait(math.ceil(min(ends)), ParkReason.CONCURRENCY_LIMIT, words)
-
     def _lines_unreadable(self, error: Exception) -> Wait:
         look = int(self.clock()) + UNREADABLE_LOOK_SECONDS
         words = f"the lines in use can't be read or written: {type(error).__name__}"
         return Wait(look, ParkReason.POLICY_UNREADABLE, words)
+
+
+def wait_for_line(attempt: Attempt, judgement: Judgement, lines: Lines, now: float) -> Wait | None:
+    """What an attempt that may be dialled waits for while no line is free for it; None where one is, or none is needed.
+
+    place_call and the explanations share it.
+    """
+    rules = judgement.rules
+    if rules is None or rules.max_concurrent_calls is None:
+        return None
+    if not lines.is_counted(rules.limited_since):
+        words = "the limit of calls at once is new, and the calls in progress are yet to be counted"
+        return _wait_for_line(attempt, judgement, now, words)
+    reserved = line_reserved_for(attempt.key)
+    if lines.admits(attempt.terms.priority, reserved, rules.max_concurrent_calls, now):
+        return None
+    if lines.is_free(rules.max_concurrent_calls, now):
+        return _wait_for_line(attempt, judgement, now, "others wait for a line, and come first")
+    return _wait_for_line(attempt, judgement, now)
+
+
+def _wait_for_line(attempt: Attempt, judgement: Judgement, now: float, words: str = "") -> Wait:
+    """Wait for a line, but not for longer than the window is open, nor past the expiry."""
+    rules = judgement.rules
+    if rules is None:
+        raise ValueError("there is no limit without rules")
+    closing = window_closes_at(candidate_of(attempt), rules, now)
+    ends = [each for each in (closing, judgement.expires_at and judgement.expires_at + 1) if each]
+    words = words or f"as many calls are in progress as the policy allows at once: {rules.max_concurrent_calls}"
+    return Wait(math.ceil(min(ends)), ParkReason.CONCURRENCY_LIMIT, words)
 
 
 def wait_for_the_table(now: float, error: Exception) -> Wait:

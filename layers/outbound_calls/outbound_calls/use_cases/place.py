@@ -273,7 +273,8 @@ class PlaceCalls:
             self._mark_again(attempt, seconds_left)
             return Placement(PlaceResult.DUPLICATE, key)
         placement = self._dial(attempt, seconds_left)
-        if attempt.park_reason is ParkReason.CONCURRENCY_LIMIT and placement.result in _NOT_DIALLED:
+        waits_again = placement.code == ParkReason.CONCURRENCY_LIMIT  # its line is given back before it is parked
+        if _may_have_a_line(attempt) and placement.result in _NOT_DIALLED and not waits_again:
             self._pass_on(attempt, placement, seconds_left)
         return placement
 
@@ -295,9 +296,12 @@ class PlaceCalls:
             organization = without_defaults(attempt) or organization
         if isinstance(organization, KeyUnusable):
             return self._park_for(attempt, organization.reason, organization.detail, _min_wait_seconds(organization))
-        limits = Limits(self.judge, self.lines_table, judgement, decided_at, self.deadline_seconds, self.clock)
+        limits = Limits(
+            self.judge, self.table, self.lines_table, judgement, decided_at, self.deadline_seconds, self.clock
+        )
+        reserved = line_reserved_for(attempt.key) if _may_have_a_line(attempt) else None
         if (no_line := limits.look(attempt)) is not None:
-            return self._park_until(attempt, no_line, seconds_left)
+            return self._park_until(attempt, no_line, seconds_left, reserved)
         callback_url = self.callbacks.url(attempt.key)
         breaker = self.circuit_breakers.of(waits_for_setting(attempt))
         permit = breaker.acquire()
@@ -312,7 +316,7 @@ class PlaceCalls:
             if claimed is None:
                 return _duplicate(attempt)
             if (short := self._mark(organization, claimed) or limits.take(claimed)) is not None:
-                return self._insist(lambda: self._park_until(claimed, short, seconds_left))
+                return self._insist(lambda: self._park_until(claimed, short, seconds_left, reserved))
             if not self._may_post(claimed, limits, seconds_left):
                 limits.give_back()
                 return self._insist(lambda: self._park(claimed, self.clock(), ParkReason.SHORT_OF_TIME))
@@ -451,8 +455,18 @@ class PlaceCalls:
         failed_tries = attempt.failed_tries if attempt.status is Status.DISPATCHING else 0
         return self._park(attempt, self.clock() + backoff_seconds(failed_tries, at_least, self.jitter), reason, detail)
 
-    def _park_until(self, attempt: Attempt, wait: Wait, seconds_left: Callable[[], float]) -> Placement:
-        """Park an attempt, claimed or not, for what it waits for. If that is a line, mark that it waits."""
+    def _park_until(
+        self, attempt: Attempt, wait: Wait, seconds_left: Callable[[], float], reserved: str | None = None
+    ) -> Placement:
+        """Park an attempt, claimed or not, for what it waits for. If that is a line, mark that it waits.
+
+        `reserved`: the line that may be reserved for it. If it waits for another one, that is given back first: once it
+        is parked, it may have the next.
+        """
+        if reserved and wait.park_reason is ParkReason.CONCURRENCY_LIMIT:
+            # If it fails, the reservation ends by itself.
+            with suppress(BotoCoreError, ClientError):
+                self.lines_table.give_back_lines(attempt.key.request.organization, [reserved])
         placement = self._park(attempt, wait.until, wait.park_reason, wait.reason)
         if wait.park_reason is not ParkReason.CONCURRENCY_LIMIT:
             return placement
@@ -543,6 +557,11 @@ def _report(permit: Permit, attempt: Attempt, answer: PlaceAnswer) -> None:
     if isinstance(answer, Declined) and attempt.refusal and not permit.probe:
         return
     permit.report(isinstance(answer, Accepted | Ended))
+
+
+def _may_have_a_line(attempt: Attempt) -> bool:
+    """Whether a line may be reserved for a parked attempt."""
+    return attempt.park_reason is ParkReason.CONCURRENCY_LIMIT
 
 
 def _duplicate(attempt: Attempt) -> Placement:

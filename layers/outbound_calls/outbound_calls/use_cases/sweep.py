@@ -153,7 +153,10 @@ class PollCalls:
         """
         from outbound_calls.use_cases.keep import KeepWaiting
 
-        kept = KeepWaiting(self.hand_on, self.policy_table, self.preset, self.clock).keep(due, seconds_left)
+        keep_waiting = KeepWaiting(
+            self.hand_on, self.queue, self.policy_table, self.preset, self.schedule.deadline_seconds, self.clock
+        )
+        kept = keep_waiting.keep(due, seconds_left)
         if kept is None:
             return Poll(PollResult.SKIPPED, None, organization=due.organization)
         return Poll(PollResult.KEPT, None, organization=due.organization, released=kept.released, lines=kept.lines)
