@@ -95,6 +95,13 @@ def test_an_entry_that_may_be_the_call_and_may_not_decides_nothing(changes: dict
     assert verdict(entry(OTHER_CALL_ID), entry(**changes)) in {"SEVERAL", "IN_DOUBT"}
 
 
+def test_an_assistants_id_is_compared_without_case() -> None:
+    assistant = "99999999-aaaa-4BBB-8ccc-EEEEEEEEEEEE"
+    its = entry(agentId=assistant.swapcase())
+
+    assert match(Sought(PHONE_NUMBER, assistant, WINDOW), [its]) is its
+
+
 def test_two_entries_decide_nothing_but_one_that_is_listed_twice_does() -> None:
     assert verdict(entry(), entry(OTHER_CALL_ID, at=NOW + 5)) == "SEVERAL"
     assert verdict(entry(), entry()) == CALL_ID
