@@ -575,7 +575,13 @@ DEEP = (
         later={"m": 4, "n": 2, "o": 16},
         workers=1,
     ),
-    replace(_LIMITED_LATER, name="a limit that is set again", policies=(_ONE_LINE, _OPEN, _ONE_LINE)),
+    replace(
+        _LIMITED_LATER,
+        name="a limit that is set again",
+        policies=(_ONE_LINE, _OPEN, _ONE_LINE),
+        webhooks=0,
+        workers=1,
+    ),
     replace(
         _LINE,
         name="a line and a redial",
