@@ -164,7 +164,7 @@ class LateIndexes(Proxy):
 
     def __init__(self, endpoint_url: str, *, waits: bool = True) -> None:
         super().__init__(endpoint_url)
-        self._in_step = InStep(2 * LATE_SECONDS) if waits else None
+        self._in_step = InStep(settle_seconds=2 * LATE_SECONDS) if waits else None
         self._copies: queue.Queue[tuple[float, Callable[[], object]] | None] = queue.Queue()
         self._copying = threading.Thread(target=self._copy)
 
@@ -215,10 +215,14 @@ class LateIndexes(Proxy):
             return
         due = time.monotonic() + LATE_SECONDS
         for table, key in _written(operation, params):
-            item = send("GetItem", {"TableName": table, "Key": key, "ConsistentRead": True}).json().get("Item")
-            shadow = {"TableName": table + SHADOW}
-            name, wanted = ("PutItem", {"Item": item}) if item else ("DeleteItem", {"Key": key})
-            self._copies.put((due, partial(send, name, shadow | wanted)))
+            self._copies.put((due, partial(_copy_item, send, table, key)))
+
+
+def _copy_item(send: Send, table: str, key: Item) -> None:
+    """Let the shadow have what the table holds now, so that it never shows again what was there before."""
+    item = send("GetItem", {"TableName": table, "Key": key, "ConsistentRead": True}).json().get("Item")
+    name, wanted = ("PutItem", {"Item": item}) if item else ("DeleteItem", {"Key": key})
+    send(name, {"TableName": table + SHADOW} | wanted)
 
 
 def _written(operation: str, params: Item) -> Iterator[tuple[str, Item]]:

@@ -107,7 +107,7 @@ def import_(
 @command(do_not_call)
 def count(
     context: Context,
-    limit: Annotated[int, typer.Option(min=1, help="Stop after so many records.")] = MOST_COUNTED,
+    limit: Annotated[int, typer.Option(min=1, help="Stop after this many records.")] = MOST_COUNTED,
 ) -> Exit:
     """Count the entries that hold now. The only command that reads a whole table, the policy table, page by page.
 

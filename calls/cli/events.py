@@ -24,7 +24,7 @@ from outbound_calls.domain.attempts import RequestKey
 def events(
     context: Context,
     since: Annotated[str | None, typer.Option(help="Recorded since: 90m, 2h, 3d or a date. By default 1h.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is recorded, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new outcomes until Ctrl-C.")] = False,
     organization: OrganizationOption = None,
     every: Annotated[float, typer.Option(min=1, help="With --follow: the interval in seconds.")] = 3,
     limit: Limit = 1000,

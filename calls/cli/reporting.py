@@ -44,7 +44,8 @@ def report(
         str | None, typer.Option(help="today (the default), yesterday, or a date such as 2026-12-01.")
     ] = None,
     days: Annotated[
-        int | None, typer.Option(min=1, max=MAX_DAYS, help=f"So many days, up to that one. With a batch: {TREND_DAYS}.")
+        int | None,
+        typer.Option(min=1, max=MAX_DAYS, help=f"This many days up to that one. With a batch: {TREND_DAYS}."),
     ] = None,
     file: Annotated[
         Path | None, typer.Option(help="The requests of this file, as for `place`: .csv or .jsonl.")
@@ -103,7 +104,7 @@ def report(
 
 
 def _period(day: str | None, days: int, zone: tzinfo | None, now: float) -> Period:
-    """So many days up to this one.
+    """This many days up to this one.
 
     Raises:
         BadParameter: When it isn't a day, or hasn't come yet.

@@ -12,7 +12,7 @@ from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings import PollCallsSettings
 from outbound_calls.runtime.telemetry import Metric, Telemetry, lines_metrics, request_names
 from outbound_calls.use_cases.log_reads import LogReads, pages_of_shard
-from outbound_calls.use_cases.sweep import KEY_FAULTS, SECONDS_TO_POLL, SHORT_OF_TIME, Poll, PollResult
+from outbound_calls.use_cases.polls import KEY_FAULTS, SECONDS_TO_POLL, SHORT_OF_TIME, Poll, PollResult
 
 settings = PollCallsSettings.from_environment(os.environ)
 telemetry = Telemetry.of(settings)

@@ -22,8 +22,9 @@ from outbound_calls.domain.log_matches import Window
 from outbound_calls.use_cases.log_reads import MAX_PAGES, PIECE_SECONDS, LogReads, pages_of_shard
 from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.polls import Poll, PollResult
 from outbound_calls.use_cases.publish import outcome_event
-from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, LOG_PATIENCE_SECONDS, Poll, PollResult
+from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, LOG_PATIENCE_SECONDS
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, SampleAttempts
 from tests.cloud.reading import table_items
 from tests.cloud.world import CloudWorld, key_of
@@ -348,6 +349,22 @@ def test_a_dial_counts_from_the_second_of_its_claim(world: LogWorld) -> None:
     assert not rivals("visit-2/1", NOW + 1, NOW + 60)
     assert not rivals("visit-2/1", NOW - 60, NOW - 1)
     assert not marks.has_rival("another-organization", number, "visit-2/1", Window(NOW, NOW))
+
+
+def test_a_dial_is_remembered_for_four_days_and_an_entry_for_thirty(world: LogWorld) -> None:
+    marks, number = world.poll_calls.marks, f"{next(_numbers)}-and-a-longer-hash"
+    marks.mark_dial(ORGANIZATION, number, "visit-1/1", NOW)
+    assert marks.bind_entry(ORGANIZATION, number, "visit-1/1", NOW + 0.5)
+
+    subject, day = f"call-log#{ORGANIZATION}", 86_400
+    items = [
+        item for item in table_items(marks.client, marks.name) if number[:11] in f"{item['subject']}{item['entry']}"
+    ]
+
+    assert {item["entry"]["S"]: (item["subject"]["S"], item["expiresAt"]["N"]) for item in items} == {
+        f"{NOW}#visit-1/1": (f"{subject}#{number[:16]}", str(NOW + 4 * day)),
+        number: (subject, str(NOW + 30 * day)),
+    }
 
 
 def test_more_dials_than_are_read_may_hide_another_attempt(world: LogWorld) -> None:

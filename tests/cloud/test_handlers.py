@@ -23,7 +23,7 @@ from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.use_cases.look_up import request_report
-from outbound_calls.use_cases.sweep import PollResult
+from outbound_calls.use_cases.polls import PollResult
 from tests.cloud.parts import SampleAttempts, new_attempt, new_key
 from tests.cloud.world import CloudWorld, key_of
 from tests.functions import FunctionRun, kill_function, run_function

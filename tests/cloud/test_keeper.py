@@ -18,7 +18,7 @@ from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS
 from outbound_calls.use_cases.keep import IN_FORCE_SECONDS, SETTLED_SECONDS
 from outbound_calls.use_cases.place import PlaceResult
-from outbound_calls.use_cases.sweep import Poll, PollResult
+from outbound_calls.use_cases.polls import Poll, PollResult
 from tests.cloud.parts import SampleAttempts, new_attempt
 from tests.cloud.reading import index_items
 from tests.cloud.world import CloudWorld, key_of

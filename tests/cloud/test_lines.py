@@ -31,8 +31,8 @@ from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS
 from outbound_calls.use_cases.decide import CurrentPolicy
 from outbound_calls.use_cases.keep import IN_FORCE_SECONDS
 from outbound_calls.use_cases.place import Placement, PlaceResult
+from outbound_calls.use_cases.polls import Poll, PollResult
 from outbound_calls.use_cases.release_lines import ReleasedLines
-from outbound_calls.use_cases.sweep import Poll, PollResult
 from tests.cloud.operator import OperatedStack
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, FaultyNetwork, SampleAttempts, at_once
 from tests.cloud.reading import index_items, table_items

@@ -15,13 +15,8 @@ from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.log_reads import LogReads
 from outbound_calls.use_cases.place import PlaceResult
-from outbound_calls.use_cases.sweep import (
-    KEY_OF_ANOTHER_ORGANIZATION,
-    KEY_PATIENCE_SECONDS,
-    PATIENCE_SECONDS,
-    Poll,
-    PollResult,
-)
+from outbound_calls.use_cases.polls import KEY_OF_ANOTHER_ORGANIZATION, Poll, PollResult
+from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, PATIENCE_SECONDS
 from tests.cloud.parts import SampleAttempts
 from tests.cloud.world import CloudWorld, key_of
 from tests.functions import load_function

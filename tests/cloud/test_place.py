@@ -15,8 +15,8 @@ from outbound_calls.contracts.wire import ORGANIZATION_RULE
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.place import OTHER_CALL, SECONDS_TO_PLACE, Placement, PlaceResult
+from outbound_calls.use_cases.polls import PollResult
 from outbound_calls.use_cases.receive import Receipt
-from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import OTHER_CLAIM, at_once
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import ASSISTANT_ID, CALL_ID, CIRCUIT, OTHER_CALL_ID, PHONE_NUMBER, PHONE_NUMBER_ID

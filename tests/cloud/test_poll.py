@@ -12,8 +12,9 @@ from outbound_calls.adapters.calls_table import DueEntry
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
+from outbound_calls.use_cases.polls import SECONDS_TO_POLL, Poll, PollResult
 from outbound_calls.use_cases.receive import Receipt
-from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, PATIENCE_SECONDS, SECONDS_TO_POLL, Poll, PollResult
+from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, PATIENCE_SECONDS
 from tests.cloud.parts import at_once, consistent_reads, new_key
 from tests.cloud.world import CloudWorld
 from tests.unit.parts import CALL_ID, OTHER_CALL_ID, PHONE_NUMBER

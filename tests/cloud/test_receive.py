@@ -15,8 +15,8 @@ from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.use_cases.place import OTHER_CALL
+from outbound_calls.use_cases.polls import PollResult
 from outbound_calls.use_cases.receive import Receipt, Webhook
-from outbound_calls.use_cases.sweep import PollResult
 from tests.cloud.parts import new_key
 from tests.cloud.world import CloudWorld, key_of
 from tests.unit.parts import CALL_ID, OTHER_CALL_ID, PHONE_NUMBER

@@ -19,7 +19,7 @@ from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.domain.attempts import AttemptKey, Redial
 from outbound_calls.use_cases.new_attempt import Defaults
 from outbound_calls.use_cases.place import PlaceResult
-from outbound_calls.use_cases.sweep import PollResult
+from outbound_calls.use_cases.polls import PollResult
 from tests.cloud.parts import (
     CONFLICT,
     LOSE_ANSWER,

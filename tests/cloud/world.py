@@ -27,8 +27,8 @@ from outbound_calls.runtime.settings import (
 )
 from outbound_calls.use_cases.decide import CACHE_SECONDS
 from outbound_calls.use_cases.place import Message, Placement
+from outbound_calls.use_cases.polls import Poll, PollResult
 from outbound_calls.use_cases.receive import Receipt, Webhook
-from outbound_calls.use_cases.sweep import Poll, PollResult
 from tests.unit.parts import API_KEY, PHONE_NUMBER, Clock, no_jitter
 from tests.world import DEADLINE_SECONDS, NOW, WEBHOOK_URL, create_policy_table
 

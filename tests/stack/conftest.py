@@ -23,6 +23,10 @@ WORKERS = 3
 """Of place_call at once, so that two processors are enough for them."""
 
 
+PATIENCE_SECONDS = 150
+"""How long a test waits for what must happen. Only a test that fails waits that long, or one on a busy machine."""
+
+
 @pytest.fixture(scope="session")
 def parts() -> Iterator[tuple[LocalCloud, Simulator]]:
     with (
@@ -54,12 +58,14 @@ def scheduled_world(parts: tuple[LocalCloud, Simulator]) -> LocalEnvironment:
         return statuses.get("by-webhook") == "completed" and statuses.get("by-poll") in {"calling", "completed"}
 
     # Other tests make AlloMia fail.
-    wait_until(are_placed, 60)
+    wait_until(are_placed)
     return world
 
 
-def wait_until[T](probe: Callable[[], T], seconds: float, meanwhile: Callable[[], None] = lambda: None) -> T:
-    """What `probe` answers once that is true; fails the test when it is not within `seconds`."""
+def wait_until[T](
+    probe: Callable[[], T], seconds: float = PATIENCE_SECONDS, meanwhile: Callable[[], None] = lambda: None
+) -> T:
+    """What `probe` answers once that is true. Fails the test when it is not within `seconds`, which measure nothing."""
     deadline = time.monotonic() + seconds
     while not (answer := probe()):
         if time.monotonic() > deadline:

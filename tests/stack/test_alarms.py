@@ -86,7 +86,7 @@ class Watch:
         return alarm
 
     def _hear(self, alarm: Mapping[str, Any]) -> None:
-        wait_until(lambda: self.hears(alarm, "ALARM"), 20)
+        wait_until(lambda: self.hears(alarm, "ALARM"))
         assert "docs/operate/runbook.md#" in alarm["AlarmDescription"]
 
     def hears(self, alarm: Mapping[str, Any], state: str) -> bool:
@@ -128,7 +128,7 @@ class Watch:
             )
             return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
 
-        messages = wait_until(count, 60)
+        messages = wait_until(count)
         return of_aws("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", url.rsplit("/", 1)[-1], messages)
 
 
@@ -177,7 +177,7 @@ def watch(parts: tuple[LocalCloud, Simulator]) -> Iterator[Watch]:
 
 def test_a_call_that_ends_as_unknown(watch: Watch) -> None:
     watch.world.send({"requestId": "stuck", "phoneNumber": STUCK})
-    wait_until(lambda: status_of(watch.world, "stuck") == "calling", 60)
+    wait_until(lambda: status_of(watch.world, "stuck") == "calling")
     let_deadline_pass(watch.world, "stuck")
 
     watch.fire("UnknownOutcomesAlarm", watch.soon_printed("publish-outcome", "OutcomeUnknown", 90))
@@ -205,22 +205,22 @@ def test_a_policy_that_cannot_be_read(watch: Watch) -> None:
         def send_another() -> None:
             watch.world.send({"phoneNumber": STUCK})
 
-        counted = wait_until(lambda: watch.printed("place-call", "PolicyUnreadable"), 60, every(3, send_another))
+        counted = wait_until(lambda: watch.printed("place-call", "PolicyUnreadable"), meanwhile=every(3, send_another))
         watch.fire("PolicyUnreadableAlarm", counted[-1])
     finally:
         dynamodb.delete_item(TableName=watch.world.stack.policy_table_name, Key=key)
 
         def is_forgotten() -> bool:
             request_id = watch.world.send({"phoneNumber": STUCK})
-            wait_until(lambda: status_of(watch.world, request_id), 30)
+            wait_until(lambda: status_of(watch.world, request_id))
             return watch.world.calls()[request_id].get("parkReason") != "policy-unreadable"
 
-        wait_until(is_forgotten, 60)
+        wait_until(is_forgotten)
 
 
 def test_two_calls_for_one_attempt(watch: Watch) -> None:
     watch.world.send({"requestId": "two-calls", "phoneNumber": STUCK})
-    wait_until(lambda: status_of(watch.world, "two-calls") == "calling", 60)
+    wait_until(lambda: status_of(watch.world, "two-calls") == "calling")
 
     assert post(watch.world, "two-calls", 1, signature_of("two-calls"), OUTCOME) == 400
 
@@ -229,7 +229,7 @@ def test_two_calls_for_one_attempt(watch: Watch) -> None:
 
 def test_a_webhook_that_proves_a_rejected_request_wrong(watch: Watch) -> None:
     watch.world.send({"requestId": "proven-wrong", "phoneNumber": STUCK, "notAfter": "2026-01-01T00:00:00Z"})
-    wait_until(lambda: status_of(watch.world, "proven-wrong") == "rejected", 60)
+    wait_until(lambda: status_of(watch.world, "proven-wrong") == "rejected")
 
     assert post(watch.world, "proven-wrong", 1, signature_of("proven-wrong"), OUTCOME) == 200
 
@@ -256,7 +256,7 @@ def test_calls_that_are_parked(watch: Watch) -> None:
 def test_an_outcome_that_comes_late(watch: Watch) -> None:
     # Given a call that was dispatched an hour ago
     watch.world.send({"requestId": "slow", "phoneNumber": STUCK})
-    wait_until(lambda: status_of(watch.world, "slow") == "calling", 60)
+    wait_until(lambda: status_of(watch.world, "slow") == "calling")
     watch.world.cloud.client("dynamodb").update_item(
         TableName=watch.world.stack.calls_table_name,
         Key={"requestId": {"S": "slow"}, "attempt": {"N": "1"}},
@@ -298,7 +298,7 @@ def test_webhooks_that_do_not_come(watch: Watch) -> None:
     for number in range(5):
         watch.world.send({"requestId": f"no-webhook-{number}", "phoneNumber": WEBHOOK_LOST})
 
-    wait_until(lambda: share() > alarm["Threshold"], 90, every(3, watch.world.sweep))
+    wait_until(lambda: share() > alarm["Threshold"], meanwhile=every(3, watch.world.sweep))
 
 
 # Then those of the stack's own doing.
@@ -319,7 +319,7 @@ def broken(watch: Watch, logical_id: str) -> Iterator[None]:
 
 def test_webhooks_that_are_not_stored(watch: Watch) -> None:
     watch.world.send({"requestId": "not-stored", "phoneNumber": STUCK})
-    wait_until(lambda: status_of(watch.world, "not-stored") == "calling", 60)
+    wait_until(lambda: status_of(watch.world, "not-stored") == "calling")
 
     with broken(watch, "ReceiveWebhookFunction"):
         answered = post(watch.world, "not-stored", 1, signature_of("not-stored"), OUTCOME)
@@ -333,24 +333,24 @@ def test_a_sweep_that_fails_and_the_next_that_does_not(watch: Watch) -> None:
     machine = watch.world.stack.poller_arn
     machines = watch.world.cloud.client("stepfunctions")
     watch.world.send({"requestId": "due", "phoneNumber": STUCK})
-    wait_until(lambda: status_of(watch.world, "due") == "calling", 60)
+    wait_until(lambda: status_of(watch.world, "due") == "calling")
 
     def sweeps_that_succeed() -> int:
         execution = machines.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
         status = wait_until(
-            lambda: (found := machines.describe_execution(executionArn=execution)["status"]) != "RUNNING" and found, 60
+            lambda: (found := machines.describe_execution(executionArn=execution)["status"]) != "RUNNING" and found
         )
         return int(status == "SUCCEEDED")
 
     alarm = watch.alarm("PollerStoppedAlarm")
     metric = of_aws("AWS/States", "ExecutionsSucceeded", "StateMachineArn", machine, 0)
     with broken(watch, "PollCallsFunction"):
-        wait_until(lambda: not sweeps_that_succeed(), 60)
+        wait_until(lambda: not sweeps_that_succeed())
         watch.fire("PollerStoppedAlarm", metric)
 
     # When it is fixed, the end is notified too
     watch.report(metric | {"Values": [sweeps_that_succeed()]})
-    wait_until(lambda: watch.hears(alarm, "OK"), 20)
+    wait_until(lambda: watch.hears(alarm, "OK"))
 
 
 # Then a breaker, under which no more calls are placed for a while, and what waits.
@@ -362,7 +362,7 @@ def test_a_breaker_that_is_open(watch: Watch) -> None:
         for _ in range(10):
             watch.world.send({"phoneNumber": ANSWER_LOST_AND_NOT_ACCEPTED})
 
-    counted = wait_until(lambda: watch.printed("place-call", "CircuitOpen"), 90, every(5, send_more))
+    counted = wait_until(lambda: watch.printed("place-call", "CircuitOpen"), meanwhile=every(5, send_more))
 
     watch.fire("CircuitOpenAlarm", counted[-1])
 

@@ -181,7 +181,7 @@ def test_each_row_of_a_file_is_one_call_however_often_it_is_run(
 def test_a_call_is_shown_listed_and_watched(calls: Calls, world: LocalEnvironment) -> None:
     # Given an open call
     calls("place", "--phone-number", STUCK, "--request-id", "cli-stuck", "--metadata", "visit=V1", "--yes")
-    wait_until(lambda: world.calls().get("cli-stuck", {}).get("status") == "calling", 60)
+    wait_until(lambda: world.calls().get("cli-stuck", {}).get("status") == "calling")
 
     # Then every way to look finds it
     code, shown = calls("show", "cli-stuck")
@@ -216,7 +216,6 @@ def unknown_calls(world: LocalEnvironment) -> tuple[str, str]:
 
     wait_until(
         lambda: all(world.calls().get(request_id, {}).get("status") == "unknown" for request_id in ids),
-        150,
         meanwhile=every(5, look_after_their_deadline),
     )
     return ids
@@ -248,7 +247,7 @@ def test_an_unknown_call_is_dialled_again(
 
     assert (code, again) == (Exit.DONE, Exit.REFUSED)
     assert report["redial"]["phoneNumber"] == "+1500•••••00"
-    wait_until(lambda: world.calls()[request_id]["status"] == "completed", 90, meanwhile=every(3, world.sweep))
+    wait_until(lambda: world.calls()[request_id]["status"] == "completed", meanwhile=every(3, world.sweep))
     _, request = calls("show", request_id)
     assert [attempt["status"] for attempt in request["attempts"]] == ["unknown", "completed"]
     assert request["metadata"] == {"v": "1"}
@@ -259,7 +258,7 @@ def test_an_invalid_message_is_listed_fixed_and_sent(
 ) -> None:
     # Given an invalid message without a request id
     message_id = world.send({"phoneNumber": "15005550100", "customerName": "Ada"})
-    wait_until(lambda: queue_depth(world.cloud.client("sqs"), "", world.stack.invalid_messages_queue_url).waiting, 60)
+    wait_until(lambda: queue_depth(world.cloud.client("sqs"), "", world.stack.invalid_messages_queue_url).waiting)
 
     # When it is listed, exported, fixed and sent
     _, listing = calls("rejected")
@@ -280,7 +279,7 @@ def test_an_invalid_message_is_listed_fixed_and_sent(
     assert "555" not in person.stdout + json.dumps(listing)
     assert (unfixed, report["invalid"][0]["field"]) == (Exit.REFUSED, "phoneNumber")
     assert (code, redriven["sent"], redriven["stillThere"], again) == (Exit.DONE, 1, 0, Exit.REFUSED)
-    wait_until(lambda: world.calls().get(message_id, {}).get("status") == "completed", 60)
+    wait_until(lambda: world.calls().get(message_id, {}).get("status") == "completed")
     assert world.dials()[message_id] == (1, 1)
     assert calls("rejected", "--export", str(export))[0] == Exit.REFUSED  # an export replaces no file
 
@@ -294,7 +293,7 @@ def test_dead_letters_are_sent_again(calls: Calls, world: LocalEnvironment) -> N
     code, redriven = calls("redrive", "--dead-letters", "--yes")
 
     assert (code, redriven["sent"], redriven["stillThere"]) == (Exit.DONE, 1, 0)
-    wait_until(lambda: world.calls().get(message_id, {}).get("status") == "completed", 60)
+    wait_until(lambda: world.calls().get(message_id, {}).get("status") == "completed")
 
 
 def test_what_expired_is_sent_again_under_a_derived_id(calls: Calls, world: LocalEnvironment, tmp_path: Path) -> None:
@@ -302,7 +301,7 @@ def test_what_expired_is_sent_again_under_a_derived_id(calls: Calls, world: Loca
     file = tmp_path / "late.csv"
     file.write_text(f"requestId,phoneNumber,notAfter\ncli-late,{COMPLETED},2026-01-01T09:00:00Z\n")
     calls("place", str(file), "--yes")
-    wait_until(lambda: world.calls().get("cli-late", {}).get("status") == "rejected", 60)
+    wait_until(lambda: world.calls().get("cli-late", {}).get("status") == "rejected")
 
     # When its rejected rows are sent again, with the time corrected
     file.write_text(f"requestId,phoneNumber\ncli-late,{COMPLETED}\n")
@@ -329,7 +328,7 @@ def test_outcomes_are_published_again(calls: Calls, world: LocalEnvironment) -> 
         heard.extend(event for event in world.outcome_events() if event["requestId"] == "cli-republished")
         return heard
 
-    wait_until(lambda: len(events()) == 1, 60)
+    wait_until(lambda: len(events()) == 1)
 
     # When the last hour's outcomes are published again
     _, counted = calls("republish", "--since", "1h", "--dry-run")
@@ -339,7 +338,7 @@ def test_outcomes_are_published_again(calls: Calls, world: LocalEnvironment) -> 
     assert code == Exit.DONE
     assert report["published"] == report["found"]["toPublish"] >= counted["found"]["toPublish"] >= 1
     assert "published" not in counted
-    wait_until(lambda: len(events()) == 2, 60)
+    wait_until(lambda: len(events()) == 2)
     first, again = events()
     assert first == again
 
@@ -457,7 +456,7 @@ def test_a_paused_call_waits_is_explained_and_is_cancelled(calls: Calls, world: 
     code, dry_run = calls(*place, "--dry-run")
     assert (code, dry_run["policy"]["rows"][0]["parkReason"]) == (Exit.DONE, "paused")
     assert calls(*place, "--yes")[0] == Exit.DONE
-    wait_until(lambda: calls("show", "cli-paused")[0] == Exit.DONE, 60)
+    wait_until(lambda: calls("show", "cli-paused")[0] == Exit.DONE)
 
     # Then it waits, which is explained, and is cancelled
     assert calls("show", "cli-paused")[1]["waiting"] == "Waiting to be resumed: calls are paused"

@@ -130,12 +130,12 @@ class Exits:
         world = self.world
         for name in NUMBERS:
             world.send(request(name))
-        wait_until(lambda: {f"canary-{name}" for name in NUMBERS} <= world.calls().keys(), 60)
+        wait_until(lambda: {f"canary-{name}" for name in NUMBERS} <= world.calls().keys())
         # Those whose only source is a webhook get it before webhooks are refused.
         early = {"canary-healthy", "canary-garbage"}
-        wait_until(lambda: all(world.calls()[name]["status"] == "completed" for name in early), 60)
+        wait_until(lambda: all(world.calls()[name]["status"] == "completed" for name in early))
         world.send({"doNotCall": {"phoneNumber": LISTED}})
-        wait_until(lambda: any(item["entry"]["S"].startswith("do-not-call#") for item in remembered(world)), 60)
+        wait_until(lambda: any(item["entry"]["S"].startswith("do-not-call#") for item in remembered(world)))
 
     def send_invalid_messages(self) -> None:
         self.bad = {
@@ -206,9 +206,9 @@ class Exits:
             self.kept.extend(message.attributes for message in world.invalid_messages())
             return self.bad <= {each["messageId"] for each in self.kept}
 
-        wait_until(ended, 150, meanwhile=every(3, look))
-        wait_until(all_heard, 60)
-        wait_until(all_kept, 60)
+        wait_until(ended, meanwhile=every(3, look))
+        wait_until(all_heard)
+        wait_until(all_kept)
 
     def log_lines(self) -> list[tuple[str, str]]:
         """Every line of every log, with the log's name."""

@@ -63,7 +63,7 @@ def reminder(world: LocalEnvironment) -> str:
     """A finished call, with the id that the README's examples ask for."""
     request_id = "reminder-A-1001"
     world.send({"requestId": request_id, "phoneNumber": "+15005550100", "metadata": {"appointmentId": "A-1001"}})
-    wait_until(lambda: world.calls().get(request_id, {}).get("status") == "completed", 60)
+    wait_until(lambda: world.calls().get(request_id, {}).get("status") == "completed")
     return request_id
 
 
@@ -88,8 +88,8 @@ def test_a_call_is_reported_as_it_goes_on(world: LocalEnvironment, reader: Crede
             seen.append(found)
         return bool(seen) and seen[-1].final is final
 
-    wait_until(lambda: has(final=False), 60)
-    wait_until(lambda: has(final=True), 60, meanwhile=every(3, world.sweep))
+    wait_until(lambda: has(final=False))
+    wait_until(lambda: has(final=True), meanwhile=every(3, world.sweep))
 
     # Then its status is reported before and after, and the reports only ever went forward
     statuses = list(dict.fromkeys(str(each.status) for each in seen))
@@ -115,7 +115,7 @@ def test_unknown_is_reported_and_then_the_real_outcome(world: LocalEnvironment, 
         let_deadline_pass(world, "followed-unknown")
         world.sweep()
 
-    unknown = wait_until(is_unknown, 120, meanwhile=every(3, look_after_its_deadline))
+    unknown = wait_until(is_unknown, meanwhile=every(3, look_after_its_deadline))
 
     assert unknown is not None
     assert (unknown.final, unknown.attempts[0].outcome_source) == (False, "deadline")

@@ -101,12 +101,12 @@ def test_the_end_of_a_call_hands_its_line_to_the_first_who_waits(stack: LimitedS
     world = stack.world
     stack.limit(LINES)
     holders = stack.send("line-held", LINES, phoneNumber=STUCK)
-    wait_until(lambda: stack.count(holders, status="calling") == LINES, 60)
+    wait_until(lambda: stack.count(holders, status="calling") == LINES)
 
     # When more requests come, the more urgent last
     waiting = {each: stack.send(f"line-{each}", 3, priority=each) for each in ("low", "normal", "urgent")}
     everyone = [request for requests in waiting.values() for request in requests]
-    wait_until(lambda: stack.count(everyone, parkReason="concurrency-limit") == len(everyone), 60)
+    wait_until(lambda: stack.count(everyone, parkReason="concurrency-limit") == len(everyone))
     assert len(stack.accepted_at("line-")) == LINES
 
     # And the calls end
@@ -118,7 +118,7 @@ def test_the_end_of_a_call_hands_its_line_to_the_first_who_waits(stack: LimitedS
         assert post(world, request, 1, signature_of(request), outcome) == 200
 
     # Then each is dialled as soon as there is a line, the more urgent first, and there are never more than lines
-    wait_until(lambda: stack.count(everyone, status="completed") == len(everyone), 50)
+    wait_until(lambda: stack.count(everyone, status="completed") == len(everyone))
     accepted = stack.accepted_at("line-")
     rings = timedelta(seconds=world.allomia.faults().ring_seconds)
     ended += [at + rings for request, at in accepted.items() if request not in holders]

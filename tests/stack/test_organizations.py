@@ -25,7 +25,7 @@ CALLS = 4
 def clinics(world: LocalEnvironment) -> Iterator[LocalEnvironment]:
     """A stack whose secret got these organizations after it was deployed and used."""
     world.send({"requestId": "before-there-were-clinics", "phoneNumber": ANSWERED})
-    wait_until(lambda: status_of(world, "before-there-were-clinics") == "completed", 60)
+    wait_until(lambda: status_of(world, "before-there-were-clinics") == "completed")
     secrets, secret = world.cloud.client("secretsmanager"), f"{world.stack.name}/allomia-api-key"
     keys = {name: f"{name}-key" for name in (HEALTHY, *BROKEN)}
     content = {"default": json.loads(KEY_WITH_ID)} | {name: DEFAULTS | {"apiKey": key} for name, key in keys.items()}
@@ -59,7 +59,7 @@ def test_an_organization_that_is_broken_delays_and_loses_no_call_of_another(clin
 
     # Then each of theirs is called once, and has its outcome by its own webhook
     keys = [f"{name}visit-{number}" for name in ("", f"{HEALTHY}~") for number in range(CALLS)]
-    wait_until(lambda: all(status_of(clinics, key) == "completed" for key in keys), 120)
+    wait_until(lambda: all(status_of(clinics, key) == "completed" for key in keys))
     calls, dials = clinics.calls(), clinics.dials()
     assert {calls[key]["outcomeSource"] for key in keys} == {"webhook"}
     assert {dials[key] for key in keys} == {(1, 1)}

@@ -18,7 +18,7 @@ def events_of(world: LocalEnvironment, request_id: str, count: int) -> list[dict
         heard.extend(event for event in world.outcome_events() if event["requestId"] == request_id)
         return len(heard) >= count
 
-    wait_until(all_heard, 90, meanwhile=every(3, world.sweep))
+    wait_until(all_heard, meanwhile=every(3, world.sweep))
     return heard
 
 
@@ -37,7 +37,7 @@ def test_a_redial_follows_by_itself_and_its_event_is_final(world: LocalEnvironme
 def test_a_message_cancels_a_request_that_waits(world: LocalEnvironment) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
     world.send({"requestId": "stack-cancelled", "phoneNumber": BUSY, "notBefore": tomorrow})
-    wait_until(lambda: world.calls().get("stack-cancelled", {}).get("parkReason") == "not-before", 60)
+    wait_until(lambda: world.calls().get("stack-cancelled", {}).get("parkReason") == "not-before")
 
     world.send({"cancel": {"requestId": "stack-cancelled"}})
 
@@ -53,7 +53,7 @@ def test_a_message_puts_a_number_on_the_do_not_call_list(world: LocalEnvironment
 
     before = entries()
     world.send({"doNotCall": {"phoneNumber": LISTED}})
-    wait_until(lambda: entries() > before, 60)
+    wait_until(lambda: entries() > before)
 
     world.send({"requestId": "stack-listed", "phoneNumber": LISTED})
 

@@ -52,5 +52,5 @@ def test_a_rehearsal_shows_that_the_guarantees_hold_and_gives_back_what_it_chang
     assert DeployedStack.find(stack.name, stack.client).parameters == stack.parameters
     # It calls through the AlloMia from before, and no one for the rehearsal.
     world.send({"requestId": "after-the-rehearsal", "phoneNumber": "+15005550100"})
-    wait_until(lambda: world.dials().get("after-the-rehearsal"), 60)
+    wait_until(lambda: world.dials().get("after-the-rehearsal"))
     assert [each for each in world.dials() if each.startswith(environment.prefix)] == []

@@ -49,7 +49,7 @@ def test_an_outage_that_refuses_connections_loses_no_call(world: LocalEnvironmen
     world.allomia.stop()
     try:
         world.send({"requestId": "outage", "phoneNumber": "+15005550100"})
-        wait_until(lambda: status_of(world, "outage") == "scheduled", 60)
+        wait_until(lambda: status_of(world, "outage") == "scheduled")
     finally:
         world.allomia.start()
 
@@ -58,7 +58,7 @@ def test_an_outage_that_refuses_connections_loses_no_call(world: LocalEnvironmen
         bring_forward(world, "outage")
         world.sweep()
 
-    wait_until(lambda: status_of(world, "outage") == "completed", 120, meanwhile=every(3, let_it_be_due))
+    wait_until(lambda: status_of(world, "outage") == "completed", meanwhile=every(3, let_it_be_due))
     assert world.dials()["outage"] == (1, 1)
 
 
@@ -69,7 +69,7 @@ def test_a_message_sent_many_times_at_once_rings_once(world: LocalEnvironment) -
         list(senders.map(lambda _: world.send(message), range(20)))
 
     # When its call has ended
-    wait_until(lambda: status_of(world, "many") == "completed", 60)
+    wait_until(lambda: status_of(world, "many") == "completed")
 
     # Then AlloMia was asked once
     assert world.dials()["many"] == (1, 1)
@@ -78,7 +78,7 @@ def test_a_message_sent_many_times_at_once_rings_once(world: LocalEnvironment) -
 def test_a_request_without_an_id_goes_by_the_messages(world: LocalEnvironment) -> None:
     message_id = world.send({"phoneNumber": "+15005550100"})
 
-    wait_until(lambda: status_of(world, message_id) == "completed", 60)
+    wait_until(lambda: status_of(world, message_id) == "completed")
 
 
 def test_a_message_that_cannot_be_read_is_kept_with_field_and_rule(world: LocalEnvironment) -> None:
@@ -97,14 +97,14 @@ def test_a_message_that_cannot_be_read_is_kept_with_field_and_rule(world: LocalE
         kept.extend(world.invalid_messages())
         return len(kept) >= len(bodies)
 
-    wait_until(all_kept, 60)
+    wait_until(all_kept)
 
     # Then each is kept unchanged, with the field and the rule; and there is no record, so it can be sent again
     assert {message.attributes["messageId"]: message.attributes["field"] for message in kept} == ids
     assert all(message.attributes["rule"] for message in kept)
     assert {"bad-1", "bad-2"}.isdisjoint(world.calls())
     world.send({"requestId": "bad-1", "phoneNumber": "+15005550100"})
-    wait_until(lambda: status_of(world, "bad-1") == "completed", 60)
+    wait_until(lambda: status_of(world, "bad-1") == "completed")
 
 
 # Before the forged webhooks of the next test, after which a function doesn't read the secret again for 30 s.
@@ -113,14 +113,14 @@ def test_calls_under_way_survive_the_rotation_of_the_signing_key(world: LocalEnv
     secrets = world.cloud.client("secretsmanager")
     secret = world.stack.resources["SigningSecret"]
     world.send({"requestId": "before-rotation", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
-    wait_until(lambda: status_of(world, "before-rotation") == "dispatching", 60)
+    wait_until(lambda: status_of(world, "before-rotation") == "dispatching")
     try:
         secrets.put_secret_value(SecretId=secret, SecretString="rotated-signing-key")
 
         # Then both the current and the previous key open, and no other. A function rereads the secret when a
         # signature fails, but not more often than every 30 s.
         fresh = signature_of("before-rotation", key="rotated-signing-key")
-        wait_until(lambda: post(world, "before-rotation", 1, fresh, "") == 400, 60)
+        wait_until(lambda: post(world, "before-rotation", 1, fresh, "") == 400)
         assert post(world, "before-rotation", 1, signature_of("before-rotation"), OUTCOME) == 200
     finally:
         secrets.put_secret_value(SecretId=secret, SecretString=SIGNING_KEY)
@@ -129,7 +129,7 @@ def test_calls_under_way_survive_the_rotation_of_the_signing_key(world: LocalEnv
 def test_only_this_stacks_own_signature_for_this_very_attempt_counts(world: LocalEnvironment) -> None:
     # Given an attempt that waits for its outcome
     world.send({"requestId": "guarded", "phoneNumber": ANSWER_AND_WEBHOOK_LOST})
-    wait_until(lambda: status_of(world, "guarded") == "dispatching", 60)
+    wait_until(lambda: status_of(world, "guarded") == "dispatching")
     good = signature_of("guarded")
 
     # When outcomes come with other signatures
@@ -169,7 +169,7 @@ def test_only_this_stacks_own_signature_for_this_very_attempt_counts(world: Loca
 
 def test_an_outcome_of_another_call_is_refused(world: LocalEnvironment) -> None:
     world.send({"requestId": "mixed-up", "phoneNumber": STUCK})
-    wait_until(lambda: status_of(world, "mixed-up") == "calling", 60)
+    wait_until(lambda: status_of(world, "mixed-up") == "calling")
 
     assert post(world, "mixed-up", 1, signature_of("mixed-up"), OUTCOME) == 400
     assert status_of(world, "mixed-up") == "calling"
@@ -182,7 +182,7 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: LocalEnvironment
     world.allomia.configure(accepted_keys=("new-key",))
     try:
         world.send({"requestId": "new-key", "phoneNumber": "+15005550100"})
-        wait_until(lambda: status_of(world, "new-key") == "scheduled", 60)
+        wait_until(lambda: status_of(world, "new-key") == "scheduled")
         parked = world.calls()["new-key"]
         assert parked["parkReason"] == "key-declined"
         assert parked["dueAt"] - time.time() > 240
@@ -196,7 +196,7 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: LocalEnvironment
             world.sweep()
 
         # Then the call is placed, once
-        wait_until(lambda: status_of(world, "new-key") == "completed", 90, meanwhile=every(5, let_it_be_due))
+        wait_until(lambda: status_of(world, "new-key") == "completed", meanwhile=every(5, let_it_be_due))
         assert world.dials()["new-key"][1] == 1
     finally:
         secrets.put_secret_value(SecretId=secret, SecretString=KEY_WITH_ID)
@@ -209,8 +209,8 @@ def test_the_schedule_finds_a_lost_webhook_by_itself(scheduled_world: LocalEnvir
     assert ".execute-api." in scheduled_world.stack.webhook_url
 
     # When a minute or two have passed since its requests came
-    wait_until(lambda: status_of(scheduled_world, "by-webhook") == "completed", 60)
-    wait_until(lambda: status_of(scheduled_world, "by-poll") == "completed", 150)
+    wait_until(lambda: status_of(scheduled_world, "by-webhook") == "completed")
+    wait_until(lambda: status_of(scheduled_world, "by-poll") == "completed")
 
     # Then each outcome came its own way
     calls = scheduled_world.calls()

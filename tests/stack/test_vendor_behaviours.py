@@ -87,7 +87,7 @@ def ended(world: LocalEnvironment) -> Ended:
         return len({event["requestId"] for event in heard if event["requestId"].startswith("number-")}) >= outcomes
 
     with contextlib.suppress(pytest.fail.Exception):
-        wait_until(all_heard, 30)
+        wait_until(all_heard)
     heard.extend(world.outcome_events())
     reads = {call.callback_url.split("/")[-3]: call.status_reads for call in world.allomia.calls()}
     calls = {name: call for name, call in world.calls().items() if name.startswith("number-")}

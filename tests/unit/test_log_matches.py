@@ -95,6 +95,13 @@ def test_an_entry_that_may_be_the_call_and_may_not_decides_nothing(changes: dict
     assert verdict(entry(OTHER_CALL_ID), entry(**changes)) in {"SEVERAL", "IN_DOUBT"}
 
 
+def test_an_assistants_id_is_compared_without_case() -> None:
+    assistant = "99999999-aaaa-4BBB-8ccc-EEEEEEEEEEEE"
+    its = entry(agentId=assistant.swapcase())
+
+    assert match(Sought(PHONE_NUMBER, assistant, WINDOW), [its]) is its
+
+
 def test_two_entries_decide_nothing_but_one_that_is_listed_twice_does() -> None:
     assert verdict(entry(), entry(OTHER_CALL_ID, at=NOW + 5)) == "SEVERAL"
     assert verdict(entry(), entry()) == CALL_ID
@@ -128,6 +135,14 @@ def test_the_window_of_an_attempt_and_of_its_rivals() -> None:
     assert [window.has(time) for time in (969.9, 970, 1110.9, 1111)] == [False, True, True, False]
     # As long as the window, and as far apart as the clocks may be
     assert window.rivals == Window(1000 - 140 - 300, 1000 + 140 + 300)
+
+
+def test_the_words_of_a_reason() -> None:
+    assert [each.value for each in NoMatch] == [
+        "the call log shows no such call",
+        "the call log shows several calls that it may be",
+        "the call log shows a call that may be another one",
+    ]
 
 
 def test_too_few_digits_say_nothing() -> None:

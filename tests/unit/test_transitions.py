@@ -12,6 +12,7 @@ from outbound_calls.domain.timing import (
     FAILED_TRIES,
     HAND_ON_LEASE_SECONDS,
     KEY_DECLINED_BACKOFF_SECONDS,
+    MAX_DECISION_AGE_SECONDS,
     OPENING_SPREAD_SECONDS,
     PollSchedule,
     backoff_seconds,
@@ -122,7 +123,7 @@ def test_the_backoff_is_at_least_as_long_as_asked_for_and_bounded(times: int, at
 
 def test_the_fixed_times() -> None:
     assert (EXPIRE_AFTER_SECONDS, KEY_DECLINED_BACKOFF_SECONDS, DISPATCH_LEASE_SECONDS) == (86_400, 300, 60)
-    assert (HAND_ON_LEASE_SECONDS, OPENING_SPREAD_SECONDS) == (120, 300)
+    assert (HAND_ON_LEASE_SECONDS, OPENING_SPREAD_SECONDS, MAX_DECISION_AGE_SECONDS) == (120, 300, 5)
 
 
 def test_a_backoff_grows_only_by_tries_that_allomia_did_not_accept() -> None:

@@ -721,7 +721,7 @@ _CANCEL = (
     ),
     _mutation(
         "a cancelled batch is dialled",
-        "a batch",
+        "a batch that arrives at any time",
         Guarantee.NOT_AFTER_A_STOP,
         (_RULES, drop_call("_cancelled")),
     ),

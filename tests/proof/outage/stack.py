@@ -33,9 +33,9 @@ from outbound_calls.runtime.settings import (
 )
 from outbound_calls.runtime.workers import WORKERS
 from outbound_calls.use_cases.place import Message, PlaceCalls
+from outbound_calls.use_cases.polls import SECONDS_TO_POLL
 from outbound_calls.use_cases.receive import Webhook
 from outbound_calls.use_cases.release_lines import ReleaseLines
-from outbound_calls.use_cases.sweep import SECONDS_TO_POLL
 from tests.proof.explorer.table import Item, Key, TableInMemory, key_of
 from tests.proof.outage.allomia import AllomiaWithOutage, Kind
 from tests.proof.outage.virtual_time import VirtualTime

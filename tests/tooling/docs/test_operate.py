@@ -16,7 +16,8 @@ from outbound_calls.contracts.wire import MAX_ATTEMPT_NUMBER
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.runtime.workers import WORKERS
 from outbound_calls.use_cases.log_reads import MAX_PAGES
-from outbound_calls.use_cases.sweep import LOG_PATIENCE_SECONDS, SECONDS_TO_POLL
+from outbound_calls.use_cases.polls import SECONDS_TO_POLL
+from outbound_calls.use_cases.sweep import LOG_PATIENCE_SECONDS
 from tests.tooling.docs.markdown import PAGES, code, fences, read, table
 from tests.tooling.template.rendering import read_template
 

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,23 @@ def test_a_module_imports_only_from_its_own_room_and_those_above(path: Path) -> 
     own = [name for name in imports(path) if name.startswith("outbound_calls.")]
     assert {name.split(".")[1] for name in own} <= set(allowed)
     assert not any(name.startswith(("functions", "calls", "local", "tests")) for name in imports(path))
+
+
+def loaded_by(path: Path) -> set[str]:
+    """The modules of the layer that a module loads, at once or when it needs them."""
+    for node in ast.walk(tree := ast.parse(path.read_text())):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    names = {name for node in found for name in (node.module, *(f"{node.module}.{each.name}" for each in node.names))}
+    return {name.removeprefix("outbound_calls.") for name in names if name and name.startswith("outbound_calls.")}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = {f"{path.parent.name}.{path.stem}": path for path in FILES}
+    graph = {name: loaded_by(path) & modules.keys() for name, path in modules.items()}
+
+    TopologicalSorter(graph).prepare()
 
 
 def test_every_module_is_in_a_room() -> None:

@@ -86,6 +86,7 @@ OWN = {
         "adapters.rate_limiter",
         "use_cases.log_reads",
         "use_cases.not_found",
+        "use_cases.polls",
         "use_cases.sweep",
     },
     "PublishOutcomeFunction": ASSEMBLED

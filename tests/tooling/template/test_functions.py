@@ -21,7 +21,7 @@ from outbound_calls.runtime.settings import (
     Settings,
 )
 from outbound_calls.use_cases.place import SECONDS_TO_PLACE
-from outbound_calls.use_cases.sweep import SECONDS_TO_POLL
+from outbound_calls.use_cases.polls import SECONDS_TO_POLL
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.rendering import PROJECT, Stack, Template
 

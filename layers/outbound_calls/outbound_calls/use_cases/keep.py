@@ -17,7 +17,7 @@ from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
 from outbound_calls.policy.rules import Policy, UnusablePolicy, read_stored, resolve
 from outbound_calls.use_cases.count_calls import CountCalls
 from outbound_calls.use_cases.hand_on import SECONDS_TO_HAND_ON
-from outbound_calls.use_cases.sweep import SECONDS_TO_POLL
+from outbound_calls.use_cases.polls import SECONDS_TO_POLL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from outbound_calls.adapters.allomia import NOT_FOUND, StatusUnavailable
-from outbound_calls.use_cases.sweep import KEY_OF_ANOTHER_ORGANIZATION, NOT_ITS_TURN, SHORT_OF_TIME
+from outbound_calls.use_cases.polls import KEY_OF_ANOTHER_ORGANIZATION, NOT_ITS_TURN, SHORT_OF_TIME
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.call_log import CallLog

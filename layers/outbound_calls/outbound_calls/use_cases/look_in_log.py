@@ -19,7 +19,7 @@ from outbound_calls.contracts.wire import Uuid, validate
 from outbound_calls.domain.attempts import CallDetails, Outcome
 from outbound_calls.domain.log_matches import NoMatch, Sought, Window, match, took_place
 from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS
-from outbound_calls.use_cases.sweep import SHORT_OF_TIME
+from outbound_calls.use_cases.polls import SHORT_OF_TIME
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient

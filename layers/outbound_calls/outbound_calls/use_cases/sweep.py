@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from outbound_calls.adapters.allomia import (
     KEY_UNUSABLE,
-    MAX_EXCHANGE_SECONDS,
     NOT_FOUND,
     Found,
     KeyUnusable,
@@ -19,6 +17,15 @@ from outbound_calls.adapters.allomia import (
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import Attempt, Outcome
 from outbound_calls.use_cases.not_found import NotFoundRuns
+from outbound_calls.use_cases.polls import (
+    KEY_FAULTS,
+    KEY_OF_ANOTHER_ORGANIZATION,
+    NOT_ASKED,
+    SECONDS_TO_POLL,
+    SHORT_OF_TIME,
+    Poll,
+    PollResult,
+)
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, StatusAnswer
@@ -29,15 +36,10 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.policy_table import PolicyTable
     from outbound_calls.adapters.queues import CallQueue
     from outbound_calls.contracts.vocabulary import Preset
-    from outbound_calls.domain.attempts import AttemptKey
-    from outbound_calls.domain.lines import LinesSeen
     from outbound_calls.domain.timing import PollSchedule
     from outbound_calls.use_cases.hand_on import HandOnLines
     from outbound_calls.use_cases.log_reads import LogReads
     from outbound_calls.use_cases.look_in_log import LogFinding
-
-SECONDS_TO_POLL = MAX_EXCHANGE_SECONDS + 5.0
-"""What must be left of an invocation before a lease: the longest exchange, and time to record."""
 
 PATIENCE_SECONDS = 3600
 """How long past its deadline an accepted call is asked about before it is given up, if AlloMia doesn't answer.
@@ -59,56 +61,8 @@ _SECONDS_BETWEEN_LOOKS = 10
 
 _SECONDS_BETWEEN_LATE_POLLS = 300
 
-SHORT_OF_TIME, NOT_ITS_TURN = "short-of-time", "not-its-turn"
-
-_NOT_ASKED = frozenset({SHORT_OF_TIME, NOT_ITS_TURN})
-"""Why AlloMia wasn't asked at all. A later sweep asks."""
-
 _ENDED_READ = 100
 """How many attempts that have ended are read to find one that AlloMia must know."""
-
-KEY_OF_ANOTHER_ORGANIZATION = "key-of-another-organization"
-"""AlloMia knows none of the organization's calls by the key in the secret."""
-
-KEY_FAULTS = frozenset({KEY_UNUSABLE, KEY_OF_ANOTHER_ORGANIZATION})
-"""Why nothing is learned of an organization's calls until a person has replaced its key."""
-
-
-class PollResult(StrEnum):
-    """What happened to one due attempt."""
-
-    RECORDED = "recorded"
-    DISPATCHED = "dispatched"
-    REDIALLED = "redialled"
-    KEPT = "kept"
-    BATCH_CANCELLED = "batch-cancelled"
-    WAITING = "waiting"
-    UNAVAILABLE = "unavailable"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """What happened to one due attempt, in words that may be logged."""
-
-    result: PollResult
-    key: AttemptKey | None
-    """None for a keeper or a batch."""
-
-    detail: str = ""
-    outcome: Outcome | None = None
-    attempt: Attempt | None = None
-    organization: str | None = None
-    """Whose keeper or batch it was."""
-
-    released: int = 0
-    """How many waiting attempts the keeper lets policy look at again."""
-
-    allomia_status: str | None = None
-    """AlloMia's word for a status that it doesn't document."""
-
-    lines: LinesSeen | None = None
-    """Of a keeper whose organization has attempts that wait for a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +202,7 @@ class PollCalls:
 
     def _patience(self, reason: str) -> int:
         """How long past its deadline a call is asked about, for which AlloMia has no answer."""
-        if reason in KEY_FAULTS | _NOT_ASKED:
+        if reason in KEY_FAULTS | NOT_ASKED:
             return KEY_PATIENCE_SECONDS
         return min(PATIENCE_SECONDS, self.schedule.deadline_seconds)
 
@@ -288,10 +242,10 @@ class PollCalls:
                 return self._give_up(attempt, Poll(PollResult.WAITING, attempt.key))
             looked = LookInLog(self.allomia, self.marks).look(attempt, organization, reads or LogReads(), now)
         if isinstance(looked, NotRead):
-            is_asked, since = looked.reason not in _NOT_ASKED, attempt.sought_since
+            is_asked, since = looked.reason not in NOT_ASKED, attempt.sought_since
             if since is None:
                 since = int(now) if is_asked else self._deadline_at(attempt)
-            patience = KEY_PATIENCE_SECONDS if looked.reason in KEY_FAULTS | _NOT_ASKED else LOG_PATIENCE_SECONDS
+            patience = KEY_PATIENCE_SECONDS if looked.reason in KEY_FAULTS | NOT_ASKED else LOG_PATIENCE_SECONDS
             if now < since + patience:
                 keep = since if is_asked and attempt.sought_since is None else None
                 self.table.set_due(attempt, int(now) + _SECONDS_BETWEEN_LOOKS, keep)
@@ -330,7 +284,7 @@ _TOLD_BY_ALLOMIA = frozenset({OutcomeSource.WEBHOOK, OutcomeSource.POLL})
 
 
 def _unavailable(attempt: Attempt, reason: str) -> Poll:
-    result = PollResult.SKIPPED if reason in _NOT_ASKED else PollResult.UNAVAILABLE
+    result = PollResult.SKIPPED if reason in NOT_ASKED else PollResult.UNAVAILABLE
     return Poll(result, attempt.key, reason)
 
 
