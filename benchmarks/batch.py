@@ -63,6 +63,7 @@ def environment_of(endpoint_url: str, allomia_url: str, **more: str) -> dict[str
         "POLICY_TABLE_NAME": "policy",
         "NUMBER_HASH_SECRET_ARN": f"{arn}:hash-abcdef",
         "CALLING_POLICY": "open",
+        "HANDED_ON_QUEUE_URL": f"{endpoint_url}/handed-on",
         "INVALID_MESSAGES_QUEUE_URL": f"{endpoint_url}/rejected",
         "ALLOMIA_API_KEY_SECRET_ARN": f"{arn}:allomia-abcdef",
         "ALLOMIA_BASE_URL": allomia_url,
