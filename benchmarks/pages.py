@@ -135,7 +135,7 @@ def summary(figures: Figures) -> Table:
             (
                 f"write units of a call, its message up to {full.message_bytes} bytes",
                 f"{full.write_units / full.calls:g}",
-                "at most 5",
+                "at most 6",
             ),
             ("reads of a call", f"{reads(full) / full.calls:g}", "at most 1"),
             (
