@@ -145,7 +145,7 @@ def planned_entries(call: Call, order: Order, behaviour: str, faults: Faults) ->
         outcome=call.outcome,
         created_at=call.accepted_at + shift,
         ends_at=call.ends_at + shift if entries.ends else None,
-        visible_at=call.ends_at + timedelta(seconds=faults.late_seconds) if entries.late else call.accepted_at,
+        visible_at=call.ends_at + timedelta(seconds=faults.late_entry_seconds) if entries.late else call.accepted_at,
     )
     by_hand = own.model_copy(
         update={

@@ -77,9 +77,9 @@ class Faults(BaseModel):
     webhook_delay_seconds: Seconds = Field(
         0.1, description="From the terminal status to the webhook, and between two webhooks"
     )
-    late_seconds: Seconds = Field(
-        120.0,
-        description="What a late webhook adds to that, and how long after the call's end a late log entry appears",
+    late_seconds: Seconds = Field(120.0, description="What a late webhook adds to that")
+    late_entry_seconds: Seconds = Field(
+        120.0, description="How long after the call's end a late entry of the call log appears"
     )
     hang_seconds: Seconds = Field(
         60.0, description="How long a hanging connection stays open, and how long a trickling body takes"

@@ -204,7 +204,7 @@ def test_in_doubt_nothing_is_decided(world: LogWorld, entries: str, reason: str,
 def test_an_entry_that_appears_late_counts_if_it_is_there_at_the_deadline(
     world: LogWorld, after: int, status: str
 ) -> None:
-    world.allomia.configure(log_entries="late", late_seconds=after)
+    world.allomia.configure(log_entries="late", late_entry_seconds=after)
 
     assert world.given_up(world.lost())["status"] == status
 

@@ -17,7 +17,10 @@ DEADLINE_SECONDS = 50
 """Long enough for several polls before it."""
 
 LATE_SECONDS = DEADLINE_SECONDS + 10
-"""So that a late webhook meets an `unknown`, and a late entry of the call log isn't found."""
+"""So that a late webhook meets an `unknown`."""
+
+LATE_ENTRY_SECONDS = 600
+"""So that no look finds a late entry of the call log: a look waits for its shard's turn to read, for some sweeps."""
 
 WORKERS = 3
 """Of place_call at once, so that two processors are enough for them."""
@@ -31,7 +34,12 @@ PATIENCE_SECONDS = 150
 def parts() -> Iterator[tuple[LocalCloud, Simulator]]:
     with (
         LocalCloud() as cloud,
-        Simulator(gateway=cloud.endpoint_url, accepted_keys=(API_KEY,), late_seconds=LATE_SECONDS) as allomia,
+        Simulator(
+            gateway=cloud.endpoint_url,
+            accepted_keys=(API_KEY,),
+            late_seconds=LATE_SECONDS,
+            late_entry_seconds=LATE_ENTRY_SECONDS,
+        ) as allomia,
     ):
         yield cloud, allomia
 

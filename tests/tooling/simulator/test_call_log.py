@@ -210,13 +210,13 @@ def seen(face: Face, behaviour: str) -> tuple[str, list[dict[str, Any]]]:
 
 
 def test_an_entry_may_appear_late(face: Face) -> None:
-    face.allomia.configure(late_seconds=3600)
+    face.allomia.configure(late_entry_seconds=3600)
     call_id, listed = seen(face, "late")
 
     assert listed == []
     assert face.http.get(f"/api/calls/{call_id}").status_code == 404
 
-    face.allomia.configure(late_seconds=0)
+    face.allomia.configure(late_entry_seconds=0)
     call_id, _ = seen(face, "late")
     assert eventually(lambda: entries(face))[0]["id"] == call_id
 
