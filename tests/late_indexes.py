@@ -19,8 +19,8 @@ from typing import Any, Final, Self, cast, override
 
 import httpx
 
-from local.cloud import LocalCloud
 from local.proxy import Proxy
+from tests.fronted_cloud import FrontedCloud
 from tests.tables import table_properties
 
 TARGET: Final = "DynamoDB_20120810."
@@ -126,33 +126,14 @@ def _tables(params: Mapping[str, Any]) -> list[str]:
     return [part["TableName"] for each in params["TransactItems"] for part in each.values()]
 
 
-class LateIndexCloud(LocalCloud):
+class LateIndexCloud(FrontedCloud):
     """The local cloud, whose indexes show a write only after a while. A read of an index waits for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._front: LateIndexes | None = None
 
     @override
     def __enter__(self) -> Self:
         super().__enter__()
-        front = LateIndexes(super().endpoint_url)
-        front.__enter__()
-        self._front = front
+        self.put_in_front(LateIndexes(self.endpoint_url))
         return self
-
-    @override
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._front is not None:
-            self._front.__exit__(kind, error, trace)
-        super().__exit__(kind, error, trace)
-
-    @property
-    @override
-    def endpoint_url(self) -> str:
-        return super().endpoint_url if self._front is None else self._front.url
 
 
 class LateIndexes(Proxy):

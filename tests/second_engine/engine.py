@@ -18,8 +18,9 @@ from typing import Any, Final, Self, override
 import httpx
 
 from local.child_process import ChildProcess
-from local.cloud import HOST, START_SECONDS, LocalCloud, LocalCloudError, free_port
+from local.cloud import HOST, START_SECONDS, LocalCloudError, free_port
 from local.proxy import Proxy
+from tests.fronted_cloud import FrontedCloud
 from tests.tables import ROOT
 
 PROGRAM: Final = ROOT / ".venv/second-engine/node_modules/dynalite/cli.js"
@@ -37,12 +38,11 @@ OPERATIONS: Final = {
 type Item = dict[str, Any]
 
 
-class SecondEngineCloud(LocalCloud):
+class SecondEngineCloud(FrontedCloud):
     """The local cloud, with every request to DynamoDB answered by the second engine."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._front: Front | None = None
         self._dynalite: ChildProcess | None = None
 
     @override
@@ -51,9 +51,7 @@ class SecondEngineCloud(LocalCloud):
         try:
             port = free_port()
             self._dynalite = self._start_dynalite(port, self.folder)
-            front = Front(super().endpoint_url, f"http://{HOST}:{port}")
-            front.__enter__()
-            self._front = front
+            self.put_in_front(Front(self.endpoint_url, f"http://{HOST}:{port}"))
             _wait_for(port)
         except BaseException:
             self.stop()
@@ -61,23 +59,10 @@ class SecondEngineCloud(LocalCloud):
         return self
 
     @override
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._front is not None:
-            self._front.__exit__(kind, error, trace)
-        super().__exit__(kind, error, trace)
-
-    @override
     def stop(self) -> None:
         super().stop()
         if self._dynalite is not None:
             self._dynalite.stop()
-
-    @property
-    @override
-    def endpoint_url(self) -> str:
-        return super().endpoint_url if self._front is None else self._front.url
 
     def _start_dynalite(self, port: int, folder: Path) -> ChildProcess:
         node = shutil.which("node")

@@ -870,7 +870,7 @@ class CallsTable:
         values: Mapping[str, Any],
         own: Mapping[str, Any] | None = None,
     ) -> tuple[bool, Item | None]:
-        """Update one attempt. See `_update_item`."""
+        """Update one attempt. See `ConditionalWrites.update`."""
         return self.writes.update(key_item(key), change, condition, values, own)
 
 
