@@ -85,8 +85,8 @@ _REPORTED_NAMES = {f"#{name}": name for name in REPORTED_FIELDS}
 _REPORTED = ", ".join(_REPORTED_NAMES)
 
 
-class _TooMany(Exception):
-    """There is more than is read at once."""
+class TooMany(Exception):
+    """There is more in the index `due` than is read at once."""
 
 
 class RecordResult(Enum):
@@ -218,7 +218,7 @@ class CallsTable:
         try:
             ended = self._ended_since(attempt.key.request.organization, since, now, most)
             found = [*ended, *self._in_progress(most)]
-        except (BotoCoreError, ClientError, _TooMany):
+        except (BotoCoreError, ClientError, TooMany):
             return None
         return [
             each
@@ -256,7 +256,7 @@ class CallsTable:
         for shard in range(self.due_shards):
             entries, last = self.due_page(shard, most)
             if last:
-                raise _TooMany
+                raise TooMany
             projection = {"ProjectionExpression": _REPORTED, "ExpressionAttributeNames": _REPORTED_NAMES}
             for item in self.read_many([each.key for each in entries], projection):
                 attempt = attempt_from_item(item)

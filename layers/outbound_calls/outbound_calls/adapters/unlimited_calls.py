@@ -8,6 +8,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from outbound_calls.adapters.attempt_items import attempt_from_item
+from outbound_calls.adapters.calls_table import TooMany
 from outbound_calls.contracts.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 _IN_PROGRESS = {Status.DISPATCHING, Status.CALLING}
 _READ = ("requestId", "attempt", "status", "createdAt", "timesParked", "dispatchedAt", "claimId", "line")
 _READ_AT_ONCE, _DUE_AT_ONCE = 100, 1000
-
-
-class TooMany(Exception):
-    """There is more in the index than is read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +45,14 @@ class UnlimitedCalls:
 
     def _due(self, organization: str | None, whatever_it_takes: bool) -> Iterator[AttemptKey]:
         for shard in range(self.table.due_shards):
-            entries, last = self.table.due_page(shard, _DUE_AT_ONCE)
-            yield from (each.key for each in entries if each.key.request.organization == organization)
-            while last:
-                if not whatever_it_takes:
-                    raise TooMany
+            last = None
+            while True:
                 entries, last = self.table.due_page(shard, _DUE_AT_ONCE, last)
                 yield from (each.key for each in entries if each.key.request.organization == organization)
+                if last is None:
+                    break
+                if not whatever_it_takes:
+                    raise TooMany
 
     def hold_line(self, attempt: Attempt) -> bool:
         """Note that an attempt's claim has a line now, which whatever ends or parks it then gives back.

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from outbound_calls.adapters.unlimited_calls import TooMany, UnlimitedCalls
+from outbound_calls.adapters.calls_table import TooMany
+from outbound_calls.adapters.unlimited_calls import UnlimitedCalls
 from outbound_calls.domain.lines import COUNT_AFTER_SECONDS, HELD_AFTER_DEADLINE_SECONDS, Lines, line_of_claim
 
 if TYPE_CHECKING:
