@@ -53,20 +53,23 @@ ADAPTERS = (
     "secrets",
     "circuit_breaker",
     "bounded_http",
+    "conditional_writes",
     "allomia",
     "organizations",
 )
 ON_TABLES = (
     "attempt_items",
     "calls_table",
-    "conditional_writes",
     "due_entries",
     "waiting_attempts",
     "batch_searches",
     "lines_table",
     "dial_marks",
 )
-USE_CASES = ("place", "new_attempt", "limits", "hand_on", "keep", "look_in_log", "cancel_batch", "not_found")
+USE_CASES = (
+    *("place", "new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
+    *("look_in_log", "log_reads", "count_calls", "cancel_batch", "not_found"),
+)
 MODULES = {
     **dict.fromkeys((f"domain.{name}" for name in DOMAIN), UNIT),
     **dict.fromkeys(("domain.recipients", *(f"policy.{name}" for name in POLICIES)), POLICY),
