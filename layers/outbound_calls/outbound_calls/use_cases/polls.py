@@ -40,7 +40,7 @@ class PollResult(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(frozen=True, slots=True)
 class Poll:
     """What happened to one due attempt, in words that may be logged."""
 
