@@ -473,6 +473,8 @@ def main(only: Sequence[str]) -> int:
         tempfile.TemporaryDirectory() as folder,
         LocalCloud() if CLOUD in folders else contextlib.nullcontext() as cloud,
     ):
+        # The forks end without cleaning up after themselves.
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
         warm_up(cloud)
         baseline = baseline_of(folders, cloud, Path(folder) / "log")
         print(f"{len(mutants)} mutants, {len(baseline.seconds)} tests that may kill them", flush=True)
