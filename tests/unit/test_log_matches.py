@@ -95,6 +95,11 @@ def test_an_entry_that_may_be_the_call_and_may_not_decides_nothing(changes: dict
     assert verdict(entry(OTHER_CALL_ID), entry(**changes)) in {"SEVERAL", "IN_DOUBT"}
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59Z"])
+def test_a_time_at_either_end_of_the_calendar_is_not_in_the_window(time: str) -> None:
+    assert verdict(entry(createdAt=time, callStartedAt=None)) == "NONE"
+
+
 def test_an_assistants_id_is_compared_without_case() -> None:
     assistant = "99999999-aaaa-4BBB-8ccc-EEEEEEEEEEEE"
     its = entry(agentId=assistant.swapcase())
@@ -118,6 +123,7 @@ def test_only_a_conversation_shows_in_an_entry_alone() -> None:
     ended = utc_text(NOW + 60)
 
     assert took_place(entry(callEndedAt=ended, callDurationSeconds="60"))
+    assert took_place(entry(callEndedAt=ended, callDurationSeconds="1"))
     assert not took_place(entry(callEndedAt=ended, callDurationSeconds="0"))
     assert not took_place(entry(callEndedAt=None, callDurationSeconds="60"))
     assert not took_place(entry(callEndedAt=ended))

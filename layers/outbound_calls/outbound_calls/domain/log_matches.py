@@ -134,7 +134,7 @@ def _epoch_seconds(text: str) -> float | None:
         time = datetime.fromisoformat(text)
         # Without a zone it may be the organization's own.
         return time.timestamp() if time.tzinfo else None
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 
