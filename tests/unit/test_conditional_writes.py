@@ -206,9 +206,10 @@ def test_a_write_that_reaches_no_one_counts_as_unanswered(write: Write) -> None:
 
 
 @every_write
+@pytest.mark.parametrize("status", ["400 Bad Request", "499 The Last"])
 @pytest.mark.parametrize("code", ["ValidationException", "AccessDeniedException"])
-def test_a_write_that_dynamodb_refuses_is_not_made_and_says_so(write: Write, code: str) -> None:
-    with answering(fault(code)) as (writes, table), pytest.raises(ClientError) as caught:
+def test_a_write_that_dynamodb_refuses_is_not_made_and_says_so(write: Write, code: str, status: str) -> None:
+    with answering(fault(code, status)) as (writes, table), pytest.raises(ClientError) as caught:
         write(writes)
     assert caught.value.response["Error"].get("Code") == code
     assert len(table.asked) == 1
@@ -222,7 +223,11 @@ def test_a_write_in_a_transactions_way_is_made_again_four_times(write: Write, co
     with answering(*[conflict] * 4, well(Attributes=STORED)) as (writes, table):
         assert write(writes)
     assert len(table.asked) == 5
-    with answering(conflict) as (writes, table), pytest.raises((WriteUnanswered, ClientError)):
+
+
+@every_write
+def test_a_write_that_stays_in_a_transactions_way_counts_as_unanswered(write: Write) -> None:
+    with answering(fault(CONFLICT)) as (writes, table), pytest.raises(WriteUnanswered, match=f"^{CONFLICT}$"):
         write(writes)
     assert len(table.asked) == 5
 

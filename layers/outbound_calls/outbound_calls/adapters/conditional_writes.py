@@ -156,13 +156,13 @@ def _is_conflict(error: ClientError) -> bool:
 
 
 def _was_sent_again(error: ClientError) -> bool:
-    return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts"))
+    return error.response["ResponseMetadata"]["RetryAttempts"] > 0
 
 
 def _unanswered(error: BotoCoreError | ClientError) -> Exception:
     """The exception for a failed write: DynamoDB's own word that it won't make it, or WriteUnanswered."""
     if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status < 500 and error.response["Error"].get("Code") not in _NOT_NOW:
             return error
     return WriteUnanswered(type(error).__name__)
