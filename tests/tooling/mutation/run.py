@@ -245,6 +245,8 @@ def run_tests(tests: Sequence[str], *plugins: object) -> int:
 
 def measure(folders: Collection[str], cloud: LocalCloud | None, answer: int) -> None:
     """Run every test on the unchanged code. Runs in a process of its own."""
+    # What this process imports is compiled once, and not again for each mutant.
+    sys.dont_write_bytecode = False
     files = {module: str(path_of(module)) for module in MODULES}
     measured = coverage.Coverage(data_file=None, include=list(files.values()), config_file=False)
     recorder = Recorder(measured)
