@@ -53,12 +53,12 @@ ADAPTERS = (
     "secrets",
     "circuit_breaker",
     "bounded_http",
+    "attempt_items",
     "conditional_writes",
     "allomia",
     "organizations",
 )
 ON_TABLES = (
-    "attempt_items",
     "calls_table",
     "due_entries",
     "waiting_attempts",
