@@ -32,9 +32,9 @@ def record(
     language: Annotated[Language, typer.Option(help="The language of the summary.")] = Language.ENGLISH,
     organization: OrganizationOption = None,
 ) -> Exit:
-    """Show what a call achieved: AlloMia's outcome, its summary, and why the call ended.
+    """Show AlloMia's record of a call.
 
-    AlloMia is asked; the stack keeps none of it.
+    The outcome that its AI extracted, a summary, and why the call ended. AlloMia is asked; the stack keeps none of it.
     """
     records = _records(context.stack)
     context.out.show(records.record(request_key(request_id, organization), attempt, language))
@@ -49,7 +49,10 @@ def recording(
     force: _Force = False,
     organization: OrganizationOption = None,
 ) -> Exit:
-    """Fetch the recording of a call into a new file that only you can read."""
+    """Fetch the recording of a call into a new file.
+
+    Only you can read the file.
+    """
     return _save(context, request_key(request_id, organization), attempt, Kind.RECORDING, file, force)
 
 
@@ -61,7 +64,10 @@ def transcript(
     force: _Force = False,
     organization: OrganizationOption = None,
 ) -> Exit:
-    """Fetch the transcript of a call into a new file that only you can read."""
+    """Fetch the transcript of a call into a new file.
+
+    Only you can read the file.
+    """
     return _save(context, request_key(request_id, organization), attempt, Kind.TRANSCRIPT, file, force)
 
 

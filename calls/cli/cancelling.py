@@ -56,9 +56,9 @@ def cancel(
     organization: OrganizationOption = None,
     country: Country = None,
 ) -> Exit:
-    """Cancel requests: what isn't dialled yet never is. Says for each what happened.
+    """Cancel requests: what isn't dialled yet never is.
 
-    There is no way to undo it: place the call again under another id.
+    Says for each what happened. There is no way to undo it: place the call again under another id.
     """
     stack, out = context.stack, context.out
     if bool(request_ids) + (file is not None) + (batch is not None and file is None) != 1:
@@ -82,9 +82,10 @@ def cancel(
 
 
 def forget(context: Context, number: Number) -> Exit:
-    """Forget a number: cancel what is parked for it, and forget its dials.
+    """Forget a number.
 
-    Its do-not-call entries stay. Says what stays elsewhere. Reads what is open.
+    Cancels what is parked for it, and forgets its dials. Its do-not-call entries stay. Says what stays elsewhere. Reads
+    what is open.
     """
     stack = context.stack
     forgetting = Forgetting(stack.policy_table, stack.number_hashes, stack.records, _cancelling(stack))
