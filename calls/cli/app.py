@@ -218,7 +218,7 @@ def list_(
     since: Annotated[
         str | None,
         typer.Option(
-            help=f"Also calls that ended since: 90m, 2h, 3d or a date. With --status: {LIST_DAYS}d by default."
+            help=f"Also calls that ended since: 90m, 2h, 3d or a date. With --status: by default {LIST_DAYS}d."
         ),
     ] = None,
     organization: OrganizationOption = None,
