@@ -156,6 +156,8 @@ def place(
         raise typer.BadParameter("pass either a file, or --phone-number and the other options of one call")
     if again and file is None:
         raise typer.BadParameter("--again goes with a file")
+    if batch:
+        check_batch(batch, organization)
     requests = RequestsFile(file, country=country) if file else None
     rows = requests.rows() if requests else iter([Row(1, str(message))])
     ids = RowIds(stack.arn, batch)

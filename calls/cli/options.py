@@ -27,7 +27,9 @@ Metadata = Annotated[
 ]
 Batch = Annotated[
     str,
-    typer.Option(help="Part of the id derived for a row without a requestId: the same row can be called again."),
+    typer.Option(
+        help="The requests' batch, to report and cancel them together. The same row in another one is another call."
+    ),
 ]
 
 

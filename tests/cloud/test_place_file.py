@@ -63,6 +63,7 @@ MENDED = """phoneNumber,customerName,dynamicVariables.appointmentDate,dynamicVar
 +15005550101,Ada Sample,12/1/2026,10:00
 +15005550102,Bo Sample,12/1/2026,10:30
 """
+HEAD = "requestId,phoneNumber,batch\n"
 
 
 def test_a_file_that_a_spreadsheet_has_rewritten_asks_for_the_same_calls(clinic: Clinic) -> None:
@@ -126,6 +127,15 @@ def test_a_changed_row_is_sent_only_if_asked_for(clinic: Clinic, changed: str) -
         code, _ = clinic.place("--skip-invalid", "--yes", *options)
         assert code == Exit.DONE
         assert "+15005550100" in [each["phoneNumber"] for each in clinic.sent()]
+
+
+def test_the_batch_that_a_file_is_placed_with_is_that_of_its_requests(clinic: Clinic) -> None:
+    clinic.place("--yes", "--batch", "december", content=f"{HEAD}a,+15005550100,\nb,+15005550101,december\n")
+    assert [each["batch"] for each in clinic.sent()] == ["december", "december"]
+
+    code, report = clinic.place("--yes", "--batch", "january", content=f"{HEAD}c,+15005550102,december\n")
+    assert (code, report["preflight"]["invalid"][0]["field"], clinic.sent()) == (Exit.REFUSED, "batch", [])
+    assert clinic.place("--yes", "--batch", "no such batch", content=HEAD)[0] == Exit.REFUSED
 
 
 def test_an_id_that_has_lost_its_zeros_is_sent_only_if_asked_for(clinic: Clinic) -> None:
