@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from calls.cli.command import Context
-from calls.cli.options import OrganizationOption
+from calls.cli.options import OfOrganization
 from calls.cli.output import Exit
 from calls.cli.render import facts_table, render
 from calls.operations.call_records import CallRecords, Kind, Language, RecordReport, SavedFile
@@ -30,7 +30,7 @@ def record(
     request_id: _RequestId,
     attempt: _Attempt = None,
     language: Annotated[Language, typer.Option(help="The language of the summary.")] = Language.ENGLISH,
-    organization: OrganizationOption = None,
+    organization: OfOrganization = None,
 ) -> Exit:
     """Show AlloMia's record of a call.
 
@@ -47,7 +47,7 @@ def recording(
     file: _File,
     attempt: _Attempt = None,
     force: _Force = False,
-    organization: OrganizationOption = None,
+    organization: OfOrganization = None,
 ) -> Exit:
     """Fetch the recording of a call into a new file.
 
@@ -62,7 +62,7 @@ def transcript(
     file: _File,
     attempt: _Attempt = None,
     force: _Force = False,
-    organization: OrganizationOption = None,
+    organization: OfOrganization = None,
 ) -> Exit:
     """Fetch the transcript of a call into a new file.
 

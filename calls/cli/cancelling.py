@@ -11,7 +11,7 @@ from rich.text import Text
 from calls.cli.command import Context
 from calls.cli.do_not_call import Number
 from calls.cli.listing import Listing
-from calls.cli.options import Country, OrganizationOption
+from calls.cli.options import Country, OwnOrganization
 from calls.cli.output import Exit
 from calls.cli.render import render
 from calls.operations.cancelling import (
@@ -53,7 +53,7 @@ def cancel(
         str | None,
         typer.Option(help="Every request of this batch. With --file: the --batch that it was placed with."),
     ] = None,
-    organization: OrganizationOption = None,
+    organization: OwnOrganization = None,
     country: Country = None,
 ) -> Exit:
     """Cancel requests: what isn't dialled yet never is.
@@ -63,6 +63,8 @@ def cancel(
     stack, out = context.stack, context.out
     if bool(request_ids) + (file is not None) + (batch is not None and file is None) != 1:
         raise typer.BadParameter("pass either request ids, or --file, or --batch")
+    if file and organization:
+        raise typer.BadParameter("--organization doesn't go with --file: a row names its organization itself")
     cancelling = _cancelling(stack)
     if batch is not None and file is None:
         check_batch(batch, organization)

@@ -47,6 +47,10 @@ OrganizationOption = Annotated[str | None, typer.Option("--organization", help="
 Whose = Annotated[
     str | None, typer.Option("--organization", help=f"Whose key, assistant and number to use: {_rule('organization')}.")
 ]
+OwnOrganization = Annotated[
+    str | None,
+    typer.Option("--organization", help="The organization of the ids or of the batch; without it, the default one."),
+]
 OfOrganization = Annotated[
     str | None, typer.Option("--organization", help="The request's organization, where the id doesn't name it.")
 ]
