@@ -10,7 +10,7 @@ import boto3
 
 REQUEST: dict[str, object] = {
     # Yours, and the same however often you send it: this is what keeps one request one call.
-    "requestId": "reminder-A-1001",
+    "requestId": "reminder-A-1003",
     "phoneNumber": "+15005550100",
     # Where the person lives: calling hours hold by their clock, and the number doesn't say.
     "timeZone": "America/Toronto",
@@ -19,7 +19,7 @@ REQUEST: dict[str, object] = {
     "customerName": "Robin Sample",
     "dynamicVariables": {"appointmentDate": "2026-12-01", "appointmentTime": "09:30"},
     # Comes back with the outcome. Ids only: it is the one part that is published.
-    "metadata": {"appointmentId": "A-1001"},
+    "metadata": {"appointmentId": "A-1003"},
 }
 
 

@@ -1,1 +1,1 @@
-"""The local cloud and the AlloMia simulator, for development and tests; never deployed."""
+"""For development, never deployed: the local cloud, the AlloMia simulator, and what writes generated files."""

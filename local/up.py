@@ -34,6 +34,7 @@ FUNCTIONS = (
     "PollCallsFunction",
     "PublishOutcomeFunction",
     "GetCallFunction",
+    "ReleaseLinesFunction",
 )
 
 

@@ -22,7 +22,7 @@ from calls.cli.do_not_call import do_not_call
 from calls.cli.events import events
 from calls.cli.explaining import audit, explain
 from calls.cli.lines import lines
-from calls.cli.messages import discard, redrive, rejected
+from calls.cli.messages import discard, invalid, redrive
 from calls.cli.options import (
     AssistantId,
     Batch,
@@ -53,6 +53,7 @@ from calls.operations.doctor import Doctor
 from calls.operations.explaining import Explaining
 from calls.operations.following import Follower, Following
 from calls.operations.forecasting import Forecasting, Forecasts
+from calls.operations.invalid_rows import write_invalid
 from calls.operations.local_times import local_times
 from calls.operations.masking import Mask, mask_text, masked, unmasked
 from calls.operations.placed_rows import PlacedRows
@@ -60,7 +61,6 @@ from calls.operations.placing import PlaceReport, UnsentRow, attempts_to_follow,
 from calls.operations.placing_again import AgainPreflight, check_again
 from calls.operations.preflight import CheckedRow, InvalidRows, Preflight, RowIds, check_rows, read_request
 from calls.operations.records import OPEN, Search
-from calls.operations.refused_rows import write_refused
 from calls.operations.republishing import MAX_DAYS_AGO, Republishing, RepublishReport, find_outcomes, stopped
 from calls.operations.requests_file import RequestsFile, Row, read_rows
 from calls.operations.resolving import Finding, RedialReport, request_in_file
@@ -129,9 +129,9 @@ def place(
     batch: Batch = "",
     country: Country = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, ask policy, and send nothing.")] = False,
-    skip_refused: Annotated[
+    skip_invalid: Annotated[
         bool,
-        typer.Option("--skip-refused", help="Send the valid rows if others aren't; those go to a new file."),
+        typer.Option("--skip-invalid", help="Send the valid rows if others aren't; those go to a new file."),
     ] = False,
     call_again: Annotated[
         bool, typer.Option("--call-again", help="Also call numbers that another version of the file has called.")
@@ -156,6 +156,8 @@ def place(
         raise typer.BadParameter("pass either a file, or --phone-number and the other options of one call")
     if again and file is None:
         raise typer.BadParameter("--again goes with a file")
+    if batch:
+        check_batch(batch, organization)
     requests = RequestsFile(file, country=country) if file else None
     rows = requests.rows() if requests else iter([Row(1, str(message))])
     ids = RowIds(stack.arn, batch)
@@ -168,7 +170,7 @@ def place(
         if requests:
             preflight = preflight.with_placed(placed.look(to_send, _mask(show_numbers), time.time()))
     known = preflight.known if isinstance(preflight, Preflight) else []
-    if dry_run or (preflight.invalid and not skip_refused):
+    if dry_run or (preflight.invalid and not skip_invalid):
         out.show(PlaceReport(preflight=preflight, policy=_forecasts(context, to_send) if dry_run else None))
         return Exit.REFUSED if preflight.invalid else Exit.DONE
     out.note(preflight)
@@ -182,7 +184,7 @@ def place(
     report = PlaceReport(preflight=preflight)
     if requests:
         if preflight.invalid:
-            report = report.model_copy(update={"refused_in": str(write_refused(requests, preflight.invalid))})
+            report = report.model_copy(update={"invalid_rows_in": str(write_invalid(requests, preflight.invalid))})
         placed.remember(to_send, time.time())
     sent: set[int] = set()
     out.known(lambda: report.model_copy(update={"sent": len(sent), "unsent": unsent_rows(to_send, sent)}))
@@ -216,7 +218,10 @@ def list_(
     context: Context,
     status: Annotated[list[Status] | None, typer.Option(help="Only calls with this status. Repeatable.")] = None,
     since: Annotated[
-        str | None, typer.Option(help=f"Also calls that ended since: 90m, 2h, 3d or a date. By --status: {LIST_DAYS}d.")
+        str | None,
+        typer.Option(
+            help=f"Also calls that ended since: 90m, 2h, 3d or a date. With --status: by default {LIST_DAYS}d."
+        ),
     ] = None,
     organization: OrganizationOption = None,
     limit: Limit = 50,
@@ -306,7 +311,9 @@ def resolve(
     timeout: Timeout = 900,
     show_numbers: ShowNumbers = False,
 ) -> Exit:
-    """Resolve calls by hand: one, those of a file of outcomes, or all that became unknown since a time.
+    """Resolve unknown calls by hand.
+
+    One, those of a file of outcomes, or all that became unknown since a time.
 
     Record what you found out, or dial again. Only the outcome is recorded; keep notes in your own files. The record of
     a finished call holds no phone number, so --dial-again needs the request again; its metadata is kept unless you pass
@@ -387,7 +394,7 @@ def _resolve_many(
     return record_many(context, many, plan, chosen, yes)
 
 
-for waiting in (rejected, redrive, discard):
+for waiting in (invalid, redrive, discard):
     command(app)(waiting)
 
 

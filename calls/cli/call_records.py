@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from calls.cli.command import Context
-from calls.cli.options import OrganizationOption
+from calls.cli.options import OfOrganization
 from calls.cli.output import Exit
 from calls.cli.render import facts_table, render
 from calls.operations.call_records import CallRecords, Kind, Language, RecordReport, SavedFile
@@ -30,11 +30,11 @@ def record(
     request_id: _RequestId,
     attempt: _Attempt = None,
     language: Annotated[Language, typer.Option(help="The language of the summary.")] = Language.ENGLISH,
-    organization: OrganizationOption = None,
+    organization: OfOrganization = None,
 ) -> Exit:
-    """Show what a call achieved: AlloMia's outcome, its summary, and why the call ended.
+    """Show AlloMia's record of a call.
 
-    AlloMia is asked; the stack keeps none of it.
+    The outcome that its AI extracted, a summary, and why the call ended. AlloMia is asked; the stack keeps none of it.
     """
     records = _records(context.stack)
     context.out.show(records.record(request_key(request_id, organization), attempt, language))
@@ -47,9 +47,12 @@ def recording(
     file: _File,
     attempt: _Attempt = None,
     force: _Force = False,
-    organization: OrganizationOption = None,
+    organization: OfOrganization = None,
 ) -> Exit:
-    """Fetch the recording of a call into a new file that only you can read."""
+    """Fetch the recording of a call into a new file.
+
+    Only you can read the file.
+    """
     return _save(context, request_key(request_id, organization), attempt, Kind.RECORDING, file, force)
 
 
@@ -59,9 +62,12 @@ def transcript(
     file: _File,
     attempt: _Attempt = None,
     force: _Force = False,
-    organization: OrganizationOption = None,
+    organization: OfOrganization = None,
 ) -> Exit:
-    """Fetch the transcript of a call into a new file that only you can read."""
+    """Fetch the transcript of a call into a new file.
+
+    Only you can read the file.
+    """
     return _save(context, request_key(request_id, organization), attempt, Kind.TRANSCRIPT, file, force)
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from calls.cli.command import Context
 from calls.cli.do_not_call import Number
 from calls.cli.listing import Listing
-from calls.cli.options import Country, OrganizationOption
+from calls.cli.options import Country, OwnOrganization
 from calls.cli.output import Exit
 from calls.cli.render import render
 from calls.operations.cancelling import (
@@ -53,16 +53,18 @@ def cancel(
         str | None,
         typer.Option(help="Every request of this batch. With --file: the --batch that it was placed with."),
     ] = None,
-    organization: OrganizationOption = None,
+    organization: OwnOrganization = None,
     country: Country = None,
 ) -> Exit:
-    """Cancel requests: what isn't dialled yet never is. Says for each what happened.
+    """Cancel requests: what isn't dialled yet never is.
 
-    There is no way to undo it: place the call again under another id.
+    Says for each what happened. There is no way to undo it: place the call again under another id.
     """
     stack, out = context.stack, context.out
     if bool(request_ids) + (file is not None) + (batch is not None and file is None) != 1:
         raise typer.BadParameter("pass either request ids, or --file, or --batch")
+    if file and organization:
+        raise typer.BadParameter("--organization doesn't go with --file: a row names its organization itself")
     cancelling = _cancelling(stack)
     if batch is not None and file is None:
         check_batch(batch, organization)
@@ -82,9 +84,10 @@ def cancel(
 
 
 def forget(context: Context, number: Number) -> Exit:
-    """Forget a number: cancel what is parked for it, and forget its dials.
+    """Forget a number.
 
-    Its do-not-call entries stay. Says what stays elsewhere. Reads what is open.
+    Cancels what is parked for it, and forgets its dials. Its do-not-call entries stay. Says what stays elsewhere. Reads
+    what is open.
     """
     stack = context.stack
     forgetting = Forgetting(stack.policy_table, stack.number_hashes, stack.records, _cancelling(stack))

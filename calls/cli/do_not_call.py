@@ -51,7 +51,9 @@ def add(
     purpose: Purposes = None,
     organization: OrganizationOption = None,
 ) -> Exit:
-    """Put a number on the list: for all organizations and purposes, for good, unless you say otherwise.
+    """Put a number on the list.
+
+    For all organizations and purposes, permanently, unless you say otherwise.
 
     What is parked for it ends as rejected (do-not-call) when it comes up.
     """
@@ -61,7 +63,10 @@ def add(
 
 @command(do_not_call)
 def remove(context: Context, number: Number, purpose: Purposes = None, organization: OrganizationOption = None) -> Exit:
-    """Take an entry off the list: the one that was added with the same purposes and organization."""
+    """Take an entry off the list.
+
+    The one that was added with the same purposes and organization.
+    """
     report = _list(context).remove(_entry(number, None, purpose, organization))
     context.out.show(report)
     return Exit.DONE if report.changed else Exit.REFUSED

@@ -29,9 +29,10 @@ def events(
     every: Annotated[float, typer.Option(min=1, help="With --follow: the interval in seconds.")] = 3,
     limit: Limit = 1000,
 ) -> Exit:
-    """Show outcome events, oldest first, and with --follow those to come.
+    """Show outcome events, oldest first.
 
-    With --json, --follow prints one event on each line. Subscribes to nothing: reads the index of what ended.
+    --follow also shows those to come. With --json, --follow prints one event on each line. Subscribes to nothing: reads
+    the index of what ended.
     """
     stack, out, now = context.stack, context.out, time.time()
     first = read_since(since, now) if since else now if follow else now - 3600

@@ -5,7 +5,7 @@ import typer
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "place": (
         "calls place reminders.csv --dry-run",
-        "calls place reminders.csv --skip-refused --wait",
+        "calls place reminders.csv --skip-invalid --wait",
         "calls place --phone-number +15005550100 --request-id reminder-A-1001 --wait",
         "calls place reminders.csv --again rejected",
     ),
@@ -27,14 +27,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "calls resolve --as no-answer --since 3d --batch december",
         "calls resolve reminder-A-1001 --dial-again --file reminders.csv",
     ),
-    "rejected": ("calls rejected", "calls rejected --export rejected.jsonl"),
+    "invalid": ("calls invalid", "calls invalid --export invalid.jsonl"),
     "redrive": (
         "calls redrive --dead-letters",
         "calls redrive --dead-letters --only reminder-A-1001",
-        "calls redrive --from rejected --file fixed.jsonl",
+        "calls redrive --file fixed.jsonl",
     ),
     "discard": (
-        "calls discard --rejected --older-than 7d --export discarded.jsonl",
+        "calls discard --invalid --older-than 7d --export discarded.jsonl",
         "calls discard --dead-letters --only reminder-A-1001",
     ),
     "republish": ("calls republish --since 6h --dry-run",),

@@ -31,7 +31,10 @@ _DECISIONS = {
 
 
 def explain(context: Context, request_id: Annotated[str, typer.Argument(help="The request's id.")]) -> Exit:
-    """Explain why a request is dialled, waits or is rejected: the rules of policy one by one."""
+    """Explain why a request is dialled, waits or is rejected.
+
+    Goes through the rules of policy one by one.
+    """
     stack = context.stack
     context.out.show(Explaining(stack.table, stack.judge, stack.lines_table).explain(request_key(request_id)))
     return Exit.DONE
@@ -44,9 +47,10 @@ def audit(
     organization: OrganizationOption = None,
     export_to: Annotated[Path | None, typer.Option("--export", help="Write to this new file: .csv or .json.")] = None,
 ) -> Exit:
-    """List what allowed each dial: the policy's version, its window and caps, and the recipient's local time.
+    """List what allowed each dial.
 
-    Holds no personal data. Without --organization: of every one that the secret of keys or the policy names.
+    The policy's version, its window and caps, and the recipient's local time. Holds no personal data. Without
+    --organization: of every one that the secret of keys or the policy names.
     """
     stack, now = context.stack, time.time()
     since, until = read_since(from_, now, "--from"), read_since(to, now, "--to") if to else now

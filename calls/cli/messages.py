@@ -1,7 +1,6 @@
-"""`calls rejected`, `calls redrive` and `calls discard`: the messages that wait for a person."""
+"""`calls invalid`, `calls redrive` and `calls discard`: the messages that wait for a person."""
 
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -30,13 +29,6 @@ from calls.operations.waiting_messages import (
 )
 from calls.operations.watching import queue_depth
 
-
-class Source(StrEnum):
-    """A queue whose messages must be fixed before a redrive."""
-
-    REJECTED = "rejected"
-
-
 DeadLetters = Annotated[bool, typer.Option("--dead-letters", help="The messages that the stack failed on.")]
 Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="ID", help="Only this message, or this requestId. Repeatable.")
@@ -46,7 +38,7 @@ OlderThan = Annotated[
 ]
 
 
-def rejected(
+def invalid(
     context: Context,
     export_to: Annotated[
         Path | None, typer.Option("--export", help="Write them to this new file, to be fixed.")
@@ -69,8 +61,9 @@ def rejected(
 
 def redrive(
     context: Context,
-    from_: Annotated[Source | None, typer.Option("--from", help="Send fixed messages; needs --file.")] = None,
-    file: Annotated[Path | None, typer.Option(help="The file of `rejected --export`, fixed: .jsonl.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Invalid messages, fixed: the file of `invalid --export`, .jsonl.")
+    ] = None,
     dead_letters: DeadLetters = False,
     only: Only = None,
     older_than: OlderThan = None,
@@ -84,14 +77,14 @@ def redrive(
     These are fixed invalid messages, or dead letters unchanged. Each is sent first and then deleted, so nothing is
     lost; and sent under its own id, so nothing is dialled twice. A request expires when it would have without this.
     """
-    if (from_ is None) != dead_letters or (file is None) != dead_letters:
-        raise typer.BadParameter("pass either --from rejected with --file, or --dead-letters")
+    if (file is None) != dead_letters:
+        raise typer.BadParameter("pass either --file, or --dead-letters")
     if file and (only or older_than):
         raise typer.BadParameter("--only and --older-than go with --dead-letters: a file names the messages itself")
     stack, out = context.stack, context.out
-    fixed, invalid = read_fixed(read_rows(file), stack.defaults) if file else ([], [])
-    if invalid:
-        out.show(InvalidRows(invalid=invalid))
+    fixed, unfixed = read_fixed(read_rows(file), stack.defaults) if file else ([], [])
+    if unfixed:
+        out.show(InvalidRows(invalid=unfixed))
         return Exit.REFUSED
     selection = _selection(only, older_than)
     url = stack.dead_letter_queue_url if dead_letters else stack.invalid_messages_queue_url
@@ -120,7 +113,7 @@ def redrive(
 def discard(
     context: Context,
     dead_letters: DeadLetters = False,
-    invalid: Annotated[bool, typer.Option("--rejected", help="The messages that break the contract.")] = False,
+    invalid_messages: Annotated[bool, typer.Option("--invalid", help="The messages that break the contract.")] = False,
     only: Only = None,
     older_than: OlderThan = None,
     all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
@@ -135,8 +128,8 @@ def discard(
 
     For them no one is called and no outcome is reported. Pass which: --only, --older-than or --all.
     """
-    if dead_letters == invalid:
-        raise typer.BadParameter("pass either --dead-letters, or --rejected")
+    if dead_letters == invalid_messages:
+        raise typer.BadParameter("pass either --dead-letters, or --invalid")
     if all_ == bool(only or older_than):
         raise typer.BadParameter("pass either --only or --older-than, or --all")
     stack, out = context.stack, context.out

@@ -27,7 +27,9 @@ Metadata = Annotated[
 ]
 Batch = Annotated[
     str,
-    typer.Option(help="Part of the id derived for a row without a requestId: the same row can be called again."),
+    typer.Option(
+        help="The requests' batch, to report and cancel them together. The same row in another one is another call."
+    ),
 ]
 
 
@@ -44,6 +46,10 @@ Country = Annotated[
 OrganizationOption = Annotated[str | None, typer.Option("--organization", help="Only this organization.")]
 Whose = Annotated[
     str | None, typer.Option("--organization", help=f"Whose key, assistant and number to use: {_rule('organization')}.")
+]
+OwnOrganization = Annotated[
+    str | None,
+    typer.Option("--organization", help="The organization of the ids or of the batch; without it, the default one."),
 ]
 OfOrganization = Annotated[
     str | None, typer.Option("--organization", help="The request's organization, where the id doesn't name it.")

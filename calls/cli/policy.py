@@ -40,7 +40,9 @@ def check(
     preset: PresetOption = Preset.CANADA,
     as_json: Json = False,
 ) -> Exit:
-    """Check a policy document: print each field that breaks its rule, and what may not mean what you expect.
+    """Check a policy document.
+
+    Prints each field that breaks its rule, and what may not mean what you expect.
 
     --preset is the one that the stack uses where the document names none. Needs no stack.
     """

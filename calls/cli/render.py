@@ -246,8 +246,8 @@ def _(report: PlaceReport) -> RenderableType:
             shown.append(render(report.policy))
     else:
         shown.append(Text(f"{report.sent} of {report.preflight.to_send} sent"))
-    if report.refused_in:
-        shown.append(Text(f"The invalid rows are in {report.refused_in}. Fix them there, and place that file."))
+    if report.invalid_rows_in:
+        shown.append(Text(f"The invalid rows are in {report.invalid_rows_in}. Fix them there, and place that file."))
     if report.unsent:
         listing = Listing([">row"], long="request and reason")
         for row in report.unsent[:_MAX_FOLLOWED]:

@@ -396,7 +396,7 @@ class Doctor:
         stack = self.stack
         for name, url, advice in (
             ("dead letters", stack.dead_letter_queue_url, "Fix the fault, then run: calls redrive --dead-letters"),
-            ("invalid messages", stack.invalid_messages_queue_url, "See why with: calls rejected"),
+            ("invalid messages", stack.invalid_messages_queue_url, "See why with: calls invalid"),
             ("failed outcomes", stack.failed_outcomes_queue_url, "Recorded but not published: see the runbook."),
         ):
             depth = queue_depth(stack.sqs, name, url)

@@ -27,7 +27,7 @@ class PlaceReport(WireModel):
     preflight: Preflight | AgainPreflight
     policy: Forecasts | None = Field(None, description="with --dry-run: what policy would do now with the valid rows")
     sent: int | None = Field(None, description="absent when nothing was to be sent: --dry-run, or invalid rows")
-    refused_in: str | None = Field(None, description="with --skip-refused: the new file with the invalid rows")
+    invalid_rows_in: str | None = Field(None, description="with --skip-invalid: the new file with the invalid rows")
     unsent: list[UnsentRow] = Field(default_factory=list)
     following: Following | None = Field(None, description="with --wait: the state of the calls")
 

@@ -88,8 +88,8 @@ def check_again(
     rows: Iterable[Row], ids: RowIds, defaults: Defaults, records: Records
 ) -> tuple[AgainPreflight, list[CheckedRow]]:
     """Find the rows that were rejected. Returns the result, and the rows to send, each under its new id."""
-    first, refused, duplicate = read_requests(rows, ids, defaults)
-    invalid = [*refused]
+    first, invalid, duplicate = read_requests(rows, ids, defaults)
+    row_count = len(first) + len(invalid) + len(duplicate)
     own_keys = {each.key.request for each in first}
     latest = _latest(first, own_keys, records)
     others = Counter({NOT_SENT_BEFORE: len(first) - len(latest)})
@@ -105,7 +105,7 @@ def check_again(
             request = each.row.request.model_copy(update={"request_id": each.next_key.request_id})
             to_send.append(CheckedRow.of(each.row.row, request, id_derived=each.row.id_derived))
     preflight = AgainPreflight(
-        rows=len(first) + len(refused) + len(duplicate),
+        rows=row_count,
         to_send=len(to_send),
         again=again,
         invalid=sorted(invalid, key=lambda each: each.row),

@@ -150,7 +150,7 @@ class CheckedRow:
 
 @dataclass(frozen=True, slots=True)
 class RowIds:
-    """Derives ids for rows that have none.
+    """Derives ids for rows that have none, and puts the rows into a batch.
 
     Ids appear in logs, and a phone number alone is easily found from its hash. So the hash is keyed with the stack's
     ARN, which contains a random UUID and appears in no log. `batch` separates equal rows that are meant to be two
@@ -166,8 +166,15 @@ class RowIds:
         return f"row-{hmac.digest(self.stack_arn.encode(), content.encode(), hashlib.sha256).hex()[:24]}"
 
     def identified(self, request: CallRequestMessage) -> CallRequestMessage:
-        """The request with its own id, or with a derived one."""
-        return request if request.request_id else request.model_copy(update={"request_id": self.derive(request)})
+        """The request with its own id, or with a derived one, and in this batch.
+
+        Raises:
+            InvalidInput: When it is of another batch.
+        """
+        if self.batch and request.batch not in {None, self.batch}:
+            raise InvalidInput("batch", "the same as --batch, or empty")
+        request_id = request.request_id or self.derive(request)
+        return request.model_copy(update={"request_id": request_id, "batch": self.batch or request.batch})
 
 
 type Lookup = Callable[[Collection[AttemptKey]], Mapping[AttemptKey, Status]]

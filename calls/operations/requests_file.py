@@ -36,8 +36,8 @@ __all__ = ["REQUESTS", "Columns", "RequestsFile", "Row", "UnreadableFile", "read
 _OBJECTS = ("dynamicVariables", "metadata")
 _NESTED = ("callingWindows", "redial")
 
-REFUSED_ROW, REFUSED_BECAUSE = "refusedRow", "refusedBecause"
-"""The columns that a file of refused rows has besides. They are for a person, and aren't read."""
+INVALID_ROW, INVALID_BECAUSE = "invalidRow", "invalidBecause"
+"""The columns that a file of invalid rows has besides. They are for a person, and aren't read."""
 
 _SPELLINGS = {
     "phoneNumber": "phone phoneno phonenr telephone telephonenumber telephoneno tel telno mobile mobilenumber mobileno "
@@ -80,7 +80,7 @@ class Columns:
     def read(self, header: str) -> str | None:
         """The column that a cell of the header names, in any usual spelling; None where it names none."""
         outer, dot, inner = re.match(r"([^.:]*)([.:]?)(.*)", header, re.DOTALL).groups()  # type: ignore[union-attr]
-        known = self.objects if dot else (*self.plain, *self.lists, *self.nested, REFUSED_ROW, REFUSED_BECAUSE)
+        known = self.objects if dot else (*self.plain, *self.lists, *self.nested, INVALID_ROW, INVALID_BECAUSE)
         name = next((each for each in known if _key(outer) in (_key(each), *_SPELLINGS.get(each, "").split())), None)
         if name is None or (dot and not inner.strip()):
             return None
@@ -188,7 +188,7 @@ class RequestsFile:
         inner: dict[str, dict[str, str]] = {}
         for column, cell in zip(names, line.cells, strict=False):
             name, dot, key = column.partition(".")
-            if not cell or name in {REFUSED_ROW, REFUSED_BECAUSE}:
+            if not cell or name in {INVALID_ROW, INVALID_BECAUSE}:
                 continue
             if cell.casefold() in _ERRORS:
                 error = error or InvalidInput(column, "a value, not the error of a formula")

@@ -101,6 +101,7 @@ def test_a_request_of_an_organization_is_named_in_either_way(calls: Calls, opera
 def test_what_is_asked_for_must_be_one_thing(calls: Calls) -> None:
     assert calls("cancel")[0] == Exit.USAGE
     assert calls("cancel", "a", "--batch", "b")[0] == Exit.USAGE
+    assert calls("cancel", "--file", "a.csv", "--organization", "north")[0] == Exit.USAGE
     assert calls("cancel", "no such id")[0] == Exit.REFUSED
     assert calls("cancel", "--batch", "no such batch")[0] == Exit.REFUSED
     assert calls("cancel", "--batch", "b", "--organization", "No Such")[0] == Exit.REFUSED

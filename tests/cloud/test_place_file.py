@@ -63,11 +63,12 @@ MENDED = """phoneNumber,customerName,dynamicVariables.appointmentDate,dynamicVar
 +15005550101,Ada Sample,12/1/2026,10:00
 +15005550102,Bo Sample,12/1/2026,10:30
 """
+HEAD = "requestId,phoneNumber,batch\n"
 
 
 def test_a_file_that_a_spreadsheet_has_rewritten_asks_for_the_same_calls(clinic: Clinic) -> None:
-    # Given a file that was placed without its refused row
-    code, report = clinic.place("--skip-refused", "--yes", content=EXPORTED)
+    # Given a file that was placed without its invalid row
+    code, report = clinic.place("--skip-invalid", "--yes", content=EXPORTED)
     first = clinic.sent()
     assert (code, report["sent"], len(first)) == (Exit.DONE, 2, 2)
 
@@ -80,15 +81,15 @@ def test_a_file_that_a_spreadsheet_has_rewritten_asks_for_the_same_calls(clinic:
     assert {each["requestId"] for each in first} < {each["requestId"] for each in clinic.sent()}
 
 
-def test_refused_rows_are_fixed_and_placed_from_a_file_of_their_own(clinic: Clinic) -> None:
-    _, report = clinic.place("--skip-refused", "--yes", content=EXPORTED)
+def test_invalid_rows_are_fixed_and_placed_from_a_file_of_their_own(clinic: Clinic) -> None:
+    _, report = clinic.place("--skip-invalid", "--yes", content=EXPORTED)
     clinic.sent()
     (invalid,) = report["preflight"]["invalid"]
     assert (invalid["row"], invalid["column"], invalid["value"]) == (4, "A", "••••••••02")
     assert "did you mean +1500•••••02?" in invalid["rule"]
 
-    clinic.file = Path(report["refusedIn"])
-    assert clinic.file.name == "reminders.refused.csv"
+    clinic.file = Path(report["invalidRowsIn"])
+    assert clinic.file.name == "reminders.invalid.csv"
     code, report = clinic.place("--country", "us", "--yes")
 
     assert (code, report["sent"]) == (Exit.DONE, 1)
@@ -108,11 +109,11 @@ def test_refused_rows_are_fixed_and_placed_from_a_file_of_their_own(clinic: Clin
     ids=["a name", "a column", "a new column", "ids"],
 )
 def test_a_changed_row_is_sent_only_if_asked_for(clinic: Clinic, changed: str) -> None:
-    clinic.place("--skip-refused", "--yes", content=EXPORTED)
+    clinic.place("--skip-invalid", "--yes", content=EXPORTED)
     clinic.sent()
 
     # When a row has changed, then --yes is not enough
-    code, report = clinic.place("--skip-refused", "--yes", content=changed)
+    code, report = clinic.place("--skip-invalid", "--yes", content=changed)
     assert code == Exit.REFUSED
     assert "--call-again" in report["error"]["message"]
     assert clinic.sent() == []
@@ -123,9 +124,18 @@ def test_a_changed_row_is_sent_only_if_asked_for(clinic: Clinic, changed: str) -
 
     # And asked for, or as another batch, it is sent
     for options in (["--batch", "second"], ["--call-again"]):
-        code, _ = clinic.place("--skip-refused", "--yes", *options)
+        code, _ = clinic.place("--skip-invalid", "--yes", *options)
         assert code == Exit.DONE
         assert "+15005550100" in [each["phoneNumber"] for each in clinic.sent()]
+
+
+def test_the_batch_that_a_file_is_placed_with_is_that_of_its_requests(clinic: Clinic) -> None:
+    clinic.place("--yes", "--batch", "december", content=f"{HEAD}a,+15005550100,\nb,+15005550101,december\n")
+    assert [each["batch"] for each in clinic.sent()] == ["december", "december"]
+
+    code, report = clinic.place("--yes", "--batch", "january", content=f"{HEAD}c,+15005550102,december\n")
+    assert (code, report["preflight"]["invalid"][0]["field"], clinic.sent()) == (Exit.REFUSED, "batch", [])
+    assert clinic.place("--yes", "--batch", "no such batch", content=HEAD)[0] == Exit.REFUSED
 
 
 def test_an_id_that_has_lost_its_zeros_is_sent_only_if_asked_for(clinic: Clinic) -> None:
@@ -140,7 +150,7 @@ def test_an_id_that_has_lost_its_zeros_is_sent_only_if_asked_for(clinic: Clinic)
 def test_nothing_is_sent_where_nothing_can_be_remembered(clinic: Clinic, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder should be")
 
-    code, report = clinic.place("--yes", "--skip-refused", content=EXPORTED)
+    code, report = clinic.place("--yes", "--skip-invalid", content=EXPORTED)
 
     assert (code, clinic.sent()) == (Exit.REFUSED, [])
     assert "state" in report["error"]["message"]

@@ -93,9 +93,10 @@ def test_messages_are_discarded_after_a_yes_and_a_copy_is_kept_of_them(
     [
         ["discard", "--all"],
         ["discard", "--dead-letters"],
-        ["discard", "--dead-letters", "--rejected", "--all"],
+        ["discard", "--dead-letters", "--invalid", "--all"],
         ["discard", "--dead-letters", "--all", "--only", "a"],
-        ["redrive", "--from", "rejected", "--file", "fixed.jsonl", "--only", "a"],
+        ["redrive", "--dead-letters", "--file", "fixed.jsonl"],
+        ["redrive", "--file", "fixed.jsonl", "--only", "a"],
     ],
 )
 def test_options_that_contradict_each_other_are_declined(calls: Calls, options: list[str]) -> None:

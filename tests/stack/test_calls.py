@@ -161,7 +161,7 @@ def test_each_row_of_a_file_is_one_call_however_often_it_is_run(
     # Given a file with an invalid row, of which the valid rows are placed
     file = tmp_path / "reminders.csv"
     file.write_text("\n".join([HEADER, *VALID, INVALID]), encoding="utf-8-sig")
-    code, placed = calls("place", str(file), "--yes", "--skip-refused", "--wait", "--timeout", "60")
+    code, placed = calls("place", str(file), "--yes", "--skip-invalid", "--wait", "--timeout", "60")
 
     # When the fixed file is placed, twice: its row for a number that was placed before is meant
     file.write_text("\n".join([HEADER, f"{COMPLETED},Zoë,2026-12-01,V3", *VALID]))
@@ -261,16 +261,16 @@ def test_an_invalid_message_is_listed_fixed_and_sent(
     wait_until(lambda: queue_depth(world.cloud.client("sqs"), "", world.stack.invalid_messages_queue_url).waiting)
 
     # When it is listed, exported, fixed and sent
-    _, listing = calls("rejected")
-    person = as_person(operator, "rejected")
-    export, fixed = tmp_path / "rejected.jsonl", tmp_path / "fixed.jsonl"
-    calls("rejected", "--export", str(export))
-    unfixed, report = calls("redrive", "--from", "rejected", "--file", str(export), "--yes")
+    _, listing = calls("invalid")
+    person = as_person(operator, "invalid")
+    export, fixed = tmp_path / "invalid.jsonl", tmp_path / "fixed.jsonl"
+    calls("invalid", "--export", str(export))
+    unfixed, report = calls("redrive", "--file", str(export), "--yes")
     (line,) = map(json.loads, export.read_text().splitlines())
     line["request"]["phoneNumber"] = COMPLETED
     fixed.write_text(json.dumps(line))
-    code, redriven = calls("redrive", "--from", "rejected", "--file", str(fixed), "--yes")
-    again, _ = calls("redrive", "--from", "rejected", "--file", str(fixed), "--yes")
+    code, redriven = calls("redrive", "--file", str(fixed), "--yes")
+    again, _ = calls("redrive", "--file", str(fixed), "--yes")
 
     # Then it stayed there until it was fixed, and its call has the id of the first message
     (waiting,) = listing["messages"]
@@ -281,7 +281,7 @@ def test_an_invalid_message_is_listed_fixed_and_sent(
     assert (code, redriven["sent"], redriven["stillThere"], again) == (Exit.DONE, 1, 0, Exit.REFUSED)
     wait_until(lambda: world.calls().get(message_id, {}).get("status") == "completed")
     assert world.dials()[message_id] == (1, 1)
-    assert calls("rejected", "--export", str(export))[0] == Exit.REFUSED  # an export replaces no file
+    assert calls("invalid", "--export", str(export))[0] == Exit.REFUSED  # an export replaces no file
 
 
 def test_dead_letters_are_sent_again(calls: Calls, world: LocalEnvironment) -> None:

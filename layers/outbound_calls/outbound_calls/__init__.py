@@ -4,7 +4,7 @@ contracts    what goes over each wire
 domain       attempts, outcomes, transitions
 policy       whether an attempt may be dialled now
 adapters     the services
-use_cases    place, receive, sweep, publish, look up
+use_cases    what each function does
 runtime      settings, telemetry, assembly
 
 Each package imports only from those above it.

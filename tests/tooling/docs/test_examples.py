@@ -1,14 +1,18 @@
 """The programs in examples/ do what docs/integrate says."""
 
 import json
+import re
 import subprocess
 import sys
 
+from examples.producer import REQUEST
 from examples.upstream import NEXT_STEP, cancellation_of, request_for
 from local.cloud import LocalCloud
 from outbound_calls.contracts.messages import CallRequestMessage, CancelMessage, read_message
 from outbound_calls.domain.transitions import TERMINAL
 from tests.tooling.docs.markdown import PROJECT, read
+
+BODY = re.compile(r"--message-body '([^']+)'")
 
 
 def test_the_producer_sends_a_valid_request() -> None:
@@ -22,7 +26,16 @@ def test_the_producer_sends_a_valid_request() -> None:
         (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
     request = read_message(message["Body"])
     assert isinstance(request, CallRequestMessage)
-    assert request.request_id == "reminder-A-1001"
+    assert request.request_id == REQUEST["requestId"]
+
+
+def test_one_example_after_the_other_asks_for_calls_of_their_own() -> None:
+    # Another request under a used requestId is an invalid message.
+    bodies = [body for page in ("README.md", "docs/integrate/requests.md") for body in BODY.findall(read(page))]
+    appointments = map(request_for, json.loads(read("examples/appointments.json")))
+    ids = [request["requestId"] for request in (*map(json.loads, bodies), REQUEST, *appointments)]
+
+    assert len(ids) == len(set(ids)) == 5
 
 
 def test_the_upstream_system_sends_valid_requests() -> None:

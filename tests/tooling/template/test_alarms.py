@@ -21,7 +21,7 @@ from outbound_calls.runtime.telemetry import (
     status_metric,
     waiting_metric,
 )
-from tests.tooling.docs.markdown import read, table
+from tests.tooling.docs.markdown import code, read, table
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.expressions import breaches, evaluate, needs
 from tests.tooling.template.rendering import Stack, Template
@@ -132,6 +132,27 @@ def test_the_runbook_states_the_alarms_cost(alarms: dict[str, Template]) -> None
     assert f"The alarms look at {metrics} metrics" in read("docs/operate/runbook.md")
 
 
+def test_the_metrics_page_has_every_metric_with_its_alarms(alarms: dict[str, Template]) -> None:
+    page = read("docs/operate/metrics.md")
+    read_by = {
+        (metric.name, name)
+        for name, alarm in alarms.items()
+        for metric in watched(alarm)
+        if metric.namespace == OURS and "ReleaseAlarm" not in name
+    }
+    rows = [
+        (code(cells[1]), re.findall(r"\[(\w+)\]", cells[3]))
+        for cells in (line.split("|") for line in page.splitlines() if line.startswith("| `"))
+    ]
+    named = [name for names, _ in rows for name in names]
+
+    # A request is rejected for some of the reason codes only.
+    assert len(named) == len(set(named))
+    assert {name for name in emitted() - set(named) if not name.startswith("Rejected")} == set()
+    assert set(named) <= emitted()
+    assert {(name, alarm) for names, its in rows for name in names for alarm in its} == read_by
+
+
 @pytest.mark.parametrize("queue", ["DeadLetterQueue", "InvalidMessagesQueue", "FailedOutcomesQueue"])
 def test_the_first_message_that_needs_a_person_raises_an_alarm(alarms: dict[str, Template], queue: str) -> None:
     name = {"DeadLetterQueue": "DeadLettersAlarm"}.get(queue, queue.replace("Queue", "Alarm"))
@@ -172,10 +193,10 @@ def test_every_outcome_that_needs_a_person_has_an_alarm_on_what_publishing_count
     looked_at = {metric.name for alarm in alarms.values() for metric in watched(alarm)}
 
     for status in TERMINAL:
-        for code in (None, *ReasonCode):
+        for reason in (None, *ReasonCode):
             # One alarm for each thing that a person must look at
-            raising = looked_at.intersection(ending_metrics(status, code))
-            assert len(raising) == needs_a_person(status, code), (status, code)
+            raising = looked_at.intersection(ending_metrics(status, reason))
+            assert len(raising) == needs_a_person(status, reason), (status, reason)
 
 
 def test_what_policy_does_on_purpose_raises_no_alarm(alarms: dict[str, Template]) -> None:

@@ -67,7 +67,6 @@ def test_a_shell_completes_commands_and_values(capsys: pytest.CaptureFixture[str
 
     assert completed("calls re") == [
         "resolve",
-        "rejected",
         "redrive",
         "republish",
         "report",

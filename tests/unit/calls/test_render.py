@@ -120,7 +120,7 @@ INVALID_MESSAGES = QueueListing(
         )
     ],
     more=True,
-    exported_to="rejected.jsonl",
+    exported_to="invalid.jsonl",
 )
 REDRIVE = RedriveReport(
     sent=5,
@@ -175,7 +175,7 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
     "resolve": (RESOLVED, ["a-1", "2", "busy"]),
     "redial": (REDIAL, ["a-1", "+1514•••••99", "unknown", "no-outcome", MARKUP, "kept from the record"]),
     "dial again": (RedialReport(redial=REDIAL, following=FOLLOWING), ["attempt 2", "1 of 1"]),
-    "rejected": (
+    "invalid": (
         INVALID_MESSAGES,
         [
             "m-1",
@@ -185,7 +185,7 @@ RESULTS: dict[str, tuple[WireModel, list[str]]] = {
             "2 hours, expired",
             "1 invalid message, 1 expired; there are more",
             "--limit",
-            "rejected.jsonl",
+            "invalid.jsonl",
         ],
     ),
     "invalid rows": (InvalidRows(invalid=[InvalidRow(row=2, field="id", rule=MARKUP)]), ["2", "id", MARKUP]),

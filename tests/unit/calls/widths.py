@@ -131,7 +131,7 @@ RESULTS: dict[str, WireModel] = {
         unsent=[UnsentRow(row=7, request_id="reminder-A-1006", reason="AccessDenied")],
         following=Following(calls=FOLLOWED, ended=36, all_ended=False, needs_a_person=True),
     ),
-    "rejected": QueueListing(
+    "invalid": QueueListing(
         queue="invalid messages",
         messages=[
             WaitingMessage(

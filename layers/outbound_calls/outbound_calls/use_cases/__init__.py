@@ -1,1 +1,1 @@
-"""What the functions do, one verb each: place, receive, sweep, publish, look up."""
+"""What the functions do: place, receive, sweep, publish, look up and release_lines. The others are parts of these."""

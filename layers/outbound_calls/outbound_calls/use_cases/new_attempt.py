@@ -84,7 +84,7 @@ def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
     )
 
 
-def completed(attempt: Attempt, organization: Organization) -> Attempt:
+def with_late_defaults(attempt: Attempt, organization: Organization) -> Attempt:
     """An attempt with its organization's defaults, where they weren't known when its request arrived."""
     request = attempt.request
     if request is None or (request.assistant_id and request.phone_number_id):
@@ -94,7 +94,7 @@ def completed(attempt: Attempt, organization: Organization) -> Attempt:
     return replace(attempt, request=replace(request, assistant_id=assistant_id, phone_number_id=phone_number_id))
 
 
-def without_defaults(attempt: Attempt) -> KeyUnusable | None:
+def missing_defaults(attempt: Attempt) -> KeyUnusable | None:
     """Why an attempt can't be dialled by its organization's entry in the secret; None when it can."""
     request = attempt.request
     if request is None or (request.assistant_id and request.phone_number_id):

@@ -60,7 +60,7 @@ from outbound_calls.policy import refusals
 from outbound_calls.policy.evaluation import Dial, Reject, Wait
 from outbound_calls.use_cases.decide import PolicyUnreadable
 from outbound_calls.use_cases.limits import Limits, wait_for_the_table
-from outbound_calls.use_cases.new_attempt import Defaults, completed, new_attempt, without_defaults
+from outbound_calls.use_cases.new_attempt import Defaults, missing_defaults, new_attempt, with_late_defaults
 
 if TYPE_CHECKING:
     from outbound_calls.adapters.allomia import AllomiaClient, PlaceAnswer
@@ -292,8 +292,8 @@ class PlaceCalls:
             case Dial():
                 pass
         if not isinstance(organization, KeyUnusable):
-            attempt = completed(attempt, organization)
-            organization = without_defaults(attempt) or organization
+            attempt = with_late_defaults(attempt, organization)
+            organization = missing_defaults(attempt) or organization
         if isinstance(organization, KeyUnusable):
             return self._park_for(attempt, organization.reason, organization.detail, _min_wait_seconds(organization))
         limits = Limits(

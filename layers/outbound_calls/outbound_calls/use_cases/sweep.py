@@ -228,7 +228,7 @@ class PollCalls:
         """
         since = attempt.dispatched_at or attempt.created_at
         ended = self.table.first_ended(attempt.key.request.organization, since, now, _ENDED_READ)
-        return next((each.outbound_call_id for each in ended if each.outcome_source in _TOLD_BY_ALLOMIA), None)
+        return next((each.outbound_call_id for each in ended if each.outcome_source in _REPORTED_BY_ALLOMIA), None)
 
     def _look(self, attempt: Attempt, now: float, reads: LogReads | None) -> Poll:
         """Look for an attempt's call in AlloMia's call log before it is given up."""
@@ -280,7 +280,7 @@ class PollCalls:
         return _poll(attempt, outcome, self.table.give_up(attempt, outcome, self.clock()))
 
 
-_TOLD_BY_ALLOMIA = frozenset({OutcomeSource.WEBHOOK, OutcomeSource.POLL})
+_REPORTED_BY_ALLOMIA = frozenset({OutcomeSource.WEBHOOK, OutcomeSource.POLL})
 
 
 def _unavailable(attempt: Attempt, reason: str) -> Poll:

@@ -1,4 +1,4 @@
-"""Write the refused rows of a file into a file of their own, to be fixed there and placed.
+"""Write the invalid rows of a file into a file of their own, to be fixed there and placed.
 
 So the file with the rows that were sent is never changed: what a spreadsheet rewrites in it can't make another call.
 """
@@ -13,21 +13,21 @@ from pathlib import Path
 
 from calls.operations.preflight import InvalidRow
 from calls.operations.private_files import new_file
-from calls.operations.requests_file import REFUSED_BECAUSE, REFUSED_ROW, RequestsFile, Row
+from calls.operations.requests_file import INVALID_BECAUSE, INVALID_ROW, RequestsFile, Row
 
 
-def write_refused(file: RequestsFile, invalid: Sequence[InvalidRow]) -> Path:
+def write_invalid(file: RequestsFile, invalid: Sequence[InvalidRow]) -> Path:
     """Write these rows of a file as they are into a new file beside it, which only its owner can read.
 
-    A table gets two more columns, which are ignored when it is placed: the row's number, and why it was refused.
+    A table gets two more columns, which are ignored when it is placed: the row's number, and what is wrong with it.
     """
     rules: dict[int, str] = {}
     for each in invalid:
         rules.setdefault(each.row, f"{each.field}: {each.rule}")
-    refused = (row for row in file.rows() if row.number in rules)
-    name = file.path.stem.partition(".refused")[0] + ".refused" + (".csv" if file.table else ".jsonl")
+    rows = (row for row in file.rows() if row.number in rules)
+    name = file.path.stem.partition(".invalid")[0] + ".invalid" + (".csv" if file.table else ".jsonl")
     path = _free(file.path.with_name(name))
-    lines = _table(file, refused, rules) if file.table else (f"{row.message}\n" for row in refused)
+    lines = _table(file, rows, rules) if file.table else (f"{row.message}\n" for row in rows)
     with new_file(path) as target:
         # JSON may hold half an emoji. The escape that stands for it is JSON's too.
         target.writelines(line.encode(errors="backslashreplace") for line in lines)
@@ -42,10 +42,10 @@ def _free(path: Path) -> Path:
 def _table(file: RequestsFile, rows: Iterator[Row], rules: dict[int, str]) -> Iterator[str]:
     """The lines, in the file's own dialect. With a byte order mark, since spreadsheets misread UTF-8 without one."""
     assert file.table  # noqa: S101 - known to the caller
-    # A file of refused rows may be refused again. Its own two columns are replaced.
-    kept = [n for n, cell in enumerate(file.table.header) if cell not in {REFUSED_ROW, REFUSED_BECAUSE}]
+    # A file of invalid rows may have some again. Its own two columns are replaced.
+    kept = [n for n, cell in enumerate(file.table.header) if cell not in {INVALID_ROW, INVALID_BECAUSE}]
     yield "\ufeff"
-    yield _line([REFUSED_ROW, REFUSED_BECAUSE, *(file.table.header[n] for n in kept)], file.table.delimiter)
+    yield _line([INVALID_ROW, INVALID_BECAUSE, *(file.table.header[n] for n in kept)], file.table.delimiter)
     for row in rows:
         cells = [row.cells[n] if n < len(row.cells) else "" for n in kept] + list(row.cells[len(file.table.header) :])
         yield _line([str(row.number), rules[row.number], *cells], file.table.delimiter)
