@@ -9,7 +9,6 @@ claim back; one that doesn't know never posts again.
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -166,7 +165,7 @@ class PlaceCalls:
     hand_on: HandOnLines
     grace_seconds: int
     deadline_seconds: int
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
     jitter: Jitter = _random.uniform
     new_claim_id: Callable[[], str] = field(default=lambda: uuid4().hex)
 
