@@ -295,7 +295,7 @@ FOR_GOOD, A_DAY, A_WEEK = Objection(), Objection(until=NOW + DAY), Objection(unt
         (A_DAY, FOR_GOOD, FOR_GOOD),
     ],
 )
-def test_an_objection_that_holds_longer_stays(
+def test_an_objection_that_lasts_longer_stays(
     shared: PolicyTable, number: str, first: Objection, second: Objection, kept: Objection
 ) -> None:
     assert shared.add_objection(number, first, UPSTREAM, NOW)

@@ -166,7 +166,7 @@ def test_a_single_event_raises_an_alarm(alarms: dict[str, Template], alarm: str,
     assert needs(alarms[alarm])[0] == 1
 
 
-def test_every_outcome_that_needs_a_person_has_an_alarm_on_what_publishing_counts(
+def test_every_outcome_that_needs_a_person_has_an_alarm_on_a_count_of_publish_outcome(
     alarms: dict[str, Template],
 ) -> None:
     looked_at = {metric.name for alarm in alarms.values() for metric in watched(alarm)}
