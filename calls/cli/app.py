@@ -131,7 +131,7 @@ def place(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, ask policy, and send nothing.")] = False,
     skip_refused: Annotated[
         bool,
-        typer.Option("--skip-refused", help="Send the valid rows if others aren't; those go to a new file."),
+        typer.Option("--skip-refused", help="Send the valid rows, and write the invalid ones to a new file."),
     ] = False,
     call_again: Annotated[
         bool, typer.Option("--call-again", help="Also call numbers that another version of the file has called.")
@@ -146,7 +146,7 @@ def place(
 ) -> Exit:
     """Place one call, or those of a file.
 
-    The same row is the same call, however often it is run.
+    The same row is the same call, however often you run the file.
     """
     stack, out = context.stack, context.out
     message = message_from_options(
@@ -216,15 +216,16 @@ def list_(
     context: Context,
     status: Annotated[list[Status] | None, typer.Option(help="Only calls with this status. Repeatable.")] = None,
     since: Annotated[
-        str | None, typer.Option(help=f"Also calls that ended since: 90m, 2h, 3d or a date. By --status: {LIST_DAYS}d.")
+        str | None,
+        typer.Option(help=f"Also calls that ended since: 90m, 2h, 3d or a date. With --status: {LIST_DAYS}d."),
     ] = None,
     organization: OrganizationOption = None,
     limit: Limit = 50,
 ) -> Exit:
     """List open calls, or those that ended.
 
-    First what ended, newest first, and then what is open, first what is due next. Costs what it finds: it reads
-    indexes, and no more of them than --limit takes.
+    What ended comes first, newest first, then what is open, in the order in which it is due. Reads indexes only, and no
+    more of them than --limit needs.
     """
     stack, now = context.stack, time.time()
     statuses = frozenset(status or (Status if since else OPEN))
@@ -329,7 +330,7 @@ def resolve(
         number = resolving.unknown_attempt(key, attempt).number
         question = f"Record attempt {number} of {mask_text(request_id)} as {as_}? It can't be changed afterwards."
         if as_ is Finding.UNKNOWN:
-            question = f"Leave attempt {number} of {mask_text(request_id)} unknown? Then it needs no one any more."
+            question = f"Leave attempt {number} of {mask_text(request_id)} unknown? Then it no longer needs a person."
         out.confirm(question, yes)
         out.show(resolving.record(key, as_, number))
         return Exit.DONE

@@ -56,7 +56,7 @@ def cancel(
     organization: OrganizationOption = None,
     country: Country = None,
 ) -> Exit:
-    """Cancel requests: what isn't dialled yet never is. Says for each what happened.
+    """Cancel requests, so that they aren't dialled. Reports the result of each.
 
     There is no way to undo it: place the call again under another id.
     """
@@ -84,7 +84,7 @@ def cancel(
 def forget(context: Context, number: Number) -> Exit:
     """Forget a number: cancel what is parked for it, and forget its dials.
 
-    Its do-not-call entries stay. Says what stays elsewhere. Reads what is open.
+    Its do-not-call entries stay. Reports what else stays, and where. Reads all open calls.
     """
     stack = context.stack
     forgetting = Forgetting(stack.policy_table, stack.number_hashes, stack.records, _cancelling(stack))

@@ -27,7 +27,7 @@ Metadata = Annotated[
 ]
 Batch = Annotated[
     str,
-    typer.Option(help="Part of the id derived for a row without a requestId: the same row can be called again."),
+    typer.Option(help="Part of the id of a row without a requestId. With another batch, the same row is another call."),
 ]
 
 

@@ -58,7 +58,7 @@ class MessageQueue:
         )
 
     def discard(self, ids: Collection[str]) -> dict[str, Discarded]:
-        """Delete the messages with exactly these ids. For them no one is called, and no outcome is reported."""
+        """Delete the messages with exactly these ids. No one is called for them, and no outcome is reported."""
         deletions = Deletions()
         with held_messages(
             self.client, self.url, MAX_HELD, kept_by_stack=self.kept_by_stack, hold_seconds=_HOLD_SECONDS
