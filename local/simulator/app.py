@@ -125,7 +125,7 @@ def _control(allomia: Allomia, webhooks: "_Webhooks") -> list[Route]:
         return _json(allomia.faults)
 
     async def calls(_: Request) -> Response:
-        return JSONResponse([report.model_dump(mode="json") for report in allomia.reports()])
+        return JSONResponse([call.model_dump(mode="json") for call in allomia.shown_calls()])
 
     async def dials(_: Request) -> Response:
         return _json(allomia.dials())
