@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from outbound_calls.runtime.clients import Clients
-from outbound_calls.runtime.settings import CheckReleaseSettings
+from outbound_calls.runtime.settings.check_release import CheckReleaseSettings
 from outbound_calls.runtime.telemetry import Telemetry
 from releases import SECONDS_TO_ANSWER, CheckReleases, Verdict
 

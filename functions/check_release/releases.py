@@ -53,7 +53,7 @@ class Version:
     number: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CheckReleases:
     """The use case."""
 

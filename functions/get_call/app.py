@@ -7,7 +7,7 @@ from typing import Any
 
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import GetCallSettings
+from outbound_calls.runtime.settings.get_call import GetCallSettings
 from outbound_calls.runtime.telemetry import Telemetry
 
 settings = GetCallSettings.from_environment(os.environ)

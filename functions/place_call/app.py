@@ -7,7 +7,7 @@ from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.timing import DEFERRALS
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import PlaceCallSettings
+from outbound_calls.runtime.settings.place_call import PlaceCallSettings
 from outbound_calls.runtime.telemetry import Metric, Telemetry, deferral_metric
 from outbound_calls.use_cases.place import OTHER_CALL, Message, Placement, PlaceResult
 

@@ -9,7 +9,7 @@ from outbound_calls.adapters.due_entries import DueBatch, DueKeeper, due_entry, 
 from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import PollCallsSettings
+from outbound_calls.runtime.settings.poll_calls import PollCallsSettings
 from outbound_calls.runtime.telemetry import Metric, Telemetry, lines_metrics, request_names
 from outbound_calls.use_cases.log_reads import LogReads, pages_of_shard
 from outbound_calls.use_cases.polls import KEY_FAULTS, SECONDS_TO_POLL, SHORT_OF_TIME, Poll, PollResult

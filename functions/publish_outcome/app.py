@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import PublishOutcomeSettings
+from outbound_calls.runtime.settings.publish_outcome import PublishOutcomeSettings
 from outbound_calls.runtime.telemetry import Telemetry, ending_metrics, needs_a_person
 
 settings = PublishOutcomeSettings.from_environment(os.environ)

@@ -7,7 +7,7 @@ from typing import Any
 
 from outbound_calls.adapters.calls_table import RecordResult
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import ReceiveWebhookSettings
+from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
 from outbound_calls.runtime.telemetry import Metric, Telemetry
 from outbound_calls.use_cases.receive import Receipt, Webhook
 

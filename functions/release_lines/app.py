@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import ReleaseLinesSettings
+from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
 from outbound_calls.runtime.telemetry import Metric, Telemetry
 
 settings = ReleaseLinesSettings.from_environment(os.environ)

@@ -33,7 +33,7 @@ from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Prese
 from outbound_calls.domain.attempts import Allowance, AttemptKey, Labels
 from outbound_calls.domain.lines import COUNT_AFTER_SECONDS, line_reserved_for
 from outbound_calls.domain.timing import utc_text
-from outbound_calls.runtime.settings import PlaceCallSettings
+from outbound_calls.runtime.settings.place_call import PlaceCallSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS, JudgeAttempts
 from outbound_calls.use_cases.look_up import LookUpRequests
 from outbound_calls.use_cases.new_attempt import Defaults

@@ -12,7 +12,7 @@ from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey, Terms
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import GetCallSettings
+from outbound_calls.runtime.settings.get_call import GetCallSettings
 from outbound_calls.use_cases.look_up import LookUpRequests, attempt_report
 from tests.cloud.parts import (
     DETAILS,

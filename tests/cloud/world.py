@@ -19,12 +19,10 @@ from outbound_calls.adapters.policy_table import PolicyTable
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.recipients import organization_key
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import (
-    PlaceCallSettings,
-    PollCallsSettings,
-    ReceiveWebhookSettings,
-    ReleaseLinesSettings,
-)
+from outbound_calls.runtime.settings.place_call import PlaceCallSettings
+from outbound_calls.runtime.settings.poll_calls import PollCallsSettings
+from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
+from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS
 from outbound_calls.use_cases.place import Message, Placement
 from outbound_calls.use_cases.polls import Poll, PollResult

@@ -6,15 +6,13 @@ import pytest
 from pydantic import ValidationError
 
 from outbound_calls.domain.timing import PollSchedule
-from outbound_calls.runtime.settings import (
-    GetCallSettings,
-    PlaceCallSettings,
-    PollCallsSettings,
-    PublishOutcomeSettings,
-    ReceiveWebhookSettings,
-    ReleaseLinesSettings,
-    Settings,
-)
+from outbound_calls.runtime.settings import Settings
+from outbound_calls.runtime.settings.get_call import GetCallSettings
+from outbound_calls.runtime.settings.place_call import PlaceCallSettings
+from outbound_calls.runtime.settings.poll_calls import PollCallsSettings
+from outbound_calls.runtime.settings.publish_outcome import PublishOutcomeSettings
+from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
+from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID
 
 EVERY = {"POWERTOOLS_SERVICE_NAME": "calls-dev", "POWERTOOLS_METRICS_NAMESPACE": "AllomiaOutboundCalls"}

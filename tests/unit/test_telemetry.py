@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from outbound_calls.adapters.secrets import SecretUnreadable
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import Attempt, AttemptKey, Outcome, RequestKey
-from outbound_calls.runtime.settings import PublishOutcomeSettings
+from outbound_calls.runtime.settings.publish_outcome import PublishOutcomeSettings
 from outbound_calls.runtime.telemetry import (
     Metric,
     Telemetry,

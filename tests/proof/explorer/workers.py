@@ -25,12 +25,10 @@ from outbound_calls.adapters.due_entries import DueBatch, DueKeeper
 from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import (
-    PlaceCallSettings,
-    PollCallsSettings,
-    ReceiveWebhookSettings,
-    ReleaseLinesSettings,
-)
+from outbound_calls.runtime.settings.place_call import PlaceCallSettings
+from outbound_calls.runtime.settings.poll_calls import PollCallsSettings
+from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
+from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
 from outbound_calls.use_cases.place import Message
 from outbound_calls.use_cases.receive import Webhook
 from tests.proof.explorer.allomia import ANSWERS, log_response, status_response

@@ -25,12 +25,10 @@ from outbound_calls.adapters.rate_limiter import RateLimiter
 from outbound_calls.contracts.vocabulary import Preset
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.assembly import Assembly
-from outbound_calls.runtime.settings import (
-    PlaceCallSettings,
-    PollCallsSettings,
-    ReceiveWebhookSettings,
-    ReleaseLinesSettings,
-)
+from outbound_calls.runtime.settings.place_call import PlaceCallSettings
+from outbound_calls.runtime.settings.poll_calls import PollCallsSettings
+from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
+from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
 from outbound_calls.runtime.workers import WORKERS
 from outbound_calls.use_cases.place import Message, PlaceCalls
 from outbound_calls.use_cases.polls import SECONDS_TO_POLL

@@ -2,7 +2,7 @@
 
 from benchmarks.batch import environment_of
 from local.emulator import BuiltFunction
-from outbound_calls.runtime.settings import PlaceCallSettings
+from outbound_calls.runtime.settings.place_call import PlaceCallSettings
 
 
 def test_place_call_starts_with_the_settings_of_the_benchmark() -> None:

@@ -53,20 +53,23 @@ ADAPTERS = (
     "secrets",
     "circuit_breaker",
     "bounded_http",
+    "conditional_writes",
     "allomia",
     "organizations",
 )
 ON_TABLES = (
     "attempt_items",
     "calls_table",
-    "conditional_writes",
     "due_entries",
     "waiting_attempts",
     "batch_searches",
     "lines_table",
     "dial_marks",
 )
-USE_CASES = ("place", "new_attempt", "limits", "hand_on", "keep", "look_in_log", "cancel_batch", "not_found")
+USE_CASES = (
+    *("place", "new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
+    *("look_in_log", "log_reads", "count_calls", "cancel_batch", "not_found"),
+)
 MODULES = {
     **dict.fromkeys((f"domain.{name}" for name in DOMAIN), UNIT),
     **dict.fromkeys(("domain.recipients", *(f"policy.{name}" for name in POLICIES)), POLICY),
@@ -470,6 +473,8 @@ def main(only: Sequence[str]) -> int:
         tempfile.TemporaryDirectory() as folder,
         LocalCloud() if CLOUD in folders else contextlib.nullcontext() as cloud,
     ):
+        # The forks end without cleaning up after themselves.
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
         warm_up(cloud)
         baseline = baseline_of(folders, cloud, Path(folder) / "log")
         print(f"{len(mutants)} mutants, {len(baseline.seconds)} tests that may kill them", flush=True)

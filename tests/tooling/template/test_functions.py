@@ -10,16 +10,14 @@ from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.assembly import SECRET_TRIES
 from outbound_calls.runtime.clients import TRIES, Clients
-from outbound_calls.runtime.settings import (
-    CheckReleaseSettings,
-    GetCallSettings,
-    PlaceCallSettings,
-    PollCallsSettings,
-    PublishOutcomeSettings,
-    ReceiveWebhookSettings,
-    ReleaseLinesSettings,
-    Settings,
-)
+from outbound_calls.runtime.settings import Settings
+from outbound_calls.runtime.settings.check_release import CheckReleaseSettings
+from outbound_calls.runtime.settings.get_call import GetCallSettings
+from outbound_calls.runtime.settings.place_call import PlaceCallSettings
+from outbound_calls.runtime.settings.poll_calls import PollCallsSettings
+from outbound_calls.runtime.settings.publish_outcome import PublishOutcomeSettings
+from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
+from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
 from outbound_calls.use_cases.place import SECONDS_TO_PLACE
 from outbound_calls.use_cases.polls import SECONDS_TO_POLL
 from tests.tooling.template.conftest import StackOf

@@ -180,7 +180,7 @@ def http_client(base_url: str, transport: httpx.BaseTransport | None = None, con
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class AllomiaClient:
     """Places calls and asks for their status. Never raises for what AlloMia or the network does."""
 

@@ -38,7 +38,7 @@ class BatchSearch:
     after: Item | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class BatchSearches:
     """The searches, as the calls table holds them."""
 

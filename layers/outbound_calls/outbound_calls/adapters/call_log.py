@@ -16,7 +16,7 @@ MAX_PAGE_ENTRIES = 50
 """AlloMia's own limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CallLog:
     """Reads the call log. Never raises for what AlloMia or the network does."""
 

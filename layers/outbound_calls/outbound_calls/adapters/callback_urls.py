@@ -21,7 +21,7 @@ def sign(signing_key: str, key: AttemptKey) -> str:
     return urlsafe_b64encode(hmac.digest(signing_key.encode(), signed, hashlib.sha256)).rstrip(b"=").decode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CallbackUrls:
     """Makes and verifies callback URLs with the signing secret, through its rotations."""
 

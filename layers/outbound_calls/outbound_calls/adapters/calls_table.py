@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -105,8 +105,7 @@ class RecordResult(Enum):
     NO_SUCH_ATTEMPT = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(NamedTuple):
     """The result of recording an outcome, and the attempt as it is now (None where there is none)."""
 
     result: RecordResult
@@ -118,8 +117,7 @@ class Recording:
         return self.result in {RecordResult.STORED, RecordResult.REPLACED}
 
 
-@dataclass(frozen=True, slots=True)
-class DueEntry:
+class DueEntry(NamedTuple):
     """An entry of the index `due`: this attempt was due at `due_at` (epoch seconds) when the index was read."""
 
     key: AttemptKey
@@ -132,8 +130,7 @@ class DueEntry:
         return cls(item_key(values), int(values["dueAt"]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Where:
+class _Where(NamedTuple):
     """What a transition demands of the item, beside a status from which the target may follow."""
 
     statuses: Collection[Status] = tuple(Status)
@@ -147,7 +144,7 @@ class _Where:
     not_stopped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CallsTable:
     """The calls table.
 
@@ -459,8 +456,8 @@ class CallsTable:
         if outcome.source is not OutcomeSource.WEBHOOK or found is None:
             return recording
         if found.status in disproved and not recording.stored:
-            recording = self._end(key, outcome, now, replace(where, statuses=disproved))
-            return replace(recording, result=RecordResult.REPLACED) if recording.stored else recording
+            recording = self._end(key, outcome, now, where._replace(statuses=disproved))
+            return recording._replace(result=RecordResult.REPLACED) if recording.stored else recording
         if outcome.status is Status.COMPLETED and recording.result is not RecordResult.OTHER_CALL:
             return self._answered(recording, outcome, now)
         return recording
@@ -477,7 +474,7 @@ class CallsTable:
                 return recording
             return self._replace_provisional(attempt, outcome, now) or self.record(attempt.key, outcome, now)
         if attempt.next_attempt is not None and self._answered_meanwhile(attempt, now) and not recording.stored:
-            return replace(recording, result=RecordResult.NEXT_CANCELLED)
+            return recording._replace(result=RecordResult.NEXT_CANCELLED)
         return recording
 
     def _replace_provisional(self, attempt: Attempt, outcome: Outcome, now: float) -> Recording | None:
@@ -735,10 +732,10 @@ class CallsTable:
         Without redial rules that write ends it for good. Where it finds some, they decide which of two writes is
         made, on condition that they are still the same: a cancellation removes them.
         """
-        seen = replace(where, redial="")
+        seen = where._replace(redial="")
         written, item = self._end_for_good(key, outcome, now, seen)
         while not written and item is not None and _may_follow(item, outcome.status, seen):
-            seen = replace(where, redial=item.get("redial", ""))
+            seen = where._replace(redial=item.get("redial", ""))
             redial_at = _redial_at(item, outcome, now)
             if redial_at is None:
                 written, item = self._end_for_good(key, outcome, now, seen)
@@ -756,7 +753,7 @@ class CallsTable:
 
     def _end_for_good(self, key: AttemptKey, outcome: Outcome, now: float, where: _Where) -> tuple[bool, Item | None]:
         if outcome.status not in ALLOMIA_OUTCOMES:
-            where = replace(where, redial=None)
+            where = where._replace(redial=None)
         replaced = ("isDropped",) if outcome.reason_code else ("reasonCode", "reason", "allomiaStatus", "isDropped")
         sets = self._outcome_sets(key, outcome, now)
         return self._move(key, outcome.status, sets, removes=(*_REMOVED_AT_THE_END, *replaced), where=where)

@@ -32,7 +32,7 @@ class Permit:
             self.breaker.release(self)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class CircuitBreaker:
     """Closed, it permits every call. After `threshold` consecutive failures it opens for `open_seconds`.
 
@@ -94,7 +94,7 @@ class CircuitBreaker:
             self._probing = self._probing and not permit.probe
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class CircuitBreakers:
     """One breaker for each setting, so that one that is wrong doesn't hold up the others.
 

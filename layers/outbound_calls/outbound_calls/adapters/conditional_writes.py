@@ -26,7 +26,7 @@ class WriteUnanswered(Exception):
     """DynamoDB didn't say whether it made a write: it was made, or may still be. Repeating it shows which."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class ConditionalWrites:
     """Makes the writes to one table."""
 

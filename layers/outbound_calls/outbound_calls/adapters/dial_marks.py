@@ -35,7 +35,7 @@ HASH_CHARACTERS = 16
 _MOST_READ = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class DialMarks:
     """The items in the policy table. An attempt is named by its key's text and number."""
 

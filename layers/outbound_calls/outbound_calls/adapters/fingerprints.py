@@ -18,7 +18,7 @@ _KEY_CHARACTERS = 4
 _HASH_CHARACTERS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Fingerprints:
     """Makes and compares fingerprints."""
 

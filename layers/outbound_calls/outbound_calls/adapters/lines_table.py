@@ -28,7 +28,7 @@ _MAX_TRIES = 5
 _AT_ONCE = 50
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class LinesTable:
     """The lines of every organization. `name` is the policy table's."""
 

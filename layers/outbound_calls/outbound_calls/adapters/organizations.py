@@ -41,7 +41,7 @@ class Organization:
     phone_number_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Organizations:
     """The organizations in a secret. Shared by threads. A name is None for the default organization.
 

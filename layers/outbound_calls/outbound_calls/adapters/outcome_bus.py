@@ -19,7 +19,7 @@ class NotPublished(Exception):
     """EventBridge declined some of the events. Says how many, and its error codes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class OutcomeBus:
     """The bus. Its rules deliver each event at least once."""
 

@@ -101,7 +101,7 @@ class CancelledBatch:
     cancelled_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class NumberHashes:
     """Keyed hashes of phone numbers: HMAC-SHA256 with a secret of its own.
 
@@ -116,7 +116,7 @@ class NumberHashes:
         return urlsafe_b64encode(digest).decode()[:_HASH_CHARACTERS]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class PolicyTable:
     """The policy table. A read or write that fails raises botocore's exceptions."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from outbound_calls.domain.attempts import Attempt
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CallQueue:
     """A queue that place_call reads: that of requests, or that of attempts that a line was handed on to."""
 
@@ -51,7 +51,7 @@ def _dispatch(attempt: Attempt) -> str:
     return DispatchMessage(dispatch=name, times_parked=attempt.times_parked).model_dump_json()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class InvalidMessagesQueue:
     """The queue of messages that can't be read as any message of the contract."""
 
@@ -80,7 +80,7 @@ class InvalidMessagesQueue:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class FailedOutcomesQueue:
     """The queue of outcomes that couldn't be published."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class RateLimiter:
     """Spaces permits evenly: one every `1 / per_second` seconds, the first one that long after the start.
 

@@ -44,7 +44,7 @@ class SecretUnreadable(SecretUnusable):
         self.aws_code = aws_code
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Secret:
     """One secret's versions, each read at its first use. Shared by threads, and read by one of them at a time.
 

@@ -20,7 +20,7 @@ _READ = ("requestId", "attempt", "status", "createdAt", "timesParked", "dispatch
 _READ_AT_ONCE, _DUE_AT_ONCE = 100, 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class UnlimitedCalls:
     """Such calls, as the calls table holds them."""
 

@@ -65,7 +65,7 @@ class Waiting:
     since: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class WaitingAttempts:
     """What waits for a condition, as the calls table holds it."""
 

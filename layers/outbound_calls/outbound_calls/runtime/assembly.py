@@ -27,14 +27,12 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.policy_table import NumberHashes, PolicyTable
     from outbound_calls.adapters.secrets import Secret
     from outbound_calls.domain.timing import Jitter
-    from outbound_calls.runtime.settings import (
-        GetCallSettings,
-        PlaceCallSettings,
-        PollCallsSettings,
-        PublishOutcomeSettings,
-        ReceiveWebhookSettings,
-        ReleaseLinesSettings,
-    )
+    from outbound_calls.runtime.settings.get_call import GetCallSettings
+    from outbound_calls.runtime.settings.place_call import PlaceCallSettings
+    from outbound_calls.runtime.settings.poll_calls import PollCallsSettings
+    from outbound_calls.runtime.settings.publish_outcome import PublishOutcomeSettings
+    from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
+    from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
     from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
     from outbound_calls.use_cases.hand_on import HandOnLines
     from outbound_calls.use_cases.look_up import LookUpRequests
@@ -57,7 +55,7 @@ class MakesClients(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Assembly:
     """Builds use cases from settings.
 

@@ -10,7 +10,7 @@ from botocore.config import Config
 TRIES = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Clients:
     """Makes AWS clients that share one boto3 session.
 

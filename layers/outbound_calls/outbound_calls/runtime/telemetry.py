@@ -150,7 +150,7 @@ def seconds_to_outcome(outcome: Outcome, attempt: Attempt | None) -> int | None:
     return attempt.recorded_at - attempt.dispatched_at
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Telemetry:
     """A function's log and metrics. Not thread-safe: the handler logs what its worker threads return."""
 

@@ -49,7 +49,7 @@ class RequestKeepsChanging(Exception):
     """Each time a request was read, it changed before the cancellation could be written."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CancelRequests:
     """The use case. `clock` is epoch seconds."""
 

@@ -33,7 +33,7 @@ class BatchCancellation:
     is_whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CancelBatches:
     """The use case. `clock` is epoch seconds."""
 

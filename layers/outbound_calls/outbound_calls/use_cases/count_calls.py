@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.lines_table import LinesTable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CountCalls:
     """The use case. `clock` is epoch seconds."""
 

@@ -53,7 +53,7 @@ class PolicyUnreadable(Exception):
         self.wait_seconds = wait_seconds
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class CurrentPolicy:
     """The policy in force, read at most once in 5 seconds. Shared by threads, and read by one of them at a time.
 
@@ -163,7 +163,7 @@ class Judgement:
         return redial if attempt.key.number < redial.max_attempts else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class JudgeAttempts:
     """The use case."""
 

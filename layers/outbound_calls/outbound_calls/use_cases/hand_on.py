@@ -27,7 +27,7 @@ SECONDS_TO_HAND_ON = 8.0
 _MOST_AT_A_LOOK, _MOST_LOOKS = 20, 50
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class HandOnLines:
     """The use case. `queue` is that of attempts which a line was handed on to. `clock` is epoch seconds."""
 
@@ -73,7 +73,7 @@ class HandedOn:
     count: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Handing:
     """One run for an organization, which began `now`. `lines` are as the last write left them."""
 

@@ -76,7 +76,7 @@ class _InForce:
         return self.policy is not None and now >= self.set_at + IN_FORCE_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class KeepWaiting:
     """The use case. `queue` is that of requests. `clock` is epoch seconds."""
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MAX_REPEATS = 5
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Limits:
     """The limits for one attempt that is to be dialled, by a decision that began at `decided_at` (epoch seconds)."""
 

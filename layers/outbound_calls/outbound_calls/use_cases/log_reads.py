@@ -57,7 +57,7 @@ class Entries:
         return len(self.entries) + self.unreadable == total
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class LogReads:
     """What is read of the logs for one page of due attempts. Its threads share it.
 

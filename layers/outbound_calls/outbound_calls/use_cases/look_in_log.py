@@ -56,7 +56,7 @@ class NotRead:
     call_log_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class LookInLog:
     """The use case."""
 

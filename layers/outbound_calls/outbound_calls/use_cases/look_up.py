@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from outbound_calls.domain.attempts import Allowance, Attempt
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class LookUpRequests:
     """The use case."""
 

@@ -7,7 +7,7 @@ RUN_CALLS = 3
 """So many calls in a row that AlloMia doesn't know, and none that it does."""
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class NotFoundRuns:
     """The calls in a row that AlloMia doesn't know, by key. Shared by threads.
 

@@ -148,7 +148,7 @@ class Message:
     sent_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class PlaceCalls:
     """The use case. Parts are shared by the worker threads of a batch. `clock` is epoch seconds."""
 

@@ -27,7 +27,7 @@ class Published:
     unreadable: list[Exception] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class PublishOutcomes:
     """The use case: one event for each attempt that became terminal, but none for what is no outcome of a request."""
 

@@ -7,7 +7,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from outbound_calls.adapters.call_states import outcome_from_state, unfamiliar_status
 from outbound_calls.adapters.calls_table import RecordResult
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 _CANONICAL_NUMBER = re.compile(r"[1-9][0-9]?")
 
 
-@dataclass(frozen=True, slots=True)
-class Webhook:
+class Webhook(NamedTuple):
     """One request to the callback URL, as API Gateway passes it on. `request_id` is the request's key in the table."""
 
     request_id: str
@@ -37,8 +36,7 @@ class Webhook:
     is_base64: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The answer to a webhook. `message` goes to the sender. `key` is set once the signature is verified."""
 
     status: HTTPStatus
@@ -67,7 +65,7 @@ _ANSWERS_WITHOUT_OUTCOME = _ANSWERS | {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class ReceiveWebhooks:
     """The use case. `clock` is epoch seconds."""
 

@@ -39,7 +39,7 @@ class ReleasedLines:
     unreadable: list[Exception] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class ReleaseLines:
     """The use case."""
 

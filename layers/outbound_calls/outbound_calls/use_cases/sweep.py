@@ -64,7 +64,7 @@ _ENDED_READ = 100
 """How many attempts that have ended are read to find one that AlloMia must know."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class PollCalls:
     """The use case. Parts are shared by the worker threads of a page. `clock` is epoch seconds."""
 
