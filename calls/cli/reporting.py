@@ -67,7 +67,7 @@ def report(
     language: Annotated[Language, typer.Option(help="The language of the page.")] = Language.ENGLISH,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> Exit:
-    """Report how calls went: counts and percentages by outcome, whether the phone rang, and what needs a person.
+    """Report the results of calls: counts and percentages by outcome, whether the phone rang, and what needs a person.
 
     Each request counts once, by its last attempt, on the day on which its outcome was recorded. A report holds no
     names, numbers or ids.

@@ -63,7 +63,7 @@ def ended(world: LocalEnvironment) -> Ended:
             )
         time.sleep(2)
 
-    # When everything has come to its end
+    # When everything has ended
     def all_ended() -> bool:
         calls = world.calls()
         return all(calls.get(request_id(row), {}).get("status") == row.status for row in MAGIC_NUMBERS.values())
