@@ -210,7 +210,7 @@ class Period:
 
     first: date
     last: date
-    zone: tzinfo | None = None
+    zone: tzinfo | None
 
     @property
     def since(self) -> float:

@@ -85,7 +85,7 @@ class Resolving:
     clock: Callable[[], float] = time.time
     by: str | None = None
 
-    def unknown_attempt(self, request: RequestKey, number: int | None = None) -> AttemptKey:
+    def unknown_attempt(self, request: RequestKey, number: int | None) -> AttemptKey:
         """The attempt to resolve: this one, or else the last one that is `unknown`, whatever was made after it.
 
         Raises:
@@ -197,7 +197,7 @@ class Resolving:
         return request_report(attempts)
 
 
-def choose_unknown(statuses: Mapping[int, Status], number: int | None = None) -> int:
+def choose_unknown(statuses: Mapping[int, Status], number: int | None) -> int:
     """Of the attempts of a request with their statuses: this one, or else the last one that is `unknown`.
 
     Raises:

@@ -273,9 +273,8 @@ def error(code: HTTPStatus, words: str = "") -> Reply:
     return Reply(Answer(code=code), json.dumps({"error": words or code.phrase}).encode())
 
 
-def reply(answer: Answer, healthy: Body, faults: Faults | None = None) -> Reply:
+def reply(answer: Answer, healthy: Body, faults: Faults) -> Reply:
     """`answer` where a healthy AlloMia would answer `healthy`."""
-    faults = faults or Faults()
     wait = {"Retry-After": str(faults.retry_after_seconds)} if answer.retry_after else {}
     return Reply(
         answer, answer.content(healthy), {**answer.headers, **wait}, faults.latency_seconds, faults.hang_seconds

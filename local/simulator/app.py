@@ -46,14 +46,13 @@ class Settings:
     memory_file: Path | None = None
 
 
-def create_app(settings: Settings | None = None, transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
+def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
     """The simulator as an ASGI application.
 
     Args:
         settings: How it starts.
         transport: Carries the webhooks; real HTTP when None.
     """
-    settings = settings or Settings()
     transport = transport or httpx.AsyncHTTPTransport()
     if settings.gateway is not None:
         transport = GatewayTransport(settings.gateway, transport)

@@ -813,7 +813,7 @@ class CallsTable:
         target: Status,
         sets: Mapping[str, Any],
         *,
-        removes: Iterable[str] = (),
+        removes: Iterable[str],
         where: _Where,
         increments: Iterable[str] = (),
     ) -> tuple[bool, Item | None]:
