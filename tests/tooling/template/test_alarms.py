@@ -225,7 +225,7 @@ def test_the_share_of_polled_outcomes_shows_missing_webhooks(
     by_id = {query["Id"]: query["MetricStat"] for query in alarm["Metrics"] if "MetricStat" in query}
     assert {name: (each["Metric"]["MetricName"], each["Stat"]) for name, each in by_id.items()} == {
         "polled": (source_metric(OutcomeSource.POLL), "Sum"),
-        "outcomes": (Metric.SECONDS_TO_OUTCOME, "SampleCount"),
+        "outcomes": (Metric.DISPATCH_TO_OUTCOME_SECONDS, "SampleCount"),
     }
 
     values = {"polled": polled, "outcomes": outcomes}
