@@ -436,7 +436,7 @@ class PlaceCalls:
     def _reject(self, attempt: Attempt, decision: Reject, judgement: Judgement) -> Placement:
         outcome = _rejected(OutcomeSource.POLICY, decision.code, decision.reason)
         if decision.code is ReasonCode.CANCELLED:
-            source = judgement.cancelled_batch.source if judgement.cancelled_batch else OutcomeSource.UPSTREAM
+            source = judgement.batch_cancelled_by or OutcomeSource.UPSTREAM
             outcome = replace(outcome, status=Status.CANCELLED, source=source)
         if attempt.is_redial:
             return self._drop(attempt, outcome)
