@@ -64,7 +64,7 @@ def environment_of(endpoint_url: str, allomia_url: str, **more: str) -> dict[str
         "NUMBER_HASH_SECRET_ARN": f"{arn}:hash-abcdef",
         "CALLING_POLICY": "open",
         "HANDED_ON_QUEUE_URL": f"{endpoint_url}/handed-on",
-        "INVALID_MESSAGES_QUEUE_URL": f"{endpoint_url}/rejected",
+        "INVALID_MESSAGES_QUEUE_URL": f"{endpoint_url}/invalid-messages",
         "ALLOMIA_API_KEY_SECRET_ARN": f"{arn}:allomia-abcdef",
         "ALLOMIA_BASE_URL": allomia_url,
         "SIGNING_SECRET_ARN": f"{arn}:signing-abcdef",

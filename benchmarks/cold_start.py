@@ -213,7 +213,7 @@ def _environment(function: BuiltFunction, url: str) -> dict[str, str]:
         "DEFAULT_PHONE_NUMBER_ID": UUID,
         "OUTCOME_BUS_NAME": "outcomes",
         "FAILED_OUTCOMES_QUEUE_URL": f"{url}/123456789012/failed-outcomes",
-        "INVALID_MESSAGES_QUEUE_URL": f"{url}/123456789012/rejected",
+        "INVALID_MESSAGES_QUEUE_URL": f"{url}/123456789012/invalid-messages",
         "NUMBER_HASH_SECRET_ARN": f"{ARN}:hash-AbCdEf",
         "POLICY_TABLE_NAME": "policy",
         "SIGNING_SECRET_ARN": f"{ARN}:signing-AbCdEf",

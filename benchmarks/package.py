@@ -14,9 +14,6 @@ from rich.table import Table
 
 from local.sam import build
 
-# docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a function and all of its layers, unzipped.
-LIMIT_BYTES = 250 * 1024 * 1024
-
 
 @dataclass(frozen=True)
 class Package:

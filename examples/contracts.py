@@ -67,7 +67,7 @@ class DoNotCall(TypedDict):
 
 
 class CallOutcomeCallDetails(TypedDict):
-    """How the call went, as AlloMia reports it; null if AlloMia reported nothing."""
+    """The call's times, its duration and why it ended; null if AlloMia reported nothing."""
 
     startedAt: str | None
     endedAt: str | None
@@ -116,7 +116,7 @@ class RequestReportAttemptsItemAllowedBy(TypedDict):
 
 
 class RequestReportAttemptsItemCallDetails(TypedDict):
-    """How the call went, as AlloMia reports it."""
+    """The call's times, its duration and why it ended, as AlloMia reports them."""
 
     startedAt: NotRequired[str]
     endedAt: NotRequired[str]
@@ -190,7 +190,7 @@ class RequestReport(TypedDict):
 
 
 class WebhookCallDetails(TypedDict):
-    """How a call went, as AlloMia reports it."""
+    """A call's times, its duration and why it ended, as AlloMia reports them."""
 
     startedAt: NotRequired[str | None]
     endedAt: NotRequired[str | None]

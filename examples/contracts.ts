@@ -90,7 +90,7 @@ export interface DoNotCall {
   organization?: string | null;
 }
 
-/** how the call went, as AlloMia reports it; null if AlloMia reported nothing */
+/** the call's times, its duration and why it ended; null if AlloMia reported nothing */
 export interface CallOutcomeCallDetails {
   /** ISO 8601 */
   startedAt: string | null;
@@ -132,7 +132,7 @@ export interface CallOutcome {
   outboundCallId: string | null;
   /** AlloMia's id of the person called; null if AlloMia reported none */
   contactId: string | null;
-  /** how the call went, as AlloMia reports it; null if AlloMia reported nothing */
+  /** the call's times, its duration and why it ended; null if AlloMia reported nothing */
   callDetails: CallOutcomeCallDetails | null;
   /** where the outcome comes from; sources may be added; such as webhook, poll, call-log, dispatch, deadline, upstream, operator, policy */
   outcomeSource: string;
@@ -164,7 +164,7 @@ export interface RequestReportAttemptsItemAllowedBy {
   zoneData?: string;
 }
 
-/** how the call went, as AlloMia reports it */
+/** the call's times, its duration and why it ended, as AlloMia reports them */
 export interface RequestReportAttemptsItemCallDetails {
   /** ISO 8601 */
   startedAt?: string;
@@ -210,7 +210,7 @@ export interface RequestReportAttemptsItem {
   contactId?: string;
   /** the id of the call's entry in AlloMia's call log, where it was found there */
   callLogId?: string;
-  /** how the call went, as AlloMia reports it */
+  /** the call's times, its duration and why it ended, as AlloMia reports them */
   callDetails?: RequestReportAttemptsItemCallDetails;
   /** where the outcome comes from; sources may be added; such as webhook, poll, call-log, dispatch, deadline, upstream, operator, policy */
   outcomeSource?: string;
@@ -250,7 +250,7 @@ export interface RequestReport {
   attempts: RequestReportAttemptsItem[];
 }
 
-/** How a call went, as AlloMia reports it. */
+/** A call's times, its duration and why it ended, as AlloMia reports them. */
 export interface WebhookCallDetails {
   /** ISO 8601 */
   startedAt?: string | null;

@@ -12,7 +12,7 @@ REQUEST: dict[str, object] = {
     # Yours, and the same however often you send it: this is what keeps one request one call.
     "requestId": "reminder-A-1003",
     "phoneNumber": "+15005550100",
-    # Where the person lives: calling hours hold by their clock, and the number doesn't say.
+    # Where the person lives: calling hours follow their clock, which the number doesn't show.
     "timeZone": "America/Toronto",
     "assistantId": "0b54d0f1-7f2a-4c53-9c0e-5a6d1f5b8a01",
     "phoneNumberId": "7c1e3d52-4b1f-4b8e-8f4d-2a9c6e0d7b02",

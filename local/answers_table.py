@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -23,14 +22,11 @@ from outbound_calls.adapters.allomia import (
     Throttled,
     http_client,
 )
-from outbound_calls.adapters.organizations import Organization, Organizations
-from outbound_calls.adapters.secrets import Secret
+from outbound_calls.adapters.organizations import Organization
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import CallRequest
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+from outbound_calls.runtime.assembly import Assembly
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/explain/architecture.md"
 _BLOCK = re.compile(r"(?<=<!-- generated: allomia-answers -->\n).*?(?=<!-- end generated -->)", re.DOTALL)
@@ -83,9 +79,9 @@ ANSWERS: dict[str, Callable[[httpx.Request], httpx.Response]] = {
 
 
 def _ask(answer: Callable[[httpx.Request], httpx.Response]) -> PlaceAnswer:
-    key = Secret(cast("SecretsManagerClient", cast("Any", None)), "", lambda: 0.0)
+    organizations = Assembly(lambda *_: None).organizations("")
     with http_client("https://allomia.invalid", httpx.MockTransport(answer)) as http:
-        client = AllomiaClient(http, Organizations(key))
+        client = AllomiaClient(http, organizations)
         return client.place_call(Organization("key"), _REQUEST, "https://hooks.invalid/a/1/s")
 
 

@@ -18,7 +18,7 @@ START_SECONDS = 20.0
 
 
 @contextmanager
-def running_console(environment: LocalEnvironment, seconds: float = START_SECONDS) -> Iterator[str | None]:
+def running_console(environment: LocalEnvironment) -> Iterator[str | None]:
     """Run the console while the context is open; yields the address that lets a browser in, None if there is none."""
     cloud = environment.cloud
     stack = ("--stack", environment.stack.name, "--endpoint-url", cloud.endpoint_url)
@@ -28,7 +28,7 @@ def running_console(environment: LocalEnvironment, seconds: float = START_SECOND
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": cloud.region,
     }
-    with running_until_closed([sys.executable, "-m", "calls", "console", *stack], variables, seconds) as url:
+    with running_until_closed([sys.executable, "-m", "calls", "console", *stack], variables, START_SECONDS) as url:
         yield url
 
 

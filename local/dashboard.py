@@ -49,7 +49,7 @@ class Day:
 
     def series(self, name: str, resource: str, stat: str) -> Series:
         """The values of a metric. One that this day knows nothing about counts nothing."""
-        if name == "SecondsFromDispatchToOutcome":
+        if name == "DispatchToOutcomeSeconds":
             percent = int(stat.removeprefix("p"))
             return [self._percentile(period, percent) for period in range(PERIODS)]
         values = self.counts.get(f"{name} {resource}", self.counts.get(name, {}))

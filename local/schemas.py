@@ -63,7 +63,7 @@ _NAMES = {
     "attempt": "the number of the dial for this request, from 1; a redial or an operator makes another one",
     "outboundCallId": "AlloMia's id of the call",
     "contactId": "AlloMia's id of the person called",
-    "callDetails": "how the call went, as AlloMia reports it",
+    "callDetails": "the call's times, its duration and why it ended, as AlloMia reports them",
     "outcomeSource": "where the outcome comes from; sources may be added",
     "metadata": "the request's metadata, unchanged",
 }
@@ -214,7 +214,7 @@ def _outcome() -> Schema:
         status="how the attempt ended",
         outboundCallId="AlloMia's id of the call; null if AlloMia reported none",
         contactId="AlloMia's id of the person called; null if AlloMia reported none",
-        callDetails="how the call went, as AlloMia reports it; null if AlloMia reported nothing",
+        callDetails="the call's times, its duration and why it ended; null if AlloMia reported nothing",
     )
     schema["properties"]["status"]["enum"] = [status for status in Status if status in TERMINAL]
     return schema | {

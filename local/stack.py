@@ -41,11 +41,6 @@ class Stack:
         return self.outputs["CallQueueUrl"]
 
     @property
-    def call_queue_arn(self) -> str:
-        """The ARN of the same queue."""
-        return self.outputs["CallQueueArn"]
-
-    @property
     def invalid_messages_queue_url(self) -> str:
         """Messages that match no message of the contract."""
         return self.outputs["InvalidMessagesQueueUrl"]
@@ -107,16 +102,6 @@ class Stack:
         Without the name of the stage: clients differ in how they sign its dollar sign.
         """
         return f"{self.api_url.removesuffix('/$default')}/calls"
-
-    @property
-    def get_call_function_name(self) -> str:
-        """GetCallFunction."""
-        return self.outputs["GetCallFunctionName"]
-
-    @property
-    def publish_outcome_function_name(self) -> str:
-        """PublishOutcomeFunction."""
-        return self.resources["PublishOutcomeFunction"]
 
 
 def deploy(

@@ -189,14 +189,14 @@ def cold_starts(stack: DeployedStack, documents: Iterable[Sequence[Mapping[str, 
 
 
 @dataclass(frozen=True)
-class Figures:
+class RunFigures:
     """The two tables of a report."""
 
     functions: list[dict[str, Any]]
     costs: list[dict[str, Any]]
 
 
-def measure(stack: DeployedStack, began: datetime, ended: datetime, events: int) -> Figures:
+def measure(stack: DeployedStack, began: datetime, ended: datetime, events: int) -> RunFigures:
     """Read everything, and put it into the report's two tables."""
     documents = list(traces(stack, began, ended))
     lambda_ = stack.client("lambda")
@@ -204,6 +204,6 @@ def measure(stack: DeployedStack, began: datetime, ended: datetime, events: int)
         name: lambda_.get_function_configuration(FunctionName=stack.resource(name))["MemorySize"] for name in FUNCTIONS
     }
     values = read(stack, began, ended)
-    return Figures(
+    return RunFigures(
         functions(values, cold_starts(stack, documents)), costs(values, memory, events, traced=len(documents))
     )

@@ -32,7 +32,7 @@ from local.simulator.magic_numbers import behaviour_of
 from local.stack import Stack
 from rehearsal import cloud_tests
 from rehearsal.changes import NotRehearsed, subscribed, undone, with_parameters
-from rehearsal.measured import Figures, measure
+from rehearsal.measured import RunFigures, measure
 from rehearsal.report import Report, report
 from rehearsal.steps import STEPS, RehearsedStack, Stage
 
@@ -141,7 +141,7 @@ def rehearse(stage: Stage, console: Console) -> Report:
     return report(stage, checks, requests, calls, dials, measured(stage, left_out), left_out)
 
 
-def measured(stage: Stage, left_out: list[str]) -> Figures | None:
+def measured(stage: Stage, left_out: list[str]) -> RunFigures | None:
     """What AWS measured; None on the local cloud, which measures little."""
     if not stage.is_on_aws:
         left_out.append("durations, cold starts and costs: the local cloud has neither the metrics nor the traces")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local.demo import Case, Check
-from rehearsal.measured import Figures
+from rehearsal.measured import RunFigures
 from rehearsal.steps import Stage
 
 
@@ -68,7 +68,7 @@ def report(
     requests: Iterable[Case],
     calls: Mapping[str, Mapping[str, Any]],
     dials: Mapping[str, tuple[int, int]],
-    figures: Figures | None,
+    figures: RunFigures | None,
     left_out: Sequence[str],
 ) -> Report:
     """The report of a rehearsal."""

@@ -307,7 +307,7 @@ def released_gradually(stage: Stage) -> Iterator[Check]:
     verdicts = deployments_since(stage)
     kept = live_versions(stack)["PollCallsFunction"] == after["PollCallsFunction"]
     yield Check(
-        "a version that doesn't start gets no traffic, and the stack goes back to the one before",
+        "a version that doesn't start gets no traffic, and the stack rolls back",
         f"{status}; CodeDeploy: {', '.join(verdicts)}",
         status == "UPDATE_ROLLBACK_COMPLETE" and "Failed" in verdicts and kept,
     )
@@ -338,7 +338,7 @@ def live_versions(stack: DeployedStack) -> dict[str, str]:
 
 
 def deployments_since(stage: Stage) -> list[str]:
-    """How CodeDeploy's deployments of the last update went. Those before it are in the list of the step before."""
+    """The results of CodeDeploy's deployments of the last update. Those before it belong to the step before."""
     codedeploy = stage.stack.client("codedeploy")
     (application,) = stage.stack.of_type("AWS::CodeDeploy::Application")
     statuses = []

@@ -146,7 +146,7 @@ def place(
 ) -> Exit:
     """Place one call, or those of a file.
 
-    The same row is the same call, however often it is run.
+    The same row is the same call, however often you run the file.
     """
     stack, out = context.stack, context.out
     message = message_from_options(
@@ -228,8 +228,8 @@ def list_(
 ) -> Exit:
     """List open calls, or those that ended.
 
-    First what ended, newest first, and then what is open, first what is due next. Costs what it finds: it reads
-    indexes, and no more of them than --limit takes.
+    What ended comes first, newest first, then what is open, in the order in which it is due. Reads indexes only, and no
+    more of them than --limit needs.
     """
     stack, now = context.stack, time.time()
     statuses = frozenset(status or (Status if since else OPEN))
@@ -336,7 +336,7 @@ def resolve(
         number = resolving.unknown_attempt(key, attempt).number
         question = f"Record attempt {number} of {mask_text(request_id)} as {as_}? It can't be changed afterwards."
         if as_ is Finding.UNKNOWN:
-            question = f"Leave attempt {number} of {mask_text(request_id)} unknown? Then it needs no one any more."
+            question = f"Leave attempt {number} of {mask_text(request_id)} unknown? Then it no longer needs a person."
         out.confirm(question, yes)
         out.show(resolving.record(key, as_, number))
         return Exit.DONE

@@ -22,7 +22,7 @@ def console(
 ) -> Exit:
     """Run the console, a web page on this computer, until Ctrl-C.
 
-    Shows what needs a person, what is in progress, what waits and until when, and how today went. Records outcomes,
+    Shows what needs a person, what is in progress, what waits and until when, and today's results. Records outcomes,
     cancels, dials again, discards messages, pauses and resumes. Prints the address, which works on this computer only:
     its token lets a browser in, so don't pass it on.
     """

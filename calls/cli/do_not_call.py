@@ -39,7 +39,7 @@ do_not_call = typer.Typer(
 Number = Annotated[str, typer.Argument(metavar="NUMBER", help="The phone number, E.164, such as +15145550199.")]
 Purposes = Annotated[list[str] | None, typer.Option("--purpose", help="Only for this purpose. Repeatable.")]
 Until = Annotated[
-    str | None, typer.Option(help="Until then, such as 2027-01-01T00:00:00-05:00; for good when left out.")
+    str | None, typer.Option(help="Until then, such as 2027-01-01T00:00:00-05:00; permanently if left out.")
 ]
 
 
@@ -74,7 +74,7 @@ def remove(context: Context, number: Number, purpose: Purposes = None, organizat
 
 @command(do_not_call)
 def check(context: Context, number: Number) -> Exit:
-    """Show the entries of a number that hold now."""
+    """Show the entries of a number that apply now."""
     context.out.show(_list(context).check(read_number(number)))
     return Exit.DONE
 
@@ -86,7 +86,7 @@ def import_(
         Path, typer.Argument(help=f"Numbers, one per row: .csv or .xlsx ({', '.join(COLUMNS.names)}), or .jsonl.")
     ],
     skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Import the valid rows if others aren't.")
+        bool, typer.Option("--skip-invalid", help="Import the valid rows, and leave out the invalid ones.")
     ] = False,
     country: Country = None,
 ) -> Exit:
@@ -114,7 +114,7 @@ def count(
     context: Context,
     limit: Annotated[int, typer.Option(min=1, help="Stop after this many records.")] = MOST_COUNTED,
 ) -> Exit:
-    """Count the entries that hold now. The only command that reads a whole table, the policy table, page by page.
+    """Count the entries that apply now. The only command that reads a whole table, the policy table, page by page.
 
     That has a record for each entry, and one for each number that was dialled in the last 32 days. A hundred thousand
     records take about 2,000 read units.

@@ -49,7 +49,7 @@ def _(report: LinesReport) -> RenderableType:
     paused = "; calls are paused" if report.paused else ""
     table = Table("priority", "waiting", "first", "waits for", header_style="bold")
     for each in report.waiting:
-        waited = "" if each.seconds_waited is None else f"{each.seconds_waited} s"
+        waited = "" if each.waited_seconds is None else f"{each.waited_seconds} s"
         count = f"at least {each.waiting:,}" if each.at_least else f"{each.waiting:,}"
         table.add_row(each.priority, count, each.first or "", waited)
     title = f"{report.organization}: {report.in_use} lines in use ({limit}), {report.reserved} reserved{paused}"

@@ -75,7 +75,7 @@ def redrive(
     """Send waiting messages again.
 
     These are fixed invalid messages, or dead letters unchanged. Each is sent first and then deleted, so nothing is
-    lost; and sent under its own id, so nothing is dialled twice. A request expires when it would have without this.
+    lost; and sent under its own id, so nothing is dialled twice. A redrive doesn't change when a request expires.
     """
     if (file is None) != dead_letters:
         raise typer.BadParameter("pass either --file, or --dead-letters")
@@ -126,7 +126,7 @@ def discard(
 ) -> Exit:
     """Delete waiting messages that can't be used.
 
-    For them no one is called and no outcome is reported. Pass which: --only, --older-than or --all.
+    No one is called for them, and no outcome is reported. Choose them with --only, --older-than or --all.
     """
     if dead_letters == invalid_messages:
         raise typer.BadParameter("pass either --dead-letters, or --invalid")

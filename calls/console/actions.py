@@ -79,7 +79,7 @@ class Actions:
         return Done(str(key.request), f"finding {finding}")
 
     def cancel(self, form: Form) -> list[Done]:
-        """Cancel requests: what isn't dialled yet never is."""
+        """Cancel requests, so that they aren't dialled."""
         stack = self.stack
         cancelling = Cancelling(CancelRequests(stack.table, self.clock), stack.records, stack.policy_table, self.clock)
         report = cancelling.cancel(requests_in(form))

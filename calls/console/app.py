@@ -238,7 +238,7 @@ class Console:
         return self._page(request, "messages", queues=queues)
 
     def report(self, request: Request) -> Response:
-        """How today's calls went."""
+        """The results of today's calls."""
         zone, now = self._zone(), self.options.clock()
         today = datetime.fromtimestamp(now, zone).date()
         chosen = self._chosen(request)

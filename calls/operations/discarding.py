@@ -43,10 +43,10 @@ class MessageQueue:
     last_moment: LastMoment
     clock: Callable[[], float] = time.time
 
-    def list(self, mask: Mask, limit: int = MAX_LISTED) -> QueueListing:
+    def list(self, mask: Mask) -> QueueListing:
         """Some of its messages, the oldest first. They stay, and other readers don't get them meanwhile."""
         with held_messages(
-            self.client, self.url, limit, kept_by_stack=self.kept_by_stack, hold_seconds=_HOLD_SECONDS
+            self.client, self.url, MAX_LISTED, kept_by_stack=self.kept_by_stack, hold_seconds=_HOLD_SECONDS
         ) as messages:
             found = list(messages)
         now = self.clock()
@@ -54,11 +54,11 @@ class MessageQueue:
         return QueueListing(
             queue=self.name,
             messages=[each.summary(mask, now, self.last_moment) for each in found],
-            more=len(found) == limit,
+            more=len(found) == MAX_LISTED,
         )
 
     def discard(self, ids: Collection[str]) -> dict[str, Discarded]:
-        """Delete the messages with exactly these ids. For them no one is called, and no outcome is reported."""
+        """Delete the messages with exactly these ids. No one is called for them, and no outcome is reported."""
         deletions = Deletions()
         with held_messages(
             self.client, self.url, MAX_HELD, kept_by_stack=self.kept_by_stack, hold_seconds=_HOLD_SECONDS

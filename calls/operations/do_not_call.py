@@ -56,7 +56,7 @@ class ListedEntry(WireModel):
 
     organization: OrganizationName | None = Field(None, description="absent for every organization")
     purposes: list[str] = Field(description="empty for all purposes")
-    until: str | None = Field(None, description="absent for good")
+    until: str | None = Field(None, description="absent if permanent")
     source: OutcomeSource = Field(description="upstream: by a message; operator: by a command")
     added_at: str
 
@@ -67,7 +67,7 @@ class NumberReport(WireModel):
     phone_number: str
     listed: bool = Field(description="whether any entry holds now, for anyone and anything")
     changed: bool | None = Field(None, description="whether this command changed the list; absent for a check")
-    entries: list[ListedEntry] = Field(description="the entries that hold now")
+    entries: list[ListedEntry] = Field(description="the entries that apply now")
     warnings: list[str] | None = Field(None, description="absent where there are none")
 
 
@@ -192,7 +192,7 @@ class DoNotCallList:
         return import_report(len(rows), invalid, results).model_copy(update={"warnings": warnings})
 
     def count(self, most: int = MOST_COUNTED) -> ListCount:
-        """Count the entries that hold now. Goes through the policy table, and stops after the page with `most` records.
+        """Count the entries that apply now. Reads the policy table, and stops after the page with `most` records.
 
         A counter would cost each entry a second write, and be wrong once an entry for a time has ended.
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -36,13 +35,12 @@ class ForgetReport(WireModel):
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """Forgets numbers. `clock` is epoch seconds."""
+    """Forgets numbers."""
 
     table: PolicyTable
     numbers: NumberHashes
     records: Records
     cancelling: Cancelling
-    clock: Callable[[], float] = time.time
 
     def forget(self, phone_number: str) -> ForgetReport:
         """Cancel what is parked for a number, and forget its dials.
@@ -54,7 +52,7 @@ class Forgetting:
         counted = Counted()
         requests = dict.fromkeys(key.request for key in self.records.open_for_number(phone_number, counted))
         cancelled = self.cancelling.cancel(list(requests)).model_copy(update={"records_read": counted.read})
-        dials = self.table.forget_dials(number, self.clock())
+        dials = self.table.forget_dials(number, time.time())
         return ForgetReport(
             phone_number=masked(phone_number),
             dials_forgotten=dials,

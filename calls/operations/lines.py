@@ -32,7 +32,7 @@ class WaitingCalls(WireModel):
     waiting: int
     at_least: bool = Field(default=False, description="true when there may be more than were counted")
     first: RequestKeyText | None = Field(None, description="the next to be dialled; absent where no one waits")
-    seconds_waited: int | None = Field(None, description="by the first")
+    waited_seconds: int | None = Field(None, description="by the first")
 
 
 class LinesReport(WireModel):
@@ -96,5 +96,5 @@ class LinesView:
             waiting=max(counted, 1),
             at_least=counted >= MOST_COUNTED,
             first=str(first.key.request),
-            seconds_waited=max(0, int(now) - first.since),
+            waited_seconds=max(0, int(now) - first.since),
         )

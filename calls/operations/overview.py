@@ -107,9 +107,9 @@ class Overview:
             more=total > len(found) or max(len(in_progress), len(waiting)) > MAX_SHOWN,
         )
 
-    def to_do(self, organizations: Sequence[str | None], days: int = TO_DO_DAYS) -> ToDo:
+    def to_do(self, organizations: Sequence[str | None]) -> ToDo:
         """The calls that ended and need a person. An `unknown` one that was dialled again since isn't among them."""
-        since = self.now - days * _DAY_SECONDS
+        since = self.now - TO_DO_DAYS * _DAY_SECONDS
         statuses = {Status.UNKNOWN, Status.REJECTED}
         looked_at = organizations[:MAX_ORGANIZATIONS]
         # The calls of one don't leave those of another unseen.
@@ -123,7 +123,7 @@ class Overview:
         ended = sorted((call for each in found for call in each.calls), key=_recorded_at, reverse=True)
         more = any(each.more for each in found) or len(ended) > MAX_SHOWN
         calls = [each for each in ended[:MAX_SHOWN] if _needs_a_person(each)]
-        return ToDo(calls=sorted(calls, key=lambda each: each.status is not Status.UNKNOWN), more=more, days=days)
+        return ToDo(calls=sorted(calls, key=lambda each: each.status is not Status.UNKNOWN), more=more, days=TO_DO_DAYS)
 
     def preview(self, judge: JudgeAttempts) -> Preview:
         """What policy says now for the requests that wait and are due first.

@@ -1,4 +1,4 @@
-"""How calls went, in numbers: the one value that the command's text, CSV and page show, and the console.
+"""The results of calls, in numbers: the one value that the command's text, CSV and page show, and the console.
 
 It holds neither a name, a number nor a request's id. Each request counts once, by its last attempt: on the day, by the
 clinic's clock, on which its outcome was recorded, or as open.
@@ -210,7 +210,7 @@ class Period:
 
     first: date
     last: date
-    zone: tzinfo | None = None
+    zone: tzinfo | None
 
     @property
     def since(self) -> float:

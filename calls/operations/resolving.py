@@ -31,9 +31,6 @@ from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.new_attempt import Defaults, terms_of, with_defaults
 
-MAX_SECONDS_TO_END = 2 * 86_400
-"""How long after its dispatch an attempt ends at the latest: the longest deadline, and a day without a usable key."""
-
 
 class Finding(StrEnum):
     """What a person may find out: AlloMia's own outcomes, or that it can't be found out."""
@@ -43,7 +40,7 @@ class Finding(StrEnum):
     BUSY = "busy"
     NO_ANSWER = "no-answer"
     UNKNOWN = "unknown"
-    """No one will find out: the call stays unknown, and needs no one any more."""
+    """No one will find out: the call stays unknown, and no longer needs a person."""
 
 
 class NotAllowed(Exception):
@@ -88,7 +85,7 @@ class Resolving:
     clock: Callable[[], float] = time.time
     by: str | None = None
 
-    def unknown_attempt(self, request: RequestKey, number: int | None = None) -> AttemptKey:
+    def unknown_attempt(self, request: RequestKey, number: int | None) -> AttemptKey:
         """The attempt to resolve: this one, or else the last one that is `unknown`, whatever was made after it.
 
         Raises:
@@ -200,7 +197,7 @@ class Resolving:
         return request_report(attempts)
 
 
-def choose_unknown(statuses: Mapping[int, Status], number: int | None = None) -> int:
+def choose_unknown(statuses: Mapping[int, Status], number: int | None) -> int:
     """Of the attempts of a request with their statuses: this one, or else the last one that is `unknown`.
 
     Raises:

@@ -44,7 +44,7 @@ def canonical(text: str, *, certain: bool = False) -> str:
     return plain
 
 
-def canonical_value(value: Any, *, certain: bool = False) -> Any:
+def canonical_value(value: Any, *, certain: bool) -> Any:
     """A JSON value with every text in it in its canonical form."""
     match value:
         case str():

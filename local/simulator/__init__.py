@@ -3,7 +3,7 @@
 from local.simulator.app import Settings, create_app
 from local.simulator.behaviours import ANSWERS, STATUS_ANSWERS, Answer, Means, PostAnswer, fails, returns
 from local.simulator.call_log import organization_id
-from local.simulator.calls import CallReport, Dials, SentWebhook, call_id
+from local.simulator.calls import Dials, SentWebhook, ShownCall, call_id
 from local.simulator.faults import Faults
 from local.simulator.handle import Simulator, SimulatorError
 from local.simulator.magic_numbers import MAGIC_NUMBERS, MagicNumber
@@ -14,7 +14,6 @@ __all__ = [
     "MAGIC_NUMBERS",
     "STATUS_ANSWERS",
     "Answer",
-    "CallReport",
     "Dials",
     "Faults",
     "MagicNumber",
@@ -23,6 +22,7 @@ __all__ = [
     "ScriptedAllomia",
     "SentWebhook",
     "Settings",
+    "ShownCall",
     "Simulator",
     "SimulatorError",
     "Webhook",

@@ -30,7 +30,7 @@ from local.simulator.behaviours import (
     PostAnswer,
 )
 from local.simulator.call_log import LogEntry, LogQuery, media, organization_id, page_of, planned_entries, signed_until
-from local.simulator.calls import Call, CallReport, Dials, call_id, contact_id
+from local.simulator.calls import Call, Dials, ShownCall, call_id, contact_id
 from local.simulator.faults import Faults
 from local.simulator.magic_numbers import behaviour_of
 from local.simulator.orders import Order, explain
@@ -145,9 +145,9 @@ class Allomia:
             case _:
                 return error(HTTPStatus.NOT_FOUND)
 
-    def reports(self) -> list[CallReport]:
+    def shown_calls(self) -> list[ShownCall]:
         """The accepted calls, in the order of acceptance."""
-        return [call.report(self._now()) for call in self.memory.calls.values()]
+        return [call.shown(self._now()) for call in self.memory.calls.values()]
 
     def dials(self) -> Dials:
         """How many POSTs arrived and how many were accepted, for each callback URL."""
@@ -273,9 +273,8 @@ def error(code: HTTPStatus, words: str = "") -> Reply:
     return Reply(Answer(code=code), json.dumps({"error": words or code.phrase}).encode())
 
 
-def reply(answer: Answer, healthy: Body, faults: Faults | None = None) -> Reply:
+def reply(answer: Answer, healthy: Body, faults: Faults) -> Reply:
     """`answer` where a healthy AlloMia would answer `healthy`."""
-    faults = faults or Faults()
     wait = {"Retry-After": str(faults.retry_after_seconds)} if answer.retry_after else {}
     return Reply(
         answer, answer.content(healthy), {**answer.headers, **wait}, faults.latency_seconds, faults.hang_seconds

@@ -46,14 +46,13 @@ class Settings:
     memory_file: Path | None = None
 
 
-def create_app(settings: Settings | None = None, transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
+def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
     """The simulator as an ASGI application.
 
     Args:
         settings: How it starts.
         transport: Carries the webhooks; real HTTP when None.
     """
-    settings = settings or Settings()
     transport = transport or httpx.AsyncHTTPTransport()
     if settings.gateway is not None:
         transport = GatewayTransport(settings.gateway, transport)
@@ -125,7 +124,7 @@ def _control(allomia: Allomia, webhooks: "_Webhooks") -> list[Route]:
         return _json(allomia.faults)
 
     async def calls(_: Request) -> Response:
-        return JSONResponse([report.model_dump(mode="json") for report in allomia.reports()])
+        return JSONResponse([call.model_dump(mode="json") for call in allomia.shown_calls()])
 
     async def dials(_: Request) -> Response:
         return _json(allomia.dials())

@@ -42,7 +42,7 @@ class SentWebhook(Data):
     error: str | None = None
 
 
-class CallReport(Data):
+class ShownCall(Data):
     """A call as `GET /_control/calls` shows it."""
 
     outbound_call_id: str
@@ -90,10 +90,10 @@ class Call(Data):
         details = {} if status == "calling" else {"callDetails": self._details(status)}
         return {"outboundCallId": self.outbound_call_id, "contactId": self.contact_id, "status": status, **details}
 
-    def report(self, now: datetime) -> CallReport:
+    def shown(self, now: datetime) -> ShownCall:
         """What the control endpoint shows."""
-        shown = {name: getattr(self, name) for name in CallReport.model_fields if name != "status"}
-        return CallReport(status=self.status_at(now), **shown)
+        shown = {name: getattr(self, name) for name in ShownCall.model_fields if name != "status"}
+        return ShownCall(status=self.status_at(now), **shown)
 
     def plan_webhooks(self, behaviour: Behaviour, faults: Faults, rung_at: datetime) -> None:
         """Plan what this behaviour sends, and when."""

@@ -13,14 +13,14 @@ from typing import Self
 import httpx
 from pydantic import TypeAdapter
 
-from local.simulator.calls import CallReport, Dials
+from local.simulator.calls import Dials, ShownCall
 from local.simulator.faults import Faults
 
 _ROOT = Path(__file__).parents[2]
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 5.0
 _CONTROL_SECONDS = 10.0
-_CALLS = TypeAdapter(list[CallReport])
+_CALLS = TypeAdapter(list[ShownCall])
 
 
 class SimulatorError(Exception):
@@ -129,7 +129,7 @@ class Simulator:
         """Forget all calls and dials, and behave as at the first start."""
         self._control("POST", "/reset")
 
-    def calls(self) -> list[CallReport]:
+    def calls(self) -> list[ShownCall]:
         """The accepted calls, in the order of acceptance."""
         return _CALLS.validate_json(self._control("GET", "/calls"))
 

@@ -11,7 +11,7 @@ import httpx
 
 from local.simulator.allomia import Allomia, Reply, read_order
 from local.simulator.behaviours import ANSWERS, NOTHING_SENT, STATUS_ANSWERS, Answer, Body, PostAnswer
-from local.simulator.calls import Call, CallReport, Dials, call_id
+from local.simulator.calls import Call, Dials, ShownCall, call_id
 from local.simulator.faults import Faults
 
 _TIMEOUTS: dict[type[BaseException], str] = {
@@ -84,9 +84,9 @@ class ScriptedAllomia(httpx.BaseTransport):
         self._connect_attempts = connect_attempts
         self._lock = Lock()
 
-    def calls(self) -> list[CallReport]:
+    def calls(self) -> list[ShownCall]:
         """The accepted calls, in the order of acceptance."""
-        return self.allomia.reports()
+        return self.allomia.shown_calls()
 
     def dials(self) -> Dials:
         """How many POSTs arrived and how many were accepted, for each callback URL."""

@@ -291,7 +291,7 @@ def test_an_entry_that_another_attempt_may_have_made_is_given_to_none(world: Log
 
 
 @pytest.mark.parametrize("seconds", [-420, 420])
-def test_an_attempt_long_before_or_after_is_none_that_may_have_made_it(world: LogWorld, seconds: int) -> None:
+def test_an_attempt_long_before_or_after_cannot_have_made_the_call(world: LogWorld, seconds: int) -> None:
     number = new_number()
     if seconds > 0:
         key = world.lost(phoneNumber=number)

@@ -404,7 +404,7 @@ def test_a_cancellation_that_names_nothing_known_is_invalid(
 # Races and lost answers.
 
 
-def test_of_a_cancellation_and_a_request_at_once_one_comes_first(world: CloudWorld) -> None:
+def test_a_cancellation_and_a_request_at_once_are_handled_one_after_the_other(world: CloudWorld) -> None:
     request = world.request()
     key = key_of(request)
 

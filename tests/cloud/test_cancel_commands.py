@@ -15,7 +15,7 @@ from calls.operations.cancelling import NOT_CONFIRMED, Cancelling
 from calls.operations.preflight import RowIds
 from calls.operations.records import Counted, Records
 from local.cloud import LocalCloud
-from outbound_calls.adapters.policy_table import CancelledBatch, Remembered, TakenDial
+from outbound_calls.adapters.policy_table import Remembered, TakenDial
 from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, Labels, RequestKey
@@ -136,7 +136,7 @@ def test_the_requests_of_a_file_are_cancelled_by_their_own_or_derived_ids(
     code, answer = calls("cancel", "--file", str(file), "--batch", "december")
 
     assert (code, results(answer)) == (0, {own: "cancelled", derived: "cancelled-unseen"})
-    assert operated.stack.policy_table.cancelled_batch(None, "december") is None
+    assert operated.stack.policy_table.batch_cancelled_by(None, "december") is None
 
 
 def test_a_file_with_a_row_that_names_no_request_cancels_nothing(
@@ -165,9 +165,7 @@ def test_a_batch_is_marked_and_what_the_stack_has_of_it_is_cancelled(calls: Call
 
     assert (code, answer["batch"], answer["counts"]) == (0, "december", {"cancelled": 2})
     assert results(answer) == dict.fromkeys(ours[1:], "cancelled")
-    mark = operated.stack.policy_table.cancelled_batch(None, "december")
-    assert isinstance(mark, CancelledBatch)
-    assert mark.source is OutcomeSource.OPERATOR
+    assert operated.stack.policy_table.batch_cancelled_by(None, "december") is OutcomeSource.OPERATOR
     assert operated.attempts.status(key) == "cancelled"
     for spared in (AttemptKey(RequestKey(other), 1), AttemptKey(RequestKey(north, "north"), 1)):
         assert operated.attempts.status(spared) == "scheduled"
@@ -179,7 +177,7 @@ def test_a_batch_is_marked_and_what_the_stack_has_of_it_is_cancelled(calls: Call
 def test_a_batch_that_was_never_sent_is_cancelled_too(calls: Calls, operated: OperatedStack) -> None:
     assert calls("cancel", "--batch", "spring", "--organization", "default")[1]["counts"] == {}
 
-    assert operated.stack.policy_table.cancelled_batch(None, "spring")
+    assert operated.stack.policy_table.batch_cancelled_by(None, "spring")
 
 
 def test_what_has_ended_costs_a_batch_and_a_number_nothing(operated: OperatedStack, cloud: LocalCloud) -> None:

@@ -176,7 +176,7 @@ def test_another_number_is_not_capped(world: CloudWorld) -> None:
     assert world.place(world.request(phoneNumber="+14155550199")).result is CALLING
 
 
-def test_no_number_stands_in_the_policy_table(world: CloudWorld) -> None:
+def test_the_policy_table_holds_no_number(world: CloudWorld) -> None:
     world.decide_by(**ONE_AN_HOUR)
     world.placed()
     world.place({"doNotCall": {"phoneNumber": PHONE_NUMBER}})

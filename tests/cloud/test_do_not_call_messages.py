@@ -69,7 +69,7 @@ def test_a_parked_request_for_it_is_rejected_when_it_comes_up(world: CloudWorld)
     assert world.allomia.posts == []
 
 
-def test_an_entry_holds_until_its_time(world: CloudWorld) -> None:
+def test_an_entry_applies_until_its_time(world: CloudWorld) -> None:
     ask(world, until="2026-04-01T10:31:00-04:00")
     world.clock.now = NOW + 59.9
     assert world.place(world.request()).code == "do-not-call"

@@ -120,7 +120,7 @@ def test_a_batch_is_cancelled_as_soon_as_it_is_marked_and_the_command_says_so(
     code, document = operated.calls(capsys, "cancel", "--batch", "december")
 
     assert (code, document["soFar"]["batch"]) == (Exit.INTERRUPTED, "december")
-    assert operated.stack.policy_table.cancelled_batch(None, "december")
+    assert operated.stack.policy_table.batch_cancelled_by(None, "december")
 
 
 def test_an_import_that_is_stopped_reports_what_it_added(

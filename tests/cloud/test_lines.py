@@ -451,7 +451,7 @@ def test_the_keeper_reports_what_it_sees(world: LinesWorld) -> None:
 
     assert seen
     assert (seen.in_use, dict(seen.waiting)) == (1, {Priority.URGENT: 2, Priority.NORMAL: 0, Priority.LOW: 1})
-    assert seen.seconds_waited == {Priority.URGENT: KEEPER_SECONDS + 3, Priority.LOW: KEEPER_SECONDS + 1}
+    assert seen.waited_seconds == {Priority.URGENT: KEEPER_SECONDS + 3, Priority.LOW: KEEPER_SECONDS + 1}
 
 
 def test_a_mark_is_cleared_once_the_index_must_show_all_who_wait(world: LinesWorld) -> None:
@@ -671,7 +671,7 @@ def test_an_operator_sees_the_lines_and_who_waits(
     report = view.look("default")
 
     assert (report.limit, report.in_use, report.reserved, report.paused) == (1, 1, 0, False)
-    assert [(each.priority, each.waiting, each.first, each.seconds_waited) for each in report.waiting] == [
+    assert [(each.priority, each.waiting, each.first, each.waited_seconds) for each in report.waiting] == [
         (Priority.URGENT, 1, urgent.request.request_id, 1),
         (Priority.NORMAL, 2, second.request.request_id, 3),
         (Priority.LOW, 0, None, None),

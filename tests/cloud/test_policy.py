@@ -385,7 +385,7 @@ def test_a_number_with_many_zones_is_stored_with_three_of_them(world: CloudWorld
     assert (source, more[0]) == ("number", "+")
 
 
-def test_the_expiry_and_the_policys_version_stand_with_an_attempt_while_it_waits(world: CloudWorld) -> None:
+def test_a_waiting_attempt_has_its_expiry_and_the_policys_version(world: CloudWorld) -> None:
     world.decide_by(callingWindows=daily("15:00", "16:00"))
     key = world.placed(**TORONTO)
     assert {"expiry", "policyVersion", "waitsFor"} <= world.attempts.existing_item(key).keys()

@@ -13,7 +13,6 @@ from local.cloud import LocalCloud
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.adapters.policy_table import (
     DIALS_KEPT_SECONDS,
-    CancelledBatch,
     NumberHashes,
     PolicyChanged,
     PolicyTable,
@@ -144,12 +143,12 @@ def test_an_editor_whose_answer_was_lost_is_not_refused(table: PolicyTable, netw
 def test_a_cancelled_batch_keeps_who_cancelled_it_first(shared: PolicyTable) -> None:
     batch = uuid4().hex
 
-    assert shared.cancelled_batch(None, batch) is None
+    assert shared.batch_cancelled_by(None, batch) is None
     shared.cancel_batch(None, batch, UPSTREAM, NOW)
     shared.cancel_batch(None, batch, OPERATOR, NOW + 60)
 
-    assert shared.cancelled_batch(None, batch) == CancelledBatch(UPSTREAM, NOW)
-    assert shared.cancelled_batch("north", batch) is None
+    assert shared.batch_cancelled_by(None, batch) is UPSTREAM
+    assert shared.batch_cancelled_by("north", batch) is None
 
 
 def test_cancelling_a_batch_again_keeps_its_mark_for_longer(table: PolicyTable) -> None:
@@ -165,8 +164,8 @@ def test_the_default_organization_may_be_named_or_left_out(shared: PolicyTable) 
     batch = uuid4().hex
     shared.cancel_batch("default", batch, UPSTREAM, NOW)
 
-    assert shared.cancelled_batch(None, batch) == shared.cancelled_batch("default", batch)
-    assert shared.cancelled_batch(None, batch)
+    assert shared.batch_cancelled_by(None, batch) == shared.batch_cancelled_by("default", batch)
+    assert shared.batch_cancelled_by(None, batch)
 
 
 # Dials.
@@ -295,7 +294,7 @@ FOR_GOOD, A_DAY, A_WEEK = Objection(), Objection(until=NOW + DAY), Objection(unt
         (A_DAY, FOR_GOOD, FOR_GOOD),
     ],
 )
-def test_an_objection_that_holds_longer_stays(
+def test_an_objection_that_lasts_longer_stays(
     shared: PolicyTable, number: str, first: Objection, second: Objection, kept: Objection
 ) -> None:
     assert shared.add_objection(number, first, UPSTREAM, NOW)

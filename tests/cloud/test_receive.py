@@ -196,7 +196,7 @@ def test_a_status_that_is_not_an_outcome_changes_none(world: CloudWorld, status:
 
 
 @pytest.mark.parametrize("status", [None, 7, "no answer!", "x" * 33])
-def test_a_status_that_is_no_word_is_refused(world: CloudWorld, status: object) -> None:
+def test_a_status_that_is_not_a_word_is_refused(world: CloudWorld, status: object) -> None:
     key = world.placed()
 
     receipt = receive(world, key, body_for(world, key, status=status))

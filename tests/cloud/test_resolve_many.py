@@ -170,7 +170,7 @@ def test_options_that_contradict_each_other_are_declined(calls: Calls, options: 
         ([], "row"),
     ],
 )
-def test_a_row_that_says_no_outcome_is_named_with_its_field(row: object, field: str) -> None:
+def test_a_row_without_a_valid_outcome_is_named_with_its_field(row: object, field: str) -> None:
     _, invalid = read_findings([Row(2, json.dumps(row))], None)
 
     assert [(each.row, each.field) for each in invalid] == [(2, field)]

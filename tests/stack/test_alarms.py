@@ -268,7 +268,7 @@ def test_an_outcome_that_comes_late(watch: Watch) -> None:
     # When its webhook comes
     assert post(watch.world, "slow", 1, signature_of("slow"), outcome) == 200
 
-    datum = watch.soon_printed("receive-webhook", "SecondsFromDispatchToOutcome")
+    datum = watch.soon_printed("receive-webhook", "DispatchToOutcomeSeconds")
     assert datum["Unit"] == "Seconds"
     watch.fire("SlowOutcomesAlarm", datum)
 
@@ -391,7 +391,7 @@ def test_requests_that_wait_and_outcomes_and_lines_that_are_late(watch: Watch) -
     releaser = resources["ReleaseLinesFunction"]
     watch.fire("LinesDelayedAlarm", of_aws("AWS/Lambda", "IteratorAge", "FunctionName", releaser, 300_001))
     service = watch.world.stack.name
-    waited = of_aws("AllomiaOutboundCalls", "SecondsUrgentWaited", "service", service, 301)
+    waited = of_aws("AllomiaOutboundCalls", "UrgentWaitedSeconds", "service", service, 301)
     watch.fire("UrgentCallsWaitingAlarm", waited)
 
 

@@ -73,7 +73,7 @@ class CodeDeploy:
 
 
 def check(world: LocalEnvironment, function: str, version: str) -> tuple[list[str], Invocation]:
-    """The verdicts on a version that CodeDeploy hears, and how the check went."""
+    """The verdicts on a version that CodeDeploy gets, and the result of the check."""
     codedeploy = CodeDeploy(world.cloud.endpoint_url, function, version)
     with SocketServer(codedeploy.behave) as front:
         environment = {"AWS_ENDPOINT_URL": front.url, "POWERTOOLS_SERVICE_NAME": world.stack.name}

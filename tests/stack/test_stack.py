@@ -200,7 +200,7 @@ def test_a_new_allomia_key_is_picked_up_without_a_deploy(world: LocalEnvironment
         assert world.dials()["new-key"][1] == 1
     finally:
         secrets.put_secret_value(SecretId=secret, SecretString=KEY_WITH_ID)
-        # A function that keeps the other key for a while yet shall not be refused in other tests.
+        # A function that keeps the other key for a while yet must not be declined in other tests.
         world.allomia.configure(accepted_keys=(API_KEY, "new-key"))
 
 

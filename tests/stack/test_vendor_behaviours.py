@@ -63,7 +63,7 @@ def ended(world: LocalEnvironment) -> Ended:
             )
         time.sleep(2)
 
-    # When everything has come to its end
+    # When everything has ended
     def all_ended() -> bool:
         calls = world.calls()
         return all(calls.get(request_id(row), {}).get("status") == row.status for row in MAGIC_NUMBERS.values())
@@ -105,7 +105,7 @@ def test_a_number_ends_where_it_must(ended: Ended, row: MagicNumber) -> None:
 
 
 @pytest.mark.parametrize("row", MAGIC_NUMBERS.values(), ids=lambda row: row.number[-4:])
-def test_nothing_is_posted_again_whose_fate_is_unknown(ended: Ended, row: MagicNumber) -> None:
+def test_a_post_whose_result_is_unknown_is_never_sent_again(ended: Ended, row: MagicNumber) -> None:
     attempted, _ = ended.dials[request_id(row)]
 
     # Only the answers that prove that nothing was accepted allow a second POST

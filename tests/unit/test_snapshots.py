@@ -62,7 +62,7 @@ def test_initialization_opens_no_connection_reads_no_secret_and_starts_no_thread
 
 def test_jitter_and_claim_ids_do_not_depend_on_a_shared_seed() -> None:
     part: Any = cast("Any", None)
-    place_calls = PlaceCalls(part, part, part, part, part, part, part, part, part, part, part, 180, 7200)
+    place_calls = PlaceCalls(part, part, part, part, part, part, part, part, part, part, part, 180, 7200, part)
 
     def drawn() -> tuple[float, str]:
         random.seed(1)

@@ -201,7 +201,7 @@ def test_the_seconds_from_dispatch_to_outcome_are_measured(capsys: pytest.Captur
     assert counted(line) == {
         "OutcomeNoAnswer": ("Count", [1]),
         "OutcomeByWebhook": ("Count", [1]),
-        "SecondsFromDispatchToOutcome": ("Seconds", [42]),
+        "DispatchToOutcomeSeconds": ("Seconds", [42]),
     }
 
 

@@ -417,7 +417,7 @@ def policy_operations(draw: st.DrawFn) -> Callable[[PolicyTable, list[Remembered
         lambda table, _seen: table.give_back_dial(number, taken.attempt, claim, now),
         lambda table, _seen: table.add_objection(number, objection, source.UPSTREAM, now),
         lambda table, _seen: table.cancel_batch(None, "batch", source.OPERATOR, now),
-        lambda table, _seen: table.cancelled_batch(None, "batch"),
+        lambda table, _seen: table.batch_cancelled_by(None, "batch"),
         lambda table, _seen: table.policy(),
         lambda table, _seen: table.set_policy("{}", "someone", now, place % 3),
         lambda table, _seen: marks(table).mark_dial("own", number, taken.attempt, now),

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -10,38 +11,41 @@ from calls.cli.app import app
 from calls.cli.output import Exit
 from calls.operations.do_not_call import COLUMNS
 from calls.operations.requests_file import REQUESTS
-from tests.tooling.docs.markdown import code, fences, read, table
+from tests.tooling.docs.markdown import PAGES, PROJECT, code, fences, read, table
 
 COMMANDS = {
     f"{name} {inner}".strip(): each
     for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
     for inner, each in getattr(command, "commands", {"": command}).items()
 }
+GROUPS = {name.partition(" ")[0] for name in COMMANDS if " " in name}
 PAGE = "docs/operate/command.md"
 
 
-def lines(page: str) -> list[list[str]]:
+def lines(page: str, *, sentences: bool = True) -> list[list[str]]:
     """The commands on a page, in its blocks and in its sentences, each without `calls` itself."""
-    found = [line for block in fences(page, "sh") for line in block.splitlines()] + code(page)
-    words = [shlex.split(line, comments=True) for line in found if re.match(r"(\S*/)?calls [a-z]", line)]
+    found = [line for block in fences(page, "sh") for line in block.splitlines()] + (code(page) if sentences else [])
+    given = [line.partition(" > ")[0] for line in found if re.match(r"(\S*/)?calls [a-z]", line)]
+    words = [shlex.split(line, comments=True) for line in given]
     return [[" ".join(each[1:3]), *each[3:]] if " ".join(each[1:3]) in COMMANDS else each[1:] for each in words]
+
+
+EXAMPLES = lines(read(PAGE)) + [line for path in PAGES for line in lines(path.read_text(), sentences=False)]
 
 
 def options_of(name: str) -> set[str]:
     return {option for parameter in COMMANDS[name].params for option in parameter.opts if option.startswith("--")}
 
 
-@pytest.mark.parametrize("page", [PAGE, "docs/operate/runbook.md", "docs/operate/troubleshooting.md", "README.md"])
-def test_the_commands_that_are_given_exist_with_their_options(page: str) -> None:
-    given = lines(read(page))
-
-    assert given
-    for name, *rest in given:
-        assert name in COMMANDS, name
-        assert {word for word in rest if word.startswith("--")} <= options_of(name) | {"--help"}, rest
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_the_commands_that_are_given_exist_with_their_options(path: Path) -> None:
+    for name, *rest in lines(path.read_text()):
+        assert name in COMMANDS.keys() | GROUPS, name
+        options = {word for word in rest if word.startswith("--")}
+        assert name in GROUPS or options <= options_of(name) | {"--help"}, rest
 
 
-@pytest.mark.parametrize("line", lines(read(PAGE)), ids=" ".join)
+@pytest.mark.parametrize("line", EXAMPLES, ids=" ".join)
 def test_an_example_is_a_valid_command_line(line: list[str]) -> None:
     name, *arguments = line
 

@@ -1,9 +1,16 @@
-"""docs/contribute/tests.md names the versions that the second engine was compared with."""
+"""docs/contribute/tests.md says where every test is, and what the second engine was compared with."""
 
 import json
 
-from tests.tooling.docs.markdown import read, table
+from tests.tooling.docs.markdown import PROJECT, read, table
 from tests.tooling.local.test_requirements import pins
+
+
+def test_every_folder_of_tests_has_its_row() -> None:
+    rows = {row[0].strip("`") for row in table(read("docs/contribute/tests.md"), "folder", "tests", "needs")}
+    folders = {path.parent.relative_to(PROJECT) for path in (PROJECT / "tests").rglob("test_*.py")}
+
+    assert {str(path) for path in folders if not any(path.is_relative_to(row) for row in rows)} == set()
 
 
 def test_the_second_engine_was_run_with_todays_versions() -> None:

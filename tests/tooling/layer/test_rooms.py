@@ -68,6 +68,12 @@ def test_no_module_of_the_layer_reads_the_environment() -> None:
     assert [path for path in FILES if "os" in imports(path)] == []
 
 
+def test_what_operators_do_is_apart_from_how_it_is_shown() -> None:
+    for path in [*ROOT.glob("calls/operations/*.py"), *ROOT.glob("calls/pages/*.py")]:
+        shown_by = ("calls.cli", "calls.console", "typer", "rich", "starlette")
+        assert not [name for name in imports(path) if name.startswith(shown_by)], path
+
+
 @pytest.mark.parametrize("app", sorted(ROOT.glob("functions/*/app.py")), ids=lambda path: path.parent.name)
 def test_a_function_is_thin(app: Path) -> None:
     assert len(app.read_text().splitlines()) <= 100
@@ -78,7 +84,7 @@ ELSEWHERE = {"AllomiaClient", "http_client", "WaitingAttempts"}
 no part of its own: it is a view of the calls table."""
 
 
-@pytest.mark.parametrize("folder", ["calls", "functions", "rehearsal"])
+@pytest.mark.parametrize("folder", ["calls", "functions", "local", "benchmarks", "rehearsal"])
 def test_what_the_assembly_builds_is_built_nowhere_else(folder: str) -> None:
     own = {name for name in imports(LAYER / "runtime/assembly.py") if name.startswith("outbound_calls.")}
     parts = {name.rpartition(".")[2] for name in own if ".adapters." in name} - ELSEWHERE

@@ -35,7 +35,7 @@ def test_its_address_is_found_and_it_ends_with_the_stack(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("program", ["print('no console')", "import sys; sys.exit(1)", "print('x' * 9)"])
-def test_without_an_address_there_is_none_and_no_error(program: str) -> None:
+def test_a_console_without_an_address_is_no_error(program: str) -> None:
     with running_until_closed([sys.executable, "-c", program], os.environ, 20) as url:
         assert url is None
 

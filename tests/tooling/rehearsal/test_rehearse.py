@@ -13,7 +13,7 @@ from calls.operations.stack import DeployedStack, Resource
 from local.demo import Check
 from local.simulator import MAGIC_NUMBERS
 from rehearsal import cloud_tests
-from rehearsal.measured import Figures
+from rehearsal.measured import RunFigures
 from rehearsal.rehearse import cases, refusal
 from rehearsal.report import report
 from rehearsal.steps import RehearsedStack, Stage
@@ -81,7 +81,7 @@ def test_a_report_says_what_failed_and_what_was_left_out() -> None:
     checks = [Check("no one is called twice", "1 of 2", False)]
 
     stage = Stage(a_stack(), cast("RehearsedStack", None), "", datetime(2026, 12, 1, tzinfo=UTC))
-    figures = Figures([{"function": "PlaceCallFunction", "invocations": 3}], [{"what": "sum", "dollars": "0.01"}])
+    figures = RunFigures([{"function": "PlaceCallFunction", "invocations": 3}], [{"what": "sum", "dollars": "0.01"}])
     left_out = ["alarms: the local cloud has none"]
 
     made = report(stage, checks, some, calls, {some[0].request_id: (2, 1)}, figures, left_out)

@@ -43,7 +43,9 @@ def test_an_answer_means_what_the_stack_concludes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_posts_are_counted_by_what_happened_and_by_what_may_have(transport_face: TransportFace, name: str) -> None:
+def test_posts_are_counted_as_attempted_accepted_and_possibly_accepted(
+    transport_face: TransportFace, name: str
+) -> None:
     answer, allomia = ANSWERS[name], transport_face.allomia
     allomia.post = name
 

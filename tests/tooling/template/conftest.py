@@ -5,9 +5,9 @@ from functools import cache
 
 import pytest
 
-from tests.tooling.template.rendering import Stack, Template, read_template, render, transform
+from tests.tooling.template.rendering import RenderedStack, Template, read_template, render, transform
 
-type StackOf = Callable[..., Stack]
+type StackOf = Callable[..., RenderedStack]
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def stack_of() -> StackOf:
     def transformed(**known_to_sam: str) -> Template:
         return transform(read_template(), known_to_sam)
 
-    def stack(**parameters: str) -> Stack:
+    def stack(**parameters: str) -> RenderedStack:
         known_to_sam = {name: parameters[name] for name in ("Environment", "Rollout") if name in parameters}
         return render(transformed(**known_to_sam), parameters)
 
@@ -32,12 +32,12 @@ def stack_of() -> StackOf:
 
 
 @pytest.fixture(scope="session")
-def stack(stack_of: StackOf) -> Stack:
+def stack(stack_of: StackOf) -> RenderedStack:
     """The stack with default parameters: one for dev."""
     return stack_of()
 
 
 @pytest.fixture(scope="session")
-def prod(stack_of: StackOf) -> Stack:
+def prod(stack_of: StackOf) -> RenderedStack:
     """The stack with every resource that there can be."""
     return stack_of(Environment="prod")

@@ -57,7 +57,7 @@ def lint(path: Path, *ignored: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Stack:
+class RenderedStack:
     """The transformed template for one set of parameters.
 
     A value that only a deployment knows is written as in `Fn::Sub`: the ARN of a queue is `${CallQueue.Arn}`. So is a
@@ -156,7 +156,7 @@ class Stack:
                 return self.template["Mappings"][name][self._fill_in(first)][self._fill_in(second)]
             case dict():
                 if any(key.startswith("Fn::") for key in value):
-                    raise NotImplementedError(f"{set(value)} in the template is not supported by Stack")
+                    raise NotImplementedError(f"{set(value)} in the template is not supported by RenderedStack")
                 filled_in = {key: self._fill_in(each) for key, each in value.items()}
                 return {key: each for key, each in filled_in.items() if each is not _NO_VALUE}
             case list():
@@ -177,10 +177,10 @@ class Stack:
             case {"Fn::Equals": [left, right]}:
                 return bool(self._fill_in(left) == self._fill_in(right))
             case _:
-                raise NotImplementedError(f"{condition} in the template is not supported by Stack")
+                raise NotImplementedError(f"{condition} in the template is not supported by RenderedStack")
 
 
-def render(template: Template, parameters: Mapping[str, str]) -> Stack:
+def render(template: Template, parameters: Mapping[str, str]) -> RenderedStack:
     """The stack of a transformed template, with these parameters and the defaults of the others."""
     defaults = {name: str(each["Default"]) for name, each in template["Parameters"].items() if "Default" in each}
-    return Stack(template, {**defaults, **parameters})
+    return RenderedStack(template, {**defaults, **parameters})

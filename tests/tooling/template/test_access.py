@@ -9,7 +9,7 @@ import pytest
 from outbound_calls.runtime.settings import Settings
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.reach import Use, actions, uses
-from tests.tooling.template.rendering import PROJECT, Stack
+from tests.tooling.template.rendering import PROJECT, RenderedStack
 from tests.tooling.template.test_functions import SETTINGS, name_of
 
 type Permissions = set[tuple[str, str]]
@@ -63,11 +63,11 @@ PARTITIONS: Final = {
 """The partitions of the policy table that an action is limited to."""
 
 
-def granted(stack: Stack, role: str) -> Permissions:
+def granted(stack: RenderedStack, role: str) -> Permissions:
     return {(statement["Action"], statement["Resource"]) for statement in stack.statements(role)}
 
 
-def used_by_lambda(stack: Stack, name: str) -> Permissions:
+def used_by_lambda(stack: RenderedStack, name: str) -> Permissions:
     """What Lambda itself uses for a function. docs.aws.amazon.com/lambda/latest/dg: with-sqs, with-ddb"""
     used = {(action, "*") for action in TRACING}
     used |= {(f"logs:{verb}", f"${{{name}LogGroup.Arn}}") for verb in ("CreateLogStream", "PutLogEvents")}
@@ -83,7 +83,7 @@ def used_by_lambda(stack: Stack, name: str) -> Permissions:
     return used
 
 
-def used_by_code(stack: Stack, folder: str) -> Iterator[tuple[str, str]]:
+def used_by_code(stack: RenderedStack, folder: str) -> Iterator[tuple[str, str]]:
     """What the code of a function uses, on the resources that its settings name."""
     variables = stack.variables(f"{name_of(folder)}Function")
     for use in uses(folder):
@@ -96,7 +96,7 @@ def used_by_code(stack: Stack, folder: str) -> Iterator[tuple[str, str]]:
                 yield use.action, f"{arn}/index/{use.index}" if use.index else arn
 
 
-def for_releases(stack: Stack) -> dict[str, Permissions]:
+def for_releases(stack: RenderedStack) -> dict[str, Permissions]:
     """What CodeDeploy and the check need. AWS's AWSCodeDeployRoleForLambdaLimited allows more, on all functions."""
     codedeploy = "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}"
     application = "${AWS::StackName}-ServerlessDeploymentApplication-*"
@@ -153,7 +153,7 @@ def test_the_derivation_tells_the_indexes_of_a_table_apart() -> None:
     assert {use.index for use in uses("get_call")} == {""}
 
 
-def test_webhooks_can_neither_make_an_attempt_nor_touch_policy(stack: Stack) -> None:
+def test_webhooks_can_neither_make_an_attempt_nor_touch_policy(stack: RenderedStack) -> None:
     granted_on_tables = {each for each in granted(stack, "ReceiveWebhookRole") if each[0].startswith("dynamodb:")}
     mentioned = f"{stack.properties('ReceiveWebhookRole')} {stack.properties('ReceiveWebhookFunction')}"
 
@@ -170,7 +170,7 @@ def test_the_check_and_the_definition_use_their_permissions() -> None:
     assert sorted(tasks) == ["aws-sdk:dynamodb:query", "lambda:invoke"]
 
 
-def test_permissions_come_only_from_these_roles(prod: Stack) -> None:
+def test_permissions_come_only_from_these_roles(prod: RenderedStack) -> None:
     roles = dict(prod.of_type("AWS::IAM::Role"))
     policies = dict(prod.of_type("AWS::IAM::Policy"))
     kinds = [each for each in prod.resources.values() if each["Type"].startswith("AWS::IAM::")]
@@ -180,7 +180,7 @@ def test_permissions_come_only_from_these_roles(prod: Stack) -> None:
     assert all(policy.keys() == {"PolicyName", "PolicyDocument", "Roles"} for policy in policies.values())
 
 
-def test_a_statement_allows_one_action_on_one_resource(prod: Stack) -> None:
+def test_a_statement_allows_one_action_on_one_resource(prod: RenderedStack) -> None:
     for statement in (each for role, _ in prod.of_type("AWS::IAM::Role") for each in prod.statements(role)):
         assert statement.keys() - {"Condition"} == {"Effect", "Action", "Resource"}
         assert statement["Effect"] == "Allow"
@@ -188,7 +188,7 @@ def test_a_statement_allows_one_action_on_one_resource(prod: Stack) -> None:
         assert (statement["Resource"] == "*") is (statement["Action"] in NO_RESOURCE_LEVEL)
 
 
-def test_a_function_changes_the_policy_table_only_where_it_must_and_none_the_policy_itself(prod: Stack) -> None:
+def test_a_function_changes_the_policy_table_only_where_it_must_and_none_the_policy_itself(prod: RenderedStack) -> None:
     limited = {
         (role, statement["Action"]): (statement["Resource"], statement["Condition"])
         for role, _ in prod.of_type("AWS::IAM::Role")
@@ -211,7 +211,7 @@ def test_a_function_changes_the_policy_table_only_where_it_must_and_none_the_pol
     }
 
 
-def test_only_a_roles_own_service_assumes_it_and_only_for_this_account(prod: Stack) -> None:
+def test_only_a_roles_own_service_assumes_it_and_only_for_this_account(prod: RenderedStack) -> None:
     for logical_id, role in prod.of_type("AWS::IAM::Role"):
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
         condition = {"Condition": {"StringEquals": {"aws:SourceAccount": "${AWS::AccountId}"}}}
@@ -223,20 +223,20 @@ def test_only_a_roles_own_service_assumes_it_and_only_for_this_account(prod: Sta
         }
 
 
-def test_each_function_has_its_own_role(prod: Stack) -> None:
+def test_each_function_has_its_own_role(prod: RenderedStack) -> None:
     for logical_id, function in prod.of_type("AWS::Lambda::Function"):
         assert function["Role"] == f"${{{logical_id.removesuffix('Function')}Role.Arn}}"
 
 
 @pytest.mark.parametrize("name", ["ReceiveWebhook", "GetCall"])
-def test_functions_that_face_the_internet_have_no_access_to_the_allomia_key(stack: Stack, name: str) -> None:
+def test_functions_that_face_the_internet_have_no_access_to_the_allomia_key(stack: RenderedStack, name: str) -> None:
     settings: type[Settings] = SETTINGS["receive_webhook" if name == "ReceiveWebhook" else "get_call"]
 
     assert "AllomiaApiKey" not in str(stack.properties(f"{name}Role")) + str(stack.properties(f"{name}Function"))
     assert not [field for field in settings.model_fields if "allomia" in field]
 
 
-def test_only_its_own_route_can_invoke_a_function(stack: Stack) -> None:
+def test_only_its_own_route_can_invoke_a_function(stack: RenderedStack) -> None:
     permissions = [permission for _, permission in stack.of_type("AWS::Lambda::Permission")]
 
     assert {permission["Principal"] for permission in permissions} == {"apigateway.amazonaws.com"}
@@ -246,7 +246,7 @@ def test_only_its_own_route_can_invoke_a_function(stack: Stack) -> None:
     }
 
 
-def test_iam_authorizes_the_status_api_and_the_webhook_is_public(stack: Stack) -> None:
+def test_iam_authorizes_the_status_api_and_the_webhook_is_public(stack: RenderedStack) -> None:
     api = stack.properties("HttpApi")
     scheme = {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"}
     security = {
@@ -264,7 +264,7 @@ def test_iam_authorizes_the_status_api_and_the_webhook_is_public(stack: Stack) -
     assert "x-amazon-apigateway-cors" not in api["Body"]
 
 
-def test_every_queue_refuses_plain_http(stack: Stack) -> None:
+def test_every_queue_refuses_plain_http(stack: RenderedStack) -> None:
     ((_, policy),) = stack.of_type("AWS::SQS::QueuePolicy")
     (statement,) = policy["PolicyDocument"]["Statement"]
 

@@ -24,7 +24,7 @@ from outbound_calls.runtime.telemetry import (
 from tests.tooling.docs.markdown import code, read, table
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.expressions import breaches, evaluate, needs
-from tests.tooling.template.rendering import Stack, Template
+from tests.tooling.template.rendering import RenderedStack, Template
 
 OURS: Final = "AllomiaOutboundCalls"
 MOST_METRICS: Final = 24
@@ -95,7 +95,7 @@ def emitted() -> set[str]:
     return {*map(str, Metric), *map(status_metric, TERMINAL), *map(source_metric, OutcomeSource), *by_reason, *waiting}
 
 
-def assert_exists(stack: Stack, metric: Watched, where: str) -> None:
+def assert_exists(stack: RenderedStack, metric: Watched, where: str) -> None:
     """Fail unless the code or AWS reports this metric with these dimensions."""
     if metric.namespace == OURS:
         assert metric.name in emitted(), where
@@ -108,18 +108,18 @@ def assert_exists(stack: Stack, metric: Watched, where: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def alarms(stack: Stack) -> dict[str, Template]:
+def alarms(stack: RenderedStack) -> dict[str, Template]:
     """The alarms on AWS, by logical id."""
     return dict(stack.of_type("AWS::CloudWatch::Alarm"))
 
 
-def test_every_metric_of_an_alarm_exists(prod: Stack) -> None:
+def test_every_metric_of_an_alarm_exists(prod: RenderedStack) -> None:
     for name, alarm in prod.of_type("AWS::CloudWatch::Alarm"):
         for metric in watched(alarm):
             assert_exists(prod, metric, name)
 
 
-def test_an_alarm_on_errors_ignores_versions_that_fail_their_check(prod: Stack) -> None:
+def test_an_alarm_on_errors_ignores_versions_that_fail_their_check(prod: RenderedStack) -> None:
     for name, alarm in prod.of_type("AWS::CloudWatch::Alarm"):
         for metric in watched(alarm):
             assert metric.name != "Errors" or "Resource" in metric.dimensions, name
@@ -187,7 +187,7 @@ def test_a_single_event_raises_an_alarm(alarms: dict[str, Template], alarm: str,
     assert needs(alarms[alarm])[0] == 1
 
 
-def test_every_outcome_that_needs_a_person_has_an_alarm_on_what_publishing_counts(
+def test_every_outcome_that_needs_a_person_has_an_alarm_on_a_count_of_publish_outcome(
     alarms: dict[str, Template],
 ) -> None:
     looked_at = {metric.name for alarm in alarms.values() for metric in watched(alarm)}
@@ -246,7 +246,7 @@ def test_the_share_of_polled_outcomes_shows_missing_webhooks(
     by_id = {query["Id"]: query["MetricStat"] for query in alarm["Metrics"] if "MetricStat" in query}
     assert {name: (each["Metric"]["MetricName"], each["Stat"]) for name, each in by_id.items()} == {
         "polled": (source_metric(OutcomeSource.POLL), "Sum"),
-        "outcomes": (Metric.SECONDS_TO_OUTCOME, "SampleCount"),
+        "outcomes": (Metric.DISPATCH_TO_OUTCOME_SECONDS, "SampleCount"),
     }
 
     values = {"polled": polled, "outcomes": outcomes}
@@ -286,7 +286,7 @@ def test_an_unreadable_policy_is_one_alarm_until_the_parked_attempts_were_retrie
     assert UNREADABLE_LOOK_SECONDS + sweep_and_exchange < alarm["Period"] * needs(alarm)[1]
 
 
-def test_the_time_thresholds_allow_for_normal_retries(stack: Stack, alarms: dict[str, Template]) -> None:
+def test_the_time_thresholds_allow_for_normal_retries(stack: RenderedStack, alarms: dict[str, Template]) -> None:
     hidden = stack.properties("CallQueue")["VisibilityTimeout"]
     grace, polls = 180, 1 + 2 + 3
     give_up = stack.event_source("PublishOutcomeFunction")["MaximumRecordAgeInSeconds"]
@@ -304,7 +304,9 @@ def test_the_time_thresholds_allow_for_normal_retries(stack: Stack, alarms: dict
         assert breaches(alarms[name], late), name
 
 
-def test_errors_and_throttles_of_every_function_raise_an_alarm(stack: Stack, alarms: dict[str, Template]) -> None:
+def test_errors_and_throttles_of_every_function_raise_an_alarm(
+    stack: RenderedStack, alarms: dict[str, Template]
+) -> None:
     """By the function's own metrics, or by those of what invokes it."""
     looked_at = [metric for alarm in alarms.values() for metric in watched(alarm)]
     own = {(each.dimensions["FunctionName"], each.name) for each in looked_at if "FunctionName" in each.dimensions}
@@ -354,7 +356,7 @@ def test_every_section_of_the_runbook_has_the_same_parts() -> None:
         assert "```sh" in look or "`calls " in look, title
 
 
-def test_the_runbook_reads_logs_that_exist(stack: Stack) -> None:
+def test_the_runbook_reads_logs_that_exist(stack: RenderedStack) -> None:
     runbook = read("docs/operate/runbook.md")
     groups = {group["LogGroupName"] for _, group in stack.of_type("AWS::Logs::LogGroup")}
     asked = {f"/aws/lambda/$STACK/{name}" for name in re.findall(r"^ask (\S+) '", runbook, re.MULTILINE)}

@@ -9,7 +9,7 @@ import pytest
 
 from outbound_calls.contracts.vocabulary import Preset
 from tests.tooling.template.conftest import StackOf
-from tests.tooling.template.rendering import PROJECT, Stack, Template
+from tests.tooling.template.rendering import PROJECT, RenderedStack, Template
 
 UUID: Final = "0b7f3a52-6a3c-4d5c-9c51-2f1d9f0a7e11"
 SECRET: Final = "arn:aws:secretsmanager:ca-central-1:123456789012:secret:"
@@ -127,7 +127,7 @@ def test_only_a_local_environment_accepts_a_local_endpoint(written: Template) ->
     assert [each["Assert"] for each in rule["Assertions"]] == [{"Fn::Equals": [{"Ref": "LocalEndpointUrl"}, ""]}]
 
 
-def test_the_outputs(stack: Stack) -> None:
+def test_the_outputs(stack: RenderedStack) -> None:
     assert {name: output["Value"] for name, output in stack.outputs.items()} == OUTPUTS
     assert all(output["Description"] for output in stack.outputs.values())
     # The ARN in a client's policy is the one for which the route invokes its function
@@ -144,7 +144,7 @@ def test_a_custom_domain_is_for_webhooks_only(stack_of: StackOf, base: str) -> N
     assert stack.outputs["StatusApiUrl"]["Value"] == OUTPUTS["StatusApiUrl"]
 
 
-def test_every_explicit_name_contains_the_stacks_name(stack: Stack) -> None:
+def test_every_explicit_name_contains_the_stacks_name(stack: RenderedStack) -> None:
     for logical_id, resource in stack.resources.items():
         kind = resource["Type"].rpartition("::")[2].removesuffix("Version")
         # These have a name within their function or API
@@ -153,7 +153,7 @@ def test_every_explicit_name_contains_the_stacks_name(stack: Stack) -> None:
                 assert "${AWS::StackName}" in resource["Properties"].get(key, "${AWS::StackName}"), logical_id
 
 
-def test_the_template_contains_no_secret(stack: Stack) -> None:
+def test_the_template_contains_no_secret(stack: RenderedStack) -> None:
     secrets = dict(stack.of_type("AWS::SecretsManager::Secret"))
     assert secrets.keys() == {"SigningSecret", "NumberHashSecret"}
     for secret in secrets.values():

@@ -13,7 +13,7 @@ from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.telemetry import source_metric, status_metric
 from tests.tooling.template.conftest import StackOf
-from tests.tooling.template.rendering import Stack
+from tests.tooling.template.rendering import RenderedStack
 from tests.tooling.template.test_alarms import Watched, assert_exists
 
 NOT_IN_FLIGHT: Final = {OutcomeSource.UPSTREAM, OutcomeSource.OPERATOR}
@@ -24,7 +24,7 @@ FREE_METRICS: Final = 50
 
 
 @pytest.fixture(scope="module")
-def charts(stack: Stack) -> dict[str, dict[str, Any]]:
+def charts(stack: RenderedStack) -> dict[str, dict[str, Any]]:
     """The widgets that show metrics, by title."""
     widgets = json.loads(stack.properties("Dashboard")["DashboardBody"])["widgets"]
     return {each["properties"]["title"]: each["properties"] for each in widgets if each["type"] == "metric"}
@@ -49,7 +49,7 @@ def shown(chart: dict[str, Any]) -> Iterator[Watched]:
         yield Watched(namespace, name, dict(batched(dimensions, 2, strict=True)), stat)
 
 
-def test_every_metric_of_the_dashboard_exists(stack: Stack, charts: dict[str, dict[str, Any]]) -> None:
+def test_every_metric_of_the_dashboard_exists(stack: RenderedStack, charts: dict[str, dict[str, Any]]) -> None:
     metrics = [(title, metric) for title, chart in charts.items() for metric in shown(chart)]
 
     assert len(metrics) > 40
@@ -89,7 +89,7 @@ def test_the_dashboard_lists_every_alarm_but_codedeploys(stack_of: StackOf, envi
     assert sorted(listed) == sorted(f"${{{name}.Arn}}" for name in notifying)
 
 
-def test_no_widget_overlaps_another(stack: Stack) -> None:
+def test_no_widget_overlaps_another(stack: RenderedStack) -> None:
     covered = [
         (x, y)
         for each in json.loads(stack.properties("Dashboard")["DashboardBody"])["widgets"]
@@ -101,7 +101,7 @@ def test_no_widget_overlaps_another(stack: Stack) -> None:
     assert max(x for x, _ in covered) == 23
 
 
-def test_the_picture_in_the_docs_shows_these_widgets(stack: Stack) -> None:
+def test_the_picture_in_the_docs_shows_these_widgets(stack: RenderedStack) -> None:
     body = stack.properties("Dashboard")["DashboardBody"]
 
     assert json.loads(body.replace("${AWS::StackName}", "")) == {

@@ -21,7 +21,7 @@ from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
 from outbound_calls.use_cases.place import SECONDS_TO_PLACE
 from outbound_calls.use_cases.polls import SECONDS_TO_POLL
 from tests.tooling.template.conftest import StackOf
-from tests.tooling.template.rendering import PROJECT, Stack, Template
+from tests.tooling.template.rendering import PROJECT, RenderedStack, Template
 
 SETTINGS: Final[dict[str, type[Settings]]] = {
     "place_call": PlaceCallSettings,
@@ -48,7 +48,9 @@ def name_of(folder: str) -> str:
     return folder.title().replace("_", "")
 
 
-def test_check_release_is_the_only_function_that_not_every_environment_has(stack: Stack, prod: Stack) -> None:
+def test_check_release_is_the_only_function_that_not_every_environment_has(
+    stack: RenderedStack, prod: RenderedStack
+) -> None:
     functions = {f"{name_of(folder)}Function" for folder in SETTINGS}
 
     assert {logical_id for logical_id, _ in prod.of_type("AWS::Lambda::Function")} == functions
@@ -79,7 +81,7 @@ def test_every_function_is_configured_alike(stack_of: StackOf, written: Template
 
 
 @pytest.mark.parametrize("folder", SETTINGS)
-def test_a_function_gets_exactly_the_settings_that_it_reads(prod: Stack, folder: str) -> None:
+def test_a_function_gets_exactly_the_settings_that_it_reads(prod: RenderedStack, folder: str) -> None:
     variables = prod.variables(f"{name_of(folder)}Function")
 
     assert variables.keys() == {field.upper() for field in SETTINGS[folder].model_fields} | {"PYDANTIC_DISABLE_PLUGINS"}
@@ -98,7 +100,9 @@ def test_only_a_local_stack_has_another_endpoint(stack_of: StackOf, folder: str)
 
 
 @pytest.mark.parametrize("layer", ["DependenciesLayer", "OutboundCallsLayer"])
-def test_a_layer_fits_both_architectures_and_keeps_no_old_versions(stack: Stack, written: Template, layer: str) -> None:
+def test_a_layer_fits_both_architectures_and_keeps_no_old_versions(
+    stack: RenderedStack, written: Template, layer: str
+) -> None:
     ((logical_id, properties),) = (
         each for each in stack.of_type("AWS::Lambda::LayerVersion") if each[0].startswith(layer)
     )
@@ -128,14 +132,14 @@ def test_messages_arrive_in_batches_and_fail_one_by_one(stack_of: StackOf) -> No
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_a_line_that_is_handed_on_does_not_wait_behind_requests(stack: Stack) -> None:
+def test_a_line_that_is_handed_on_does_not_wait_behind_requests(stack: RenderedStack) -> None:
     handed_on, calls = stack.properties("HandedOnQueue"), stack.properties("CallQueue")
 
     assert handed_on["VisibilityTimeout"] == calls["VisibilityTimeout"]
     assert handed_on["RedrivePolicy"] == calls["RedrivePolicy"]
 
 
-def test_lines_are_released_of_whatever_was_claimed_under_a_limit_and_is_not_in_progress(stack: Stack) -> None:
+def test_lines_are_released_of_whatever_was_claimed_under_a_limit_and_is_not_in_progress(stack: RenderedStack) -> None:
     (pattern,) = stack.event_source("ReleaseLinesFunction")["FilterCriteria"]["Filters"]
     image = json.loads(pattern["Pattern"])["dynamodb"]["NewImage"]
 
@@ -143,7 +147,7 @@ def test_lines_are_released_of_whatever_was_claimed_under_a_limit_and_is_not_in_
     assert {*image["status"]["S"]} == {*Status} - {Status.DISPATCHING, Status.CALLING}
 
 
-def test_the_stream_has_no_third_reader(stack: Stack) -> None:
+def test_the_stream_has_no_third_reader(stack: RenderedStack) -> None:
     readers = [
         each for _, each in stack.of_type("AWS::Lambda::EventSourceMapping") if "Stream" in each["EventSourceArn"]
     ]
@@ -151,7 +155,7 @@ def test_the_stream_has_no_third_reader(stack: Stack) -> None:
     assert len(readers) == 2
 
 
-def test_the_timeouts_fit_the_work_and_each_other(stack: Stack, written: Template) -> None:
+def test_the_timeouts_fit_the_work_and_each_other(stack: RenderedStack, written: Template) -> None:
     timeouts = {name: function["Timeout"] for name, function in stack.of_type("AWS::Lambda::Function")}
     parameters = written["Parameters"]
     grace = parameters["WebhookGraceSeconds"]["Default"]
@@ -175,7 +179,7 @@ def longest_seconds(service: str, tries: int = TRIES) -> float:
 
 
 def test_the_status_api_answers_even_if_the_table_is_out_of_reach(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    stack: RenderedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ca-central-1")
     timeout = stack.properties("GetCallFunction")["Timeout"]
@@ -183,7 +187,9 @@ def test_the_status_api_answers_even_if_the_table_is_out_of_reach(
     assert longest_seconds("dynamodb") < timeout < HTTP_API_TIMEOUT_SECONDS
 
 
-def test_a_function_outlives_a_secret_that_is_out_of_reach(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_outlives_a_secret_that_is_out_of_reach(
+    stack: RenderedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Lambda takes an environment away after a timeout, and with it the secret that was read before."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ca-central-1")
     longest = longest_seconds("secretsmanager", SECRET_TRIES)
@@ -193,7 +199,7 @@ def test_a_function_outlives_a_secret_that_is_out_of_reach(stack: Stack, monkeyp
     assert stack.properties("PlaceCallFunction")["Timeout"] > WAIT_SECONDS + SECONDS_TO_PLACE
 
 
-def test_the_api_has_two_routes_and_throttles_both(stack: Stack) -> None:
+def test_the_api_has_two_routes_and_throttles_both(stack: RenderedStack) -> None:
     ((_, api),) = stack.of_type("AWS::ApiGatewayV2::Api")
     ((_, stage),) = stack.of_type("AWS::ApiGatewayV2::Stage")
 
@@ -209,7 +215,7 @@ def test_the_api_has_two_routes_and_throttles_both(stack: Stack) -> None:
     assert stage["RouteSettings"] == {STATUS: {"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100}}
 
 
-def test_the_access_log_has_no_path_no_address_and_no_header(stack: Stack) -> None:
+def test_the_access_log_has_no_path_no_address_and_no_header(stack: RenderedStack) -> None:
     ((_, stage),) = stack.of_type("AWS::ApiGatewayV2::Stage")
 
     assert set(json.loads(stage["AccessLogSettings"]["Format"]).values()) == {
@@ -224,7 +230,7 @@ def test_the_access_log_has_no_path_no_address_and_no_header(stack: Stack) -> No
     }
 
 
-def test_only_outcomes_reach_publish_outcome(stack: Stack) -> None:
+def test_only_outcomes_reach_publish_outcome(stack: RenderedStack) -> None:
     (criterion,) = stack.event_source("PublishOutcomeFunction")["FilterCriteria"]["Filters"]
     pattern = json.loads(criterion["Pattern"])
 
@@ -233,7 +239,7 @@ def test_only_outcomes_reach_publish_outcome(stack: Stack) -> None:
     assert pattern == {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {"status": {"S": statuses}}}}
 
 
-def test_publishing_an_outcome_is_retried_and_then_its_position_is_kept(stack: Stack) -> None:
+def test_publishing_an_outcome_is_retried_and_then_its_position_is_kept(stack: RenderedStack) -> None:
     mapping = stack.event_source("PublishOutcomeFunction")
 
     assert mapping["EventSourceArn"] == "${CallsTable.StreamArn}"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from tests.tooling.template.conftest import StackOf
-from tests.tooling.template.rendering import PROJECT, Stack, Template, lint
+from tests.tooling.template.rendering import PROJECT, RenderedStack, Template, lint
 
 DEFINITION: Final = PROJECT / "statemachines/poller.asl.json"
 
@@ -22,7 +22,7 @@ EXPRESS_SECONDS: Final = 5 * 60
 
 
 @pytest.fixture(scope="module")
-def definition(stack: Stack) -> Template:
+def definition(stack: RenderedStack) -> Template:
     """The definition with its substitutions, all of which it must use."""
     text, substitutions = DEFINITION.read_text(), stack.properties("Poller")["DefinitionSubstitutions"]
     assert set(re.findall(r"\$\{(\w+)\}", text)) == substitutions.keys()
@@ -47,7 +47,7 @@ def next_names(state: Template) -> set[str]:
     return {each[key] for each in transitions for key in ("Next", "Default") if key in each}
 
 
-def test_the_template_starts_this_definition_every_minute(written: Template, stack: Stack) -> None:
+def test_the_template_starts_this_definition_every_minute(written: Template, stack: RenderedStack) -> None:
     ((_, schedule),) = stack.of_type("AWS::Scheduler::Schedule")
 
     assert PROJECT / written["Resources"]["Poller"]["Properties"]["DefinitionUri"] == DEFINITION
@@ -67,7 +67,7 @@ def test_the_functions_and_the_poller_agree_on_the_number_of_shards(stack_of: St
     assert stack.variables("PollCallsFunction")["DUE_SHARDS"] == "9"
 
 
-def test_the_poller_is_express_traced_and_logs_errors_without_their_data(stack: Stack) -> None:
+def test_the_poller_is_express_traced_and_logs_errors_without_their_data(stack: RenderedStack) -> None:
     properties = stack.properties("Poller")
 
     assert properties["StateMachineType"] == "EXPRESS"
@@ -168,7 +168,7 @@ def test_the_query_finds_due_attempts_in_the_index(states: dict[str, Template]) 
 
 
 def test_a_sweep_times_out_after_its_tasks_and_before_express_workflows_do(
-    definition: Template, states: dict[str, Template], stack: Stack
+    definition: Template, states: dict[str, Template], stack: RenderedStack
 ) -> None:
     function = stack.properties("PollCallsFunction")["Timeout"]
     assert function < states["PollPage"]["TimeoutSeconds"] <= function + 10

@@ -11,7 +11,7 @@ import pytest
 
 from releases import SECONDS_TO_ANSWER
 from tests.tooling.template.conftest import StackOf
-from tests.tooling.template.rendering import Json, Stack, Template, lint, read_template, render, transform
+from tests.tooling.template.rendering import Json, RenderedStack, Template, lint, read_template, render, transform
 
 ENVIRONMENTS: Final = ("local", "dev", "staging", "prod")
 GRADUAL: Final = {"staging": "Canary10Percent5Minutes", "prod": "Canary10Percent10Minutes"}
@@ -63,7 +63,7 @@ def release_alarms(function: str) -> list[str]:
     return [f"{function.removesuffix('Function')}{kind}ReleaseAlarm" for kind in kinds]
 
 
-def version_of(stack: Stack, function: str) -> Template:
+def version_of(stack: RenderedStack, function: str) -> Template:
     """The properties of a function's version."""
     versions = (properties for _, properties in stack.of_type("AWS::Lambda::Version"))
     (version,) = (each for each in versions if each["FunctionName"] == f"${{{function}}}")
@@ -108,7 +108,7 @@ def test_the_transformed_template_is_valid(stack_of: StackOf, environment: str, 
     assert list(graphlib.TopologicalSorter(graph).static_order())
 
 
-def test_everything_that_invokes_a_function_invokes_its_alias(stack: Stack) -> None:
+def test_everything_that_invokes_a_function_invokes_its_alias(stack: RenderedStack) -> None:
     sources = {mapping["FunctionName"] for _, mapping in stack.of_type("AWS::Lambda::EventSourceMapping")}
     integrations = re.findall(r"functions/(\S+)/invocations", json.dumps(stack.properties("HttpApi")["Body"]))
     poller = stack.properties("Poller")["DefinitionSubstitutions"]["PollCallsFunctionArn"]
@@ -180,7 +180,7 @@ def test_a_version_takes_over_gradually_and_is_rolled_back_on_an_alarm(
 
 @pytest.mark.parametrize(("function", "faults"), FAULT_METRICS.items())
 def test_release_alarms_watch_errors_of_the_alias_and_counted_faults(
-    prod: Stack, function: str, faults: str | None
+    prod: RenderedStack, function: str, faults: str | None
 ) -> None:
     alarms = [prod.properties(name) for name in release_alarms(function)]
 
@@ -201,7 +201,7 @@ def test_release_alarms_watch_errors_of_the_alias_and_counted_faults(
         assert "AlarmActions" not in alarm
 
 
-def test_an_alarm_on_errors_also_looks_at_the_minutes_of_invocations_that_took_long(prod: Stack) -> None:
+def test_an_alarm_on_errors_also_looks_at_the_minutes_of_invocations_that_took_long(prod: RenderedStack) -> None:
     """Lambda reports an error under the minute in which the invocation began.
 
     docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics.html
@@ -215,13 +215,13 @@ def test_an_alarm_on_errors_also_looks_at_the_minutes_of_invocations_that_took_l
         assert alarm["Period"] * (alarm["EvaluationPeriods"] - 1) >= longest
 
 
-def test_no_alarm_that_rolls_a_release_back_uses_metric_math(prod: Stack) -> None:
+def test_no_alarm_that_rolls_a_release_back_uses_metric_math(prod: RenderedStack) -> None:
     math = {name for name, each in prod.of_type("AWS::CloudWatch::Alarm") if "Metrics" in each}
 
     assert math == {"WebhooksMissingAlarm"}
 
 
-def test_the_check_reports_before_it_times_out_and_is_not_released_gradually(prod: Stack) -> None:
+def test_the_check_reports_before_it_times_out_and_is_not_released_gradually(prod: RenderedStack) -> None:
     # Each client makes four attempts
     assert prod.properties("CheckReleaseFunction")["Timeout"] >= 4 * SECONDS_TO_ANSWER + 30
     assert "UpdatePolicy" not in prod.resources["CheckReleaseFunctionAliaslive"]

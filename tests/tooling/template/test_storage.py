@@ -5,14 +5,14 @@ from typing import Final
 import pytest
 
 from tests.tooling.template.conftest import StackOf
-from tests.tooling.template.rendering import Stack
+from tests.tooling.template.rendering import RenderedStack
 
 DAYS: Final = 24 * 60 * 60
 
 LOG_DAYS: Final = {"local": 1, "dev": 14, "staging": 30, "prod": 365}
 
 
-def test_every_queue_is_encrypted(stack: Stack) -> None:
+def test_every_queue_is_encrypted(stack: RenderedStack) -> None:
     queues = dict(stack.of_type("AWS::SQS::Queue"))
     assert queues.keys() == {
         "CallQueue",
@@ -24,7 +24,7 @@ def test_every_queue_is_encrypted(stack: Stack) -> None:
     assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
 
 
-def test_messages_that_need_a_person_are_kept_for_the_longest_time_that_sqs_allows(stack: Stack) -> None:
+def test_messages_that_need_a_person_are_kept_for_the_longest_time_that_sqs_allows(stack: RenderedStack) -> None:
     for queue in ("DeadLetterQueue", "InvalidMessagesQueue", "FailedOutcomesQueue"):
         assert stack.properties(queue)["MessageRetentionPeriod"] == 14 * DAYS, queue
     # A message keeps its age when it becomes a dead letter
@@ -32,7 +32,7 @@ def test_messages_that_need_a_person_are_kept_for_the_longest_time_that_sqs_allo
         assert stack.properties(queue)["MessageRetentionPeriod"] <= 4 * DAYS, queue
 
 
-def test_a_message_that_fails_five_times_becomes_a_dead_letter(stack: Stack) -> None:
+def test_a_message_that_fails_five_times_becomes_a_dead_letter(stack: RenderedStack) -> None:
     queue = stack.properties("CallQueue")
 
     assert queue["RedrivePolicy"] == {"deadLetterTargetArn": "${DeadLetterQueue.Arn}", "maxReceiveCount": 5}
@@ -48,7 +48,7 @@ PROJECTED = [
 """What a report and an outcome event show of an attempt that has ended. No phone number, name or variable."""
 
 
-def test_the_keys_of_the_calls_table(stack: Stack) -> None:
+def test_the_keys_of_the_calls_table(stack: RenderedStack) -> None:
     table = stack.properties("CallsTable")
 
     assert table["KeySchema"] == [
@@ -93,7 +93,7 @@ def test_the_keys_of_the_calls_table(stack: Stack) -> None:
     }
 
 
-def test_the_keys_of_the_policy_table(stack: Stack) -> None:
+def test_the_keys_of_the_policy_table(stack: RenderedStack) -> None:
     table = stack.properties("PolicyTable")
 
     assert table["KeySchema"] == [
@@ -108,7 +108,7 @@ def test_the_keys_of_the_policy_table(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("name", ["CallsTable", "PolicyTable"])
-def test_a_table_is_encrypted_restorable_and_expires_records(stack: Stack, name: str) -> None:
+def test_a_table_is_encrypted_restorable_and_expires_records(stack: RenderedStack, name: str) -> None:
     table = stack.properties(name)
 
     assert table["SSESpecification"] == {"SSEEnabled": True}
@@ -117,7 +117,7 @@ def test_a_table_is_encrypted_restorable_and_expires_records(stack: Stack, name:
     assert table["BillingMode"] == "PAY_PER_REQUEST"
 
 
-def test_only_the_calls_table_has_a_stream(stack: Stack) -> None:
+def test_only_the_calls_table_has_a_stream(stack: RenderedStack) -> None:
     streams = {name: each.get("StreamSpecification") for name, each in stack.of_type("AWS::DynamoDB::Table")}
 
     assert streams == {"CallsTable": {"StreamViewType": "NEW_IMAGE"}, "PolicyTable": None}
@@ -139,7 +139,7 @@ def test_the_environment_decides_on_protection_and_log_retention(
     assert {group["RetentionInDays"] for _, group in stack.of_type("AWS::Logs::LogGroup")} == {days}
 
 
-def test_every_log_has_its_own_group(stack: Stack) -> None:
+def test_every_log_has_its_own_group(stack: RenderedStack) -> None:
     used = [function["LoggingConfig"]["LogGroup"] for _, function in stack.of_type("AWS::Lambda::Function")]
     used += [stage["AccessLogSettings"]["DestinationArn"] for _, stage in stack.of_type("AWS::ApiGatewayV2::Stage")]
     used += [

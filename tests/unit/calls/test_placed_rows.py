@@ -67,7 +67,7 @@ def test_a_changed_row_for_the_same_number_is_pointed_out(
     assert (found.row, found.phone_number, found.placed_at) == (7, "+1514•••••99", utc_text(int(NOW) - 60))
 
 
-def test_another_id_of_its_own_is_another_call(placed: PlacedRows) -> None:
+def test_a_row_with_another_request_id_is_another_call(placed: PlacedRows) -> None:
     placed.remember([row(2, request_id="visit-1")], NOW)
 
     assert look(placed, row(2, request_id="visit-2")).rewritten == []

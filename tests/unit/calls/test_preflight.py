@@ -73,7 +73,7 @@ def test_an_invalid_row_is_reported_with_the_rule_and_without_its_content() -> N
         (Row(2, "not JSON"), "body"),
     ],
 )
-def test_a_row_that_is_no_request_of_this_stack_is_invalid(invalid: Row, field: str) -> None:
+def test_a_row_that_this_stack_cannot_take_is_invalid(invalid: Row, field: str) -> None:
     preflight, to_send = check(invalid)
 
     assert to_send == []

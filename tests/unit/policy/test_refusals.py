@@ -61,7 +61,7 @@ THREE = [ended(0, 10), ended(20, 30), ended(40, 50)]
         *((THREE, 0, True), (THREE, 1, True), (THREE, 2, False), (THREE * 2, 2, True), (THREE * 2, 3, False)),
     ],
 )
-def test_three_times_as_many_must_be_accepted_as_stand_refused(
+def test_three_times_as_many_must_be_accepted_as_are_refused_now(
     others: list[Attempt], refused: int, expected: bool
 ) -> None:
     assert is_final(others, refused) is expected

@@ -231,7 +231,7 @@ def waits_for_setting(attempt: Attempt) -> str:
 
 
 def details_item(details: CallDetails | None) -> Item | None:
-    """How a call went, as the attribute `callDetails`."""
+    """The details of a call, as the attribute `callDetails`."""
     if details is None:
         return None
     duration = Decimal(str(details.duration)) if isinstance(details.duration, float) else details.duration

@@ -34,8 +34,8 @@ class BatchSearch:
 
     organization: str | None
     batch: str
-    shard: int = 0
-    after: Item | None = None
+    shard: int
+    after: Item | None
 
 
 @dataclass(eq=False, slots=True)

@@ -540,7 +540,7 @@ class CallsTable:
         outcome = Outcome(status, OutcomeSource.OPERATOR, resolved_by=by)
         return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
 
-    def leave_unknown(self, key: AttemptKey, by: str | None = None) -> bool:
+    def leave_unknown(self, key: AttemptKey, by: str | None) -> bool:
         """Note that no one will find out how an `unknown` attempt ended. A real outcome may still replace it.
 
         False when it isn't unknown.
@@ -693,10 +693,6 @@ class CallsTable:
             ]
         )
 
-    def keep_until(self, key: AttemptKey, until: float) -> None:
-        """Keep the record of an attempt that ended at least until then (epoch seconds)."""
-        self.update(key, "SET #expiresAt = :until", "#expiresAt < :until", {"until": math.ceil(until)})
-
     # The poller's timer.
 
     def lease(self, due: DueEntry, now: float, step_seconds: int) -> Attempt | None:
@@ -817,7 +813,7 @@ class CallsTable:
         target: Status,
         sets: Mapping[str, Any],
         *,
-        removes: Iterable[str] = (),
+        removes: Iterable[str],
         where: _Where,
         increments: Iterable[str] = (),
     ) -> tuple[bool, Item | None]:

@@ -93,14 +93,6 @@ class Remembered:
         return Recipient(dials, tuple(each.objection for each in self.objections))
 
 
-@dataclass(frozen=True, slots=True)
-class CancelledBatch:
-    """Every request of the batch is cancelled, by `source` (`upstream` or `operator`)."""
-
-    source: OutcomeSource
-    cancelled_at: int
-
-
 @dataclass(eq=False, slots=True)
 class NumberHashes:
     """Keyed hashes of phone numbers: HMAC-SHA256 with a secret of its own.
@@ -187,10 +179,10 @@ class PolicyTable:
             ),
         )
 
-    def cancelled_batch(self, organization: str | None, batch: str) -> CancelledBatch | None:
-        """The cancellation of a batch; None where it isn't cancelled."""
+    def batch_cancelled_by(self, organization: str | None, batch: str) -> OutcomeSource | None:
+        """Who cancelled every request of a batch (`upstream` or `operator`); None where it isn't cancelled."""
         item = self._get(_batch_key(organization, batch))
-        return CancelledBatch(OutcomeSource(item["source"]), int(item["cancelledAt"])) if item else None
+        return OutcomeSource(item["source"]) if item else None
 
     # Numbers.
 

@@ -53,7 +53,7 @@ class Keeper:
     arrivals: int
     empty_at: int | None
     released_version: int | None
-    for_lines: bool = False
+    for_lines: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Waiting:
 
     key: AttemptKey
     policy_version: int
-    since: int = 0
+    since: int
 
 
 @dataclass(eq=False, slots=True)

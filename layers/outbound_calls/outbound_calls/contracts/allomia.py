@@ -38,7 +38,7 @@ type _Time = Annotated[str, StringConstraints(max_length=_MAX_TIME_LENGTH)]
 
 
 class CallDetails(WireModel):
-    """How a call went, as AlloMia reports it."""
+    """A call's times, its duration and why it ended, as AlloMia reports them."""
 
     started_at: Lenient[_Time] = Field(None, description="ISO 8601")
     ended_at: Lenient[_Time] = Field(None, description="ISO 8601")

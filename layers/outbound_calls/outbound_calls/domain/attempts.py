@@ -126,7 +126,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class CallDetails:
-    """How a call went, as AlloMia reports it. Times are ISO 8601; `duration` is in seconds."""
+    """A call's times, duration in seconds and why it ended, as AlloMia reports them. Times are ISO 8601."""
 
     started_at: str | None = None
     ended_at: str | None = None

@@ -111,7 +111,7 @@ class LinesSeen:
 
     in_use: int
     waiting: Mapping[Priority, int]
-    seconds_waited: Mapping[Priority, int]
+    waited_seconds: Mapping[Priority, int]
 
 
 def not_less_urgent(priority: Priority) -> tuple[Priority, ...]:

@@ -185,7 +185,7 @@ def resolve(policy: Policy, default_preset: str, organization: str | None = None
     )
 
 
-def defined_purposes(policy: Policy, organization: str | None = None) -> frozenset[str]:
+def defined_purposes(policy: Policy, organization: str | None) -> frozenset[str]:
     """The purposes that a policy defines for an organization by its name; None: for any of them."""
     organizations = policy.says.get("organizations", {})
     own: Part = organizations.get(organization, {})

@@ -50,7 +50,7 @@ class Metric(StrEnum):
     CALL_IDS_CONTRADICTING = "CallIdsContradicting"
     STATUSES_UNFAMILIAR = "UnfamiliarStatuses"
 
-    SECONDS_TO_OUTCOME = "SecondsFromDispatchToOutcome"
+    DISPATCH_TO_OUTCOME_SECONDS = "DispatchToOutcomeSeconds"
     REQUESTS_TO_CORRECT = "RequestsToCorrect"
 
     WEBHOOKS_INVALID = "WebhooksInvalid"
@@ -68,8 +68,8 @@ class Metric(StrEnum):
     LINES_LOOKED_AT = "LinesLookedAt"
     LINES_IN_USE = "LinesInUse"
     CALLS_WAITING = "CallsWaiting"
-    SECONDS_WAITED = "SecondsWaited"
-    SECONDS_URGENT_WAITED = "SecondsUrgentWaited"
+    WAITED_SECONDS = "WaitedSeconds"
+    URGENT_WAITED_SECONDS = "UrgentWaitedSeconds"
 
 
 REJECTED_ON_PURPOSE = frozenset({ReasonCode.DO_NOT_CALL, ReasonCode.RECIPIENT_CAP})
@@ -113,8 +113,8 @@ def lines_metrics(seen: LinesSeen) -> dict[str, int]:
     return by_priority | {
         Metric.LINES_IN_USE: seen.in_use,
         Metric.CALLS_WAITING: sum(seen.waiting.values()),
-        Metric.SECONDS_WAITED: max(seen.seconds_waited.values(), default=0),
-        Metric.SECONDS_URGENT_WAITED: seen.seconds_waited.get(Priority.URGENT, 0),
+        Metric.WAITED_SECONDS: max(seen.waited_seconds.values(), default=0),
+        Metric.URGENT_WAITED_SECONDS: seen.waited_seconds.get(Priority.URGENT, 0),
     }
 
 
@@ -188,7 +188,7 @@ class Telemetry:
         """
         metrics = dict.fromkeys([*counted, *(outcome_metrics(outcome) if outcome else ())], 1) | dict(measured or {})
         if outcome and (seconds := seconds_to_outcome(outcome, attempt)) is not None:
-            metrics[Metric.SECONDS_TO_OUTCOME] = seconds
+            metrics[Metric.DISPATCH_TO_OUTCOME_SECONDS] = seconds
         names: dict[str, str | int | None] = {"organization": organization}
         if key:
             names = {
@@ -214,7 +214,7 @@ class Telemetry:
             (self.logger.error if level == "ERROR" else self.logger.info)(event, extra=kept)
             return
         for name, value in metrics.items():
-            unit = MetricUnit.Seconds if name.startswith("Seconds") else MetricUnit.Count
+            unit = MetricUnit.Seconds if name.endswith("Seconds") else MetricUnit.Count
             self.metrics.add_metric(name=name, unit=unit, value=value)
         for field, content in {"level": level, "message": event, **kept}.items():
             self.metrics.add_metadata(field, content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,7 +38,7 @@ class CancelBatches:
     """The use case. `clock` is epoch seconds."""
 
     table: CallsTable
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
 
     def go_on(self, due: DueBatch, seconds_left: Callable[[], float]) -> BatchCancellation | None:
         """Cancel what the next entries of the index hold of a batch. None when another sweep does.

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from outbound_calls.adapters.policy_table import CancelledBatch, Remembered
+from outbound_calls.adapters.policy_table import Remembered
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_VERSION
-from outbound_calls.contracts.vocabulary import ParkReason, Priority, ReasonCode
+from outbound_calls.contracts.vocabulary import OutcomeSource, ParkReason, Priority, ReasonCode
 from outbound_calls.domain.attempts import Allowance, Attempt, AttemptKey, Redial
 from outbound_calls.domain.timing import utc_text
 from outbound_calls.policy.evaluation import (
@@ -130,7 +130,7 @@ class Judgement:
     evaluation: Evaluation | None = None
     number_hash: str = ""
     remembered: Remembered = field(default_factory=Remembered)
-    cancelled_batch: CancelledBatch | None = None
+    batch_cancelled_by: OutcomeSource | None = None
 
     @property
     def max_concurrent_calls(self) -> int | None:
@@ -178,7 +178,7 @@ class JudgeAttempts:
             rules, version = self.policy.rules(organization, attempt.labels.purpose)
             number_hash = self.numbers.of(_number(attempt))
             remembered = self.table.remembered(number_hash)
-            cancelled = self.table.cancelled_batch(organization, batch) if batch else None
+            cancelled = self.table.batch_cancelled_by(organization, batch) if batch else None
         except PolicyUnreadable as error:
             return _unreadable(attempt, now, str(error), error.wait_seconds)
         except (BotoCoreError, ClientError, SecretUnusable, LookupError, ValueError, TypeError) as error:
@@ -198,7 +198,7 @@ class JudgeAttempts:
         """The same judgement by what is remembered of the recipient now."""
         if judgement.rules is None:
             return judgement
-        candidate = candidate_of(attempt, is_cancelled=judgement.cancelled_batch is not None)
+        candidate = candidate_of(attempt, is_cancelled=judgement.batch_cancelled_by is not None)
         evaluation = evaluate(candidate, judgement.rules, remembered.recipient(attempt_name(attempt.key)), now)
         decision = _of_a_refused_one(evaluation.decision, attempt)
         return replace(judgement, decision=decision, evaluation=evaluation, remembered=remembered)

@@ -6,7 +6,6 @@ the index gets the line. So it doesn't matter who calls it, how often, or what w
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,7 +34,7 @@ class HandOnLines:
     waiting: WaitingAttempts
     lines_table: LinesTable
     queue: CallQueue
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
 
     def hand_on(
         self,

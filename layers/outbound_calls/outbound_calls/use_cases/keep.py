@@ -6,7 +6,6 @@ then.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import batched, chain, islice
@@ -86,7 +85,7 @@ class KeepWaiting:
     policy_table: PolicyTable
     preset: Preset
     deadline_seconds: int
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
 
     def keep(self, due: DueKeeper, seconds_left: Callable[[], float]) -> Kept | None:
         """Look at what waits. None with too little time left, or where another sweep does.

@@ -9,7 +9,6 @@ claim back; one that doesn't know never posts again.
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -166,7 +165,7 @@ class PlaceCalls:
     hand_on: HandOnLines
     grace_seconds: int
     deadline_seconds: int
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
     jitter: Jitter = _random.uniform
     new_claim_id: Callable[[], str] = field(default=lambda: uuid4().hex)
 
@@ -437,7 +436,7 @@ class PlaceCalls:
     def _reject(self, attempt: Attempt, decision: Reject, judgement: Judgement) -> Placement:
         outcome = _rejected(OutcomeSource.POLICY, decision.code, decision.reason)
         if decision.code is ReasonCode.CANCELLED:
-            source = judgement.cancelled_batch.source if judgement.cancelled_batch else OutcomeSource.UPSTREAM
+            source = judgement.batch_cancelled_by or OutcomeSource.UPSTREAM
             outcome = replace(outcome, status=Status.CANCELLED, source=source)
         if attempt.is_redial:
             return self._drop(attempt, outcome)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +71,7 @@ class ReceiveWebhooks:
 
     table: CallsTable
     callbacks: CallbackUrls
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
 
     def receive(self, webhook: Webhook) -> Receipt:
         """Record the outcome in a webhook. Raises when the table or the signing secret can't be reached."""

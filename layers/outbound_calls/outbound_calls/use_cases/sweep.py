@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -77,7 +76,7 @@ class PollCalls:
     hand_on: HandOnLines
     schedule: PollSchedule
     preset: Preset
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
     not_found: NotFoundRuns = field(default_factory=NotFoundRuns)
 
     def poll(self, due: DueEntry, seconds_left: Callable[[], float], reads: LogReads | None = None) -> Poll:
