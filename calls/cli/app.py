@@ -130,8 +130,7 @@ def place(
     country: Country = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, ask policy, and send nothing.")] = False,
     skip_invalid: Annotated[
-        bool,
-        typer.Option("--skip-invalid", help="Send the valid rows if others aren't; those go to a new file."),
+        bool, typer.Option("--skip-invalid", help="Send the valid rows, and write the others to a new file.")
     ] = False,
     call_again: Annotated[
         bool, typer.Option("--call-again", help="Also call numbers that another version of the file has called.")
@@ -178,8 +177,7 @@ def place(
         what = "rejected calls again" if again else "calls"
         when = local_times(((row.request.phone_number, row.request.time_zone) for row in to_send), time.time())
         out.confirm(f"{when} Place {len(to_send)} {what} through {stack.name} ({stack.environment})?", yes)
-    if preflight.rewritten:
-        count = len(preflight.rewritten)
+    if count := len(preflight.rewritten):
         out.confirm(f"{count} of them were perhaps placed before. Call these again?", call_again, "--call-again")
     report = PlaceReport(preflight=preflight)
     if requests:

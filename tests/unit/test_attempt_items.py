@@ -257,7 +257,7 @@ def test_a_duration_is_a_decimal_number_without_the_error_of_a_float(
     assert (found, type(found.duration)) == (CallDetails(duration=duration), type(read))
 
 
-def test_how_a_call_went_is_stored_as_far_as_it_is_known() -> None:
+def test_the_details_of_a_call_are_stored_as_far_as_they_are_known() -> None:
     assert details_item(None) is None
     assert details_item(READ.call_details) == WHOLE["callDetails"]
     assert details_item(CallDetails(started_at="s")) == {"startedAt": "s"}
