@@ -8,7 +8,7 @@ import httpcore
 import httpx
 import pytest
 
-from outbound_calls.adapters.bounded_http import BoundedTransport, _Network, _wait, deadline
+from outbound_calls.adapters.bounded_http import BoundedTransport, _Network, _Stream, _wait, deadline
 from tests.unit.parts import Clock, HttpRequest, SocketServer, http_answer
 
 type Resolved = list[tuple[Any, ...]]
@@ -45,9 +45,11 @@ def test_an_operation_waits_until_its_limit_or_the_deadline() -> None:
         )
         clock.pass_seconds(8.0)
         assert (_wait(3.0, httpcore.ReadTimeout), _wait(None, httpcore.ReadTimeout), seconds_left()) == (2.0, 2.0, 2.0)
-        clock.pass_seconds(2.0)
+        clock.pass_seconds(1.5)
+        assert _wait(3.0, httpcore.ReadTimeout) == 0.5
+        clock.pass_seconds(0.5)
         for too_late in (httpcore.ConnectTimeout, httpcore.ReadTimeout, httpcore.WriteTimeout):
-            with pytest.raises(too_late):
+            with pytest.raises(too_late, match=r"^the exchange's deadline has passed$"):
                 _wait(3.0, too_late)
     assert _wait(3.0, httpcore.ReadTimeout) == 3.0
 
@@ -82,12 +84,32 @@ def test_a_name_that_cannot_be_resolved_is_a_connect_error(error: Exception) -> 
     def resolve(*_host: Any, **_kind: Any) -> Resolved:
         raise error
 
-    with pytest.raises(httpx.ConnectError):
+    with pytest.raises(httpx.ConnectError, match=r"^the host's name can't be resolved$"):
         get("http://allomia.example/", resolve)
 
 
+def test_only_the_hosts_own_addresses_are_tried() -> None:
+    with SocketServer(answers) as server, pytest.raises(httpx.ConnectError):
+        get(f"http://allomia.example:{server.url.rpartition(':')[2]}/", lambda *_host, **_kind: resolved("127.0.0.2"))
+    assert server.connections == 0
+
+
+def test_a_connection_is_made_as_httpcore_asks_for_it() -> None:
+    keep_alive = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with SocketServer(answers) as server:
+        port = int(server.url.rpartition(":")[2])
+        stream = _Network(lambda *_host, **_kind: resolved("127.0.0.1")).connect_tcp(
+            "allomia.example", port, 3.0, "127.0.0.5", [keep_alive]
+        )
+        connection: socket.socket = stream.get_extra_info("socket")
+        found = (connection.getsockname()[0], connection.gettimeout(), connection.getsockopt(*keep_alive[:2]))
+        stream.close()
+
+    assert found == ("127.0.0.5", 3.0, 1)
+
+
 def test_a_host_without_an_address_is_a_connect_error() -> None:
-    with pytest.raises(httpx.ConnectError):
+    with pytest.raises(httpx.ConnectError, match=r"^the host has no address$"):
         get("http://allomia.example/", lambda *_host, **_kind: [])
 
 
@@ -99,7 +121,7 @@ def test_a_resolver_that_hangs_is_not_waited_for() -> None:
         return resolved("127.0.0.1")
 
     try:
-        with pytest.raises(httpcore.ConnectTimeout):
+        with pytest.raises(httpcore.ConnectTimeout, match=r"^the host's name was not resolved$"):
             _Network(resolve).connect_tcp("allomia.example", 80, timeout=0.1)
     finally:
         may_end.set()
@@ -111,3 +133,59 @@ def test_no_address_is_tried_after_the_deadline() -> None:
     with deadline(2.5, clock), pytest.raises(httpcore.ConnectTimeout):
         # One second passes at each look: for the name, for the first address, and then it is too late.
         _Network(lambda *_host, **_kind: resolved("127.0.0.2", "127.0.0.3")).connect_tcp("allomia.example", 9)
+
+
+class OneByteSockets(httpcore.NetworkStream):
+    """A connection whose socket sends one byte at a time, until it does what the test says."""
+
+    def __init__(self, *results: int | OSError) -> None:
+        self.results = list(results)
+        self.sent = b""
+        self.timeouts: list[float | None] = []
+        self.closed = False
+
+    def get_extra_info(self, info: str) -> Any:
+        return {"socket": self}[info]
+
+    def settimeout(self, seconds: float | None) -> None:
+        self.timeouts.append(seconds)
+
+    def send(self, data: memoryview) -> int:
+        result = self.results.pop(0)
+        if isinstance(result, OSError):
+            raise result
+        self.sent += data[:result]
+        return result
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_everything_is_sent_however_few_bytes_go_at_a_time() -> None:
+    sockets, clock = OneByteSockets(1, 2, 1), Clock(step=1.0)
+    with deadline(4.5, clock):
+        _Stream(sockets).write(b"body", 3.0)
+
+    assert (sockets.sent, sockets.timeouts) == (b"body", [3.0, 2.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"), [(TimeoutError("slow"), httpcore.WriteTimeout), (OSError("gone"), httpcore.WriteError)]
+)
+def test_a_write_that_fails_says_why(failure: OSError, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=f"^{failure}$") as caught:
+        _Stream(OneByteSockets(1, failure)).write(b"body", 3.0)
+    assert caught.value.__cause__ is failure
+
+
+def test_nothing_is_sent_after_the_deadline() -> None:
+    sockets, clock = OneByteSockets(1, 1), Clock(step=1.0)
+    with deadline(1.5, clock), pytest.raises(httpcore.WriteTimeout):
+        _Stream(sockets).write(b"body")
+    assert sockets.sent == b"b"
+
+
+def test_a_stream_is_closed_with_its_connection() -> None:
+    sockets = OneByteSockets()
+    _Stream(sockets).close()
+    assert sockets.closed
