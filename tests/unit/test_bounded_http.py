@@ -1,6 +1,7 @@
 """The bounds of an exchange on the network: names, addresses, and the time that is left for each operation."""
 
 import socket
+import ssl
 import threading
 from typing import Any
 
@@ -160,6 +161,16 @@ class OneByteSockets(httpcore.NetworkStream):
     def close(self) -> None:
         self.closed = True
 
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        self.tls = (ssl_context, server_hostname, timeout)
+        return self
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self.timeouts.append(timeout)
+        return b"answer"[:max_bytes]
+
 
 def test_everything_is_sent_however_few_bytes_go_at_a_time() -> None:
     sockets, clock = OneByteSockets(1, 2, 1), Clock(step=1.0)
@@ -183,6 +194,21 @@ def test_nothing_is_sent_after_the_deadline() -> None:
     with deadline(1.5, clock), pytest.raises(httpcore.WriteTimeout):
         _Stream(sockets).write(b"body")
     assert sockets.sent == b"b"
+
+
+def test_a_handshake_is_a_part_of_connecting_and_what_follows_is_bounded_too() -> None:
+    sockets, clock, context = OneByteSockets(), Clock(step=1.0), ssl.create_default_context()
+    with deadline(3.5, clock):
+        stream = _Stream(sockets).start_tls(context, "allomia.example", 3.0)
+        assert stream.read(3, 9.0) == b"ans"
+        assert stream.read(3) == b"ans"
+        with pytest.raises(httpcore.ReadTimeout):
+            stream.read(3, 9.0)
+        with pytest.raises(httpcore.ConnectTimeout):
+            stream.start_tls(context)
+
+    assert sockets.tls == (context, "allomia.example", 2.5)
+    assert sockets.timeouts == [1.5, 0.5]
 
 
 def test_a_stream_is_closed_with_its_connection() -> None:
