@@ -3,6 +3,8 @@
 import socket
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpcore
@@ -89,6 +91,29 @@ def test_a_name_that_cannot_be_resolved_is_a_connect_error(error: Exception) -> 
         get("http://allomia.example/", resolve)
 
 
+@contextmanager
+def full_queue(port: int) -> Iterator[str]:
+    """An address at which no connection can be made in time: more wait to be accepted than may."""
+    with socket.create_server(("127.0.0.3", port), backlog=0), ExitStack() as waiting:
+        for _ in range(3):
+            connection = waiting.enter_context(socket.socket())
+            connection.setblocking(False)
+            connection.connect_ex(("127.0.0.3", port))
+        yield "127.0.0.3"
+
+
+def test_an_address_that_does_not_answer_in_time_is_left_for_the_next() -> None:
+    with SocketServer(answers) as server, full_queue(int(server.url.rpartition(":")[2])) as full:
+        network = _Network(lambda *_host, **_kind: resolved(full, "127.0.0.1"))
+        stream = network.connect_tcp("allomia.example", int(server.url.rpartition(":")[2]), timeout=0.2)
+        assert stream.get_extra_info("socket").getpeername()[0] == "127.0.0.1"
+        stream.close()
+        with pytest.raises(httpcore.ConnectTimeout):
+            _Network(lambda *_host, **_kind: resolved(full)).connect_tcp(
+                "allomia.example", int(server.url.rpartition(":")[2]), timeout=0.2
+            )
+
+
 def test_only_the_hosts_own_addresses_are_tried() -> None:
     with SocketServer(answers) as server, pytest.raises(httpx.ConnectError):
         get(f"http://allomia.example:{server.url.rpartition(':')[2]}/", lambda *_host, **_kind: resolved("127.0.0.2"))
@@ -116,8 +141,10 @@ def test_a_host_without_an_address_is_a_connect_error() -> None:
 
 def test_a_resolver_that_hangs_is_not_waited_for() -> None:
     may_end = threading.Event()
+    threads: list[threading.Thread] = []
 
     def resolve(*_host: Any, **_kind: Any) -> Resolved:
+        threads.append(threading.current_thread())
         may_end.wait(10)
         return resolved("127.0.0.1")
 
@@ -126,6 +153,8 @@ def test_a_resolver_that_hangs_is_not_waited_for() -> None:
             _Network(resolve).connect_tcp("allomia.example", 80, timeout=0.1)
     finally:
         may_end.set()
+    # Nor does Lambda's own process wait for it, when it ends.
+    assert [thread.daemon for thread in threads] == [True]
 
 
 def test_no_address_is_tried_after_the_deadline() -> None:
