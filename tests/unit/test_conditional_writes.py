@@ -1,35 +1,24 @@
 """What DynamoDB's answers to a conditional write mean. A server on a socket answers the SDK's own requests."""
 
-import json
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.conditional_writes import ConditionalWrites, WriteUnanswered, set_and_remove
-from tests.unit.parts import HttpRequest, SocketServer, closed_port, http_answer
+from tests.unit import dynamodb
+from tests.unit.dynamodb import CONDITION, REFUSED_WITHOUT_ITEM, Table, client_of, fault, well
+from tests.unit.parts import closed_port
 
 ITEM = {"requestId": "visit-2031", "attempt": 1, "status": "calling"}
 OTHER = ITEM | {"status": "busy"}
 STORED = {"requestId": {"S": "visit-2031"}, "attempt": {"N": "1"}, "status": {"S": "calling"}}
 KEY = {"requestId": "visit-2031", "attempt": 1}
 
-CONDITION = "ConditionalCheckFailedException"
 CANCELED = "TransactionCanceledException"
 CONFLICT = "TransactionConflictException"
-
-
-def fault(code: str, status: str = "400 Bad Request", **details: Any) -> bytes:
-    return http_answer(json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", **details}), status)
-
-
-def well(**answer: Any) -> bytes:
-    return http_answer(json.dumps(answer))
 
 
 def canceled(*codes: str) -> bytes:
@@ -38,40 +27,12 @@ def canceled(*codes: str) -> bytes:
 
 LATER = fault("InternalServerError", "500 Internal Server Error")
 REFUSED_WITH_ITEM = fault(CONDITION, Item=STORED)
-REFUSED_WITHOUT_ITEM = fault(CONDITION)
-
-
-class Table:
-    """What DynamoDB is to answer, in turn; the last answer again for whatever more is asked. And what it was asked."""
-
-    def __init__(self, answers: tuple[bytes, ...] = ()) -> None:
-        self.answers = answers
-        self.asked: list[dict[str, Any]] = []
-
-    def answer(self, connection: socket.socket, request: HttpRequest) -> bool:
-        position = min(len(self.asked), len(self.answers) - 1)
-        self.asked.append(json.loads(request.body))
-        connection.sendall(self.answers[position])
-        return True
-
-
-SESSION = boto3.session.Session("key", "secret", region_name="ca-central-1")
-"""One for all clients, as reading the service's description takes the longest."""
-
-
-@contextmanager
-def writes_to(url: str, tries: int = 1) -> Iterator[ConditionalWrites]:
-    config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": tries})
-    client = SESSION.client("dynamodb", endpoint_url=url, config=config)
-    yield ConditionalWrites(client, "calls")
-    client.close()
 
 
 @contextmanager
 def answering(*answers: bytes, tries: int = 1) -> Iterator[tuple[ConditionalWrites, Table]]:
-    table = Table(answers)
-    with SocketServer(table.answer) as server, writes_to(server.url, tries) as writes:
-        yield writes, table
+    with dynamodb.answering(*answers, tries=tries) as (client, table):
+        yield ConditionalWrites(client, "calls"), table
 
 
 type Write = Callable[[ConditionalWrites], Any]
@@ -199,10 +160,10 @@ def test_a_write_that_dynamodb_fails_to_answer_counts_as_unanswered(write: Write
 def test_a_write_that_reaches_no_one_counts_as_unanswered(write: Write) -> None:
     with (
         closed_port() as url,
-        writes_to(url) as writes,
+        client_of(url) as client,
         pytest.raises(WriteUnanswered, match="EndpointConnectionError"),
     ):
-        write(writes)
+        write(ConditionalWrites(client, "calls"))
 
 
 @every_write

@@ -57,9 +57,6 @@ ADAPTERS = (
     "conditional_writes",
     "allomia",
     "organizations",
-)
-ON_TABLES = (
-    "calls_table",
     "due_entries",
     "waiting_attempts",
     "batch_searches",
@@ -74,7 +71,7 @@ MODULES = {
     **dict.fromkeys((f"domain.{name}" for name in DOMAIN), UNIT),
     **dict.fromkeys(("domain.recipients", *(f"policy.{name}" for name in POLICIES)), POLICY),
     **dict.fromkeys((f"adapters.{name}" for name in ADAPTERS), UNIT),
-    **dict.fromkeys((f"adapters.{name}" for name in ON_TABLES), CLOUD),
+    "adapters.calls_table": CLOUD,
     **dict.fromkeys((f"use_cases.{name}" for name in USE_CASES), CLOUD),
 }
 """The modules to mutate, and the folder with the tests that must fail: the lowest level that can catch the mistake."""
@@ -237,7 +234,17 @@ def run_tests(tests: Sequence[str], *plugins: object) -> int:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     hypothesis.settings.load_profile("mutation")
-    options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:pytest_cov", "-p", "no:unraisableexception"]
+    options = [
+        "-x",
+        "-q",
+        "--tb=short",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:pytest_cov",
+        "-p",
+        "no:unraisableexception",
+    ]
     # The plugins were imported before pytest could rewrite their assertions.
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     return int(pytest.main([*options, *tests], plugins=plugins))
