@@ -237,7 +237,17 @@ def run_tests(tests: Sequence[str], *plugins: object) -> int:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     hypothesis.settings.load_profile("mutation")
-    options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:pytest_cov", "-p", "no:unraisableexception"]
+    options = [
+        "-x",
+        "-q",
+        "--tb=short",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:pytest_cov",
+        "-p",
+        "no:unraisableexception",
+    ]
     # The plugins were imported before pytest could rewrite their assertions.
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     return int(pytest.main([*options, *tests], plugins=plugins))
