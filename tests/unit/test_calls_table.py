@@ -126,7 +126,8 @@ def test_the_first_that_ended_are_read_from_at_most_two_days(now: int) -> None:
 
 
 def accepted(request_id: str, **changes: Any) -> dict[str, Any]:
-    return an_item(request_id, **({"setting": SETTING, "outboundCallId": CALL_ID, "dispatchedAt": NOON} | changes))
+    fields: dict[str, Any] = {"setting": SETTING, "outboundCallId": CALL_ID, "dispatchedAt": NOON}
+    return an_item(request_id, **fields | changes)
 
 
 def test_what_allomia_accepted_since_is_what_ended_and_what_is_in_progress() -> None:
