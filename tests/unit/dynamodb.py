@@ -1,4 +1,4 @@
-"""A DynamoDB that answers as a test says: a server on a socket, asked by the SDK's own client."""
+"""DynamoDB played by a server on a socket: it gives the SDK's own requests the answers that a test names."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tests.unit.parts import HttpRequest, SocketServer, http_answer
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-CONDITION = "ConditionalCheckFailedException"
-
-
-def well(**answer: Any) -> bytes:
-    return http_answer(json.dumps(answer))
+SESSION = boto3.session.Session("key", "secret", region_name="ca-central-1")
+"""One for all clients, as reading the service's description takes the longest."""
 
 
 def fault(code: str, status: str = "400 Bad Request", **details: Any) -> bytes:
+    """An error's answer."""
     return http_answer(json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", **details}), status)
 
 
-REFUSED_WITHOUT_ITEM = fault(CONDITION)
+def well(**answer: Any) -> bytes:
+    """The answer of an operation that was done."""
+    return http_answer(json.dumps(answer))
 
 
-class Table:
+class Asked:
     """What DynamoDB is to answer, in turn; the last answer again for whatever more is asked. And what it was asked."""
 
     def __init__(self, answers: tuple[bytes, ...] = ()) -> None:
@@ -44,21 +44,18 @@ class Table:
         return True
 
 
-_SESSION = boto3.session.Session("key", "secret", region_name="ca-central-1")
-"""One for all clients, as reading the service's description takes the longest."""
-
-
 @contextmanager
 def client_of(url: str, tries: int = 1) -> Iterator[DynamoDBClient]:
+    """A client that sends a request at most so many times."""
     config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": tries})
-    client = _SESSION.client("dynamodb", endpoint_url=url, config=config)
+    client: DynamoDBClient = SESSION.client("dynamodb", endpoint_url=url, config=config)
     yield client
     client.close()
 
 
 @contextmanager
-def answering(*answers: bytes, tries: int = 1) -> Iterator[tuple[DynamoDBClient, Table]]:
-    """A client, and the table that gives it these answers."""
-    table = Table(answers)
+def dynamodb(*answers: bytes, tries: int = 1) -> Iterator[tuple[DynamoDBClient, Asked]]:
+    """A client whose requests get these answers."""
+    table = Asked(answers)
     with SocketServer(table.answer) as server, client_of(server.url, tries) as client:
         yield client, table

@@ -8,8 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.conditional_writes import ConditionalWrites, WriteUnanswered, set_and_remove
-from tests.unit import dynamodb
-from tests.unit.dynamodb import CONDITION, REFUSED_WITHOUT_ITEM, Table, client_of, fault, well
+from tests.unit.dynamodb import Asked, client_of, dynamodb, fault, well
 from tests.unit.parts import closed_port
 
 ITEM = {"requestId": "visit-2031", "attempt": 1, "status": "calling"}
@@ -17,6 +16,7 @@ OTHER = ITEM | {"status": "busy"}
 STORED = {"requestId": {"S": "visit-2031"}, "attempt": {"N": "1"}, "status": {"S": "calling"}}
 KEY = {"requestId": "visit-2031", "attempt": 1}
 
+CONDITION = "ConditionalCheckFailedException"
 CANCELED = "TransactionCanceledException"
 CONFLICT = "TransactionConflictException"
 
@@ -27,11 +27,18 @@ def canceled(*codes: str) -> bytes:
 
 LATER = fault("InternalServerError", "500 Internal Server Error")
 REFUSED_WITH_ITEM = fault(CONDITION, Item=STORED)
+REFUSED_WITHOUT_ITEM = fault(CONDITION)
 
 
 @contextmanager
-def answering(*answers: bytes, tries: int = 1) -> Iterator[tuple[ConditionalWrites, Table]]:
-    with dynamodb.answering(*answers, tries=tries) as (client, table):
+def writes_to(url: str, tries: int = 1) -> Iterator[ConditionalWrites]:
+    with client_of(url, tries) as client:
+        yield ConditionalWrites(client, "calls")
+
+
+@contextmanager
+def answering(*answers: bytes, tries: int = 1) -> Iterator[tuple[ConditionalWrites, Asked]]:
+    with dynamodb(*answers, tries=tries) as (client, table):
         yield ConditionalWrites(client, "calls"), table
 
 
@@ -160,10 +167,10 @@ def test_a_write_that_dynamodb_fails_to_answer_counts_as_unanswered(write: Write
 def test_a_write_that_reaches_no_one_counts_as_unanswered(write: Write) -> None:
     with (
         closed_port() as url,
-        client_of(url) as client,
+        writes_to(url) as writes,
         pytest.raises(WriteUnanswered, match="EndpointConnectionError"),
     ):
-        write(ConditionalWrites(client, "calls"))
+        write(writes)
 
 
 @every_write

@@ -16,18 +16,18 @@ from outbound_calls.adapters.dial_marks import (
     DialMarks,
 )
 from outbound_calls.domain.log_matches import Window
-from tests.unit import dynamodb
-from tests.unit.dynamodb import REFUSED_WITHOUT_ITEM, Table, fault, well
+from tests.unit.dynamodb import Asked, dynamodb, fault, well
 
 DISPATCHED_AT = 999_999_990
 WINDOW = Window(DISPATCHED_AT - 1, DISPATCHED_AT + 9)
 HASH = "0123456789abcdef-and-more"
+REFUSED = fault("ConditionalCheckFailedException")
 OWN, RIVAL = "clinic-a~visit-2031#1", "clinic-a~visit-2031#2"
 
 
 @contextmanager
-def answering(*answers: bytes) -> Iterator[tuple[DialMarks, Table]]:
-    with dynamodb.answering(*answers) as (client, table):
+def answering(*answers: bytes) -> Iterator[tuple[DialMarks, Asked]]:
+    with dynamodb(*answers) as (client, table):
         yield DialMarks(client, "policy"), table
 
 
@@ -92,7 +92,7 @@ def test_another_attempt_is_a_rival_and_so_is_what_is_not_read(answer: bytes, ri
 
 
 def test_an_entry_of_the_log_is_bound_unless_it_is_anothers() -> None:
-    with answering(well(), REFUSED_WITHOUT_ITEM) as (marks, table):
+    with answering(well(), REFUSED) as (marks, table):
         assert marks.bind_entry("ORG-1", "log-7", OWN, DISPATCHED_AT + 0.9) is True
         assert marks.bind_entry("ORG-1", "log-7", OWN, DISPATCHED_AT + 0.9) is False
     (asked, again) = table.asked

@@ -12,12 +12,12 @@ from botocore.exceptions import ClientError
 from outbound_calls.adapters.lines_table import LinesTable
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.domain.lines import Lines, Mark
-from tests.unit import dynamodb
-from tests.unit.dynamodb import CONDITION, REFUSED_WITHOUT_ITEM, Table, fault, well
+from tests.unit.dynamodb import Asked, dynamodb, fault, well
 
 URGENT, NORMAL, LOW = Priority.URGENT, Priority.NORMAL, Priority.LOW
 CLAIM, LINE = "0123456789abcdef-and-more", "0123456789abcdef"
 RESERVED = "~reserved"
+NO_ITEM = fault("ConditionalCheckFailedException")
 KEY = {"subject": {"S": "lines#clinic-a"}, "entry": {"S": "lines"}}
 
 
@@ -32,7 +32,7 @@ def made(*used: str, **more: int) -> bytes:
 
 
 def refused(*used: str, **more: int) -> bytes:
-    return fault(CONDITION, Item=item(*used, **more))
+    return fault("ConditionalCheckFailedException", Item=item(*used, **more))
 
 
 def in_use(*names: str) -> Lines:
@@ -61,8 +61,8 @@ def number(value: int) -> dict[str, str]:
 
 
 @contextmanager
-def answering(*answers: bytes) -> Iterator[tuple[LinesTable, Table]]:
-    with dynamodb.answering(*answers) as (client, table):
+def answering(*answers: bytes) -> Iterator[tuple[LinesTable, Asked]]:
+    with dynamodb(*answers) as (client, table):
         yield LinesTable(client, "policy"), table
 
 
@@ -134,7 +134,7 @@ def test_no_line_is_taken_where_none_is_free(answer: bytes) -> None:
 
 
 def test_the_first_line_is_put_into_an_item_that_has_none() -> None:
-    with answering(REFUSED_WITHOUT_ITEM, made(LINE)) as (lines, table):
+    with answering(NO_ITEM, made(LINE)) as (lines, table):
         assert take(lines) == in_use(LINE)
     (_, begin) = table.asked
     used = {"M": {LINE: number(61)}}
@@ -142,10 +142,10 @@ def test_the_first_line_is_put_into_an_item_that_has_none() -> None:
 
 
 def test_a_line_is_tried_again_where_another_was_the_first_or_the_last_was_given_back() -> None:
-    with answering(REFUSED_WITHOUT_ITEM, refused("a"), made("a", LINE)) as (lines, table):
+    with answering(NO_ITEM, refused("a"), made("a", LINE)) as (lines, table):
         assert take(lines) == in_use("a", LINE)
     assert len(table.asked) == 3
-    with answering(REFUSED_WITHOUT_ITEM, refused()) as (lines, table):
+    with answering(NO_ITEM, refused()) as (lines, table):
         assert take(lines) is None
     assert len(table.asked) == 10
 
