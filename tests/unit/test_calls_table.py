@@ -10,8 +10,8 @@ from outbound_calls.adapters.attempt_items import REPORTED_FIELDS
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import Attempt, AttemptKey, RequestKey
-from tests.unit.dynamodb import Asked, dynamodb, fault, well
-from tests.unit.parts import CALL_ID, KEY, SETTING, a_request
+from tests.unit.dynamodb import Asked, client_of, dynamodb, fault, well
+from tests.unit.parts import CALL_ID, KEY, SETTING, a_request, closed_port
 
 DAY = 86_400
 NOON = 20_544 * DAY + DAY // 2
@@ -176,9 +176,17 @@ def test_what_ended_yesterday_comes_after_what_ended_today() -> None:
 def test_every_shard_is_read_for_what_is_in_progress() -> None:
     with table(NOTHING, due_shards=3) as (calls, asked):
         assert calls.accepted_since(refused_attempt("north"), NOON, NOON, 50) == []
+    assert asked.asked[0]["ExpressionAttributeValues"][":day"] == {"S": "north~2026-04-01"}
     assert [each["ExpressionAttributeValues"] for each in asked.asked[1:]] == [
         {":shard": {"N": str(shard)}} for shard in range(3)
     ]
+
+
+def test_what_was_accepted_is_not_known_where_dynamodb_is_out_of_reach() -> None:
+    with closed_port() as url, client_of(url) as client:
+        calls = CallsTable(client, "calls", 90)
+        assert calls.accepted_since(refused_attempt(), NOON, NOON, 50) is None
+        assert calls.count_refused(refused_attempt(), 9) == 9
 
 
 @pytest.mark.parametrize(
