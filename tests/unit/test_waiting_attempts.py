@@ -277,7 +277,7 @@ def test_a_waiting_attempt_is_leased_as_it_is_then_unless_it_changed(lease: Leas
     assert table.asked == [asked] * 3
 
 
-def test_a_leased_attempt_is_put_back_in_its_place_unless_it_was_tried_meanwhile() -> None:
+def test_a_leased_attempt_waits_again_in_its_place_unless_it_was_tried_meanwhile() -> None:
     with answering(well(Attributes=STORED), fault(FAILED, Item=STORED)) as (waiting, table):
         assert waiting.wait_again(ATTEMPT) is True
         assert waiting.wait_again(ATTEMPT) is False
