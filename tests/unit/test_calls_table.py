@@ -9,7 +9,7 @@ import pytest
 from outbound_calls.adapters.attempt_items import REPORTED_FIELDS
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry
 from outbound_calls.contracts.vocabulary import Status
-from outbound_calls.domain.attempts import Attempt, AttemptKey, RequestKey
+from outbound_calls.domain.attempts import Allowance, Attempt, AttemptKey, Redial, RequestKey
 from tests.unit.dynamodb import Asked, client_of, dynamodb, fault, well
 from tests.unit.parts import CALL_ID, KEY, SETTING, a_request, closed_port
 
@@ -288,10 +288,14 @@ def test_a_claim_replaces_or_removes_the_line_of_the_one_before(
     assert asked.asked[0]["ExpressionAttributeValues"][":expectedTimesParked"] == {"N": "2"}
 
 
-def test_a_claim_stores_the_defaults_that_were_unknown_when_it_was_parked() -> None:
+def test_a_claim_stores_what_allowed_it_and_the_defaults_that_were_unknown_when_it_was_parked() -> None:
+    changes: dict[str, Any] = {"allowance": Allowance(12, "canada"), "redial": Redial(2), "number_hash": "hash"}
     with table(well(Attributes=an_item(status="dispatching"))) as (calls, asked):
-        calls.claim(parked(setting="-"), "claim", 7, 180)
+        calls.claim(parked(setting="-", **changes), "claim", 7, 180)
     sets, _ = sets_and_removes(asked.asked[0])
+    stored = {"allowedBy": {"S": "canada 12"}, "redial": {"S": '{"max":2}'}, "numberHash": {"S": "hash"}}
+    assert sets.items() >= stored.items()
+    assert sets["claimId"] == {"S": "claim"}
     assert sets["setting"] == {"S": SETTING}
     assert set(sets["request"]["M"]) == {"phoneNumber", "assistantId", "phoneNumberId"}
 
