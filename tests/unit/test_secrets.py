@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
@@ -13,10 +14,14 @@ from outbound_calls.adapters.secrets import (
     FAILURE_SECONDS,
     REREAD_SECONDS,
     WAIT_SECONDS,
+    Secret,
     SecretUnreadable,
     SecretUnusable,
 )
 from tests.unit.parts import SECRET_ARN, Clock, SecretsInMemory, a_secret
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 UNREACHABLE = ConnectTimeoutError(endpoint_url="https://zqx.example")
 
@@ -38,6 +43,8 @@ def test_a_secret_is_read_once_and_cached_for_five_minutes() -> None:
 
 def test_the_times_that_the_documentation_gives() -> None:
     assert (CACHE_SECONDS, REREAD_SECONDS, FAILURE_SECONDS, WAIT_SECONDS) == (300, 30, 5, 8)
+    secret = Secret(cast("SecretsManagerClient", SecretsInMemory()), SECRET_ARN, Clock())
+    assert secret.wait_seconds == WAIT_SECONDS
 
 
 def test_a_previous_version_is_read_only_when_asked_for() -> None:
@@ -193,7 +200,7 @@ def test_after_expiring_it_the_next_use_reads_it_again() -> None:
     assert secret.current() == "one"
     secrets.rotate("two")
 
-    assert not secret.expire()
+    assert secret.expire() is False
     assert secret.current() == "one"
     clock.pass_seconds(REREAD_SECONDS)
     assert secret.expire()
@@ -296,7 +303,7 @@ def test_a_read_that_is_interrupted_is_a_failure_like_others() -> None:
     with pytest.raises(Interrupted):
         secret.current()
 
-    with pytest.raises(SecretUnreadable, match="Interrupted"):
+    with pytest.raises(SecretUnreadable, match="read: Interrupted$"):
         secret.current()
     secrets.fault = None
     clock.pass_seconds(FAILURE_SECONDS)
