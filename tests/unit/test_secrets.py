@@ -82,7 +82,7 @@ def test_a_secret_that_cannot_be_read_says_why_and_no_more(fault: Exception | No
 
 @pytest.mark.parametrize("text", [None, ""])
 def test_a_secret_without_text_is_unusable(text: str | None) -> None:
-    with pytest.raises(SecretUnusable, match="no SecretString"):
+    with pytest.raises(SecretUnusable, match=r"^the secret has no SecretString$"):
         a_secret(SecretsInMemory({"AWSCURRENT": text})).current()
 
 
@@ -175,6 +175,18 @@ def test_what_was_read_before_is_not_recent_while_it_cannot_be_read_again() -> N
     secrets.fault = None
     clock.pass_seconds(FAILURE_SECONDS)
     assert secret.recent(5) == "one"
+
+
+def test_a_text_is_not_recent_however_long_the_failed_read_took_to_be_noticed() -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
+    secret = a_secret(secrets, clock)
+    assert secret.current() == "one"
+    secrets.fault = UNREACHABLE
+    clock.pass_seconds(5)
+    clock.step = FAILURE_SECONDS - 0.1
+
+    with pytest.raises(SecretUnreadable, match="ConnectTimeoutError"):
+        secret.recent(5)
 
 
 def test_who_needs_a_recent_text_waits_for_the_read_of_another_thread() -> None:
