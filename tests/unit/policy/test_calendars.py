@@ -54,6 +54,13 @@ def test_from_is_inclusive_and_to_is_exclusive(shown: str, expected: bool) -> No
     assert is_open(weekdays(), [time_zone(TORONTO)], at(shown)) is expected
 
 
+def test_a_second_before_an_edge_the_edge_is_next() -> None:
+    toronto = [time_zone(TORONTO)]
+
+    assert next_opening(weekdays(), toronto, at("2026-11-27 08:59:59")) == at("2026-11-27 09:00")
+    assert next_closing(weekdays(), toronto, at("2026-11-27 16:59:59")) == at("2026-11-27 17:00")
+
+
 def test_a_window_may_end_at_midnight_and_the_next_day_may_follow_at_once() -> None:
     calendar = calendar_of(
         {
