@@ -315,7 +315,7 @@ def test_a_read_that_is_interrupted_is_a_failure_like_others() -> None:
     with pytest.raises(Interrupted):
         secret.current()
 
-    with pytest.raises(SecretUnreadable, match="read: Interrupted$"):
+    with pytest.raises(SecretUnreadable, match=r"read: Interrupted$"):
         secret.current()
     secrets.fault = None
     clock.pass_seconds(FAILURE_SECONDS)

@@ -126,6 +126,10 @@ def test_the_default_organization_may_have_a_part_of_its_own() -> None:
     assert rules_of(document, organization="north").expire_after_seconds == 86_400
 
 
+def test_a_cap_counts_all_dials_of_the_stack_unless_it_says_whose() -> None:
+    assert Cap(1, per_days=1) == Cap(1, 1, None, of_organization=False, of_purpose=False)
+
+
 def test_caps_add_up_and_each_counts_its_own_dials() -> None:
     north = rules_of(LAYERED, organization="north", purpose="results")
 

@@ -53,7 +53,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What policy says for the requests of one organization and purpose. No default allows more than another value.
+    """What policy says for the requests of one organization and purpose.
 
     `purpose_known` is false for a purpose that the policy doesn't define. The rules are then those without it.
     """
@@ -61,18 +61,18 @@ class Rules:
     preset: str
     calendar: Calendar
     expire_after_seconds: int
-    time_zone: str | None = None
-    holidays_until: date | None = None
-    redial: Redial = field(default_factory=Redial)
-    max_attempts_ceiling: int = 1
-    caps: tuple[Cap, ...] = ()
-    when_capped: WhenCapped = WhenCapped.WAIT
-    max_concurrent_calls: int | None = None
-    limited_since: int = 0
+    time_zone: str | None
+    holidays_until: date | None
+    redial: Redial
+    max_attempts_ceiling: int
+    caps: tuple[Cap, ...]
+    when_capped: WhenCapped
+    max_concurrent_calls: int | None
+    limited_since: int
     """Since when there is such a limit, where there was none before (epoch seconds; 0: from the beginning)."""
 
-    paused: bool = False
-    purpose_known: bool = True
+    paused: bool
+    purpose_known: bool
 
     @property
     def read_clocks(self) -> bool:
