@@ -1,18 +1,15 @@
 """What DynamoDB's answers to a conditional write mean. A server on a socket answers the SDK's own requests."""
 
-import json
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from outbound_calls.adapters.conditional_writes import ConditionalWrites, WriteUnanswered, set_and_remove
-from tests.unit.parts import HttpRequest, SocketServer, closed_port, http_answer
+from tests.unit.dynamodb import Asked, client_of, dynamodb, fault, well
+from tests.unit.parts import closed_port
 
 ITEM = {"requestId": "visit-2031", "attempt": 1, "status": "calling"}
 OTHER = ITEM | {"status": "busy"}
@@ -24,14 +21,6 @@ CANCELED = "TransactionCanceledException"
 CONFLICT = "TransactionConflictException"
 
 
-def fault(code: str, status: str = "400 Bad Request", **details: Any) -> bytes:
-    return http_answer(json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", **details}), status)
-
-
-def well(**answer: Any) -> bytes:
-    return http_answer(json.dumps(answer))
-
-
 def canceled(*codes: str) -> bytes:
     return fault(CANCELED, CancellationReasons=[{"Code": code} for code in codes])
 
@@ -41,37 +30,16 @@ REFUSED_WITH_ITEM = fault(CONDITION, Item=STORED)
 REFUSED_WITHOUT_ITEM = fault(CONDITION)
 
 
-class Table:
-    """What DynamoDB is to answer, in turn; the last answer again for whatever more is asked. And what it was asked."""
-
-    def __init__(self, answers: tuple[bytes, ...] = ()) -> None:
-        self.answers = answers
-        self.asked: list[dict[str, Any]] = []
-
-    def answer(self, connection: socket.socket, request: HttpRequest) -> bool:
-        position = min(len(self.asked), len(self.answers) - 1)
-        self.asked.append(json.loads(request.body))
-        connection.sendall(self.answers[position])
-        return True
-
-
-SESSION = boto3.session.Session("key", "secret", region_name="ca-central-1")
-"""One for all clients, as reading the service's description takes the longest."""
-
-
 @contextmanager
 def writes_to(url: str, tries: int = 1) -> Iterator[ConditionalWrites]:
-    config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": tries})
-    client = SESSION.client("dynamodb", endpoint_url=url, config=config)
-    yield ConditionalWrites(client, "calls")
-    client.close()
+    with client_of(url, tries) as client:
+        yield ConditionalWrites(client, "calls")
 
 
 @contextmanager
-def answering(*answers: bytes, tries: int = 1) -> Iterator[tuple[ConditionalWrites, Table]]:
-    table = Table(answers)
-    with SocketServer(table.answer) as server, writes_to(server.url, tries) as writes:
-        yield writes, table
+def answering(*answers: bytes, tries: int = 1) -> Iterator[tuple[ConditionalWrites, Asked]]:
+    with dynamodb(*answers, tries=tries) as (client, table):
+        yield ConditionalWrites(client, "calls"), table
 
 
 type Write = Callable[[ConditionalWrites], Any]

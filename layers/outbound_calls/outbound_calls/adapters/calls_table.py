@@ -223,7 +223,8 @@ class CallsTable:
             if each.setting == attempt.setting
             and each.key.request.organization == attempt.key.request.organization
             and each.outbound_call_id is not None
-            and (each.dispatched_at or 0) >= since
+            and each.dispatched_at is not None
+            and each.dispatched_at >= since
             and each.key != attempt.key
         ]
 

@@ -1,0 +1,61 @@
+"""DynamoDB played by a server on a socket: it gives the SDK's own requests the answers that a test names."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from tests.unit.parts import HttpRequest, SocketServer, http_answer
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SESSION = boto3.session.Session("key", "secret", region_name="ca-central-1")
+"""One for all clients, as reading the service's description takes the longest."""
+
+
+def fault(code: str, status: str = "400 Bad Request", **details: Any) -> bytes:
+    """An error's answer."""
+    return http_answer(json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", **details}), status)
+
+
+def well(**answer: Any) -> bytes:
+    """The answer of an operation that was done."""
+    return http_answer(json.dumps(answer))
+
+
+class Asked:
+    """What DynamoDB is to answer, in turn; the last answer again for whatever more is asked. And what it was asked."""
+
+    def __init__(self, answers: tuple[bytes, ...] = ()) -> None:
+        self.answers = answers
+        self.asked: list[dict[str, Any]] = []
+
+    def answer(self, connection: socket.socket, request: HttpRequest) -> bool:
+        position = min(len(self.asked), len(self.answers) - 1)
+        self.asked.append(json.loads(request.body))
+        connection.sendall(self.answers[position])
+        return True
+
+
+@contextmanager
+def client_of(url: str, tries: int = 1) -> Iterator[DynamoDBClient]:
+    """A client that sends a request at most so many times."""
+    config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": tries})
+    client: DynamoDBClient = SESSION.client("dynamodb", endpoint_url=url, config=config)
+    yield client
+    client.close()
+
+
+@contextmanager
+def dynamodb(*answers: bytes, tries: int = 1) -> Iterator[tuple[DynamoDBClient, Asked]]:
+    """A client whose requests get these answers."""
+    table = Asked(answers)
+    with SocketServer(table.answer) as server, client_of(server.url, tries) as client:
+        yield client, table
