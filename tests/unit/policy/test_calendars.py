@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from outbound_calls.contracts.time_zones import time_zone, time_zone_names
 from outbound_calls.policy.calendars import (
     DAY_SECONDS,
+    NEVER,
     Calendar,
+    _next_change,
     is_open,
     next_closing,
     next_opening,
@@ -201,6 +203,12 @@ def test_an_hour_that_is_skipped_never_opens_and_one_that_is_repeated_opens_twic
     assert next_opening(repeated, toronto, at("2026-11-01 00:00")) == first
     assert next_closing(repeated, toronto, first) == first + 30 * MINUTE
     assert next_opening(repeated, toronto, first + 30 * MINUTE) == first + 60 * MINUTE
+
+
+def test_nothing_changes_before_the_clocks_do() -> None:
+    clocks_change = at("2026-03-08 03:00")
+
+    assert _next_change(NEVER, time_zone(TORONTO), int(clocks_change) - 3600) == clocks_change
 
 
 def test_around_every_kind_of_clock_change_it_is_what_the_wall_clock_shows() -> None:
