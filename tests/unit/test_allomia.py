@@ -614,6 +614,14 @@ def test_without_a_key_nothing_is_sent(secrets: SecretsInMemory, detail: str) ->
     assert allomia.requests == []
 
 
+def test_an_organization_is_found_by_its_name() -> None:
+    keys = {"organizations": {"default": {"apiKey": API_KEY}, "north": {"apiKey": "north-key"}}}
+    allomia = RecordedAllomia(answer(200, CALLING), SecretsInMemory({"AWSCURRENT": json.dumps(keys)}))
+
+    with allomia.client() as client:
+        assert client.organization_named("north") == Organization("north-key")
+
+
 # The status of a call.
 
 COMPLETED = {
@@ -680,6 +688,15 @@ def test_the_status_is_asked_for_as_the_documentation_says() -> None:
     assert (request.method, str(request.url)) == ("GET", f"https://allomia.example/api/outbound/{CALL_ID}/status")
     assert request.headers["Authorization"] == f"Bearer {API_KEY}"
     assert request.content == b""
+
+
+def test_a_path_is_fetched_with_its_parameters() -> None:
+    allomia = RecordedAllomia(answer(200, b"content"))
+
+    with allomia.client() as client:
+        assert client.fetch(AN_ORGANIZATION, "/api/calls", {"page": "2"}) == b"content"
+
+    assert str(allomia.requests[0].url) == "https://allomia.example/api/calls?page=2"
 
 
 @pytest.mark.parametrize("code", [401, 403])

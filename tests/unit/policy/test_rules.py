@@ -258,6 +258,12 @@ def test_a_window_that_is_empty_makes_no_rules(to: str) -> None:
         ('{"purposes": {"results": {"recipientCaps": [{}]}}}', "the policy can't be read: see recipientCaps"),
         ('{"callbackUrl": 1}', "the policy can't be read: it has an unknown field"),
         ('{"holidays": {"country": "CA"}}', "the policy can't be read"),
+        ('{"purposes": {"results": {"holidays": {"country": "CA"}}}}', "the policy can't be read"),
+        ('{"organizations": {"north": {"holidays": {"country": "CA"}}}}', "the policy can't be read"),
+        (
+            '{"organizations": {"north": {"purposes": {"a": {"holidays": {"country": "CA"}}}}}}',
+            "the policy can't be read",
+        ),
     ],
 )
 def test_a_document_that_can_not_be_read_says_which_field(text: str, words: str) -> None:
@@ -265,6 +271,12 @@ def test_a_document_that_can_not_be_read_says_which_field(text: str, words: str)
         read_stored(text)
 
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("stored", [None, 7, {}])
+def test_a_stored_document_that_is_no_text_makes_no_rules(stored: Any) -> None:
+    with pytest.raises(UnusablePolicy):
+        read_stored(stored)
 
 
 NOW, BEFORE = 2000, 1000

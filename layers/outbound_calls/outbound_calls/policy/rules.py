@@ -100,7 +100,7 @@ def read_stored(text: str, limited_since: Mapping[str, int] | None = None) -> Po
         says = _read(_json(text), _DOCUMENT_FIELDS)
         for part in (says, *says.get("purposes", {}).values(), *_parts_of_organizations(says)):
             _holidays(part.get("holidays"), says)
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+    except (LookupError, TypeError, ValueError, RecursionError):
         raise UnusablePolicy("the policy can't be read") from None
     return Policy(says, limited_since or {})
 
