@@ -15,13 +15,14 @@ from outbound_calls.policy.rules import (
     Cap,
     Policy,
     UnusablePolicy,
+    defined_purposes,
     limited_since,
     preset_document,
     read_stored,
     redial_of,
     resolve,
 )
-from tests.unit.policy.parts import WEEKDAYS_9_TO_17, rules_of
+from tests.unit.policy.parts import WEEKDAYS_9_TO_17, rules_of, stored
 from tests.unit.policy.test_document import BAD_WINDOWS, INVALID, WINDOW
 
 
@@ -159,6 +160,27 @@ def test_an_organizations_purposes_are_its_own() -> None:
 
     assert results.caps == (Cap(2, per_days=1, of_organization=True, of_purpose=True),)
     assert not rules_of(document, organization="north", purpose="reminder").purpose_known
+
+
+@pytest.mark.parametrize(
+    ("organization", "defined"),
+    [
+        ("north", {"results"}),
+        ("south", {"reminder"}),
+        ("elsewhere", {"reminder"}),
+        (None, {"reminder", "results"}),
+    ],
+)
+def test_the_purposes_of_an_organization_are_its_own_or_else_the_stacks(
+    organization: str | None, defined: set[str]
+) -> None:
+    document = {
+        "purposes": {"reminder": {}},
+        "organizations": {"north": {"purposes": {"results": {}}}, "south": {}},
+    }
+
+    assert defined_purposes(stored(document), organization) == defined
+    assert defined_purposes(Policy(), organization) == frozenset()
 
 
 def test_a_purpose_must_be_defined() -> None:

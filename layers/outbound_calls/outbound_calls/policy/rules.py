@@ -180,7 +180,7 @@ def resolve(policy: Policy, default_preset: str, organization: str | None = None
         when_capped=said["whenCapped"],
         max_concurrent_calls=said.get("maxConcurrentCalls"),
         limited_since=_limited_since(policy, organization_name(organization)),
-        paused=any(part.get("paused", False) for part in levels),
+        paused=any(part.get("paused") for part in levels),
         purpose_known=purpose is None or purpose in purposes,
     )
 
