@@ -229,6 +229,13 @@ def test_clocks_are_read_where_a_rule_depends_on_them(document: dict[str, Any], 
     assert rules_of(document).read_clocks is read
 
 
+def test_the_holidays_of_a_subdivision_have_a_calendar_of_their_own() -> None:
+    dates = {"until": "2031-12-31", "dates": ["2026-06-24"]}
+    rules = rules_of({"holidays": {"country": "CA", "subdivision": "QC"}, "holidayDates": {"CA-QC": dates}})
+
+    assert [day.isoformat() for day in rules.calendar.holidays] == ["2026-06-24"]
+
+
 def test_holidays_come_with_the_document() -> None:
     dates = {"until": "2031-12-31", "dates": ["2026-12-25"]}
     rules = rules_of({"holidays": {"country": "CA"}, "holidayDates": {"CA": dates}})
@@ -278,6 +285,9 @@ def test_a_window_that_is_empty_makes_no_rules(to: str) -> None:
         ("[]", "the policy can't be read"),
         ('{"organizations": {"north": {"callingWindows": []}}}', "the policy can't be read: see callingWindows"),
         ('{"purposes": {"results": {"recipientCaps": [{}]}}}', "the policy can't be read: see recipientCaps"),
+        ('{"recipientCaps": [{"perDays": 1}]}', "the policy can't be read: see recipientCaps"),
+        ('{"exceptions": [{"from": 7, "to": "2026-12-25"}]}', "the policy can't be read: see exceptions"),
+        ('{"redial": {"on": 7, "maxAttempts": 2}}', "the policy can't be read: see redial"),
         ('{"callbackUrl": 1}', "the policy can't be read: it has an unknown field"),
         ('{"holidays": {"country": "CA"}}', "the policy can't be read"),
         ('{"purposes": {"results": {"holidays": {"country": "CA"}}}}', "the policy can't be read"),
