@@ -229,8 +229,8 @@ def test_a_handshake_is_a_part_of_connecting_and_what_follows_is_bounded_too() -
     sockets, clock, context = OneByteSockets(), Clock(step=1.0), ssl.create_default_context()
     with deadline(3.5, clock):
         stream = _Stream(sockets).start_tls(context, "allomia.example", 3.0)
-        assert stream.read(3, 9.0) == b"ans"
-        assert stream.read(3) == b"ans"
+        assert stream.read(1, 9.0) == b"a"
+        assert stream.read(1) == b"a"
         with pytest.raises(httpcore.ReadTimeout):
             stream.read(3, 9.0)
         with pytest.raises(httpcore.ConnectTimeout):
