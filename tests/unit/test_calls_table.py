@@ -1,4 +1,4 @@
-"""What the calls table is asked for when attempts are read: which index, in which order, how much, how consistently."""
+"""What the calls table asks DynamoDB for: which index, in which order, how much, how consistently, and for a claim."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import pytest
 from outbound_calls.adapters.attempt_items import REPORTED_FIELDS
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry
 from outbound_calls.contracts.vocabulary import Status
-from outbound_calls.domain.attempts import Attempt, AttemptKey, RequestKey
+from outbound_calls.domain.attempts import Allowance, Attempt, AttemptKey, Redial, RequestKey
 from tests.unit.dynamodb import Asked, client_of, dynamodb, fault, well
 from tests.unit.parts import CALL_ID, KEY, SETTING, a_request, closed_port
 
@@ -252,3 +252,72 @@ def test_a_request_keeps_to_one_shard() -> None:
         shards = [calls.due_shard(f"visit-{number}") for number in range(40)]
         assert shards == [calls.due_shard(f"visit-{number}") for number in range(40)]
     assert set(shards) == {0, 1, 2, 3}
+
+
+def parked(**changes: Any) -> Attempt:
+    fields: dict[str, Any] = {"request": a_request(), "setting": SETTING, "times_parked": 2}
+    return Attempt(KEY, 1, Status.SCHEDULED, **fields | changes)
+
+
+def sets_and_removes(asked: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
+    """What an update sets, by attribute, and what it removes."""
+    sets, _, removes = asked["UpdateExpression"].removeprefix("SET ").partition(" REMOVE ")
+    values = asked["ExpressionAttributeValues"]
+    pairs = (each.split(" = ") for each in sets.split(", "))
+    return {name[1:]: values[place] for name, place in pairs}, {name[1:] for name in removes.split(", ")}
+
+
+CLAIMED: dict[str, Any] = {"claimId": "claim", "dispatchedAt": 7, "dueAt": 187, "pollDelay": 180}
+REMOVED_BY_A_CLAIM = {"parkReason", "waitsFor", "waitsSince", "expiry", "policyVersion"}
+
+
+@pytest.mark.parametrize(
+    ("line", "with_line", "removed"),
+    [(None, False, set[str]()), ("old", False, {"line"}), (None, True, set[str]()), ("old", True, set[str]())],
+)
+def test_a_claim_replaces_or_removes_the_line_of_the_one_before(
+    line: str | None, with_line: bool, removed: set[str]
+) -> None:
+    with table(well(Attributes=an_item(status="dispatching", **CLAIMED))) as (calls, asked):
+        assert calls.claim(parked(line=line), "claim", 7.9, 180, with_line=with_line) is not None
+    sets, removes = sets_and_removes(asked.asked[0])
+    typed = {"claimId": {"S": "claim"}, "dispatchedAt": {"N": "7"}, "dueAt": {"N": "187"}, "pollDelay": {"N": "180"}}
+    assert sets == typed | {"status": {"S": "dispatching"}} | ({"line": {"S": "claim"}} if with_line else {})
+    assert removes == REMOVED_BY_A_CLAIM | removed
+    assert asked.asked[0]["ConditionExpression"] == ("#status IN (:before0) AND #timesParked = :expectedTimesParked")
+    assert asked.asked[0]["ExpressionAttributeValues"][":expectedTimesParked"] == {"N": "2"}
+
+
+def test_a_claim_stores_what_allowed_it_and_the_defaults_that_were_unknown_when_it_was_parked() -> None:
+    changes: dict[str, Any] = {"allowance": Allowance(12, "canada"), "redial": Redial(2), "number_hash": "hash"}
+    with table(well(Attributes=an_item(status="dispatching"))) as (calls, asked):
+        calls.claim(parked(setting="-", **changes), "claim", 7, 180)
+    sets, _ = sets_and_removes(asked.asked[0])
+    stored = {"allowedBy": {"S": "canada 12"}, "redial": {"S": '{"max":2}'}, "numberHash": {"S": "hash"}}
+    assert sets.items() >= stored.items()
+    assert sets["claimId"] == {"S": "claim"}
+    assert sets["setting"] == {"S": SETTING}
+    assert set(sets["request"]["M"]) == {"phoneNumber", "assistantId", "phoneNumberId"}
+
+
+@pytest.mark.parametrize("attempt", [parked(), Attempt(KEY, 1, request=a_request())], ids=["parked", "new"])
+@pytest.mark.parametrize(
+    ("found", "owned"),
+    [
+        (an_item(status="dispatching", claimId="claim"), True),
+        (an_item(status="dispatching", claimId="another"), False),
+        (an_item(status="scheduled", claimId="claim"), False),
+        (an_item(status="completed"), False),
+    ],
+    ids=["its own", "another's", "parked since", "ended"],
+)
+def test_a_claim_that_fails_is_the_workers_own_where_it_is_found_made(
+    attempt: Attempt, found: dict[str, Any], owned: bool
+) -> None:
+    with table(fault("ConditionalCheckFailedException", Item=found)) as (calls, _):
+        assert (calls.claim(attempt, "claim", 7, 180) is not None) is owned
+
+
+def test_an_attempt_that_is_gone_is_not_claimed() -> None:
+    with table(fault("ConditionalCheckFailedException")) as (calls, _):
+        assert calls.claim(parked(), "claim", 7, 180) is None
