@@ -69,6 +69,12 @@ def answer(code: int, content: Any = None, headers: dict[str, str] | None = None
     return lambda _request: httpx.Response(code, headers=headers, **body)
 
 
+def claims_gzip(content: bytes) -> Handler:
+    """Answers in plain bytes, and says that they are compressed."""
+    stream = httpx.ByteStream(content)
+    return lambda _request: httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=stream)
+
+
 def fails(error: type[httpx.RequestError]) -> Handler:
     def handler(request: httpx.Request) -> httpx.Response:
         raise error("no", request=request)
@@ -209,6 +215,10 @@ PLACED: dict[str, tuple[Handler, PlaceAnswer]] = {
     ),
     "200 in gzip": (
         answer(200, gzip.compress(json.dumps(CALLING).encode()), headers={"Content-Encoding": "gzip"}),
+        Ambiguous("HTTP 200, unreadable: body"),
+    ),
+    "200 that claims to be in gzip": (
+        claims_gzip(json.dumps(CALLING).encode()),
         Ambiguous("HTTP 200, unreadable: body"),
     ),
     # Maybe: the POST may have arrived.
