@@ -13,6 +13,7 @@ from outbound_calls.adapters.lines_table import LinesTable
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.lines import (
+    COUNT_AFTER_SECONDS,
     HELD_AFTER_DEADLINE_SECONDS,
     INDEX_LAG_SECONDS,
     MOST_URGENT_FIRST,
@@ -72,7 +73,7 @@ def test_no_name_of_a_claims_line_is_one_of_a_reserved_line() -> None:
 
 
 def test_the_fixed_times() -> None:
-    assert (RESERVED_SECONDS, HELD_AFTER_DEADLINE_SECONDS, INDEX_LAG_SECONDS) == (60, 300, 5)
+    assert (RESERVED_SECONDS, HELD_AFTER_DEADLINE_SECONDS, INDEX_LAG_SECONDS, COUNT_AFTER_SECONDS) == (60, 300, 5, 15)
 
 
 def test_the_index_is_looked_at_soon_and_again_when_it_must_show_all() -> None:
@@ -82,6 +83,11 @@ def test_the_index_is_looked_at_soon_and_again_when_it_must_show_all() -> None:
     assert mark.look_again_after(NOW + INDEX_LAG_SECONDS) == 1
     assert not mark.is_settled(NOW + INDEX_LAG_SECONDS - 1)
     assert mark.is_settled(NOW + INDEX_LAG_SECONDS)
+
+
+def test_the_calls_from_before_a_limit_are_counted_by_a_count_since_then() -> None:
+    assert [Lines(counted_since=NOW).is_counted(NOW + late) for late in (-1, 0, 1)] == [True, True, False]
+    assert [Lines().is_counted(limited_since) for limited_since in (0, 1)] == [True, False]
 
 
 @given(

@@ -57,8 +57,6 @@ ADAPTERS = (
     "conditional_writes",
     "allomia",
     "organizations",
-)
-ON_TABLES = (
     "due_entries",
     "waiting_attempts",
     "batch_searches",
@@ -73,7 +71,6 @@ MODULES = {
     **dict.fromkeys((f"domain.{name}" for name in DOMAIN), UNIT),
     **dict.fromkeys(("domain.recipients", *(f"policy.{name}" for name in POLICIES)), POLICY),
     **dict.fromkeys((f"adapters.{name}" for name in ADAPTERS), UNIT),
-    **dict.fromkeys((f"adapters.{name}" for name in ON_TABLES), CLOUD),
     # What it asks DynamoDB for when it reads, and what its writes do to a table.
     "adapters.calls_table": (*UNIT, *CLOUD),
     **dict.fromkeys((f"use_cases.{name}" for name in USE_CASES), CLOUD),

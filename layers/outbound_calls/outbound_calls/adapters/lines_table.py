@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import batched
 from typing import TYPE_CHECKING, Any, cast
 
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
@@ -86,7 +85,7 @@ class LinesTable:
         for first in range(0, len(ordered), _AT_ONCE):
             places = {f"line{place}": name for place, name in enumerate(ordered[first : first + _AT_ONCE])}
             change = "REMOVE " + ", ".join(f"#lines.#{place}" for place in places)
-            _, lines = self._change(organization, change, "attribute_exists(#lines)", {}, places)
+            _, lines = self._change(organization, change, "attribute_exists(#lines)", names=places)
         return lines
 
     def drop_lapsed(self, organization: str | None, lines: Lines, now: float) -> Lines:
@@ -101,8 +100,7 @@ class LinesTable:
         _, lines = self._change(
             organization,
             f"SET #lines = if_not_exists(#lines, :none), #{_at(priority)} = :now ADD #{_arrivals(priority)} :one",
-            "",
-            {":none": {}, ":now": int(now), ":one": 1},
+            values={":none": {}, ":now": int(now), ":one": 1},
         )
         return lines
 
@@ -118,17 +116,18 @@ class LinesTable:
 
     def put_lines(self, organization: str | None, lines: Mapping[str, int]) -> None:
         """Put lines of calls in progress that have none, each with the time until which it is held at most."""
-        self._change(organization, "SET #lines = if_not_exists(#lines, :none)", "", {":none": {}})
-        for some in batched(sorted(lines.items()), _AT_ONCE, strict=False):
+        self._change(organization, "SET #lines = if_not_exists(#lines, :none)", values={":none": {}})
+        ordered = sorted(lines.items())
+        for first in range(0, len(ordered), _AT_ONCE):
+            some = ordered[first : first + _AT_ONCE]
             change = "SET " + ", ".join(f"#lines.#line{place} = :until{place}" for place in range(len(some)))
             times = {f":until{place}": until for place, (_, until) in enumerate(some)}
-            self._change(
-                organization, change, "", times, {f"line{place}": name for place, (name, _) in enumerate(some)}
-            )
+            names = {f"line{place}": name for place, (name, _) in enumerate(some)}
+            self._change(organization, change, values=times, names=names)
 
     def note_counted(self, organization: str | None, limited_since: int) -> Lines:
         """Note that every call in progress from before the limit of that time has its line."""
-        return self._change(organization, "SET #countedSince = :since", "", {":since": limited_since})[1]
+        return self._change(organization, "SET #countedSince = :since", values={":since": limited_since})[1]
 
     def _begin(self, organization: str | None, used: Mapping[str, int]) -> bool:
         """Put the first line into an item that has none yet; False where it has by now."""
@@ -139,8 +138,8 @@ class LinesTable:
         self,
         organization: str | None,
         change: str,
-        condition: str,
-        values: Mapping[str, Any],
+        condition: str = "",
+        values: Mapping[str, Any] | None = None,
         names: Mapping[str, str] | None = None,
     ) -> tuple[bool, Lines]:
         """Make one change. Returns whether it was made, and the lines as they are then."""
