@@ -69,6 +69,12 @@ def answer(code: int, content: Any = None, headers: dict[str, str] | None = None
     return lambda _request: httpx.Response(code, headers=headers, **body)
 
 
+def claims_gzip(content: bytes) -> Handler:
+    """Answers in plain bytes, and says that they are compressed."""
+    stream = httpx.ByteStream(content)
+    return lambda _request: httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=stream)
+
+
 def fails(error: type[httpx.RequestError]) -> Handler:
     def handler(request: httpx.Request) -> httpx.Response:
         raise error("no", request=request)
@@ -190,6 +196,7 @@ PLACED: dict[str, tuple[Handler, PlaceAnswer]] = {
     "200 with a byte order mark": (answer(200, b"\xef\xbb\xbf" + json.dumps(CALLING).encode()), accepted()),
     "200 utf-16": (answer(200, json.dumps(CALLING).encode("utf-16")), accepted()),
     "200 large": (answer(200, CALLING | {"x": "y" * 200_000}), accepted()),
+    "200 of no encoding": (answer(200, CALLING, headers={"Content-Encoding": " Identity "}), accepted()),
     # Maybe: the answer says too little.
     "200 empty": (answer(200), Ambiguous("HTTP 200, unreadable: body")),
     "204": (answer(204), Ambiguous("HTTP 204, unreadable: body")),
@@ -208,6 +215,10 @@ PLACED: dict[str, tuple[Handler, PlaceAnswer]] = {
     ),
     "200 in gzip": (
         answer(200, gzip.compress(json.dumps(CALLING).encode()), headers={"Content-Encoding": "gzip"}),
+        Ambiguous("HTTP 200, unreadable: body"),
+    ),
+    "200 that claims to be in gzip": (
+        claims_gzip(json.dumps(CALLING).encode()),
         Ambiguous("HTTP 200, unreadable: body"),
     ),
     # Maybe: the POST may have arrived.
@@ -337,6 +348,16 @@ def test_a_base_url_may_have_a_path(base_url: str, asked: str) -> None:
     assert str(requests[0].url) == asked
 
 
+@pytest.mark.parametrize("missing", ["assistant_id", "phone_number_id"])
+def test_no_call_is_placed_without_an_assistant_or_a_number_to_call_from(missing: str) -> None:
+    allomia = RecordedAllomia(answer(200, CALLING))
+
+    with pytest.raises(ValueError, match=r"^a call is placed with an assistant and a number to call from$"):
+        allomia.place(**{missing: None})
+
+    assert allomia.requests == []
+
+
 def test_the_key_may_stand_in_json() -> None:
     allomia = RecordedAllomia(answer(200, CALLING), SecretsInMemory({"AWSCURRENT": '{"apiKey": "from-json"}'}))
 
@@ -352,9 +373,9 @@ def http_date(seconds_from_now: float) -> str:
     return email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=seconds_from_now), usegmt=True)
 
 
-def retry_after(value: str | bytes) -> float:
+def retry_after(value: str | bytes, name: bytes = b"Retry-After") -> float:
     raw = value if isinstance(value, bytes) else value.encode()
-    found = RecordedAllomia(lambda _request: httpx.Response(429, headers=[(b"Retry-After", raw)])).place()
+    found = RecordedAllomia(lambda _request: httpx.Response(429, headers=[(name, raw)])).place()
     assert isinstance(found, Throttled)
     return found.retry_after
 
@@ -388,6 +409,11 @@ def test_retry_after_is_read_and_never_takes_the_time_for_another_try(value: str
 )
 def test_a_retry_after_that_cannot_be_read_asks_for_nothing(value: str) -> None:
     assert retry_after(value) == 0
+
+
+@pytest.mark.parametrize("name", [b"retry-after", b"RETRY-AFTER"])
+def test_the_header_may_be_in_any_capitals(name: bytes) -> None:
+    assert retry_after("120", name) == 120
 
 
 def test_retry_after_may_be_a_date() -> None:
@@ -431,7 +457,10 @@ def reason(content: Any, code: int = 400, **request: Any) -> str:
         ("This account is suspended", ": inactive"),
         ("This contact is being called already", ": conflict"),
         ("", ": no known words"),
-        ("x" * 5000 + "invalid", ": no known words"),
+        # It is read as it is written: the quotation mark is the first of its 4000 characters.
+        ("x" * 3992 + "invalid", ": invalid"),
+        ("x" * 3993 + "invalid", ": no known words"),
+        ("phone-number of assistant id", ", names phoneNumber, assistantId: no known words"),
     ],
 )
 def test_a_refusal_is_put_into_fixed_words(said: str, kept: str) -> None:
@@ -595,6 +624,14 @@ def test_without_a_key_nothing_is_sent(secrets: SecretsInMemory, detail: str) ->
     assert allomia.requests == []
 
 
+def test_an_organization_is_found_by_its_name() -> None:
+    keys = {"organizations": {"default": {"apiKey": API_KEY}, "north": {"apiKey": "north-key"}}}
+    allomia = RecordedAllomia(answer(200, CALLING), SecretsInMemory({"AWSCURRENT": json.dumps(keys)}))
+
+    with allomia.client() as client:
+        assert client.organization_named("north") == Organization("north-key")
+
+
 # The status of a call.
 
 COMPLETED = {
@@ -661,6 +698,15 @@ def test_the_status_is_asked_for_as_the_documentation_says() -> None:
     assert (request.method, str(request.url)) == ("GET", f"https://allomia.example/api/outbound/{CALL_ID}/status")
     assert request.headers["Authorization"] == f"Bearer {API_KEY}"
     assert request.content == b""
+
+
+def test_a_path_is_fetched_with_its_parameters() -> None:
+    allomia = RecordedAllomia(answer(200, b"content"))
+
+    with allomia.client() as client:
+        assert client.fetch(AN_ORGANIZATION, "/api/calls", {"page": "2"}) == b"content"
+
+    assert str(allomia.requests[0].url) == "https://allomia.example/api/calls?page=2"
 
 
 @pytest.mark.parametrize("code", [401, 403])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, Status
+from outbound_calls.contracts.vocabulary import Dialled, OutcomeSource, Priority, Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import (
     Allowance,
@@ -33,6 +33,10 @@ def an_attempt(status: Status | None = None, outbound_call_id: str | None = None
 def test_a_request_key_and_its_text(key: RequestKey, text: str) -> None:
     assert str(key) == text
     assert RequestKey.from_text(text) == key
+
+
+def test_the_text_of_an_attempts_key_ends_with_its_number() -> None:
+    assert str(AttemptKey(RequestKey("visit-2031", "north"), 2)) == "north~visit-2031/2"
 
 
 @pytest.mark.parametrize("text", ["", "..", "a/b", "~a", "north~", "North~a", "a~b~c"])
@@ -73,10 +77,12 @@ def test_a_new_attempt_has_no_labels_and_was_never_parked_or_dropped() -> None:
 def test_without_rules_no_attempt_follows_and_without_zones_none_is_named() -> None:
     assert Redial() == Redial(1, {}, {})
     assert Allowance(1, "open").zones == ()
+    assert Terms().priority is Priority.NORMAL
 
 
 def test_a_setting_is_named_by_the_first_8_characters_of_its_two_ids() -> None:
     assert CallRequest("+14155550123", ASSISTANT_ID, PHONE_NUMBER_ID).setting == SETTING
+    assert CallRequest("+14155550123", None, None).setting == "-"
 
 
 @pytest.mark.parametrize("status", [None, *Status])

@@ -13,6 +13,7 @@ from outbound_calls.adapters.organizations import (
     read_organizations,
 )
 from outbound_calls.adapters.secrets import FAILURE_SECONDS, SecretUnreadable, SecretUnusable
+from outbound_calls.adapters.secrets import REREAD_SECONDS as REREAD_DECLINED_SECONDS
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER_ID, Clock, SecretsInMemory, a_secret, organizations_in
 
 NORTH = {
@@ -22,6 +23,7 @@ NORTH = {
     "phoneNumberId": PHONE_NUMBER_ID,
 }
 SOUTH = {"apiKey": "south-key"}
+OTHER_ID = "0a0b0c0d-0000-4000-8000-000000000002"
 
 
 def secret_text(**organizations: Any) -> str:
@@ -74,7 +76,7 @@ def test_an_id_is_read_as_a_request_names_it() -> None:
 
 @pytest.mark.parametrize("text", ["the-key", '{"apiKey": "the-key"}', secret_text(south=SOUTH)])
 def test_an_organization_that_the_secret_does_not_name_is_missing(text: str) -> None:
-    with pytest.raises(OrganizationMissing):
+    with pytest.raises(OrganizationMissing, match=r"^the secret names no such organization$"):
         organizations_in(text).named("north")
 
 
@@ -83,57 +85,117 @@ def test_a_secret_may_name_no_default_organization() -> None:
         organizations_in(secret_text(north=NORTH)).named(None)
 
 
-UNUSABLE_SECRETS = [
-    *(
-        "",
-        "zqx zqx",
-        '{"apikey": "zqx"}',
-        "{",
-        "{}",
-        "{zqx",
-        '{"organizations": 7}',
-        '{"organizations": {}}',
-        '{"organizations": ["zqx"]}',
+def the_stacks(text: str) -> Organizations:
+    """The organizations in a secret, on a stack with an assistant and a number."""
+    organizations = organizations_in(text)
+    organizations.assistant_id, organizations.phone_number_id = ASSISTANT_ID, PHONE_NUMBER_ID
+    return organizations
+
+
+def test_the_default_organization_calls_with_the_stacks_assistant_and_number() -> None:
+    assert the_stacks("the-key").named(None) == Organization("the-key", None, ASSISTANT_ID, PHONE_NUMBER_ID)
+
+
+def test_an_assistant_and_a_number_in_the_secret_come_before_the_stacks() -> None:
+    default = NORTH | {"assistantId": OTHER_ID, "phoneNumberId": OTHER_ID}
+
+    found = the_stacks(secret_text(default=default)).named(None)
+
+    assert (found.assistant_id, found.phone_number_id) == (OTHER_ID, OTHER_ID)
+
+
+def test_no_other_organization_calls_with_the_stacks_assistant_and_number() -> None:
+    assert the_stacks(secret_text(south=SOUTH)).named("south") == Organization("south-key")
+
+
+def test_the_content_of_a_secret_has_all_its_organizations_and_counts_broken_names() -> None:
+    content = organizations_in(secret_text(default=SOUTH, north=NORTH, South=SOUTH)).in_secret()
+
+    assert content.organizations.keys() == {None, "north"}
+    assert content.broken_names == 1
+    assert organizations_in("the-key").in_secret().broken_names == 0
+
+
+NOT_ONE_OF_THESE = 'the secret is JSON, but neither {"apiKey": "…"} nor {"organizations": {"NAME": {"apiKey": "…"}}}'
+NO_OBJECT = "an organization in the secret is no JSON object"
+NO_KEY = "the secret holds no key of printable ASCII characters"
+ODD_ID = "organizationId in the secret: printable ASCII characters"
+LONG_ID = "organizationId in the secret: at most 128 characters"
+
+UNUSABLE_SECRETS = {
+    NO_KEY: (" ", "zqx zqx", '{"apikey": "zqx"}', "{}"),
+    NOT_ONE_OF_THESE: (
+        *("{", "{zqx", '{"organizations": 7}', '{"organizations": {}}', '{"organizations": ["zqx"]}'),
+        *('{"organizations": null}', '{"apiKey": "zqx", "organizations": {"north": {"apiKey": "zqx"}}}'),
+        '{"organizations": {"a": {"apiKey": "zqx"}}, "organizations": {"b": {"apiKey": "zqx"}}}',
+        *('{"apiKey": ' + "[" * 100_000, '{"organizations": ' + '{"a":' * 100_000, '{"a": ' + "9" * 5000 + "}"),
     ),
-    *('{"organizations": null}', '{"apiKey": "zqx", "organizations": {"north": {"apiKey": "zqx"}}}'),
-    *('{"organizations": {"a": {"apiKey": "zqx"}}, "organizations": {"b": {"apiKey": "zqx"}}}',),
-    *('{"apiKey": ' + "[" * 100_000, '{"organizations": ' + '{"a":' * 100_000, '{"a": ' + "9" * 5000 + "}"),
-]
+}
 
 
 @pytest.mark.parametrize("name", [None, "north"])
-@pytest.mark.parametrize("text", UNUSABLE_SECRETS)
-def test_in_a_malformed_secret_no_organization_is_missing(text: str, name: str | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"), [(text, words) for words, texts in UNUSABLE_SECRETS.items() for text in texts]
+)
+def test_in_a_malformed_secret_no_organization_is_missing(text: str, words: str, name: str | None) -> None:
     with pytest.raises(SecretUnusable) as caught:
         organizations_in(text).named(name)
 
     assert not isinstance(caught.value, OrganizationMissing)
-    assert "zqx" not in str(caught.value)
+    assert str(caught.value) == words
     assert caught.value.__cause__ is None
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", " \n", "zqx key", "zqx\nkey", "zqx\x00", "zqx-é", "zqx\x7f", '"zqx key"', "[zqx, zqx]"),
+def a_secret_with_north(entry: str) -> str:
+    return f'{{"organizations": {{"north": {entry}}}}}'
+
+
+UNUSABLE_ENTRIES = {
+    NO_KEY: (
         *('{"apikey": "zqx"}', '{"apiKey": ""}', '{"apiKey": "zqx key"}', '{"apiKey": null}', '{"apiKey": 7}'),
         *('{"apiKey": ["zqx"]}', '{"apiKey": {"zqx": "zqx"}}', '{"apiKey": "zqx", "apiKey": "zqx"}'),
-        *('{"apiKey": "k", "organizationId": 7}', '{"apiKey": "k", "organizationId": "zqx zqx"}'),
-        json.dumps({"apiKey": "k", "organizationId": "zqx" * 43}),
-        *('{"apiKey": "k", "assistantId": "zqx"}', '{"apiKey": "k", "phoneNumberId": ["zqx"]}'),
-    ],
+        '{"apiKey": "", "organizationId": 7}',
+    ),
+    ODD_ID: ('{"apiKey": "k", "organizationId": 7}', '{"apiKey": "k", "organizationId": "zqx zqx"}'),
+    LONG_ID: (json.dumps({"apiKey": "k", "organizationId": "zqx" * 43}),),
+    "assistantId in the secret: a UUID": ('{"apiKey": "k", "assistantId": "zqx"}',),
+    "phoneNumberId in the secret: a UUID": ('{"apiKey": "k", "phoneNumberId": ["zqx"]}',),
+}
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"), [(each, words) for words, entries in UNUSABLE_ENTRIES.items() for each in entries]
 )
-def test_an_unusable_entry_raises_without_repeating_it(text: str) -> None:
-    for organizations, name in [
-        (organizations_in(text), None),
-        (organizations_in('{"organizations": {"north": %s}}' % (text if text.startswith("{") else "7")), "north"),
-    ]:
+def test_an_unusable_entry_raises_without_repeating_it(entry: str, words: str) -> None:
+    for text, name in ((entry, None), (a_secret_with_north(entry), "north")):
         with pytest.raises(SecretUnusable) as caught:
-            organizations.named(name)
+            organizations_in(text).named(name)
 
         assert not isinstance(caught.value, OrganizationMissing)
-        assert "zqx" not in str(caught.value)
+        assert str(caught.value) == words
         assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "key", [" \n", "zqx key", "zqx\nkey", "zqx\x00", "zqx-é", "zqx\x7f", '"zqx key"', "[zqx, zqx]"]
+)
+def test_a_text_that_is_no_key_raises_without_repeating_it(key: str) -> None:
+    with pytest.raises(SecretUnusable) as caught:
+        organizations_in(key).named(None)
+
+    assert str(caught.value) == NO_KEY
+
+
+@pytest.mark.parametrize("entry", ["7", "null", "[]", '"zqx"'])
+def test_an_organization_that_is_no_object_is_unusable(entry: str) -> None:
+    with pytest.raises(SecretUnusable) as caught:
+        organizations_in(a_secret_with_north(entry)).named("north")
+
+    assert str(caught.value) == NO_OBJECT
+
+
+def test_an_organizations_id_may_have_128_characters() -> None:
+    assert organizations_in(secret_text(north=SOUTH | {"organizationId": "x" * 128})).named("north").organization_id
 
 
 @pytest.mark.parametrize("broken", [{"apiKey": None}, "zqx", None, [], SOUTH | {"assistantId": "x"}])
@@ -170,6 +232,10 @@ def test_no_key_is_in_the_text_of_an_organization() -> None:
 
 
 # An organization that is added, and one that is removed.
+
+
+def test_the_time_that_the_documentation_gives() -> None:
+    assert REREAD_SECONDS == 5
 
 
 def test_an_organization_that_was_added_is_found_at_once_and_a_secret_read_at_most_every_5_seconds() -> None:
@@ -214,3 +280,16 @@ def test_an_organization_that_was_removed_is_missing_once_the_secret_is_read_aga
 
     with pytest.raises(OrganizationMissing):
         organizations.named("south")
+
+
+def test_a_key_that_allomia_declines_is_read_again() -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "declined"})
+    organizations = Organizations(a_secret(secrets, clock))
+    assert organizations.named(None).api_key == "declined"
+    secrets.rotate("replaced")
+    clock.pass_seconds(REREAD_DECLINED_SECONDS)
+    assert organizations.named(None).api_key == "declined"
+
+    organizations.expire()
+
+    assert organizations.named(None).api_key == "replaced"

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
@@ -13,10 +14,14 @@ from outbound_calls.adapters.secrets import (
     FAILURE_SECONDS,
     REREAD_SECONDS,
     WAIT_SECONDS,
+    Secret,
     SecretUnreadable,
     SecretUnusable,
 )
 from tests.unit.parts import SECRET_ARN, Clock, SecretsInMemory, a_secret
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 UNREACHABLE = ConnectTimeoutError(endpoint_url="https://zqx.example")
 
@@ -38,6 +43,8 @@ def test_a_secret_is_read_once_and_cached_for_five_minutes() -> None:
 
 def test_the_times_that_the_documentation_gives() -> None:
     assert (CACHE_SECONDS, REREAD_SECONDS, FAILURE_SECONDS, WAIT_SECONDS) == (300, 30, 5, 8)
+    secret = Secret(cast("SecretsManagerClient", SecretsInMemory()), SECRET_ARN, Clock())
+    assert secret.wait_seconds == WAIT_SECONDS
 
 
 def test_a_previous_version_is_read_only_when_asked_for() -> None:
@@ -75,7 +82,7 @@ def test_a_secret_that_cannot_be_read_says_why_and_no_more(fault: Exception | No
 
 @pytest.mark.parametrize("text", [None, ""])
 def test_a_secret_without_text_is_unusable(text: str | None) -> None:
-    with pytest.raises(SecretUnusable, match="no SecretString"):
+    with pytest.raises(SecretUnusable, match=r"^the secret has no SecretString$"):
         a_secret(SecretsInMemory({"AWSCURRENT": text})).current()
 
 
@@ -170,6 +177,18 @@ def test_what_was_read_before_is_not_recent_while_it_cannot_be_read_again() -> N
     assert secret.recent(5) == "one"
 
 
+def test_a_text_is_not_recent_however_long_the_failed_read_took_to_be_noticed() -> None:
+    clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
+    secret = a_secret(secrets, clock)
+    assert secret.current() == "one"
+    secrets.fault = UNREACHABLE
+    clock.pass_seconds(5)
+    clock.step = FAILURE_SECONDS - 0.1
+
+    with pytest.raises(SecretUnreadable, match="ConnectTimeoutError"):
+        secret.recent(5)
+
+
 def test_who_needs_a_recent_text_waits_for_the_read_of_another_thread() -> None:
     clock, secrets = Clock(), SecretsInMemory({"AWSCURRENT": "one"})
     secret = a_secret(secrets, clock)
@@ -193,7 +212,7 @@ def test_after_expiring_it_the_next_use_reads_it_again() -> None:
     assert secret.current() == "one"
     secrets.rotate("two")
 
-    assert not secret.expire()
+    assert secret.expire() is False
     assert secret.current() == "one"
     clock.pass_seconds(REREAD_SECONDS)
     assert secret.expire()
@@ -296,7 +315,7 @@ def test_a_read_that_is_interrupted_is_a_failure_like_others() -> None:
     with pytest.raises(Interrupted):
         secret.current()
 
-    with pytest.raises(SecretUnreadable, match="Interrupted"):
+    with pytest.raises(SecretUnreadable, match=r"read: Interrupted$"):
         secret.current()
     secrets.fault = None
     clock.pass_seconds(FAILURE_SECONDS)

@@ -315,6 +315,10 @@ def replace(mutant: Mutant, folder: Path) -> None:
     package, name = package_of(mutant.module)
     assert f"{package}.{name}" not in sys.modules
     (folder / f"{name}.py").write_text(mutant.source)
+    # What a module reads from beside itself, such as the policy's presets.
+    for data in path_of(mutant.module).parent.iterdir():
+        if data.is_dir() and data.name != "__pycache__":
+            (folder / data.name).symlink_to(data)
     importlib.import_module(package).__path__.insert(0, str(folder))
 
 

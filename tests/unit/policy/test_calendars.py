@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from outbound_calls.contracts.time_zones import time_zone, time_zone_names
 from outbound_calls.policy.calendars import (
     DAY_SECONDS,
+    NEVER,
     Calendar,
+    _next_change,
     is_open,
     next_closing,
     next_opening,
@@ -52,6 +54,13 @@ def weekdays(opens: str = "09:00", closes: str = "17:00") -> Calendar:
 )
 def test_from_is_inclusive_and_to_is_exclusive(shown: str, expected: bool) -> None:
     assert is_open(weekdays(), [time_zone(TORONTO)], at(shown)) is expected
+
+
+def test_a_second_before_an_edge_the_edge_is_next() -> None:
+    toronto = [time_zone(TORONTO)]
+
+    assert next_opening(weekdays(), toronto, at("2026-11-27 08:59:59")) == at("2026-11-27 09:00")
+    assert next_closing(weekdays(), toronto, at("2026-11-27 16:59:59")) == at("2026-11-27 17:00")
 
 
 def test_a_window_may_end_at_midnight_and_the_next_day_may_follow_at_once() -> None:
@@ -194,6 +203,12 @@ def test_an_hour_that_is_skipped_never_opens_and_one_that_is_repeated_opens_twic
     assert next_opening(repeated, toronto, at("2026-11-01 00:00")) == first
     assert next_closing(repeated, toronto, first) == first + 30 * MINUTE
     assert next_opening(repeated, toronto, first + 30 * MINUTE) == first + 60 * MINUTE
+
+
+def test_nothing_changes_before_the_clocks_do() -> None:
+    clocks_change = at("2026-03-08 03:00")
+
+    assert _next_change(NEVER, time_zone(TORONTO), int(clocks_change) - 3600) == clocks_change
 
 
 def test_around_every_kind_of_clock_change_it_is_what_the_wall_clock_shows() -> None:

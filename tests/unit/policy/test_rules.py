@@ -15,13 +15,14 @@ from outbound_calls.policy.rules import (
     Cap,
     Policy,
     UnusablePolicy,
+    defined_purposes,
     limited_since,
     preset_document,
     read_stored,
     redial_of,
     resolve,
 )
-from tests.unit.policy.parts import WEEKDAYS_9_TO_17, rules_of
+from tests.unit.policy.parts import WEEKDAYS_9_TO_17, rules_of, stored
 from tests.unit.policy.test_document import BAD_WINDOWS, INVALID, WINDOW
 
 
@@ -126,6 +127,10 @@ def test_the_default_organization_may_have_a_part_of_its_own() -> None:
     assert rules_of(document, organization="north").expire_after_seconds == 86_400
 
 
+def test_a_cap_counts_all_dials_of_the_stack_unless_it_says_whose() -> None:
+    assert Cap(1, per_days=1) == Cap(1, 1, None, of_organization=False, of_purpose=False)
+
+
 def test_caps_add_up_and_each_counts_its_own_dials() -> None:
     north = rules_of(LAYERED, organization="north", purpose="results")
 
@@ -155,6 +160,27 @@ def test_an_organizations_purposes_are_its_own() -> None:
 
     assert results.caps == (Cap(2, per_days=1, of_organization=True, of_purpose=True),)
     assert not rules_of(document, organization="north", purpose="reminder").purpose_known
+
+
+@pytest.mark.parametrize(
+    ("organization", "defined"),
+    [
+        ("north", {"results"}),
+        ("south", {"reminder"}),
+        ("elsewhere", {"reminder"}),
+        (None, {"reminder", "results"}),
+    ],
+)
+def test_the_purposes_of_an_organization_are_its_own_or_else_the_stacks(
+    organization: str | None, defined: set[str]
+) -> None:
+    document = {
+        "purposes": {"reminder": {}},
+        "organizations": {"north": {"purposes": {"results": {}}}, "south": {}},
+    }
+
+    assert defined_purposes(stored(document), organization) == defined
+    assert defined_purposes(Policy(), organization) == frozenset()
 
 
 def test_a_purpose_must_be_defined() -> None:
@@ -201,6 +227,13 @@ def test_redial_is_limited_by_the_ceiling() -> None:
 )
 def test_clocks_are_read_where_a_rule_depends_on_them(document: dict[str, Any], read: bool) -> None:
     assert rules_of(document).read_clocks is read
+
+
+def test_the_holidays_of_a_subdivision_have_a_calendar_of_their_own() -> None:
+    dates = {"until": "2031-12-31", "dates": ["2026-06-24"]}
+    rules = rules_of({"holidays": {"country": "CA", "subdivision": "QC"}, "holidayDates": {"CA-QC": dates}})
+
+    assert [day.isoformat() for day in rules.calendar.holidays] == ["2026-06-24"]
 
 
 def test_holidays_come_with_the_document() -> None:
@@ -252,8 +285,17 @@ def test_a_window_that_is_empty_makes_no_rules(to: str) -> None:
         ("[]", "the policy can't be read"),
         ('{"organizations": {"north": {"callingWindows": []}}}', "the policy can't be read: see callingWindows"),
         ('{"purposes": {"results": {"recipientCaps": [{}]}}}', "the policy can't be read: see recipientCaps"),
+        ('{"recipientCaps": [{"perDays": 1}]}', "the policy can't be read: see recipientCaps"),
+        ('{"exceptions": [{"from": 7, "to": "2026-12-25"}]}', "the policy can't be read: see exceptions"),
+        ('{"redial": {"on": 7, "maxAttempts": 2}}', "the policy can't be read: see redial"),
         ('{"callbackUrl": 1}', "the policy can't be read: it has an unknown field"),
         ('{"holidays": {"country": "CA"}}', "the policy can't be read"),
+        ('{"purposes": {"results": {"holidays": {"country": "CA"}}}}', "the policy can't be read"),
+        ('{"organizations": {"north": {"holidays": {"country": "CA"}}}}', "the policy can't be read"),
+        (
+            '{"organizations": {"north": {"purposes": {"a": {"holidays": {"country": "CA"}}}}}}',
+            "the policy can't be read",
+        ),
     ],
 )
 def test_a_document_that_can_not_be_read_says_which_field(text: str, words: str) -> None:
@@ -261,6 +303,12 @@ def test_a_document_that_can_not_be_read_says_which_field(text: str, words: str)
         read_stored(text)
 
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("stored", [None, 7, {}])
+def test_a_stored_document_that_is_no_text_makes_no_rules(stored: Any) -> None:
+    with pytest.raises(UnusablePolicy):
+        read_stored(stored)
 
 
 NOW, BEFORE = 2000, 1000

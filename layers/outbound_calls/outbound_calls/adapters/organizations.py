@@ -93,7 +93,7 @@ class Organizations:
 class SecretContent:
     """What a secret says. Of an organization that can't be used, it has the rule that its entry breaks."""
 
-    organizations: Mapping[str | None, Organization | str] = field(repr=False)
+    organizations: Mapping[str | None, Organization | str]
     broken_names: int = 0
     """How many names break the rule for names. They aren't among the organizations."""
 

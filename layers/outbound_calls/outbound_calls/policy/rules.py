@@ -53,7 +53,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What policy says for the requests of one organization and purpose. No default allows more than another value.
+    """What policy says for the requests of one organization and purpose.
 
     `purpose_known` is false for a purpose that the policy doesn't define. The rules are then those without it.
     """
@@ -61,18 +61,18 @@ class Rules:
     preset: str
     calendar: Calendar
     expire_after_seconds: int
-    time_zone: str | None = None
-    holidays_until: date | None = None
-    redial: Redial = field(default_factory=Redial)
-    max_attempts_ceiling: int = 1
-    caps: tuple[Cap, ...] = ()
-    when_capped: WhenCapped = WhenCapped.WAIT
-    max_concurrent_calls: int | None = None
-    limited_since: int = 0
+    time_zone: str | None
+    holidays_until: date | None
+    redial: Redial
+    max_attempts_ceiling: int
+    caps: tuple[Cap, ...]
+    when_capped: WhenCapped
+    max_concurrent_calls: int | None
+    limited_since: int
     """Since when there is such a limit, where there was none before (epoch seconds; 0: from the beginning)."""
 
-    paused: bool = False
-    purpose_known: bool = True
+    paused: bool
+    purpose_known: bool
 
     @property
     def read_clocks(self) -> bool:
@@ -100,7 +100,7 @@ def read_stored(text: str, limited_since: Mapping[str, int] | None = None) -> Po
         says = _read(_json(text), _DOCUMENT_FIELDS)
         for part in (says, *says.get("purposes", {}).values(), *_parts_of_organizations(says)):
             _holidays(part.get("holidays"), says)
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+    except (LookupError, TypeError, ValueError, RecursionError):
         raise UnusablePolicy("the policy can't be read") from None
     return Policy(says, limited_since or {})
 
@@ -180,7 +180,7 @@ def resolve(policy: Policy, default_preset: str, organization: str | None = None
         when_capped=said["whenCapped"],
         max_concurrent_calls=said.get("maxConcurrentCalls"),
         limited_since=_limited_since(policy, organization_name(organization)),
-        paused=any(part.get("paused", False) for part in levels),
+        paused=any(part.get("paused") for part in levels),
         purpose_known=purpose is None or purpose in purposes,
     )
 
