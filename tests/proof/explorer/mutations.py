@@ -146,7 +146,7 @@ _CLAIM = (
         "the claim keeps the park reason",
         "parked more than once",
         Guarantee.TRUE_OUTCOME,
-        (f"{_TABLE}.claim", drop_argument("_move", "removes")),
+        (f"{_TABLE}.claim", replace_name("removes", "()")),
     ),
 )
 

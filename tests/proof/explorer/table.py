@@ -35,9 +35,13 @@ class Unsupported(NotImplementedError):
     """An expression or option that this table doesn't implement."""
 
 
+SENT_ONCE = {"HTTPStatusCode": 400, "RetryAttempts": 0}
+"""What the SDK says of a request that DynamoDB refused at once."""
+
+
 def client_error(kind: type[ClientError], code: str, operation: str, item: Item | None = None) -> ClientError:
-    answer: Any = {"Error": {"Code": code, "Message": code}} | ({"Item": item} if item else {})
-    return kind(answer, operation)
+    answer: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": SENT_ONCE}
+    return kind(answer | ({"Item": item} if item else {}), operation)
 
 
 class TableInMemory:
@@ -130,6 +134,7 @@ class TableInMemory:
             answer: Any = {
                 "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
                 "CancellationReasons": [{"Code": code} for code in codes],
+                "ResponseMetadata": SENT_ONCE,
             }
             raise TransactionCancelled(answer, "TransactWriteItems")
         self.items = after.items

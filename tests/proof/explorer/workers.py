@@ -42,7 +42,7 @@ from tests.proof.explorer.by_hand import (
     perform,
 )
 from tests.proof.explorer.guarantees import DEADLINE_SECONDS, GRACE_SECONDS
-from tests.proof.explorer.table import ConditionalCheckFailed, TransactionCancelled
+from tests.proof.explorer.table import SENT_ONCE, ConditionalCheckFailed, TransactionCancelled, client_error
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -321,13 +321,13 @@ class _DynamoDB:
             raise TransactionCancelled(cancelled | {"CancellationReasons": [{"Code": code}]}, operation)
         if answer == WRITE_CONFLICT:
             refused: Any = {"Error": {"Code": "TransactionConflictException"}}
-            raise ClientError(refused | {"ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
+            raise ClientError(refused | {"ResponseMetadata": SENT_ONCE}, operation)
         if answer in {CONDITION, CONDITION_AGAIN}:
             found: Any = {"Item": json.loads(item)} if item else {}
             found |= {"ResponseMetadata": {"RetryAttempts": int(answer == CONDITION_AGAIN)}}
             raise ConditionalCheckFailed({"Error": {"Code": "ConditionalCheckFailedException"}} | found, operation)
         if answer == INVALID:
-            raise ClientError({"Error": {"Code": "ValidationException"}}, operation)
+            raise client_error(ClientError, "ValidationException", operation)
         raise _ServiceFailed(operation)
 
 
