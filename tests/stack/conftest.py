@@ -16,8 +16,8 @@ GRACE_SECONDS = 8
 DEADLINE_SECONDS = 50
 """Long enough for several polls before it."""
 
-LATE_SECONDS = DEADLINE_SECONDS + 10
-"""So that a late webhook meets an `unknown`."""
+LATE_SECONDS = DEADLINE_SECONDS + 20
+"""So that a late webhook meets an `unknown`, although a look into the call log may wait for some sweeps before it."""
 
 LATE_ENTRY_SECONDS = 600
 """So that no look finds a late entry of the call log: a look waits for its shard's turn to read, for some sweeps."""
