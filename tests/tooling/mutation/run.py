@@ -270,9 +270,9 @@ def measure(folders: Collection[str], cloud: LocalCloud | None, answer: int) -> 
         json.dump({"seconds": recorder.seconds, "lines": lines}, pipe)
 
 
-def run_unchanged(test: str, cloud: LocalCloud | None, _answer: int) -> None:
-    """Run one test on the unchanged code. Runs in a process of its own."""
-    sys.dont_write_bytecode = True
+def run_unchanged(test: str, module: str, cloud: LocalCloud | None, folder: Path, _answer: int) -> None:
+    """Run one test on the unchanged code, in the place where a mutant is. Runs in a process of its own."""
+    replace(Mutant(module, module, "", range(0), source_of(module)), folder)
     if run_tests([file_of(test)], Selection([test]), SharedCloud(cloud)) != pytest.ExitCode.OK:
         raise SystemExit(1)
 
@@ -317,7 +317,7 @@ def replace(mutant: Mutant, folder: Path) -> None:
     (folder / f"{name}.py").write_text(mutant.source)
     # What a module reads from beside itself, such as the policy's presets.
     for data in path_of(mutant.module).parent.iterdir():
-        if data.is_dir() and data.name != "__pycache__":
+        if data.suffix != ".py" and data.name != "__pycache__":
             (folder / data.name).symlink_to(data)
     importlib.import_module(package).__path__.insert(0, str(folder))
 
@@ -381,9 +381,10 @@ class Runner:
         self.killers: dict[str, list[str]] = defaultdict(list)
         """The tests that last killed mutants of a function or module. They run first, as they may kill the next one."""
 
-        self.reliable: set[str] = set()
-        self.unreliable: set[str] = set()
-        """Tests that also fail without a mutation, because other tests use the cloud at the same time."""
+        self.reliable: set[tuple[str, str]] = set()
+        self.unreliable: set[tuple[str, str]] = set()
+        """Modules and tests that also fail without a mutation: because other tests use the cloud at the same time, or
+        because the module misses something where a mutant is."""
 
     def results(self, mutants: Sequence[Mutant]) -> Iterator[Result]:
         """The result of each mutant, as soon as it is known."""
@@ -399,7 +400,7 @@ class Runner:
             result = _result(running.pop(pid), status)
             if result.killed_by is None or result.timed_out or "::" not in result.killed_by:
                 yield result
-            elif self._is_reliable(result.killed_by):
+            elif self._is_reliable(result.mutant.module, result.killed_by):
                 for place in (result.mutant.function, result.mutant.module):
                     self.killers[place] = list(dict.fromkeys([result.killed_by, *self.killers[place]]))[:10]
                 yield result
@@ -407,7 +408,7 @@ class Runner:
                 waiting.append(result.mutant)
 
     def _start(self, mutant: Mutant) -> tuple[int, Child]:
-        tests = [test for test in self.baseline.tests_for(mutant) if test not in self.unreliable]
+        tests = [test for test in self.baseline.tests_for(mutant) if (mutant.module, test) not in self.unreliable]
         killers = [test for test in [*self.killers[mutant.function], *self.killers[mutant.module]] if test in tests]
         ordered = list(dict.fromkeys([*killers, *tests]))
         folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -415,14 +416,15 @@ class Runner:
         pid, answer = fork(run_mutant, mutant, ordered, self.baseline.seconds, self.cloud, folder, log=log)
         return pid, Child(answer, log, mutant, len(ordered))
 
-    def _is_reliable(self, test: str) -> bool:
-        """Whether a test that failed passes without a mutation. Each test is checked once."""
-        if test not in self.reliable | self.unreliable:
-            child, answer = fork(run_unchanged, test, self.cloud, log=self.folder / "unchanged")
+    def _is_reliable(self, module: str, test: str) -> bool:
+        """Whether a test that failed passes without a mutation. Each is checked once for a module."""
+        if (module, test) not in self.reliable | self.unreliable:
+            folder = Path(tempfile.mkdtemp(dir=self.folder))
+            child, answer = fork(run_unchanged, test, module, self.cloud, folder, log=folder / "log")
             os.close(answer)
             passes = os.waitpid(child, 0)[1] == 0
-            (self.reliable if passes else self.unreliable).add(test)
-        return test in self.reliable
+            (self.reliable if passes else self.unreliable).add((module, test))
+        return (module, test) in self.reliable
 
 
 def _result(child: Child, status: int) -> Result:
@@ -500,8 +502,8 @@ def main(only: Sequence[str]) -> int:
             if len(results) % 100 == 0:
                 print(f"{len(results)} of {len(mutants)} done", flush=True)
     print(f"\n{table(results)}\n\n{(time.monotonic() - began) / 60:.0f} minutes")
-    for test in sorted(runner.unreliable):
-        print(f"\nnot used, because it fails here without a mutation: {test}")
+    for module, test in sorted(runner.unreliable):
+        print(f"\nnot used for {module}, because it fails here without a mutation: {test}")
     for result in results:
         if result.timed_out:
             print(f"\ntimeout ({result.killed_by}): {result.mutant.name}")
