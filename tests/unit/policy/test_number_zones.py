@@ -135,3 +135,7 @@ def test_the_requests_own_zone_comes_first() -> None:
 
 def test_a_number_comes_before_the_policy() -> None:
     assert recipient_zones(IN_TORONTO, None, "America/Vancouver") == RecipientZones((TORONTO,), ZoneSource.NUMBER)
+
+
+def test_the_sources_of_a_zone_as_they_are_stored_and_shown() -> None:
+    assert [each.value for each in ZoneSource] == ["request", "number", "policy"]
