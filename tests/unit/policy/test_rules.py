@@ -343,3 +343,42 @@ def test_the_rules_of_an_organization_say_since_when_its_calls_are_limited() -> 
     policy = read_stored(json.dumps(TWO), {"*": BEFORE, "north": NOW})
 
     assert [resolve(policy, "open", name).limited_since for name in (None, "north", "south")] == [BEFORE, NOW, BEFORE]
+
+
+def test_of_many_organizations_each_has_its_own_time() -> None:
+    names = [f"clinic-{number}" for number in range(12)]
+    said = {name: TWO if place % 2 else {} for place, name in enumerate(names)}
+    after = read_stored(json.dumps({"organizations": said}))
+
+    assert limited_since(None, after, NOW) == dict.fromkeys(names[1::2], NOW)
+
+
+ONE_DAY = {"from": "2026-12-25", "to": "2026-12-25"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"exceptions": [ONE_DAY | {"surprise": 1}]},
+        {"exceptions": [ONE_DAY | {"name": ""}]},
+        {"exceptions": {}},
+        {"recipientCaps": {}},
+        {"redial": {"on": {"busy": {}}, "maxAttempts": 2}},
+        {"redial": {"onEndedReasons": {"": [60]}, "maxAttempts": 2}},
+        {"redial": {"on": {"completed": [60]}, "maxAttempts": 2}},
+    ],
+)
+def test_a_stored_document_of_another_shape_makes_no_rules(document: dict[str, Any]) -> None:
+    with pytest.raises(UnusablePolicy):
+        read_stored(json.dumps(document))
+
+
+def test_an_exception_may_be_one_day_and_a_redial_may_follow_each_of_three_outcomes() -> None:
+    after = {"busy": [60], "no-answer": [120], "failed": [180]}
+    document = {"exceptions": [ONE_DAY], "redial": {"on": after, "maxAttempts": 4}}
+    rules = resolve(read_stored(json.dumps(document)), "open")
+
+    assert [(each.first.isoformat(), each.last.isoformat()) for each in rules.calendar.exceptions] == [
+        ("2026-12-25", "2026-12-25")
+    ]
+    assert rules.redial == Redial(4, {"busy": (60,), "no-answer": (120,), "failed": (180,)})
