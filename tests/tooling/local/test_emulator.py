@@ -36,7 +36,7 @@ def function(tmp_path: Path) -> BuiltFunction:
         name="Example",
         code=tmp_path,
         handler="app.handler",
-        timeout=1.0,
+        timeout=3.0,
         memory=128,
         layers=(),
         variables={"DECLARED": None},
@@ -60,7 +60,7 @@ def test_an_error_is_an_error_although_the_emulator_answers_200(function: BuiltF
 
 def test_the_timeout_is_enforced_and_the_next_invocation_works(function: BuiltFunction) -> None:
     with Emulator(function) as emulator:
-        assert "timed out after 1.00 seconds" in str(emulator.invoke({"do": "sleep"}).error)
+        assert "timed out after 3.00 seconds" in str(emulator.invoke({"do": "sleep"}).error)
         assert emulator.invoke({"do": "answer"}).error is None
 
 
