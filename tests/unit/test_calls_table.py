@@ -8,8 +8,9 @@ import pytest
 
 from outbound_calls.adapters.attempt_items import REPORTED_FIELDS
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry
-from outbound_calls.contracts.vocabulary import Status
-from outbound_calls.domain.attempts import Allowance, Attempt, AttemptKey, Redial, RequestKey
+from outbound_calls.contracts.vocabulary import ParkReason, Status
+from outbound_calls.domain.attempts import Allowance, Attempt, AttemptKey, Redial, Refusal, RequestKey
+from outbound_calls.domain.timing import FAILED_TRIES
 from tests.unit.dynamodb import Asked, client_of, dynamodb, fault, well
 from tests.unit.parts import CALL_ID, KEY, SETTING, a_request, closed_port
 
@@ -256,7 +257,7 @@ def test_a_request_keeps_to_one_shard() -> None:
 
 def parked(**changes: Any) -> Attempt:
     fields: dict[str, Any] = {"request": a_request(), "setting": SETTING, "times_parked": 2}
-    return Attempt(KEY, 1, Status.SCHEDULED, **fields | changes)
+    return Attempt(KEY, 1, **{"status": Status.SCHEDULED} | fields | changes)
 
 
 def sets_and_removes(asked: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
@@ -321,3 +322,46 @@ def test_a_claim_that_fails_is_the_workers_own_where_it_is_found_made(
 def test_an_attempt_that_is_gone_is_not_claimed() -> None:
     with table(fault("ConditionalCheckFailedException")) as (calls, _):
         assert calls.claim(parked(), "claim", 7, 180) is None
+
+
+RELEASED = {"claimId", "dispatchedAt", "numberHash", "redial", "allowedBy", "soughtSince"}
+SETTING_OF_MINE = {"waitsFor": {"S": f"~refused~{SETTING}"}}
+POLICY_OF_MINE = {"waitsFor": {"S": "~policy"}, "waitsSince": {"N": "1"}, "policyVersion": {"N": "4"}}
+LINE_OF_MINE = POLICY_OF_MINE | {"waitsFor": {"S": "~line~normal"}}
+
+
+@pytest.mark.parametrize(
+    ("reason", "waits", "removed"),
+    [
+        (ParkReason.CIRCUIT_OPEN, SETTING_OF_MINE | {"waitsSince": {"N": "1"}}, {"policyVersion"}),
+        (ParkReason.REFUSED_BY_ALLOMIA, SETTING_OF_MINE | {"waitsSince": {"N": "5"}}, {"policyVersion"}),
+        (ParkReason.PAUSED, POLICY_OF_MINE, set[str]()),
+        (ParkReason.CONCURRENCY_LIMIT, LINE_OF_MINE, set[str]()),
+        (ParkReason.RATE_LIMITED, {}, {"policyVersion", "waitsFor", "waitsSince"}),
+    ],
+)
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_parked_attempt_waits_for_what_its_reason_says(
+    reason: ParkReason, waits: dict[str, Any], removed: set[str], claimed: bool
+) -> None:
+    refusal = Refusal(5, 2, "no") if reason is ParkReason.REFUSED_BY_ALLOMIA else None
+    attempt = parked(
+        status=Status.DISPATCHING if claimed else Status.SCHEDULED, claim_id="claim", expires_at=99, policy_version=4
+    )
+    with table(well(Attributes=an_item(status="scheduled"))) as (calls, asked):
+        assert calls.park(attempt, 6.1, reason, refusal)
+
+    update = asked.asked[0]
+    change, _, added = update["UpdateExpression"].partition(" ADD ")
+    sets, removes = sets_and_removes(update | {"UpdateExpression": change})
+    timer = {"dueAt": {"N": "7"}, "pollDelay": {"N": "60"}, "expiry": {"N": "99"}}
+    words = {"refusal": {"M": {"firstAt": {"N": "5"}, "times": {"N": "2"}, "words": {"S": "no"}}}} if refusal else {}
+    assert sets == timer | {"status": {"S": "scheduled"}, "parkReason": {"S": reason.value}} | waits | words
+    assert removes == RELEASED | removed | (set() if claimed else {"line"})
+    assert added == ("#timesParked :one, #failedTries :one" if reason in FAILED_TRIES else "#timesParked :one")
+    assert update["ConditionExpression"] == (
+        "#status IN (:before0) AND #claimId = :expectedClaimId AND attribute_not_exists(#cancelRequestedAt)"
+        " AND attribute_not_exists(#answeredAt) AND attribute_not_exists(#outboundCallId)"
+        if claimed
+        else "#status IN (:before0) AND #timesParked = :expectedTimesParked AND attribute_not_exists(#outboundCallId)"
+    )
