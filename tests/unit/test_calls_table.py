@@ -8,8 +8,8 @@ import pytest
 
 from outbound_calls.adapters.attempt_items import REPORTED_FIELDS
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry
-from outbound_calls.contracts.vocabulary import ParkReason, Status
-from outbound_calls.domain.attempts import Allowance, Attempt, AttemptKey, Redial, Refusal, RequestKey
+from outbound_calls.contracts.vocabulary import ParkReason, Priority, Status
+from outbound_calls.domain.attempts import Allowance, Attempt, AttemptKey, Redial, Refusal, RequestKey, Terms
 from outbound_calls.domain.timing import FAILED_TRIES
 from tests.unit.dynamodb import Asked, client_of, dynamodb, fault, well
 from tests.unit.parts import CALL_ID, KEY, SETTING, a_request, closed_port
@@ -365,3 +365,24 @@ def test_a_parked_attempt_waits_for_what_its_reason_says(
         if claimed
         else "#status IN (:before0) AND #timesParked = :expectedTimesParked AND attribute_not_exists(#outboundCallId)"
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "partition"),
+    [(ParkReason.PAUSED, "north~policy"), (ParkReason.CONCURRENCY_LIMIT, "north~line~urgent")],
+)
+def test_a_new_attempt_may_be_parked_at_once_under_its_organization(reason: ParkReason, partition: str) -> None:
+    attempt = Attempt(key("a", 1, "north"), 1, request=a_request(), terms=Terms(priority=Priority.URGENT))
+    with table(well()) as (calls, asked):
+        assert calls.park(attempt, 6.1, reason)
+    item = asked.asked[0]["Item"]
+    expected = {"waitsFor": {"S": partition}, "policyVersion": {"N": "0"}, "timesParked": {"N": "1"}}
+    assert item.items() >= (expected | {"status": {"S": "scheduled"}, "dueAt": {"N": "7"}}).items()
+
+
+def test_one_that_was_refused_before_waits_for_its_setting_until_it_is_claimed() -> None:
+    with table(well(Attributes=an_item(status="scheduled"))) as (calls, asked):
+        calls.park(parked(refusal=Refusal(5, 2, "no")), 6.1, ParkReason.RATE_LIMITED)
+    change = asked.asked[0]["UpdateExpression"].partition(" ADD ")[0]
+    _, removes = sets_and_removes(asked.asked[0] | {"UpdateExpression": change})
+    assert removes == RELEASED | {"line", "policyVersion"}
