@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,25 @@ def fault(code: str, status: str = "400 Bad Request", **details: Any) -> bytes:
 def well(**answer: Any) -> bytes:
     """The answer of an operation that was done."""
     return http_answer(json.dumps(answer))
+
+
+def number(value: int) -> dict[str, str]:
+    """A number as DynamoDB has it."""
+    return {"N": str(value)}
+
+
+def update_of(key: Any, expression: str, names: Iterable[str], condition: str, **values: Any) -> dict[str, Any]:
+    """An update of the calls table, as it is asked for."""
+    return {
+        "TableName": "calls",
+        "Key": key,
+        "UpdateExpression": expression,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {f"#{name}": name for name in names},
+        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
+        "ReturnValues": "ALL_NEW",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
 
 
 class Asked:

@@ -18,7 +18,7 @@ from outbound_calls.adapters.batch_searches import (
 from outbound_calls.adapters.calls_table import CallsTable
 from outbound_calls.adapters.due_entries import DueBatch
 from outbound_calls.domain.attempts import RequestKey
-from tests.unit.dynamodb import Asked, dynamodb, fault, well
+from tests.unit.dynamodb import Asked, dynamodb, fault, number, update_of, well
 
 SHARDS = 7
 KEY = {"requestId": {"S": "clinic-a~~batch~recalls"}, "attempt": {"N": "0"}}
@@ -36,20 +36,7 @@ def answering(*answers: bytes) -> Iterator[tuple[BatchSearches, Asked]]:
 
 def update(expression: str, names: tuple[str, ...], condition: str, **values: Any) -> dict[str, Any]:
     """An update of the batch, as it is asked for."""
-    return {
-        "TableName": "calls",
-        "Key": KEY,
-        "UpdateExpression": expression,
-        "ConditionExpression": condition,
-        "ExpressionAttributeNames": {f"#{name}": name for name in names},
-        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
-        "ReturnValues": "ALL_NEW",
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
-
-
-def number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
+    return update_of(KEY, expression, names, condition, **values)
 
 
 def test_the_fixed_times() -> None:

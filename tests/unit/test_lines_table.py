@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from outbound_calls.adapters.lines_table import LinesTable
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.domain.lines import Lines, Mark
-from tests.unit.dynamodb import Asked, dynamodb, fault, well
+from tests.unit.dynamodb import Asked, dynamodb, fault, number, well
 
 URGENT, NORMAL, LOW = Priority.URGENT, Priority.NORMAL, Priority.LOW
 CLAIM, LINE = "0123456789abcdef-and-more", "0123456789abcdef"
@@ -54,10 +54,6 @@ def change(expression: str, names: dict[str, str], condition: str = "", **values
     if values:
         asked["ExpressionAttributeValues"] = {f":{name}": value for name, value in values.items()}
     return asked
-
-
-def number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from outbound_calls.adapters.waiting_attempts import (
 )
 from outbound_calls.contracts.vocabulary import Priority, Status
 from outbound_calls.domain.attempts import Attempt, AttemptKey, RequestKey, Terms
-from tests.unit.dynamodb import Asked, dynamodb, fault, well
+from tests.unit.dynamodb import Asked, dynamodb, fault, number, update_of, well
 
 SHARDS = 7
 KEEPER_KEY = {"requestId": {"S": "clinic-a~~keeper"}, "attempt": {"N": "0"}}
@@ -46,22 +46,9 @@ def answering(*answers: bytes) -> Iterator[tuple[WaitingAttempts, Asked]]:
         yield WaitingAttempts(CallsTable(client, "calls", 90, SHARDS)), table
 
 
-def number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
-
-
 def update(key: dict[str, Any], expression: str, names: str, condition: str, **values: Any) -> dict[str, Any]:
     """An update as it is asked for."""
-    return {
-        "TableName": "calls",
-        "Key": key,
-        "UpdateExpression": expression,
-        "ConditionExpression": condition,
-        "ExpressionAttributeNames": {f"#{name}": name for name in names.split()},
-        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
-        "ReturnValues": "ALL_NEW",
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
+    return update_of(key, expression, names.split(), condition, **values)
 
 
 def query(waits_for: str, **more: Any) -> dict[str, Any]:
