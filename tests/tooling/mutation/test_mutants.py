@@ -1,12 +1,15 @@
 """Which mutants are made, how one replaces its module, and what counts as killed."""
 
+import subprocess
+import sys
 from collections import defaultdict
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from tests.tooling.mutation.mutants import Mutant, mutants_of
-from tests.tooling.mutation.run import MODULES, Result, complaints, explained, source_of
+from tests.tooling.mutation.run import MODULES, ROOT, Result, complaints, explained, source_of
 
 SOURCE = '''
 """Docstring."""
@@ -131,3 +134,29 @@ def test_survivors_must_be_explained_and_explained_mutants_must_survive() -> Non
         "explained, but does not survive: fixed",
         "explained, but does not survive: gone",
     ]
+
+
+REPLACES = """
+import sys
+from pathlib import Path
+
+from tests.tooling.mutation.mutants import Mutant
+from tests.tooling.mutation.run import replace, source_of
+
+replace(Mutant("", sys.argv[1], "", range(0), source_of(sys.argv[1])), Path(sys.argv[2]))
+
+from outbound_calls.policy import number_zones, rules
+
+assert Path(number_zones.__file__ if "zones" in sys.argv[1] else rules.__file__).parent == Path(sys.argv[2])
+assert number_zones.recipient_zones("+14165550123", None, None)
+assert rules.preset_document("canada")
+"""
+
+
+@pytest.mark.parametrize("module", ["policy.number_zones", "policy.rules"])
+def test_a_mutant_finds_what_its_module_reads_from_beside_itself(tmp_path: Path, module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", REPLACES, module, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
