@@ -145,7 +145,7 @@ class Resolving:
             raise NotAllowed(f"the request has {last.attempt} attempts, and more are not possible")
         kept = message.metadata is None and bool(report.metadata)
         metadata = report.metadata if kept else message.metadata or {}
-        labels = Labels(metadata, message.batch or report.batch, message.purpose)
+        labels = Labels(metadata, message.batch or report.batch, message.purpose or report.purpose)
         key = AttemptKey(request, last.attempt + 1)
         now = int(self.clock())
         terms = terms_of(message, now)

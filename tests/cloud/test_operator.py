@@ -74,6 +74,24 @@ def test_a_request_is_dialled_again_through_the_same_claim_as_any(world: CloudWo
     assert (world.attempts.status(key), world.attempts.status(second)) == ("unknown", "completed")
 
 
+def test_dialled_again_a_request_keeps_its_purpose_so_that_an_objection_to_it_holds(world: CloudWorld) -> None:
+    world.own_policy_table()
+    world.decide_by(purposes={"marketing": {}, "reminder": {}})
+    key = world.placed(purpose="marketing")
+    world.webhook(key, "busy")
+    world.place({"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": ["marketing"]}})
+
+    resolve = resolving(world.attempts, world.clock)
+    second = resolve.dial_again(*resolve.prepare(key.request, a_message(), False, masked))
+    world.sweep(second)
+    (message,) = world.queued()
+
+    assert world.place(message).code == "do-not-call"
+    assert len(world.allomia.posts) == 1
+    _, other = resolve.prepare(key.request, a_message(purpose="reminder"), False, masked)
+    assert other.labels.purpose == "reminder"
+
+
 def test_the_first_attempt_protects_the_request_for_as_long_as_the_last_one_is_kept(world: CloudWorld) -> None:
     key = world.placed()
     world.webhook(key, "busy")
