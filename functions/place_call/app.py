@@ -9,7 +9,8 @@ from outbound_calls.runtime import workers
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings.place_call import PlaceCallSettings
 from outbound_calls.runtime.telemetry import Metric, Telemetry, deferral_metric
-from outbound_calls.use_cases.place import OTHER_CALL, Message, Placement, PlaceResult
+from outbound_calls.use_cases.place import Message
+from outbound_calls.use_cases.placement import OTHER_CALL, Placement, PlaceResult
 
 settings = PlaceCallSettings.from_environment(os.environ)
 telemetry = Telemetry.of(settings)

@@ -21,7 +21,7 @@ from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.log_matches import Window
 from outbound_calls.use_cases.log_reads import MAX_PAGES, PIECE_SECONDS, LogReads, pages_of_shard
 from outbound_calls.use_cases.look_up import request_report
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from outbound_calls.use_cases.polls import Poll, PollResult
 from outbound_calls.use_cases.publish import outcome_event
 from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, LOG_PATIENCE_SECONDS

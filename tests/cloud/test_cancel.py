@@ -20,7 +20,8 @@ from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.use_cases.cancel import CancelRequests, RequestKeepsChanging
 from outbound_calls.use_cases.look_up import request_report
-from outbound_calls.use_cases.place import Message, PlaceResult
+from outbound_calls.use_cases.place import Message
+from outbound_calls.use_cases.placement import PlaceResult
 from outbound_calls.use_cases.publish import PublishOutcomes
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, at_once, new_key
 from tests.cloud.world import CloudWorld, OverANetwork, key_of

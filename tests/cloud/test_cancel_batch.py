@@ -15,7 +15,7 @@ from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.due_entries import DueBatch, due_entry
 from outbound_calls.adapters.dynamodb import to_dynamodb
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from outbound_calls.use_cases.polls import Poll, PollResult
 from tests.cloud.parts import LOSE_REQUEST, FaultyNetwork, SampleAttempts
 from tests.cloud.reading import index_items

@@ -13,7 +13,7 @@ from outbound_calls.adapters.policy_table import TakenDial
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS
 from outbound_calls.use_cases.decide import attempt_name
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, FaultyNetwork, SampleAttempts, at_once
 from tests.cloud.reading import table_items
 from tests.cloud.world import CloudWorld, OverANetwork, key_of

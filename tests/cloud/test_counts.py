@@ -19,7 +19,7 @@ from outbound_calls.adapters.due_entries import DueBatch
 from outbound_calls.contracts.vocabulary import Priority
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.lines import line_reserved_for
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from tests.cloud.parts import FaultyNetwork, SampleAttempts
 from tests.cloud.reading import index_items
 from tests.cloud.world import CloudWorld, key_of

@@ -10,7 +10,7 @@ from outbound_calls.adapters.policy_table import StoredObjection
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.domain.attempts import Attempt, AttemptKey, Labels, RequestKey
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from tests.cloud.world import CloudWorld
 from tests.unit.parts import PHONE_NUMBER, a_request
 from tests.world import NOW

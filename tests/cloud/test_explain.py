@@ -37,7 +37,7 @@ from outbound_calls.runtime.settings.place_call import PlaceCallSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS, JudgeAttempts
 from outbound_calls.use_cases.look_up import LookUpRequests
 from outbound_calls.use_cases.new_attempt import Defaults
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt, new_key
 from tests.cloud.world import CloudWorld, key_of
@@ -84,7 +84,7 @@ class PolicyWorld(CloudWorld):
 
     @property
     def explaining(self) -> Explaining:
-        return Explaining(self.attempts.table, self.judge, self.place_calls.lines_table, self.clock)
+        return Explaining(self.attempts.table, self.judge, self.place_calls.dial.hand_on.lines_table, self.clock)
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def assert_explained(world: PolicyWorld, key: AttemptKey) -> None:
     explanation, shown = world.explaining.explain(key.request), world.explaining.show(key.request)
     assert explanation.forecast
     assert shown
-    if world.place_calls.lines_table.read_lines(None).used.get(line_reserved_for(key)):
+    if world.place_calls.dial.hand_on.lines_table.read_lines(None).used.get(line_reserved_for(key)):
         assert explanation.forecast.verdict is Verdict.DIAL  # it was handed on to it at once
         return
     item = world.attempts.existing_item(key)

@@ -13,7 +13,8 @@ from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.secrets import FAILURE_SECONDS, SecretUnreadable
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS
-from outbound_calls.use_cases.place import Message, PlaceResult
+from outbound_calls.use_cases.place import Message
+from outbound_calls.use_cases.placement import PlaceResult
 from outbound_calls.use_cases.polls import PollResult
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork, new_attempt
 from tests.cloud.world import CloudWorld, key_of

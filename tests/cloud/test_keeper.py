@@ -17,7 +17,7 @@ from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.timing import DISPATCH_LEASE_SECONDS
 from outbound_calls.use_cases.keep import IN_FORCE_SECONDS, SETTLED_SECONDS
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from outbound_calls.use_cases.polls import Poll, PollResult
 from tests.cloud.parts import SampleAttempts, new_attempt
 from tests.cloud.reading import index_items

@@ -30,7 +30,7 @@ from outbound_calls.domain.lines import (
 from outbound_calls.domain.timing import MAX_DECISION_AGE_SECONDS
 from outbound_calls.use_cases.decide import CurrentPolicy
 from outbound_calls.use_cases.keep import IN_FORCE_SECONDS
-from outbound_calls.use_cases.place import Placement, PlaceResult
+from outbound_calls.use_cases.placement import Placement, PlaceResult
 from outbound_calls.use_cases.polls import Poll, PollResult
 from outbound_calls.use_cases.release_lines import ReleasedLines
 from tests.cloud.operator import OperatedStack

@@ -8,7 +8,7 @@ from outbound_calls.adapters.calls_table import DueEntry
 from outbound_calls.adapters.due_entries import due_entry
 from outbound_calls.contracts.vocabulary import DAYS, ParkReason
 from outbound_calls.domain.timing import OPENING_SPREAD_SECONDS
-from outbound_calls.use_cases.place import Placement, PlaceResult
+from outbound_calls.use_cases.placement import Placement, PlaceResult
 from tests.cloud.reading import index_items
 from tests.cloud.test_keeper import KeeperWorld, world
 from tests.world import NOW

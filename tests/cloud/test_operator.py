@@ -20,7 +20,7 @@ from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS, utc_text
 from outbound_calls.use_cases.look_up import request_report
 from outbound_calls.use_cases.new_attempt import Defaults
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS
 from tests.cloud.parts import LOSE_ANSWER, METADATA, FaultyNetwork, SampleAttempts, an_outcome, at_once
 from tests.cloud.world import CloudWorld

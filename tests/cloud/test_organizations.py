@@ -14,7 +14,7 @@ from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.log_reads import LogReads
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from outbound_calls.use_cases.polls import KEY_OF_ANOTHER_ORGANIZATION, Poll, PollResult
 from outbound_calls.use_cases.sweep import KEY_PATIENCE_SECONDS, PATIENCE_SECONDS
 from tests.cloud.parts import SampleAttempts
@@ -473,7 +473,7 @@ def test_no_error_repeats_the_secret(world: Clinics) -> None:
     world.write('{"organizations": {"north": "zqx-key"}}')
 
     with pytest.raises(SecretUnusable) as caught:
-        world.place_calls.allomia.organizations.named("north")
+        world.place_calls.organizations.named("north")
 
     assert "zqx" not in str(caught.value)
     assert "zqx" not in world.place(of_north(world)).detail

@@ -14,7 +14,8 @@ from outbound_calls.contracts.vocabulary import ParkReason, Status
 from outbound_calls.contracts.wire import ORGANIZATION_RULE
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
-from outbound_calls.use_cases.place import OTHER_CALL, SECONDS_TO_PLACE, Placement, PlaceResult
+from outbound_calls.use_cases.dial import SECONDS_TO_PLACE
+from outbound_calls.use_cases.placement import OTHER_CALL, Placement, PlaceResult
 from outbound_calls.use_cases.polls import PollResult
 from outbound_calls.use_cases.receive import Receipt
 from tests.cloud.parts import OTHER_CLAIM, at_once
@@ -467,7 +468,7 @@ def test_a_function_that_is_killed_before_it_can_park_does_not_dial_again(world:
 
     world.allomia.before_answer = die
     world.allomia.post = returns(429)
-    world.place_calls = replace(world.place_calls, clock=clock)
+    world.place_calls = replace(world.place_calls, dial=replace(world.place_calls.dial, clock=clock))
     with pytest.raises(Killed):
         world.place(request)
     world.configure()
@@ -594,7 +595,7 @@ def test_an_attempt_that_allomia_does_not_accept_is_tried_less_and_less_often(wo
         world.sweep(key)
         (message,) = world.queued()
         # The circuit stays closed, so that the attempt reaches AlloMia.
-        permit = world.place_calls.circuit_breakers.of(CIRCUIT).acquire()
+        permit = world.place_calls.dial.circuit_breakers.of(CIRCUIT).acquire()
         assert permit
         permit.report(healthy=True)
         assert world.place(message).result is PARKED

@@ -17,7 +17,7 @@ from outbound_calls.contracts.vocabulary import ParkReason, ReasonCode, Status
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.new_attempt import Defaults
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from tests.cloud.parts import SampleAttempts, an_outcome, new_attempt
 from tests.cloud.world import CloudWorld
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID

@@ -15,7 +15,7 @@ from outbound_calls.contracts.time_zones import TIME_ZONE_DATA_VERSION
 from outbound_calls.domain.attempts import Allowance, Redial, Terms
 from outbound_calls.domain.recipients import PastDial
 from outbound_calls.use_cases.decide import CACHE_SECONDS
-from outbound_calls.use_cases.place import Placement, PlaceResult
+from outbound_calls.use_cases.placement import Placement, PlaceResult
 from tests.cloud.parts import LOSE_REQUEST, PASS, FaultyNetwork, SampleAttempts, at_once, new_attempt
 from tests.cloud.world import CloudWorld, OverANetwork, key_of
 from tests.unit.parts import PHONE_NUMBER

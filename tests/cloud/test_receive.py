@@ -14,7 +14,7 @@ from outbound_calls.adapters.secrets import REREAD_SECONDS
 from outbound_calls.contracts.allomia import MAX_WEBHOOK_BYTES
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import AttemptKey
-from outbound_calls.use_cases.place import OTHER_CALL
+from outbound_calls.use_cases.placement import OTHER_CALL
 from outbound_calls.use_cases.polls import PollResult
 from outbound_calls.use_cases.receive import Receipt, Webhook
 from tests.cloud.parts import new_key

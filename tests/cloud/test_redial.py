@@ -18,7 +18,7 @@ from outbound_calls.contracts.messages import CallRequestMessage
 from outbound_calls.contracts.vocabulary import OutcomeSource, Status
 from outbound_calls.domain.attempts import AttemptKey, Redial
 from outbound_calls.use_cases.new_attempt import Defaults
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from outbound_calls.use_cases.polls import PollResult
 from tests.cloud.parts import (
     CONFLICT,

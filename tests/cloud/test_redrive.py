@@ -25,7 +25,8 @@ from calls.operations.watching import queue_depth
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS, utc_text
 from outbound_calls.use_cases.decide import CACHE_SECONDS
 from outbound_calls.use_cases.new_attempt import Defaults
-from outbound_calls.use_cases.place import Message, PlaceResult
+from outbound_calls.use_cases.place import Message
+from outbound_calls.use_cases.placement import PlaceResult
 from tests.cloud.parts import LOSE_ANSWER, LOSE_REQUEST, PASS, FaultyNetwork
 from tests.cloud.world import CloudWorld
 from tests.unit.parts import ASSISTANT_ID, PHONE_NUMBER, PHONE_NUMBER_ID, Clock

@@ -14,7 +14,7 @@ from outbound_calls.adapters.dynamodb import from_dynamodb
 from outbound_calls.domain.attempts import Attempt, AttemptKey
 from outbound_calls.domain.timing import EXPIRE_AFTER_SECONDS
 from outbound_calls.use_cases.look_up import request_report
-from outbound_calls.use_cases.place import Placement, PlaceResult
+from outbound_calls.use_cases.placement import Placement, PlaceResult
 from tests.cloud.operator import Calls, OperatedStack
 from tests.cloud.parts import SampleAttempts
 from tests.cloud.reading import table_items

@@ -12,7 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 from outbound_calls.adapters.secrets import CACHE_SECONDS, FAILURE_SECONDS
 from outbound_calls.contracts.vocabulary import ParkReason
 from outbound_calls.domain.attempts import AttemptKey
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from tests.cloud.parts import SampleAttempts, at_once
 from tests.cloud.world import CloudWorld, key_of
 from tests.world import CloudResources, dispatch_message

@@ -24,7 +24,8 @@ from outbound_calls.runtime.settings.poll_calls import PollCallsSettings
 from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
 from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
 from outbound_calls.use_cases.decide import CACHE_SECONDS
-from outbound_calls.use_cases.place import Message, Placement
+from outbound_calls.use_cases.place import Message
+from outbound_calls.use_cases.placement import Placement
 from outbound_calls.use_cases.polls import Poll, PollResult
 from outbound_calls.use_cases.receive import Receipt, Webhook
 from tests.unit.parts import API_KEY, PHONE_NUMBER, Clock, no_jitter
@@ -188,7 +189,7 @@ class CloudWorld:
 
     def callback_url(self, key: AttemptKey) -> str:
         """The URL that AlloMia gets with this attempt."""
-        return self.place_calls.callbacks.url(key)
+        return self.place_calls.dial.callbacks.url(key)
 
     def webhook(self, key: AttemptKey, status: str = "completed", **changes: Any) -> Receipt:
         url = self.callback_url(key)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from outbound_calls.use_cases.place import PlaceCalls
+from outbound_calls.use_cases.dial import DialAttempts
 from tests.tables import ROOT
 from tests.unit.parts import MEASURED, SocketServer
 from tests.world import environment
@@ -62,11 +62,11 @@ def test_initialization_opens_no_connection_reads_no_secret_and_starts_no_thread
 
 def test_jitter_and_claim_ids_do_not_depend_on_a_shared_seed() -> None:
     part: Any = cast("Any", None)
-    place_calls = PlaceCalls(part, part, part, part, part, part, part, part, part, part, part, 180, 7200, part)
+    dial = DialAttempts(part, part, part, part, part, part, part, part, 180, 7200, part)
 
     def drawn() -> tuple[float, str]:
         random.seed(1)
-        return place_calls.jitter(0, 1), place_calls.new_claim_id()
+        return dial.jitter(0, 1), dial.new_claim_id()
 
     first, second = drawn(), drawn()
 

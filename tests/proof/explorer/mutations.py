@@ -53,7 +53,7 @@ def _mutation(name: str, scenario: str, guarantee: Guarantee, *changes: tuple[st
 _TABLE = "adapters.calls_table.CallsTable"
 _WRITES = "adapters.conditional_writes"
 _ALLOMIA = "adapters.allomia.AllomiaClient"
-_PLACE = "use_cases.place.PlaceCalls"
+_PLACE, _DIAL = "use_cases.place.PlaceCalls", "use_cases.dial.DialAttempts"
 _RECEIVE = "use_cases.receive.ReceiveWebhooks"
 _POLL = "use_cases.sweep.PollCalls"
 _SEARCHES = "adapters.batch_searches.BatchSearches"
@@ -79,8 +79,8 @@ _CLAIM = (
         "the claim is written after the POST",
         "one request",
         Guarantee.CLAIMED_BEFORE_DIALLED,
-        (f"{_PLACE}._dial", replace_call("_post", "self._post(organization, attempt, callback_url)")),
-        (f"{_PLACE}._dial", move_call_before("_post", "_claim")),
+        (f"{_DIAL}.dial", replace_call("_post", "self._post(organization, attempt, callback_url)")),
+        (f"{_DIAL}.dial", move_call_before("_post", "_claim")),
     ),
     _mutation(
         "a new attempt is claimed although it has a record",
@@ -122,19 +122,19 @@ _CLAIM = (
         "a claim that isn't answered is not given back",
         "short of time",
         Guarantee.CLAIM_GIVEN_BACK,
-        (f"{_PLACE}._claim", replace_call("_insist", "True", with_="maybe_claimed")),
+        (f"{_DIAL}._claim", replace_call("_insist", "True", with_="maybe_claimed")),
     ),
     _mutation(
         "a claim that comes too late for a POST is not given back",
         "short of time",
         Guarantee.CLAIM_GIVEN_BACK,
-        (f"{_PLACE}._dial", replace_call("_insist", "_duplicate(claimed)", with_="SHORT_OF_TIME")),
+        (f"{_DIAL}.dial", replace_call("_insist", "_duplicate(claimed)", with_="SHORT_OF_TIME")),
     ),
     _mutation(
         "an old decision is posted",
         "slow workers",
         Guarantee.FRESH_DECISION,
-        (f"{_PLACE}._may_post", drop_condition("MAX_DECISION_AGE_SECONDS")),
+        (f"{_DIAL}._may_post", drop_condition("MAX_DECISION_AGE_SECONDS")),
     ),
     _mutation(
         "the claim sets no due time",
@@ -222,7 +222,7 @@ _ANSWERS = (
         "every answer",
         Guarantee.ONE_DIAL,
         (
-            f"{_PLACE}._settle",
+            f"{_DIAL}._settle",
             in_case("Ambiguous", replace_call("Placement", "self._park_for(attempt, ParkReason.ALLOMIA_UNREACHABLE)")),
         ),
     ),
@@ -231,7 +231,7 @@ _ANSWERS = (
         "every answer",
         Guarantee.RIGHT_END,
         (
-            f"{_PLACE}._settle",
+            f"{_DIAL}._settle",
             in_case("Declined", replace_call("_refused", "Placement(PlaceResult.REJECTED, attempt.key)")),
         ),
     ),
@@ -239,14 +239,14 @@ _ANSWERS = (
         "a refusal is final although no other call was accepted",
         "refused",
         Guarantee.RIGHT_END,
-        (f"{_PLACE}._refused", replace_call("may_be_final", "True")),
-        (f"{_PLACE}._refused", replace_call("is_final", "True")),
+        (f"{_DIAL}._refused", replace_call("may_be_final", "True")),
+        (f"{_DIAL}._refused", replace_call("is_final", "True")),
     ),
     _mutation(
         "the backoff ignores what AlloMia asked for",
         "every answer",
         Guarantee.BACKOFF,
-        (f"{_PLACE}._settle", in_case("NotAccepted", replace_call("_min_wait_seconds", "0.0"))),
+        (f"{_DIAL}._settle", in_case("NotAccepted", replace_call("_min_wait_seconds", "0.0"))),
     ),
 )
 
@@ -285,7 +285,7 @@ _PARK = (
         "an attempt that can't be dialled now is acknowledged and not parked",
         "one request",
         Guarantee.ARMED,
-        (f"{_PLACE}._park", replace_call("table.park", "True")),
+        (f"{_DIAL}._park", replace_call("table.park", "True")),
     ),
     _mutation(
         "a dispatch message is tried however often the attempt was parked since",
@@ -338,7 +338,7 @@ _POLICY = (
         "an expired request is acknowledged and not recorded",
         "a day passes",
         Guarantee.ARMED,
-        (f"{_PLACE}._reject", replace_call("table.reject", "self.table.record(attempt.key, outcome, self.clock())")),
+        (f"{_DIAL}._reject", replace_call("table.reject", "self.table.record(attempt.key, outcome, self.clock())")),
     ),
 )
 
@@ -617,7 +617,7 @@ _REDIALS = (
         "a redial that expired is rejected",
         "a redial that expires",
         Guarantee.REDIAL,
-        (f"{_PLACE}._reject", drop_if("is_redial")),
+        (f"{_DIAL}._reject", drop_if("is_redial")),
     ),
     _mutation(
         "a redial is dropped, and the outcome before is not final",
@@ -756,7 +756,7 @@ _CAPS = (
         "a dial is remembered before the claim",
         "two requests for one number",
         Guarantee.CAP,
-        (f"{_PLACE}._dial", replace_call("_claim", _TAKING_FIRST)),
+        (f"{_DIAL}.dial", replace_call("_claim", _TAKING_FIRST)),
     ),
     _mutation(
         "dials are remembered although others were meanwhile",
@@ -769,7 +769,7 @@ _CAPS = (
         "a dial is given back after the claim, even of another claim",
         "two requests for one number",
         Guarantee.CAP,
-        (f"{_PLACE}._dial", replace_call("_settle", "(self._settle(claimed, answer), limits.give_back())[0]")),
+        (f"{_DIAL}.dial", replace_call("_settle", "(self._settle(claimed, answer), limits.give_back())[0]")),
         ("adapters.policy_table.PolicyTable.give_back_dial", drop_if("claim_id")),
     ),
     _mutation(
@@ -813,7 +813,7 @@ _LINES = (
         "a claim doesn't say that it takes a line",
         _ONE_LINE,
         Guarantee.LINE_USED,
-        (f"{_PLACE}._claim", replace_test("max_concurrent_calls", "False")),
+        (f"{_DIAL}._claim", replace_test("max_concurrent_calls", "False")),
     ),
     _mutation(
         "an end forgets the line",
@@ -849,13 +849,13 @@ _LINES = (
         "what is parked for a line isn't marked",
         _ONE_LINE,
         Guarantee.LINE_USED,
-        (f"{_PLACE}._park_until", drop_call("_mark_waiting")),
+        (f"{_DIAL}._park_until", drop_call("_mark_waiting")),
     ),
     _mutation(
         "a worker that marks doesn't look for a free line",
         _ONE_LINE,
         Guarantee.LINE_USED,
-        (f"{_PLACE}._mark_waiting", drop_call("_hand_on")),
+        ("use_cases.wait_for_line.WaitForLine.mark", drop_call("_hand_on")),
     ),
     _mutation(
         "an index that lags isn't looked at again",
@@ -958,7 +958,7 @@ _CHANGES = (
         "no keeper looks after what waits",
         "paused and resumed",
         Guarantee.RIGHT_END,
-        (f"{_PLACE}._park", drop_call("expect_waiting")),
+        (f"{_DIAL}._park", drop_call("expect_waiting")),
     ),
 )
 
@@ -973,7 +973,7 @@ _LOG = (
         "a dial isn't remembered for the log",
         "two calls to one number in the log",
         Guarantee.TRUE_OUTCOME,
-        (f"{_PLACE}._mark", replace_call("mark_dial", "None")),
+        (f"{_DIAL}._mark", replace_call("mark_dial", "None")),
     ),
     _mutation(
         "an attempt that the log doesn't show is dialled again",

@@ -460,7 +460,7 @@ def _perform(task: Task, replay: _Replay) -> Done:
 def _place(task: PlaceTask, assembly: Assembly) -> Done:
     place_calls = assembly.place_calls(_PLACE_CALL.model_copy(update=_WITH_ID) if task.logged else _PLACE_CALL)
     if task.blocked == CIRCUIT_OPEN:
-        while permit := place_calls.circuit_breakers.of(CIRCUIT).acquire():
+        while permit := place_calls.dial.circuit_breakers.of(CIRCUIT).acquire():
             permit.report(healthy=False)
     left = [PLENTY_OF_SECONDS, 0.0] if task.blocked == TIME_RUNS_OUT else [PLENTY_OF_SECONDS]
     left = [0.0] if task.blocked == SHORT_OF_TIME else left

@@ -16,7 +16,8 @@ from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.runtime.assembly import Assembly
 from outbound_calls.runtime.settings.place_call import PlaceCallSettings
 from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
-from outbound_calls.use_cases.place import Message, PlaceCalls, Placement
+from outbound_calls.use_cases.place import Message, PlaceCalls
+from outbound_calls.use_cases.placement import Placement
 from outbound_calls.use_cases.receive import ReceiveWebhooks
 from tests.proof.input.messages import message_cases
 from tests.proof.input.webhooks import CALL, CONTACT, KEY, PREVIOUS_KEY, RETIRED_KEY, webhook_cases

@@ -20,7 +20,7 @@ from outbound_calls.contracts.dispatch import DispatchMessage
 from outbound_calls.contracts.messages import CallRequestMessage, read_message
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.contracts.wire import InvalidInput
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from outbound_calls.use_cases.receive import Receipt, Webhook
 from tests.proof.input.conftest import EXAMPLES, SEED, Edges, record
 from tests.proof.input.messages import PATHS, RULES, fits_a_queue, message_cases

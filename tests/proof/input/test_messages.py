@@ -10,7 +10,7 @@ import pytest
 from outbound_calls.contracts.dispatch import DispatchMessage
 from outbound_calls.contracts.messages import MAX_MESSAGE_BYTES, CallRequestMessage, read_message
 from outbound_calls.contracts.wire import InvalidInput
-from outbound_calls.use_cases.place import PlaceResult
+from outbound_calls.use_cases.placement import PlaceResult
 from tests.proof.input.conftest import Edges
 from tests.proof.input.messages import LIMITS, PATHS, RULES, TIMES, UUIDS, MessageCase, message_cases, request
 from tests.tooling.template.rendering import read_template

@@ -71,9 +71,12 @@ OWN = {
         "policy.rules",
         "use_cases.cancel",
         "use_cases.decide",
+        "use_cases.dial",
         "use_cases.limits",
         "use_cases.new_attempt",
         "use_cases.place",
+        "use_cases.placement",
+        "use_cases.wait_for_line",
     },
     "ReceiveWebhookFunction": ASSEMBLED
     | TABLE

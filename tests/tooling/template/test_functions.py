@@ -18,7 +18,7 @@ from outbound_calls.runtime.settings.poll_calls import PollCallsSettings
 from outbound_calls.runtime.settings.publish_outcome import PublishOutcomeSettings
 from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
 from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
-from outbound_calls.use_cases.place import SECONDS_TO_PLACE
+from outbound_calls.use_cases.dial import SECONDS_TO_PLACE
 from outbound_calls.use_cases.polls import SECONDS_TO_POLL
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.rendering import PROJECT, RenderedStack, Template

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from outbound_calls.runtime.settings.receive_webhook import ReceiveWebhookSettings
     from outbound_calls.runtime.settings.release_lines import ReleaseLinesSettings
     from outbound_calls.use_cases.decide import CurrentPolicy, JudgeAttempts
+    from outbound_calls.use_cases.dial import DialAttempts
     from outbound_calls.use_cases.hand_on import HandOnLines
     from outbound_calls.use_cases.look_up import LookUpRequests
     from outbound_calls.use_cases.place import PlaceCalls
@@ -72,38 +73,49 @@ class Assembly:
 
     def place_calls(self, settings: PlaceCallSettings) -> PlaceCalls:
         """What place_call does."""
-        from outbound_calls.adapters.callback_urls import CallbackUrls
-        from outbound_calls.adapters.circuit_breaker import CircuitBreakers
-        from outbound_calls.adapters.dial_marks import DialMarks
         from outbound_calls.adapters.fingerprints import Fingerprints
         from outbound_calls.adapters.queues import InvalidMessagesQueue
         from outbound_calls.use_cases.cancel import CancelRequests
         from outbound_calls.use_cases.place import PlaceCalls
 
+        sqs, signing = self.client("sqs", WORKERS), self.secret(settings.signing_secret_arn)
+        dial = self._dial(settings, sqs, signing)
+        return PlaceCalls(
+            table=dial.table,
+            organizations=dial.allomia.organizations,
+            fingerprints=Fingerprints(signing),
+            invalid_messages=InvalidMessagesQueue(sqs, settings.invalid_messages_queue_url),
+            judge=dial.judge,
+            cancel=CancelRequests(dial.table, self.clock),
+            dial=dial,
+            lines=dial.lines,
+            clock=self.clock,
+        )
+
+    def _dial(self, settings: PlaceCallSettings, sqs: SQSClient, signing: Secret) -> DialAttempts:
+        from outbound_calls.adapters.callback_urls import CallbackUrls
+        from outbound_calls.adapters.circuit_breaker import CircuitBreakers
+        from outbound_calls.adapters.dial_marks import DialMarks
+        from outbound_calls.use_cases.dial import DialAttempts
+        from outbound_calls.use_cases.wait_for_line import WaitForLine
+
         # Few tries at a time, because writes that matter are repeated: each must end before the invocation.
         dynamodb = self.client("dynamodb", WORKERS, 2)
         table = self.calls_table(dynamodb, settings.calls_table_name, settings.retention_days, settings.due_shards)
-        replaced: dict[str, Any] = {"jitter": self.jitter, "new_claim_id": self.new_claim_id}
-        signing = self.secret(settings.signing_secret_arn)
-        sqs = self.client("sqs", WORKERS)
         policy = self.policy_table(dynamodb, settings.policy_table_name)
+        current = self.current_policy(policy, settings.calling_policy)
+        judge = self.judge(current, policy, self.number_hashes(settings.number_hash_secret_arn))
         hand_on = self._hand_on(table, settings.policy_table_name, settings.handed_on_queue_url, sqs)
-        return PlaceCalls(
+        replaced: dict[str, Any] = {"jitter": self.jitter, "new_claim_id": self.new_claim_id}
+        return DialAttempts(
             table=table,
             allomia=self._allomia(settings, settings.default_assistant_id, settings.default_phone_number_id),
             callbacks=CallbackUrls(signing, settings.webhook_url),
-            fingerprints=Fingerprints(signing),
-            invalid_messages=InvalidMessagesQueue(sqs, settings.invalid_messages_queue_url),
-            judge=self.judge(
-                self.current_policy(policy, settings.calling_policy),
-                policy,
-                self.number_hashes(settings.number_hash_secret_arn),
-            ),
+            judge=judge,
             marks=DialMarks(dynamodb, settings.policy_table_name),
-            cancel=CancelRequests(table, self.clock),
             circuit_breakers=CircuitBreakers(self.monotonic),
-            lines_table=hand_on.lines_table,
             hand_on=hand_on,
+            lines=WaitForLine(judge, hand_on),
             grace_seconds=settings.webhook_grace_seconds,
             deadline_seconds=settings.call_deadline_seconds,
             clock=self.clock,
