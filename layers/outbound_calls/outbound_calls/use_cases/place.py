@@ -176,14 +176,15 @@ class PlaceCalls:
         """
         try:
             asked = read_message(message.body)
-            if isinstance(asked, DispatchMessage):
-                return self._dispatch(asked, message.seconds_left)
-            if isinstance(asked, HandOnMessage):
-                return self._hand_on_free_lines(asked, message.seconds_left)
-            if isinstance(asked, CancelMessage):
-                return self._cancel(asked)
-            if isinstance(asked, DoNotCallMessage):
-                return self._do_not_call(asked)
+            match asked:
+                case DispatchMessage():
+                    return self._dispatch(asked, message.seconds_left)
+                case HandOnMessage():
+                    return self._hand_on_free_lines(asked, message.seconds_left)
+                case CancelMessage():
+                    return self._cancel(asked)
+                case DoNotCallMessage():
+                    return self._do_not_call(asked)
             placement = self._dial(self._new_attempt(asked, message), message.seconds_left)
             if placement.result is PlaceResult.DUPLICATE and placement.key:
                 self._look_at_the_first(asked, placement.key, message.seconds_left)
