@@ -147,7 +147,7 @@ class World:
         self.tables.items["policy", "current"] = document
 
     def parked(self, **changes: Any) -> Item:
-        """Let the table have a parked attempt, as its claim leaves it for whoever updates it."""
+        """Let the table have a parked attempt. Its updates answer with this item, as they change it."""
         item = SCHEDULED | changes
         self.tables.items[item["requestId"], item["attempt"]] = item
         return item

@@ -128,6 +128,23 @@ def test_a_request_that_is_parked_while_the_signing_secret_is_unreadable_has_no_
     assert ["fingerprint" in each for each in world.written if "createdAt" in each] == [True, False]
 
 
+def test_a_request_is_stored_with_the_ids_of_its_organization(world: World) -> None:
+    world.decide_by(paused=True)
+    world.place(REQUEST)
+
+    assert world.written[-1]["request"] == IDS | {"phoneNumber": PHONE_NUMBER}
+
+
+@pytest.mark.parametrize("missing", IDS)
+def test_a_request_must_name_the_ids_that_its_organization_does_not(world: World, missing: str) -> None:
+    ids = {name: value for name, value in IDS.items() if name != missing}
+
+    placement = world.place(of("clinic-a", **REQUEST, **ids))
+
+    assert placement.result is PlaceResult.INVALID
+    assert placement.detail.startswith(f"{missing}: ")
+
+
 # Messages that dial no one.
 
 
@@ -185,7 +202,7 @@ def test_a_cancellation_names_the_last_attempt(world: World) -> None:
         (None, {"purposes": ["news", "ads"]}, {"entry": "do-not-call##ads,news", "purposes": ["ads", "news"]}),
     ],
 )
-def test_a_number_is_listed_for_whom_and_for_what_the_message_says(
+def test_a_do_not_call_entry_is_stored_as_the_message_says(
     world: World, organization: str | None, entry: Item, stored: Item
 ) -> None:
     world.decide_by(purposes={"ads": {}, "news": {}})
@@ -201,7 +218,7 @@ def test_a_number_is_listed_for_whom_and_for_what_the_message_says(
 
 
 @pytest.mark.parametrize("organization", [None, "clinic-a"])
-def test_an_entry_for_a_purpose_that_no_one_knows_is_listed_and_kept_as_invalid(
+def test_an_entry_for_an_undefined_purpose_is_listed_and_kept_as_invalid(
     world: World, organization: str | None
 ) -> None:
     world.decide_by(purposes={"ads": {}}, organizations={"clinic-b": {"purposes": {"news": {}}}})
@@ -235,7 +252,7 @@ def test_a_message_for_an_organization_that_the_secret_does_not_name_is_invalid(
     assert world.operations == ["SendMessage"]
 
 
-def test_free_lines_are_handed_on_to_who_waits_in_the_organization(world: World) -> None:
+def test_free_lines_are_handed_on_to_the_attempts_that_wait_in_the_organization(world: World) -> None:
     world.decide_by(maxConcurrentCalls=1)
     waits = SCHEDULED | {"requestId": "clinic-a~visit-2031", "waitsSince": NOW - 60, "policyVersion": 7}
     world.tables.found["waiting"] = [waits]
@@ -362,7 +379,7 @@ def test_what_policy_rejects_ends_with_its_words(world: World, kind: str) -> Non
 
 
 @pytest.mark.parametrize("source", ["upstream", "operator"])
-def test_a_request_of_a_cancelled_batch_ends_as_cancelled_by_whom_it_was(world: World, source: str) -> None:
+def test_a_request_of_a_cancelled_batch_names_the_source_of_the_cancellation(world: World, source: str) -> None:
     world.tables.items["batch#~monday", "cancelled"] = {"source": source}
 
     placement = world.place(REQUEST | {"batch": "monday"})

@@ -87,7 +87,7 @@ def marks(world: World) -> list[Item]:
 NO_LINE = "as many calls are in progress as the policy allows at once: 1"
 
 
-def test_who_finds_no_line_is_parked_and_then_marked(world: World) -> None:
+def test_an_attempt_that_finds_no_line_is_parked_and_then_marked(world: World) -> None:
     limit(world, "a")
     world.clock.step = 1.0
 
@@ -109,7 +109,7 @@ def test_who_finds_no_line_is_parked_and_then_marked(world: World) -> None:
     assert "#lowAt" in world.tables.asked[-1][1]["UpdateExpression"]
 
 
-def test_a_line_that_is_free_by_then_goes_to_who_was_just_parked(world: World) -> None:
+def test_a_line_that_is_free_by_then_goes_to_the_attempt_just_parked(world: World) -> None:
     """The index doesn't show it yet."""
     limit(world, "a")
     world.tables.answers["UpdateItem policy"] = [FREE] * 2
@@ -130,7 +130,9 @@ def test_no_line_is_handed_on_without_time(world: World) -> None:
 
 
 @pytest.mark.parametrize("gives_back", [True, False], ids=["given back", "in vain"])
-def test_who_waits_again_gives_back_its_reserved_line_before_it_is_parked(world: World, gives_back: bool) -> None:
+def test_an_attempt_that_waits_again_gives_back_its_reserved_line_before_it_is_parked(
+    world: World, gives_back: bool
+) -> None:
     limit(world, "a", RESERVED)
     world.parked(**WAITS)
     if not gives_back:
@@ -178,7 +180,7 @@ def test_what_an_earlier_try_parked_without_an_answer_is_marked(world: World, ki
 
 
 @pytest.mark.parametrize("changes", [{"status": "calling"}, {"parkReason": "paused"}], ids=str)
-def test_only_who_waits_for_a_line_is_marked_again(world: World, changes: Item) -> None:
+def test_only_an_attempt_that_waits_for_a_line_is_marked_again(world: World, changes: Item) -> None:
     world.parked(**WAITS | changes)
 
     assert world.place(DISPATCH | {"timesParked": 7}) == Placement(DUPLICATE, KEY)
@@ -186,7 +188,7 @@ def test_only_who_waits_for_a_line_is_marked_again(world: World, changes: Item) 
 
 
 @pytest.mark.parametrize("message", [REQUEST, DISPATCH | {"timesParked": 7}], ids=["request", "dispatch"])
-def test_a_message_that_comes_again_marks_who_waits_and_hands_on_a_free_line(world: World, message: Item) -> None:
+def test_a_redelivered_message_marks_a_waiting_attempt_and_hands_on_a_free_line(world: World, message: Item) -> None:
     limit(world)
     waits = world.parked(**WAITS)
     world.tables.answers["PutItem calls"] = [fault("ConditionalCheckFailedException", Item=to_dynamodb(waits))]
