@@ -64,7 +64,7 @@ ADAPTERS = (
     "dial_marks",
 )
 USE_CASES = (
-    *("place", "dial", "wait_for_line", "new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
+    *("new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
     *("look_in_log", "log_reads", "count_calls", "cancel_batch", "not_found"),
 )
 MODULES = {
@@ -74,6 +74,7 @@ MODULES = {
     # What it asks DynamoDB for when it reads, and what its writes do to a table.
     "adapters.calls_table": (*UNIT, *CLOUD),
     **dict.fromkeys((f"use_cases.{name}" for name in USE_CASES), CLOUD),
+    **dict.fromkeys((f"use_cases.{name}" for name in ("place", "dial", "wait_for_line")), (*UNIT, *CLOUD)),
 }
 """The modules to mutate, and the folders with the tests that must fail: the lowest level that can catch the mistake."""
 

@@ -80,15 +80,16 @@ class PlaceCalls:
         """
         try:
             asked = read_message(message.body)
-            if isinstance(asked, DispatchMessage):
-                return self._dispatch(asked, message.seconds_left)
-            if isinstance(asked, HandOnMessage):
-                self.lines.hand_on_free(asked.hand_on.organization, message.seconds_left)
-                return Placement(PlaceResult.HANDED_ON, None)
-            if isinstance(asked, CancelMessage):
-                return self._cancel(asked)
-            if isinstance(asked, DoNotCallMessage):
-                return self._do_not_call(asked)
+            match asked:
+                case DispatchMessage():
+                    return self._dispatch(asked, message.seconds_left)
+                case HandOnMessage():
+                    self.lines.hand_on_free(asked.hand_on.organization, message.seconds_left)
+                    return Placement(PlaceResult.HANDED_ON, None)
+                case CancelMessage():
+                    return self._cancel(asked)
+                case DoNotCallMessage():
+                    return self._do_not_call(asked)
             placement = self.dial.dial(self._new_attempt(asked, message), message.seconds_left)
             if placement.result is PlaceResult.DUPLICATE and placement.key:
                 self._look_at_the_first(asked, placement.key, message.seconds_left)
