@@ -56,6 +56,7 @@ def test_each_open_request_that_is_found_is_cancelled_for_upstream() -> None:
         done = cancel.go_on(DUE, left())
 
     assert done == BatchCancellation(Counter({"cancelled": 1}), is_whole=True)
+    assert table.asked[3]["ExpressionAttributeValues"] == {":requestId": VISIT["requestId"]}
     values = table.asked[4]["ExpressionAttributeValues"]
     assert (values[":outcomeSource"], values[":recordedAt"]) == ({"S": "upstream"}, number(NOW))
     assert table.asked[5] == {"TableName": "calls", "Key": table.asked[0]["Key"]}  # the batch is deleted

@@ -27,7 +27,7 @@ from outbound_calls.use_cases.log_reads import (
 from tests.unit.parts import API_KEY, organizations_in
 
 ONE, OTHER = Organization(API_KEY, "one"), Organization(API_KEY, "other")
-FIRST_PIECE, TWO_PIECES = Window(10, 119), Window(119, 120)
+FIRST_PIECE, TWO_PIECES = Window(130, 239), Window(239, 240)
 
 
 class Log:
@@ -117,15 +117,15 @@ def test_entries_are_whole_if_they_are_as_many_as_allomia_counts(
 
 
 def test_each_piece_of_the_time_is_read_page_by_page() -> None:
-    pages = [page("a", more=True, total=2), page("b", total=2, more=False), page("c", unreadable=2)]
+    pages = [page("a", more=True, total=4, unreadable=1), page("b", total=4, unreadable=1), page("c", unreadable=2)]
     with reading(*pages) as (log, asked):
         reads = LogReads()
         found = reads.window(log, ONE, TWO_PIECES)
 
     assert ids_of(found) == ["a", "b", "c"]
     assert isinstance(found, Entries)
-    assert found.unreadable == 2
-    assert asked.times_and_pages() == [("00:00", "02:00", "1"), ("00:00", "02:00", "2"), ("02:00", "04:00", "1")]
+    assert found.unreadable == 4
+    assert asked.times_and_pages() == [("02:00", "04:00", "1"), ("02:00", "04:00", "2"), ("04:00", "06:00", "1")]
     assert {each["organizationId"] for each in asked.asked} == {"one"}
     assert reads.pages == {"one": 3}
 
@@ -168,7 +168,7 @@ def test_a_read_that_failed_says_why_and_is_not_repeated(answer: httpx.Response,
 
 PAGES: dict[str, list[httpx.Response]] = {
     "fewer at the second page": [page("a", more=True, total=3), page("b", "c", total=2)],
-    "more at the second page": [page("a", more=True, total=2), page("b", total=3)],
+    "more at the second page": [page("a", more=True, total=2), page("b", "c", total=3)],
     "none counted at the second page": [page("a", more=True, total=2), page("b")],
     "fewer than counted": [page("a", total=2)],
     "more than counted": [page("a", "b", total=1)],
@@ -183,6 +183,11 @@ def test_pages_that_are_not_of_one_log_decide_nothing(row: str) -> None:
         assert LogReads().window(log, ONE, TWO_PIECES) == PAGES_CHANGED == "pages-changed"
 
     assert len(asked.asked) == len(PAGES[row])
+
+
+def test_a_second_page_that_can_not_be_read_says_why() -> None:
+    with reading(page("a", more=True, total=2), httpx.Response(500)) as (log, _):
+        assert LogReads().window(log, ONE, FIRST_PIECE) == "HTTP 500"
 
 
 # No more than its share.
@@ -209,13 +214,15 @@ def test_a_log_of_more_pages_than_its_share_waits_for_its_turn(most: int) -> Non
     assert len(asked.asked) == most
 
 
-def test_what_was_read_before_leaves_fewer_pages() -> None:
+@pytest.mark.parametrize("most", [MAX_PAGES - 1, MAX_PAGES])
+@pytest.mark.parametrize("organization", [ONE, Organization(API_KEY)], ids=["with an id", "without an id"])
+def test_what_was_read_before_leaves_fewer_pages(organization: Organization, most: int) -> None:
     with reading(page("a"), page("b", more=True, total=99)) as (log, asked):
-        reads = LogReads()
-        reads.window(log, ONE, FIRST_PIECE)
-        assert reads.window(log, ONE, TWO_PIECES) == "not-its-turn"
+        reads = LogReads(max_pages=most)
+        reads.window(log, organization, FIRST_PIECE)
+        assert reads.window(log, organization, TWO_PIECES) == "not-its-turn"
 
-    assert len(asked.asked) == MAX_PAGES
+    assert len(asked.asked) == most
 
 
 @pytest.mark.parametrize("permits", [0, 1])

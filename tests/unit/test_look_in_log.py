@@ -115,12 +115,12 @@ def test_the_longest_time_from_a_dispatch_to_its_answer() -> None:
     ids=["number", "request", "assistant", "dispatch"],
 )
 def test_what_lacks_what_it_is_looked_for_by_is_a_mistake(missing: dict[str, Any]) -> None:
-    with looking(Allomia(), NO_RIVAL) as (look, _), pytest.raises(ValueError, match="not looked for"):
+    with looking(Allomia(), NO_RIVAL) as (look, _), pytest.raises(ValueError, match=r"^not looked for$"):
         look.look(replace(ATTEMPT, **missing), ORGANIZATION, LogReads(), LATER)
 
 
 def test_an_organization_without_an_id_has_no_log_to_look_into() -> None:
-    with looking(Allomia(), NO_RIVAL) as (look, _), pytest.raises(ValueError, match="not looked for"):
+    with looking(Allomia(), NO_RIVAL) as (look, _), pytest.raises(ValueError, match=r"^not looked for$"):
         look.look(ATTEMPT, Organization(API_KEY), LogReads(), LATER)
 
 
@@ -192,8 +192,10 @@ def test_a_call_that_may_be_another_attempts_is_not_asked_about(answers: tuple[b
 
 def test_the_attempts_own_dial_is_no_rival() -> None:
     own = well(Items=[{"entry": {"S": f"{NOW}#{KEY}"}}])
+    look = found(Allomia(ENTRY, status=state("busy")), own, BOUND)
 
-    assert isinstance(found(Allomia(ENTRY, status=state("busy")), own, BOUND), LogFinding)
+    assert isinstance(look, LogFinding)
+    assert look.outcome
 
 
 # What AlloMia reports of it.

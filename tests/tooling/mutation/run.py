@@ -63,8 +63,10 @@ ADAPTERS = (
     "lines_table",
     "dial_marks",
 )
-USE_CASES = ("place", "limits", "hand_on", "keep", "sweep")
-PLAYED_USE_CASES = ("new_attempt", "polls", "look_in_log", "log_reads", "count_calls", "cancel_batch", "not_found")
+USE_CASES = ("place", "limits", "keep", "sweep")
+PLAYED_USE_CASES = (
+    *("new_attempt", "hand_on", "polls", "look_in_log", "log_reads", "count_calls", "cancel_batch", "not_found"),
+)
 """Those whose tests have DynamoDB and AlloMia played."""
 
 MODULES = {
@@ -127,12 +129,15 @@ class Baseline:
     reached: dict[str, dict[str, set[int]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
 
     def tests_for(self, mutant: Mutant) -> list[str]:
-        """The tests that reach the mutated statement; for one that runs at import, all files that reach the module."""
+        """The tests that reach the mutated statement; for one that runs at import, all files that reach the module.
+
+        A module of constants alone is reached by none: then all the tests that are for it.
+        """
         wanted = set(mutant.lines)
         reached = {test: lines for test, lines in self.reached[mutant.module].items() if is_for(test, mutant.module)}
         found = {test for test, lines in reached.items() if lines & wanted}
         if not found:
-            files = set(map(file_of, reached))
+            files = set(map(file_of, reached or filter(lambda test: is_for(test, mutant.module), self.seconds)))
             found = {test for test in self.seconds if file_of(test) in files}
         # The fastest first, but file after file.
         longest: dict[str, float] = defaultdict(float)
