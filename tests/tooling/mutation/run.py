@@ -63,9 +63,19 @@ ADAPTERS = (
     "lines_table",
     "dial_marks",
 )
-USE_CASES = ("place", "limits", "keep", "sweep")
+USE_CASES = ("place", "keep", "sweep")
 PLAYED_USE_CASES = (
-    *("new_attempt", "hand_on", "polls", "look_in_log", "log_reads", "count_calls", "cancel_batch", "not_found"),
+    *(
+        "new_attempt",
+        "limits",
+        "hand_on",
+        "polls",
+        "look_in_log",
+        "log_reads",
+        "count_calls",
+        "cancel_batch",
+        "not_found",
+    ),
 )
 """Those whose tests have DynamoDB and AlloMia played."""
 
