@@ -1,4 +1,4 @@
-"""DynamoDB played by a server on a socket: it gives the SDK's own requests the answers that a test names."""
+"""DynamoDB and SQS played by a server on a socket: it gives the SDK's own requests the answers that a test names."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.unit.parts import HttpRequest, SocketServer, http_answer
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
 
 SESSION = boto3.session.Session("key", "secret", region_name="ca-central-1")
 """One for all clients, as reading the service's description takes the longest."""
@@ -78,3 +79,13 @@ def dynamodb(*answers: bytes, tries: int = 1) -> Iterator[tuple[DynamoDBClient, 
     table = Asked(answers)
     with SocketServer(table.answer) as server, client_of(server.url, tries) as client:
         yield client, table
+
+
+@contextmanager
+def dynamodb_and_sqs(*answers: bytes) -> Iterator[tuple[DynamoDBClient, SQSClient, Asked]]:
+    """Two clients whose requests get these answers, in the order in which either asks."""
+    played = Asked(answers)
+    with SocketServer(played.answer) as server, client_of(server.url) as client:
+        sqs: SQSClient = SESSION.client("sqs", endpoint_url=server.url, config=Config(proxies={}))
+        yield client, sqs, played
+        sqs.close()

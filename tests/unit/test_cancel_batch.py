@@ -96,11 +96,3 @@ def test_a_sweep_searches_for_twenty_seconds_and_not_in_its_last_ten(seconds: li
     assert done == BatchCancellation()
     assert len(searched(table)) == pages
     assert len(table.asked) == 1 + 2 * pages  # the lease; each page and a note of it
-
-
-def test_a_sweep_searches_a_hundred_pages() -> None:
-    with answering(LEASED, MORE) as (cancel, table):
-        done = cancel.go_on(DUE, left())
-
-    assert done == BatchCancellation()
-    assert len(searched(table)) == 100

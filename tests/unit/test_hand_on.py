@@ -19,8 +19,8 @@ from outbound_calls.domain.attempts import Attempt, AttemptKey, RequestKey, Term
 from outbound_calls.domain.lines import Lines, Mark, line_reserved_for
 from outbound_calls.policy.rules import Rules
 from outbound_calls.use_cases.hand_on import SECONDS_TO_HAND_ON, HandedOn, HandOnLines
-from tests.unit.dynamodb import SESSION, Asked, client_of, fault, number, well
-from tests.unit.parts import Clock, SocketServer
+from tests.unit.dynamodb import Asked, dynamodb_and_sqs, fault, number, well
+from tests.unit.parts import Clock
 from tests.unit.policy.parts import rules_of
 
 NOW, LONG_AGO = 1_000_000, 900_000
@@ -88,12 +88,9 @@ def step(asked: Mapping[str, Any]) -> str:
 
 @contextmanager
 def answering(*answers: bytes) -> Iterator[tuple[HandOnLines, Asked]]:
-    played = Asked(answers)
-    with SocketServer(played.answer) as server, client_of(server.url) as client:
-        sqs = SESSION.client("sqs", endpoint_url=server.url)
+    with dynamodb_and_sqs(*answers) as (client, sqs, asked):
         waiting = WaitingAttempts(CallsTable(client, "calls", 90))
-        yield HandOnLines(waiting, LinesTable(client, "policy"), CallQueue(sqs, QUEUE), Clock(NOW)), played
-        sqs.close()
+        yield HandOnLines(waiting, LinesTable(client, "policy"), CallQueue(sqs, QUEUE), Clock(NOW)), asked
 
 
 def plenty() -> float:

@@ -63,7 +63,7 @@ ADAPTERS = (
     "lines_table",
     "dial_marks",
 )
-USE_CASES = ("place", "keep", "sweep")
+USE_CASES = ("place", "sweep")
 PLAYED_USE_CASES = (
     *(
         "new_attempt",
@@ -77,7 +77,7 @@ PLAYED_USE_CASES = (
         "not_found",
     ),
 )
-"""Those whose tests have DynamoDB and AlloMia played."""
+"""Those whose tests have DynamoDB, SQS and AlloMia played."""
 
 MODULES = {
     **dict.fromkeys((f"domain.{name}" for name in DOMAIN), UNIT),
