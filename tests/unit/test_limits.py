@@ -39,6 +39,7 @@ CLAIMED = replace(ATTEMPT, status=Status.DISPATCHING, claim_id=CLAIM, labels=Lab
 LIMITED: dict[str, Any] = {"maxConcurrentCalls": 2}
 ONE_AN_HOUR: dict[str, Any] = {"recipientCaps": [{"calls": 1, "perSeconds": 3600}]}
 MORNING = [{"days": ["wed"], "from": "09:00", "to": "11:00"}]
+IN_THE_MORNING = LIMITED | {"callingWindows": MORNING}
 SETTLED = Mark(7, NOW - 60)
 
 DONE, NOT_NOW = well(Attributes={}), fault("ConditionalCheckFailedException")
@@ -138,11 +139,11 @@ def test_an_attempt_waits_where_no_line_is_free_for_it(lines: Lines, words: str 
 
 
 def test_an_attempt_waits_until_the_calls_in_progress_are_counted() -> None:
-    rules = replace(rules_of(LIMITED), limited_since=NOW - 60)
+    judgement = judged(replace(rules_of(IN_THE_MORNING), limited_since=NOW - 60), NOW + 9000)
     words = "the limit of calls at once is new, and the calls in progress are yet to be counted"
 
-    assert wait_for_line(ATTEMPT, judged(rules), Lines(counted_since=NOW - 61), NOW) == no_line(words=words)
-    assert wait_for_line(ATTEMPT, judged(rules), Lines(counted_since=NOW - 60), NOW) is None
+    assert wait_for_line(ATTEMPT, judgement, Lines(counted_since=NOW - 61), NOW) == no_line(NOW + 1800, words)
+    assert wait_for_line(ATTEMPT, judgement, Lines(counted_since=NOW - 60), NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -272,6 +273,12 @@ def test_without_a_line_a_claim_waits_and_has_taken_nothing(until: int) -> None:
         limits.give_back()
 
     assert steps(asked) == [TAKE, "read lines", *(["REMOVE a", TAKE] if until <= SOON else [])]
+
+
+def test_a_claim_waits_no_longer_for_its_line_than_the_window_is_open() -> None:
+    full = well(Item=lines_item("a", "b"))
+    with limits_of(judged(rules_of(IN_THE_MORNING), NOW + 9000), refused("a", "b"), full) as (limits, _):
+        assert limits.take(CLAIMED) == no_line(NOW + 1800)
 
 
 @pytest.mark.parametrize(("answer", "error"), [(DENIED, "ClientError"), (NO_HTTP, "ConnectionClosedError")])

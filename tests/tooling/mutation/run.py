@@ -63,7 +63,7 @@ ADAPTERS = (
     "lines_table",
     "dial_marks",
 )
-USE_CASES = ("place", "sweep")
+USE_CASES = ("place",)
 PLAYED_USE_CASES = (
     *(
         "new_attempt",

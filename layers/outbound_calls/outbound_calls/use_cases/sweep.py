@@ -93,7 +93,7 @@ class PollCalls:
         if attempt is None:
             return Poll(PollResult.SKIPPED, due.key)
         if attempt.redial_at is not None:
-            return self._redial(attempt, now)
+            return self._redial(attempt, attempt.redial_at, now)
         if attempt.status is Status.SCHEDULED:
             self.queue.send_dispatch(attempt)
             return Poll(PollResult.DISPATCHED, attempt.key)
@@ -128,11 +128,11 @@ class PollCalls:
         detail = f"{due.batch}: {changed}{'' if done.is_whole else '; the next sweep continues'}"
         return Poll(PollResult.BATCH_CANCELLED, None, detail, organization=due.organization)
 
-    def _redial(self, attempt: Attempt, now: float) -> Poll:
+    def _redial(self, attempt: Attempt, redial_at: int, now: float) -> Poll:
         """Make the attempt that follows, and dispatch it. If that fails, it is due like any parked one."""
         following = Attempt(
             replace(attempt.key, number=attempt.key.number + 1),
-            attempt.redial_at or int(now),
+            redial_at,
             request=attempt.request,
             labels=attempt.labels,
             terms=replace(attempt.terms, not_before=None),
