@@ -65,17 +65,8 @@ ADAPTERS = (
 )
 USE_CASES = ("place",)
 PLAYED_USE_CASES = (
-    *(
-        "new_attempt",
-        "limits",
-        "hand_on",
-        "polls",
-        "look_in_log",
-        "log_reads",
-        "count_calls",
-        "cancel_batch",
-        "not_found",
-    ),
+    *("new_attempt", "limits", "hand_on", "count_calls", "keep", "cancel_batch"),
+    *("sweep", "polls", "look_in_log", "log_reads", "not_found"),
 )
 """Those whose tests have DynamoDB, SQS and AlloMia played."""
 
