@@ -133,9 +133,9 @@ def test_without_a_limit_no_line_is_needed(rules: Rules | None) -> None:
     ids=["free", "in use", "lapsed", "reserved for it", "waited for", "waited for by the less urgent"],
 )
 def test_an_attempt_waits_where_no_line_is_free_for_it(lines: Lines, words: str | None) -> None:
-    wait = wait_for_line(ATTEMPT, judged(rules_of(LIMITED)), lines, NOW)
+    wait = wait_for_line(ATTEMPT, judged(rules_of(IN_THE_MORNING), NOW + 9000), lines, NOW)
 
-    assert wait == (None if words is None else no_line(words=words))
+    assert wait == (None if words is None else no_line(NOW + 1800, words))
 
 
 def test_an_attempt_waits_until_the_calls_in_progress_are_counted() -> None:
