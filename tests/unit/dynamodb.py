@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -67,25 +69,44 @@ class Asked:
 @contextmanager
 def client_of(url: str, tries: int = 1) -> Iterator[DynamoDBClient]:
     """A client that sends a request at most so many times."""
-    config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": tries})
-    client: DynamoDBClient = SESSION.client("dynamodb", endpoint_url=url, config=config)
+    client: DynamoDBClient = _new_client("dynamodb", url, tries)
     yield client
     client.close()
 
 
+def _new_client(service: Any, url: str, tries: int) -> Any:
+    config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": tries})
+    return SESSION.client(service, endpoint_url=url, config=config)
+
+
+@cache
+def _server() -> SocketServer:
+    """The server of all tests. It and its clients are kept, because making them takes the longest."""
+    server = SocketServer(Asked().answer)
+    server.__enter__()
+    atexit.register(server.__exit__, None, None, None)
+    return server
+
+
+@cache
+def _client(service: str, tries: int = 1) -> Any:
+    return _new_client(service, _server().url, tries)
+
+
+def _answering(answers: tuple[bytes, ...]) -> Asked:
+    """Have the server give these answers from now on."""
+    asked = Asked(answers)
+    _server().behave = asked.answer
+    return asked
+
+
 @contextmanager
 def dynamodb(*answers: bytes, tries: int = 1) -> Iterator[tuple[DynamoDBClient, Asked]]:
-    """A client whose requests get these answers."""
-    table = Asked(answers)
-    with SocketServer(table.answer) as server, client_of(server.url, tries) as client:
-        yield client, table
+    """A client whose requests get these answers. One test has one at a time."""
+    yield _client("dynamodb", tries), _answering(answers)
 
 
 @contextmanager
 def dynamodb_and_sqs(*answers: bytes) -> Iterator[tuple[DynamoDBClient, SQSClient, Asked]]:
-    """Two clients whose requests get these answers, in the order in which either asks."""
-    played = Asked(answers)
-    with SocketServer(played.answer) as server, client_of(server.url) as client:
-        sqs: SQSClient = SESSION.client("sqs", endpoint_url=server.url, config=Config(proxies={}))
-        yield client, sqs, played
-        sqs.close()
+    """Two clients whose requests get these answers, in the order in which either asks. One test has one at a time."""
+    yield _client("dynamodb"), _client("sqs"), _answering(answers)
