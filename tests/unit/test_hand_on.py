@@ -306,21 +306,29 @@ def test_it_is_handed_a_line_once_where_the_index_shows_it_already() -> None:
 
 
 def test_it_waits_among_those_of_its_own_priority() -> None:
-    marked = lines(normal=SETTLED)
+    marked = lines(normal=SETTLED, low=SETTLED)
 
-    _, steps = run(marked, waiting("visit-1"), NOT_NOW, parked=parked("visit-9", priority=LOW))
+    _, steps = run(marked, waiting("visit-1"), NOT_NOW, waiting(), NOT_NOW, parked=parked("visit-9", priority=LOW))
 
-    assert steps == [look(), lease("visit-1")]
+    assert steps == [look(), lease("visit-1"), look("low"), lease("visit-9")]
 
 
 def test_it_comes_after_as_many_as_are_looked_at() -> None:
     names = [f"visit-{number:02}" for number in range(20)]
+    answers = [waiting(*names), *[NOT_NOW] * 20, waiting(), NOT_NOW]
 
-    _, steps = run(
-        lines(normal=SETTLED), waiting(*names), *[NOT_NOW] * 20, waiting(), lines_now(), parked=parked("visit-9", 1)
-    )
+    _, steps = run(lines(normal=SETTLED), *answers, parked=parked("visit-9", 1))
 
-    assert lease("visit-9") not in steps
+    assert steps == [look(), *map(lease, names), look(), lease("visit-9")]
+
+
+def test_it_is_handed_a_line_once_even_where_it_is_looked_at_again() -> None:
+    names = [f"visit-{number:02}" for number in range(19)]
+    answers = [waiting(*names), *[NOT_NOW] * 20, waiting(), lines_now()]
+
+    _, steps = run(lines(normal=SETTLED), *answers, parked=parked("visit-99"))
+
+    assert steps.count(lease("visit-99")) == 1
 
 
 # Too little time.
