@@ -6,7 +6,7 @@ import atexit
 import json
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -69,28 +69,33 @@ class Asked:
 @contextmanager
 def client_of(url: str, tries: int = 1) -> Iterator[DynamoDBClient]:
     """A client that sends a request at most so many times."""
-    client: DynamoDBClient = _new_client("dynamodb", url, tries)
+    config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": tries})
+    client: DynamoDBClient = SESSION.client("dynamodb", endpoint_url=url, config=config)
     yield client
     client.close()
 
 
-def _new_client(service: Any, url: str, tries: int) -> Any:
-    config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": tries})
-    return SESSION.client(service, endpoint_url=url, config=config)
+_kept = ExitStack()
+"""The server of all tests and its clients, because making them takes the longest."""
+
+atexit.register(_kept.close)
 
 
 @cache
 def _server() -> SocketServer:
-    """The server of all tests. It and its clients are kept, because making them takes the longest."""
-    server = SocketServer(Asked().answer)
-    server.__enter__()
-    atexit.register(server.__exit__, None, None, None)
-    return server
+    return _kept.enter_context(SocketServer(Asked().answer))
 
 
 @cache
-def _client(service: str, tries: int = 1) -> Any:
-    return _new_client(service, _server().url, tries)
+def _dynamodb(tries: int) -> DynamoDBClient:
+    return _kept.enter_context(client_of(_server().url, tries))
+
+
+@cache
+def _sqs() -> SQSClient:
+    client: SQSClient = SESSION.client("sqs", endpoint_url=_server().url, config=Config(proxies={}))
+    _kept.callback(client.close)
+    return client
 
 
 def _answering(answers: tuple[bytes, ...]) -> Asked:
@@ -103,10 +108,10 @@ def _answering(answers: tuple[bytes, ...]) -> Asked:
 @contextmanager
 def dynamodb(*answers: bytes, tries: int = 1) -> Iterator[tuple[DynamoDBClient, Asked]]:
     """A client whose requests get these answers. One test has one at a time."""
-    yield _client("dynamodb", tries), _answering(answers)
+    yield _dynamodb(tries), _answering(answers)
 
 
 @contextmanager
 def dynamodb_and_sqs(*answers: bytes) -> Iterator[tuple[DynamoDBClient, SQSClient, Asked]]:
     """Two clients whose requests get these answers, in the order in which either asks. One test has one at a time."""
-    yield _client("dynamodb"), _client("sqs"), _answering(answers)
+    yield _dynamodb(1), _sqs(), _answering(answers)

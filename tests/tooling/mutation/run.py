@@ -63,21 +63,18 @@ ADAPTERS = (
     "lines_table",
     "dial_marks",
 )
-USE_CASES = ("place",)
-PLAYED_USE_CASES = (
-    *("new_attempt", "limits", "hand_on", "count_calls", "keep", "cancel_batch"),
-    *("sweep", "polls", "look_in_log", "log_reads", "not_found"),
+USE_CASES = (
+    *("new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
+    *("look_in_log", "log_reads", "count_calls", "cancel_batch", "not_found"),
 )
-"""Those whose tests have DynamoDB, SQS and AlloMia played."""
-
 MODULES = {
     **dict.fromkeys((f"domain.{name}" for name in DOMAIN), UNIT),
     **dict.fromkeys(("domain.recipients", *(f"policy.{name}" for name in POLICIES)), POLICY),
     **dict.fromkeys((f"adapters.{name}" for name in ADAPTERS), UNIT),
     # What it asks DynamoDB for when it reads, and what its writes do to a table.
     "adapters.calls_table": (*UNIT, *CLOUD),
-    **dict.fromkeys((f"use_cases.{name}" for name in PLAYED_USE_CASES), UNIT),
-    **dict.fromkeys((f"use_cases.{name}" for name in USE_CASES), CLOUD),
+    **dict.fromkeys((f"use_cases.{name}" for name in USE_CASES), UNIT),
+    "use_cases.place": CLOUD,
 }
 """The modules to mutate, and the folders with the tests that must fail: the lowest level that can catch the mistake."""
 
