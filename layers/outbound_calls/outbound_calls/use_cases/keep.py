@@ -98,7 +98,7 @@ class KeepWaiting:
         now, waiting = self.clock(), self.hand_on.waiting
         if seconds_left() < SECONDS_TO_POLL or (keeper := waiting.lease_keeper(due, now)) is None:
             return None
-        kept, any_waits = Kept(), False
+        kept = Kept()
         any_for_policy = waiting.first_for_policy(due.organization) is not None
         if not (any_for_policy or keeper.for_lines):
             waiting.rest_keeper(keeper)
@@ -106,10 +106,10 @@ class KeepWaiting:
         in_force = _InForce.of(self.policy_table.policy())
         if keeper.for_lines:
             kept, any_waits = self._keep_lines(keeper, in_force, now, seconds_left)
+            if not (any_waits or any_for_policy):
+                waiting.rest_keeper(keeper)
         if any_for_policy:
             return replace(kept, released=kept.released + self._keep_for_policy(keeper, in_force, now, seconds_left))
-        if not any_waits:
-            waiting.rest_keeper(keeper)
         return kept
 
     def _keep_for_policy(
