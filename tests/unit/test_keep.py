@@ -120,8 +120,9 @@ def step(asked: Mapping[str, Any]) -> str:
         return f"{change.partition(' ')[0]} {name} {', '.join(names)}"
     if name == "~keeper":
         return "lease" if ":due" in values else f"{change} {next(iter(values.values()))['N']}"
-    at = f" from {values[':dispatchAt']['N']} to {values[':due']['N']}" if ":dispatchAt" in values else ""
-    return f"lease {name}{at}"
+    if ":dispatchAt" not in values:
+        return f"lease {name}"
+    return f"lease {name} by {values[':current']['N']} from {values[':dispatchAt']['N']} to {values[':due']['N']}"
 
 
 def _message(asked: Mapping[str, Any]) -> str:
@@ -201,7 +202,7 @@ def test_what_waits_under_another_version_is_dispatched() -> None:
     kept, steps = look(*answers)
 
     assert kept == Kept(2)
-    lease = f"from {NOW} to {NOW + 60}"
+    lease = f"by 7 from {NOW} to {NOW + 60}"
     assert steps == [
         "read policy",
         "look policy all",
@@ -211,12 +212,11 @@ def test_what_waits_under_another_version_is_dispatched() -> None:
     ]
 
 
-def test_what_is_leased_has_the_version_in_force() -> None:
+def test_what_is_leased_waits_under_the_version_that_the_index_shows() -> None:
     with answering(*FOR_POLICY, policy(), waiting("visit-00"), *released(["visit-00"])) as (keep, asked):
         keep.keep(DUE, plenty)
 
-    values = asked.asked[4]["ExpressionAttributeValues"]
-    assert (values[":current"], values[":seen"]) == (number(7), number(6))
+    assert asked.asked[4]["ExpressionAttributeValues"][":seen"] == number(6)
 
 
 def test_only_what_waits_under_another_version_is_dispatched() -> None:
@@ -226,7 +226,7 @@ def test_only_what_waits_under_another_version_is_dispatched() -> None:
     kept, steps = look(*FOR_POLICY, policy(), entries, *released(["visit-01"]))
 
     assert kept == Kept(1)
-    assert steps[2:] == [f"lease visit-01 from {NOW} to {NOW + 60}", "requests visit-01 in 0"]
+    assert steps[2:] == [f"lease visit-01 by 7 from {NOW} to {NOW + 60}", "requests visit-01 in 0"]
 
 
 def test_one_that_changed_meanwhile_is_not_dispatched() -> None:
@@ -242,7 +242,7 @@ def test_where_all_changed_meanwhile_no_message_is_sent() -> None:
     kept, steps = look(*FOR_POLICY, policy(), waiting("visit-00"), NOT_NOW)
 
     assert kept == Kept()
-    assert steps[2:] == [f"lease visit-00 from {NOW} to {NOW + 60}"]
+    assert steps[2:] == [f"lease visit-00 by 7 from {NOW} to {NOW + 60}"]
 
 
 def test_what_is_released_is_spread_over_as_many_seconds_as_it_takes() -> None:
@@ -256,7 +256,7 @@ def test_what_is_released_is_spread_over_as_many_seconds_as_it_takes() -> None:
     assert kept == Kept(25)
     times = [place * 2 // 25 for place in range(25)]
     assert [each for each in steps[2:] if each.startswith("lease")] == [
-        f"lease {name} from {NOW + at} to {NOW + at + 60}" for name, at in zip(names, times, strict=True)
+        f"lease {name} by 7 from {NOW + at} to {NOW + at + 60}" for name, at in zip(names, times, strict=True)
     ]
     sent_at = [1, 2, 3]
     assert [each for each in steps if each.startswith("requests")] == [
@@ -456,7 +456,7 @@ def test_without_a_limit_all_who_wait_for_a_line_are_dispatched() -> None:
     assert kept == Kept(3, LinesSeen(1, {URGENT: 1, NORMAL: 0, LOW: 2}, {URGENT: 90, LOW: 90}))
     assert steps[7:] == [
         *("look line~urgent all", "look line~low all"),
-        *(f"lease {name} from {NOW} to {NOW + 60}" for name in names_of(3)),
+        *(f"lease {name} by 7 from {NOW} to {NOW + 60}" for name in names_of(3)),
         "requests visit-00 in 0, visit-01 in 0, visit-02 in 0",
     ]
 

@@ -131,13 +131,13 @@ class KeepWaiting:
         Each is leased first: what is lost then comes due when its lease ends.
         """
         spread = min(OPENING_SPREAD_SECONDS, len(outdated) // RELEASED_PER_SECOND)
-        times = [int(now) + position * spread // len(outdated) for position in range(len(outdated))]
         released = 0
-        for some in batched(zip(outdated, times, strict=True), _SENT_AT_ONCE, strict=False):
+        for some in batched(enumerate(outdated), _SENT_AT_ONCE, strict=False):
             if seconds_left() < SECONDS_TO_HAND_ON:
                 break
             leased: list[tuple[Attempt, int]] = []
-            for each, at in some:
+            for position, each in some:
+                at = int(now) + position * spread // len(outdated)
                 if attempt := self.hand_on.waiting.lease_for_dispatch(each, at, version):
                     leased.append((attempt, at))
             if leased:
