@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from outbound_calls.adapters.allomia import AllomiaClient, http_client
+from outbound_calls.adapters.attempt_items import ended_on
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry
 from outbound_calls.adapters.dial_marks import DialMarks
 from outbound_calls.adapters.due_entries import DueBatch, DueKeeper
@@ -391,6 +392,8 @@ def test_three_calls_in_a_row_that_allomia_does_not_know_are_the_keys_fault() ->
     with polling(calling(), now=NOW + 999, **world) as (poll_calls, _):
         missed(poll_calls, "a")
         assert poll_calls.poll(DUE, plenty) == unavailable("not-found")
+        missed(poll_calls, CALL_ID)  # the same one counts once
+        assert poll_calls.poll(DUE, plenty) == unavailable("not-found")
         missed(poll_calls, "b")
         poll_calls.allomia.organization_named(None)
         assert len(secrets.reads) == 1
@@ -604,6 +607,48 @@ def test_without_an_id_of_the_organization_the_log_is_not_looked_into() -> None:
 
     assert given_up(lost(**LOST_ANSWER), allomia=allomia) == SAID.removesuffix("; ")
     assert allomia.asked == []
+
+
+@pytest.mark.parametrize(
+    ("leased", "words"),
+    [
+        (calling(numberHash="hash"), "AlloMia accepted the call; last poll: calling"),
+        (well(Attributes=item("dispatching", **LOST_ANSWER)), SAID.removesuffix("; ")),
+    ],
+    ids=["accepted", "not marked"],
+)
+def test_a_call_with_an_id_or_without_a_mark_is_not_looked_for(leased: bytes, words: str) -> None:
+    allomia = Allomia(ENTRY, call="calling")
+
+    assert given_up(leased, secret=WITH_ID, allomia=allomia) == words
+    assert [each.url.path for each in allomia.asked if each.url.path == "/api/calls"] == []
+
+
+TWO = json.dumps(
+    {
+        "organizations": {
+            "default": {"apiKey": "another-key", "organizationId": "another-one"},
+            "clinic-a": {"apiKey": API_KEY, "organizationId": "org-1"},
+        }
+    }
+)
+
+
+@pytest.mark.parametrize("leased", [calling, lost])
+def test_allomia_is_asked_with_the_key_of_the_attempts_organization(leased: Callable[..., bytes]) -> None:
+    allomia = Allomia(call="calling")
+    look(leased(requestId="clinic-a~visit-2031"), ended(), secret=TWO, allomia=allomia)
+
+    assert {each.headers["Authorization"] for each in allomia.asked} == {f"Bearer {API_KEY}"}
+
+
+def test_other_calls_are_looked_for_in_the_attempts_organization() -> None:
+    of_clinic = last(requestId="clinic-a~visit-2031")
+    secret = json.dumps({"organizations": {"clinic-a": {"apiKey": API_KEY}}})
+    with polling(of_clinic, ended_calls(), ended(), now=LAST_LOOK, secret=secret) as (poll_calls, asked):
+        poll_calls.poll(DUE, plenty)
+
+    assert asked.asked[1]["ExpressionAttributeValues"][":day"] == {"S": ended_on("clinic-a", NOW)}
 
 
 @pytest.mark.parametrize(
