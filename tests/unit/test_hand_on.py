@@ -1,4 +1,4 @@
-"""To whom a run hands on free lines, in which order, and what it asks for meanwhile."""
+"""Which attempts a run hands free lines on to, in which order, and what it asks for meanwhile."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_lines_that_lapsed_are_dropped_first() -> None:
     ]
 
 
-# To whom.
+# Which attempts get a line.
 
 
 def test_a_free_line_goes_to_the_first_who_waits() -> None:

@@ -1,4 +1,4 @@
-"""What a keeper's look asks for, whom it lets go on and when, and what it reports."""
+"""What a keeper's look asks for, which attempts it lets go on and when, and what it reports."""
 
 from __future__ import annotations
 

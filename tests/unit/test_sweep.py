@@ -171,7 +171,7 @@ def plenty() -> float:
 
 
 def look(*answers: bytes, reads: LogReads | None = None, **world: Any) -> tuple[Poll, list[str]]:
-    """What became of an attempt, and what was asked for after its lease, in short."""
+    """What happened to an attempt, and what was asked for after its lease, in short."""
     with polling(*answers, **world) as (poll_calls, asked):
         poll = poll_calls.poll(DUE, plenty, reads)
     steps = list(map(step, asked.asked))
@@ -761,7 +761,7 @@ def test_a_batch_that_another_sweep_has_is_left_to_it() -> None:
 
 
 def cancelled(*seconds_left: float, names: tuple[str, ...] = (), more: bool = False) -> Poll:
-    """What becomes of a batch with these open requests, of which the last is parked and the others are in progress."""
+    """What a search says of a batch with these requests, the last of which is parked and the others in progress."""
     entries = [stored(name) | {"dueShard": number(0), "dueAt": number(5)} for name in names]
     found = [{"requestId": each["requestId"], "batch": {"S": "recalls"}} for each in entries]
     answers = [DONE, well(Items=entries, **({"LastEvaluatedKey": entries[-1]} if more else {}))]
@@ -777,7 +777,7 @@ def cancelled(*seconds_left: float, names: tuple[str, ...] = (), more: bool = Fa
     return poll
 
 
-def test_a_batch_says_what_became_of_its_requests() -> None:
+def test_a_batch_says_what_happened_to_its_requests() -> None:
     def done(detail: str) -> Poll:
         return Poll(PollResult.BATCH_CANCELLED, None, f"recalls: {detail}", organization="clinic-a")
 
