@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from outbound_calls.adapters.calls_table import CallsTable
 from tests.unit.parts import HttpRequest, SocketServer, http_answer
 
 if TYPE_CHECKING:
@@ -65,9 +66,14 @@ class Asked:
 
 @contextmanager
 def client_of(url: str, tries: int = 1) -> Iterator[DynamoDBClient]:
-    """A client that sends a request at most so many times."""
+    """A client that sends a request at most so many times, at once after a fault of the server."""
     config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": tries})
     client: DynamoDBClient = SESSION.client("dynamodb", endpoint_url=url, config=config)
+
+    def delay(attempts: int, response: Any, **_: Any) -> Any:
+        return 0 if attempts < tries and response and response[0].status_code >= 500 else None
+
+    client.meta.events.register_first("needs-retry.dynamodb", delay)
     yield client
     client.close()
 
@@ -78,3 +84,10 @@ def dynamodb(*answers: bytes, tries: int = 1) -> Iterator[tuple[DynamoDBClient, 
     table = Asked(answers)
     with SocketServer(table.answer) as server, client_of(server.url, tries) as client:
         yield client, table
+
+
+@contextmanager
+def calls_table(*answers: bytes, due_shards: int = 1, tries: int = 1) -> Iterator[tuple[CallsTable, Asked]]:
+    """A calls table whose requests get these answers. It keeps what has ended for 90 days."""
+    with dynamodb(*answers, tries=tries) as (client, asked):
+        yield CallsTable(client, "calls", 90, due_shards), asked

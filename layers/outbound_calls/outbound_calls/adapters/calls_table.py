@@ -157,7 +157,7 @@ class CallsTable:
     client: DynamoDBClient
     name: str
     retention_days: int
-    due_shards: int = 1
+    due_shards: int
 
     @property
     def writes(self) -> ConditionalWrites:
@@ -460,14 +460,11 @@ class CallsTable:
             recording = self._end(key, outcome, now, where._replace(statuses=disproved))
             return recording._replace(result=RecordResult.REPLACED) if recording.stored else recording
         if outcome.status is Status.COMPLETED and recording.result is not RecordResult.OTHER_CALL:
-            return self._answered(recording, outcome, now)
+            return self._answered(recording, found, outcome, now)
         return recording
 
-    def _answered(self, recording: Recording, outcome: Outcome, now: float) -> Recording:
+    def _answered(self, recording: Recording, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
         """Follow up a webhook that says that the person answered: whatever redial was to follow, none does."""
-        attempt = recording.attempt
-        if attempt is None:
-            return recording
         if attempt.redial_at is not None and attempt.redial is not None and not recording.stored:
             reason = outcome.call_details.ended_reason if outcome.call_details else None
             repeats = redial_delay(attempt.redial, outcome.status, reason, attempt.key.number) is not None
