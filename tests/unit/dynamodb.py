@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from outbound_calls.adapters.calls_table import CallsTable
 from tests.unit.parts import HttpRequest, SocketServer, http_answer
 
 if TYPE_CHECKING:
@@ -84,10 +83,3 @@ def dynamodb(*answers: bytes, tries: int = 1) -> Iterator[tuple[DynamoDBClient, 
     table = Asked(answers)
     with SocketServer(table.answer) as server, client_of(server.url, tries) as client:
         yield client, table
-
-
-@contextmanager
-def calls_table(*answers: bytes, due_shards: int = 1, tries: int = 1) -> Iterator[tuple[CallsTable, Asked]]:
-    """A calls table whose requests get these answers. It keeps what has ended for 90 days."""
-    with dynamodb(*answers, tries=tries) as (client, asked):
-        yield CallsTable(client, "calls", 90, due_shards), asked

@@ -8,7 +8,8 @@ from outbound_calls.adapters.attempt_items import REPORTED_FIELDS
 from outbound_calls.adapters.calls_table import CallsTable, DueEntry
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.attempts import Attempt, AttemptKey, RequestKey
-from tests.unit.dynamodb import calls_table, client_of, fault, well
+from tests.unit.calls_table import calls_table
+from tests.unit.dynamodb import client_of, fault, well
 from tests.unit.parts import CALL_ID, KEY, SETTING, a_request, closed_port
 
 DAY = 86_400
