@@ -3,6 +3,7 @@
 What this does to a table is tested on one in `tests/cloud`.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -144,7 +145,7 @@ def test_rules_that_change_between_the_writes_are_looked_at_again() -> None:
     ("outcome", "found", "result"),
     [
         (BUSY, GONE, RecordResult.NO_SUCH_ATTEMPT),
-        (BUSY, failed(Status.BUSY, redial=REDIALS), RecordResult.ALREADY_RECORDED),
+        (BUSY, failed(Status.BUSY, **PENDING), RecordResult.ALREADY_RECORDED),
         (BUSY, failed(Status.BUSY, outboundCallId=CALL_ID), RecordResult.ALREADY_RECORDED),
         (BUSY, failed(Status.FAILED), RecordResult.CONTRADICTS),
         (BUSY, failed(Status.BUSY, outboundCallId=OTHER_CALL_ID), RecordResult.OTHER_CALL),
@@ -152,7 +153,11 @@ def test_rules_that_change_between_the_writes_are_looked_at_again() -> None:
         (BUSY, failed(Status.SCHEDULED), RecordResult.CONTRADICTS),
         (an_outcome(Status.BUSY), failed(Status.BUSY, outboundCallId=OTHER_CALL_ID), RecordResult.ALREADY_RECORDED),
         (an_outcome(Status.BUSY, OutcomeSource.POLL), failed(Status.REJECTED), RecordResult.CONTRADICTS),
-        (answered(call_id=CALL_ID), failed(Status.BUSY, outboundCallId=OTHER_CALL_ID), RecordResult.OTHER_CALL),
+        (
+            answered(call_id=CALL_ID),
+            failed(Status.BUSY, outboundCallId=OTHER_CALL_ID, **PENDING),
+            RecordResult.OTHER_CALL,
+        ),
         (answered(), failed(Status.BUSY), RecordResult.CONTRADICTS),
     ],
 )
@@ -175,12 +180,14 @@ def test_any_call_is_the_attempts_where_the_outcome_names_none() -> None:
 
 
 @pytest.mark.parametrize("disproved", [Status.REJECTED, Status.CANCELLED])
-def test_a_webhook_replaces_what_says_that_no_one_was_called(disproved: Status) -> None:
-    with calls_table(failed(disproved), made(Status.BUSY)) as (calls, asked):
-        recording = calls.record(KEY, BUSY, NOW)
+@pytest.mark.parametrize("status", [Status.BUSY, Status.COMPLETED])
+def test_a_webhook_replaces_what_says_that_no_one_was_called(status: Status, disproved: Status) -> None:
+    with calls_table(failed(disproved), made(status)) as (calls, asked):
+        recording = calls.record(KEY, replace(BUSY, status=status), NOW)
     assert (recording.result, recording.stored) == (RecordResult.REPLACED, True)
+    values = BUSY_VALUES | {"status": status.value}
     conditions = (NO_REDIAL, SAME_CALL)
-    expected = move(BUSY_VALUES, ENDED + NO_REASON, "cancelled rejected", *conditions, expectedCallId=CALL_ID)
+    expected = move(values, ENDED + NO_REASON, "cancelled rejected", *conditions, expectedCallId=CALL_ID)
     assert asked.asked[1:] == [expected]
 
 

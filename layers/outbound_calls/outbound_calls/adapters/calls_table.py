@@ -557,7 +557,7 @@ class CallsTable:
         """
         key = AttemptKey(request, 1)
         outcome = Outcome(Status.CANCELLED, source, reason_code=ReasonCode.CANCELLED_UNSEEN)
-        item = key_item(key) | {"status": Status.CANCELLED.value, "createdAt": int(now), "timesParked": 0}
+        item = key_item(key) | {"status": outcome.status.value, "createdAt": int(now), "timesParked": 0}
         # No report counts it: it was never asked for.
         ends = without_none(self._outcome_sets(key, outcome, now) | {"endedOn": None})
         return self.writes.put(item | ends)[0]
@@ -640,7 +640,7 @@ class CallsTable:
         values = {
             "next": following.key.number,
             "expiresAt": int(now) + self.retention_days * _DAY_SECONDS + _FOLLOWING_ENDS_SECONDS,
-            "status": attempt.status and attempt.status.value,
+            "status": attempt.status,
         }
         condition = "#status = :status AND attribute_not_exists(#nextAttempt)"
         if attempt.redial_at is None:
@@ -673,7 +673,7 @@ class CallsTable:
             | {"endedOn": None, "status": Status.CANCELLED.value, "isDropped": True}
         )
         change = set_and_remove(sets, _REMOVED_AT_THE_END)
-        seen: Item = {"seenStatus": attempt.status and attempt.status.value}
+        seen: Item = {"seenStatus": attempt.status}
         condition = "#status = :seenStatus AND attribute_not_exists(#outboundCallId)"
         if attempt.status is Status.DISPATCHING:
             condition += " AND #claimId = :seenClaim"
