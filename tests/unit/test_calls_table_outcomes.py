@@ -255,8 +255,8 @@ FOLLOWED = failed(Status.BUSY, nextAttempt=3)
 MEANWHILE = {"reasonCode": "answered-meanwhile", "reason": "the person answered attempt 2"}
 
 
-def cancelled_meanwhile(number: int) -> dict[str, Any]:
-    values = ending("cancelled", "webhook", **MEANWHILE)
+def cancelled_meanwhile(number: int, source: str = "webhook") -> dict[str, Any]:
+    values = ending("cancelled", source, **MEANWHILE)
     return of(number, move(values, (*ENDED, "isDropped"), "scheduled", NO_CALL))
 
 
@@ -390,6 +390,21 @@ def test_what_a_person_found_out_is_stored_where_nothing_is_known(by: str | None
         assert calls.resolve(KEY, Status.COMPLETED, NOW, *[by] if by else []).stored
     values = ending("completed", "operator", **{"resolvedBy": by} if by else {})
     assert asked.asked == [move(values, ENDED + NO_REASON, "unknown", NO_REDIAL)]
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.BUSY])
+def test_what_waits_to_be_dialled_again_is_cancelled_where_a_person_finds_out_that_the_call_was_answered(
+    status: Status,
+) -> None:
+    with calls_table(made(status, nextAttempt=3), made(Status.CANCELLED, attempt=3)) as (calls, asked):
+        assert calls.resolve(KEY, status, NOW).attempt == an_attempt(status, next_attempt=3)
+    assert asked.asked[1:] == ([cancelled_meanwhile(3, "operator")] if status is Status.COMPLETED else [])
+
+
+def test_what_follows_stays_where_a_person_finds_out_too_late() -> None:
+    with calls_table(failed(Status.COMPLETED, nextAttempt=3)) as (calls, asked):
+        assert calls.resolve(KEY, Status.COMPLETED, NOW).result is RecordResult.ALREADY_RECORDED
+    assert len(asked.asked) == 1
 
 
 @pytest.mark.parametrize("by", ["arn", None])

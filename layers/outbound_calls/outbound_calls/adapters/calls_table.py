@@ -471,7 +471,11 @@ class CallsTable:
             if attempt.status is Status.COMPLETED and repeats:
                 return recording
             return self._replace_provisional(attempt, outcome, now) or self.record(attempt.key, outcome, now)
-        if attempt.next_attempt is not None and self._answered_meanwhile(attempt, now) and not recording.stored:
+        if (
+            attempt.next_attempt is not None
+            and self._answered_meanwhile(attempt, outcome.source, now)
+            and not recording.stored
+        ):
             return recording._replace(result=RecordResult.NEXT_CANCELLED)
         return recording
 
@@ -487,7 +491,7 @@ class CallsTable:
         written, item = self.update(attempt.key, change, condition, values | expected, own)
         return Recording(RecordResult.REPLACED, attempt_from_item(item)) if written and item else None
 
-    def _answered_meanwhile(self, attempt: Attempt, now: float) -> bool:
+    def _answered_meanwhile(self, attempt: Attempt, source: OutcomeSource, now: float) -> bool:
         """Cancel the attempt that was made after this one, unless it was claimed; False where it's too late.
 
         What is in progress then is followed by no other dial.
@@ -495,12 +499,12 @@ class CallsTable:
         number = attempt.next_attempt
         while number is not None:
             key = AttemptKey(attempt.key.request, number)
-            outcome = _answered_meanwhile(f"attempt {attempt.key.number}")
+            outcome = _answered_meanwhile(f"attempt {attempt.key.number}", source)
             ending = self._end(key, outcome, now, _Where({Status.SCHEDULED}))
             found = ending.attempt
             if ending.stored or found is None:
                 return ending.stored
-            if found.reason_code is ReasonCode.ANSWERED_MEANWHILE:  # the same webhook came before
+            if found.reason_code is ReasonCode.ANSWERED_MEANWHILE:  # it was found out before
                 return True
             # A write that fails finds it changed: it is looked at again.
             if found.redial_at is not None:
@@ -533,10 +537,14 @@ class CallsTable:
     def resolve(self, key: AttemptKey, status: Status, now: float, by: str | None = None) -> Recording:
         """Record what a person found out about an `unknown` attempt; any other one stays as it is.
 
+        If the person who was called answered, what waits to be dialled again is cancelled, as after a webhook.
         `by` is the ARN of the AWS identity that records it.
         """
         outcome = Outcome(status, OutcomeSource.OPERATOR, resolved_by=by)
-        return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
+        recording = self._end(key, outcome, now, _Where({Status.UNKNOWN}))
+        if status is Status.COMPLETED and recording.stored and recording.attempt:
+            self._answered_meanwhile(recording.attempt, OutcomeSource.OPERATOR, now)
+        return recording
 
     def leave_unknown(self, key: AttemptKey, by: str | None) -> bool:
         """Note that no one will find out how an `unknown` attempt ended. A real outcome may still replace it.
@@ -888,10 +896,10 @@ def _redial_at(item: Item, outcome: Outcome, now: float) -> int | None:
     return None if redial_at is None or redial_at > item.get("notAfter", redial_at) else redial_at
 
 
-def _answered_meanwhile(which: str) -> Outcome:
+def _answered_meanwhile(which: str, source: OutcomeSource = OutcomeSource.WEBHOOK) -> Outcome:
     return Outcome(
         Status.CANCELLED,
-        OutcomeSource.WEBHOOK,
+        source,
         reason_code=ReasonCode.ANSWERED_MEANWHILE,
         reason=f"the person answered {which}",
     )
