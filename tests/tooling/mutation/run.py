@@ -65,14 +65,15 @@ ADAPTERS = (
     "calls_table",
 )
 USE_CASES = (
-    *("place", "new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
+    *("new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
     *("look_in_log", "log_reads", "count_calls", "cancel_batch", "not_found"),
 )
 MODULES = {
     **dict.fromkeys((f"domain.{name}" for name in DOMAIN), UNIT),
     **dict.fromkeys(("domain.recipients", *(f"policy.{name}" for name in POLICIES)), POLICY),
     **dict.fromkeys((f"adapters.{name}" for name in ADAPTERS), UNIT),
-    **dict.fromkeys((f"use_cases.{name}" for name in USE_CASES), CLOUD),
+    **dict.fromkeys((f"use_cases.{name}" for name in USE_CASES), UNIT),
+    "use_cases.place": CLOUD,
 }
 """The modules to mutate, and the folders with the tests that must fail: the lowest level that can catch the mistake."""
 
@@ -125,12 +126,15 @@ class Baseline:
     reached: dict[str, dict[str, set[int]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
 
     def tests_for(self, mutant: Mutant) -> list[str]:
-        """The tests that reach the mutated statement; for one that runs at import, all files that reach the module."""
+        """The tests that reach the mutated statement; for one that runs at import, all files that reach the module.
+
+        A module of constants alone is reached by none: then all the tests that are for it.
+        """
         wanted = set(mutant.lines)
         reached = {test: lines for test, lines in self.reached[mutant.module].items() if is_for(test, mutant.module)}
         found = {test for test, lines in reached.items() if lines & wanted}
         if not found:
-            files = set(map(file_of, reached))
+            files = set(map(file_of, reached or filter(lambda test: is_for(test, mutant.module), self.seconds)))
             found = {test for test in self.seconds if file_of(test) in files}
         # The fastest first, but file after file.
         longest: dict[str, float] = defaultdict(float)
