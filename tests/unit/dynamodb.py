@@ -68,9 +68,14 @@ class Asked:
 
 @contextmanager
 def client_of(url: str, tries: int = 1) -> Iterator[DynamoDBClient]:
-    """A client that sends a request at most so many times."""
+    """A client that sends a request at most so many times, at once after a fault of the server."""
     config = Config(proxies={}, retries={"mode": "standard", "total_max_attempts": tries})
     client: DynamoDBClient = SESSION.client("dynamodb", endpoint_url=url, config=config)
+
+    def delay(attempts: int, response: Any, **_: Any) -> Any:
+        return 0 if attempts < tries and response and response[0].status_code >= 500 else None
+
+    client.meta.events.register_first("needs-retry.dynamodb", delay)
     yield client
     client.close()
 

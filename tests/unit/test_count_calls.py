@@ -48,7 +48,7 @@ def read(*items: dict[str, Any]) -> bytes:
 @contextmanager
 def answering(*answers: bytes, now: float = NOW) -> Iterator[tuple[CountCalls, Asked]]:
     with dynamodb(*answers) as (client, table):
-        calls, lines = CallsTable(client, "calls", 90), LinesTable(client, "policy")
+        calls, lines = CallsTable(client, "calls", 90, 1), LinesTable(client, "policy")
         yield CountCalls(calls, lines, DEADLINE_SECONDS, Clock(now)), table
 
 

@@ -89,7 +89,7 @@ def step(asked: Mapping[str, Any]) -> str:
 @contextmanager
 def answering(*answers: bytes) -> Iterator[tuple[HandOnLines, Asked]]:
     with dynamodb_and_sqs(*answers) as (client, sqs, asked):
-        waiting = WaitingAttempts(CallsTable(client, "calls", 90))
+        waiting = WaitingAttempts(CallsTable(client, "calls", 90, 1))
         yield HandOnLines(waiting, LinesTable(client, "policy"), CallQueue(sqs, QUEUE), Clock(NOW)), asked
 
 

@@ -139,7 +139,7 @@ def answering(
     *answers: bytes, now: float = NOW, clock_step: float = 0.0, preset: Any = Preset.OPEN
 ) -> Iterator[tuple[KeepWaiting, Asked]]:
     with dynamodb_and_sqs(*answers) as (client, sqs, asked):
-        table, clock = CallsTable(client, "calls", 90), Clock(now, clock_step)
+        table, clock = CallsTable(client, "calls", 90, 1), Clock(now, clock_step)
         hand_on = HandOnLines(
             WaitingAttempts(table), LinesTable(client, "policy"), CallQueue(sqs, HANDED_ON), Clock(now)
         )

@@ -59,7 +59,7 @@ def limits_of(judgement: Judgement, *answers: bytes) -> Iterator[tuple[Limits, A
         judge = JudgeAttempts(
             CurrentPolicy(policy, "open", clock), policy, NumberHashes(a_secret(SecretsInMemory({"AWSCURRENT": "key"})))
         )
-        table, lines = CallsTable(client, "calls", 90), LinesTable(client, "policy")
+        table, lines = CallsTable(client, "calls", 90, 1), LinesTable(client, "policy")
         yield Limits(judge, table, lines, judgement, NOW, DEADLINE_SECONDS, clock), asked
 
 

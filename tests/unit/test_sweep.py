@@ -149,7 +149,7 @@ def polling(
         dynamodb_and_sqs(*answers) as (client, sqs, asked),
         http_client("https://allomia.example", transport) as http,
     ):
-        table, lines, clock = CallsTable(client, "calls", 90), LinesTable(client, "policy"), Clock(now)
+        table, lines, clock = CallsTable(client, "calls", 90, 1), LinesTable(client, "policy"), Clock(now)
         yield (
             PollCalls(
                 table,

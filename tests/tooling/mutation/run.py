@@ -62,6 +62,7 @@ ADAPTERS = (
     "batch_searches",
     "lines_table",
     "dial_marks",
+    "calls_table",
 )
 USE_CASES = (
     *("new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
@@ -71,8 +72,6 @@ MODULES = {
     **dict.fromkeys((f"domain.{name}" for name in DOMAIN), UNIT),
     **dict.fromkeys(("domain.recipients", *(f"policy.{name}" for name in POLICIES)), POLICY),
     **dict.fromkeys((f"adapters.{name}" for name in ADAPTERS), UNIT),
-    # What it asks DynamoDB for when it reads, and what its writes do to a table.
-    "adapters.calls_table": (*UNIT, *CLOUD),
     **dict.fromkeys((f"use_cases.{name}" for name in USE_CASES), UNIT),
     **dict.fromkeys((f"use_cases.{name}" for name in ("place", "dial", "wait_for_line")), (*UNIT, *CLOUD)),
 }
