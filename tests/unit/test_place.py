@@ -94,6 +94,7 @@ def test_a_new_request_is_decided_claimed_and_posted(world: World) -> None:
     claim, settled = world.written
     assert claim["createdAt"] == NOW
     assert (claim["claimId"], claim["dueAt"], claim["allowedBy"]) == (CLAIM, NOW + GRACE_SECONDS, "open 0")
+    assert claim["fingerprint"] == world.place_calls.fingerprints.of({"phoneNumber": PHONE_NUMBER})
     assert claim.keys().isdisjoint({"numberHash", "redial", "line"})
     assert (settled["status"], settled["outboundCallId"]) == ("calling", placement.outbound_call_id)
     assert settled["contactId"]
@@ -275,7 +276,8 @@ def test_free_lines_are_handed_on_to_the_attempts_that_wait_in_the_organization(
 
 
 def test_a_duplicate_changes_nothing(world: World) -> None:
-    world.claimed_by_another()
+    world.decide_by(recipientCaps=[{"calls": 1, "perSeconds": 60}])
+    world.claimed_by_another(fingerprint=world.place_calls.fingerprints.of({"phoneNumber": PHONE_NUMBER}))
 
     assert world.place(REQUEST) == Placement(DUPLICATE, KEY)
     assert world.operations == ["GetItem policy", "Query policy", "PutItem calls", "GetItem calls"]

@@ -146,19 +146,19 @@ def test_an_attempt_that_waits_again_gives_back_its_reserved_line_before_it_is_p
 
 
 def test_a_line_that_was_taken_meanwhile_is_waited_for_again(world: World) -> None:
-    """Between the look and the claim."""
+    """Between the look and the claim. By the time it is parked, there is a line again."""
     limit(world)
     full = fault("ConditionalCheckFailedException", Item=to_dynamodb({"lines": {"a": NOW + 60}, "countedSince": NOW}))
-    world.tables.answers["UpdateItem policy"] = [full]
+    world.tables.answers["UpdateItem policy"] = [full, FREE, FREE, FREE]
     world.parked(**WAITS)
 
     assert world.place(DISPATCH) == Placement(PARKED, KEY, "concurrency-limit", NO_LINE)
 
     assert world.allomia.posts == []
     assert given_back(world) == [RESERVED]
-    assert [each.get("expectedClaimId") for each in world.written] == [None, None, CLAIM]
-    assert world.written[0]["line"] == CLAIM
-    assert len(marks(world)) == 1
+    claim, _, parked, *_ = world.written
+    assert (claim["line"], parked["expectedClaimId"], parked["policyVersion"]) == (CLAIM, CLAIM, 7)
+    assert (len(marks(world)), handed_on(world)) == (1, ["visit-2031"])
 
 
 def test_a_claim_without_a_limit_has_no_line(world: World) -> None:
