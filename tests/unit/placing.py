@@ -34,12 +34,18 @@ from tests.world import NOW, environment
 
 PARKED, DUPLICATE, CALLING = PlaceResult.PARKED, PlaceResult.DUPLICATE, PlaceResult.CALLING
 KEY = AttemptKey(RequestKey("visit-2031"), 1)
-SECRET = {"organizations": {"default": {"apiKey": API_KEY}, "clinic-a": {"apiKey": API_KEY, "organizationId": "org-a"}}}
 DAY_SECONDS = 86_400
 JITTER = 15
 """The longest addition to the first backoff, of 30 seconds."""
 
 IDS = {"assistantId": ASSISTANT_ID, "phoneNumberId": PHONE_NUMBER_ID}
+SECRET = {
+    "organizations": {
+        "default": {"apiKey": API_KEY},
+        "clinic-a": {"apiKey": API_KEY, "organizationId": "org-a"},
+        "clinic-b": {"apiKey": API_KEY} | IDS,
+    }
+}
 CIRCUIT_NAME = f"~refused~{SETTING}"
 CLAIM = "the-claim-of-this-worker"
 
@@ -204,9 +210,9 @@ def world(served: tuple[SocketServer, dict[str, Any]]) -> Iterator[World]:
     world.allomia.check_dials()
 
 
-def open_circuit(world: World) -> None:
+def open_circuit(world: World, name: str = CIRCUIT_NAME) -> None:
     """Let the circuit be open for 60 seconds, after a probe that failed."""
-    breaker = world.place_calls.circuit_breakers.of(CIRCUIT_NAME)
+    breaker = world.place_calls.circuit_breakers.of(name)
     for _ in range(5):
         report(breaker)
     world.monotonic.pass_seconds(30)

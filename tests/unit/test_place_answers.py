@@ -312,7 +312,7 @@ def test_a_redial_that_was_cancelled_during_the_post_is_dropped(world: World) ->
     stopped(world, CANCEL, is_redial=True)
 
     assert world.place(DISPATCH) == Placement(PlaceResult.REDIAL_DROPPED, KEY, "cancelled")
-    assert world.operations[-1] == "TransactWriteItems"
+    assert world.operations[-3:] == ["UpdateItem calls", "GetItem calls", "TransactWriteItems"]
 
 
 def test_a_redial_whose_person_answered_meanwhile_is_cancelled(world: World) -> None:
