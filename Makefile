@@ -68,9 +68,9 @@ lock: setup ## Compile the requirements files again (LOCK_FLAGS=--upgrade for ne
 	$(COMPILE) --universal --group client-generators --output-file "$(CURDIR)/tests/client_generators/requirements.txt"
 
 schemas: setup ## Write docs/integrate/schemas from the models, what is made of them, and docs/operate/parameters.json
-	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m local.schemas
-	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m local.upstream_kit
-	@$(PYTHON) -m local.parameters
+	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m tools.schemas
+	@PYTHONPATH=layers/outbound_calls $(PYTHON) -m tools.upstream_kit
+	@$(PYTHON) -m tools.parameters
 
 build: setup ## sam build, both layers included, into .aws-sam (does nothing when it is up to date)
 	@$(PYTHON) -m local.sam
@@ -99,7 +99,7 @@ lint-workflows:
 	@$(BIN)/zizmor --offline --no-progress --quiet .github
 
 lint-prose:
-	@$(PYTHON) -m local.prose
+	@$(PYTHON) -m tools.prose
 	@$(BIN)/codespell --skip '*.json,*.svg,*.pyc' --ignore-words-list adress,atleast README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs \
 		benchmarks/templates template.yaml layers functions calls local rehearsal examples tests
 
@@ -162,7 +162,7 @@ rehearse: setup ## Check the guarantees of a dev or staging stack on AWS, withou
 
 release: setup ## Commit and tag a release here, without pushing it: make release VERSION=0.1.0
 	@: "$${VERSION:?name a version: make release VERSION=0.1.0}"
-	@$(PYTHON) -m local.release make "$$VERSION"
+	@$(PYTHON) -m tools.release make "$$VERSION"
 
 clean: ## Remove the environment, the build and the caches
 	rm -rf .venv .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov

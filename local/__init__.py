@@ -1,1 +1,1 @@
-"""For development, never deployed: the local cloud, the AlloMia simulator, and what writes generated files."""
+"""For development, never deployed: the local cloud, the AlloMia simulator and the demo."""

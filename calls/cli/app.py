@@ -34,9 +34,11 @@ from calls.cli.options import (
     OrganizationOption,
     PhoneNumber,
     PhoneNumberId,
+    Purpose,
     RequestIdOption,
     ShowNumbers,
     Timeout,
+    TimeZone,
     Variables,
     Wait,
     Whose,
@@ -124,6 +126,8 @@ def place(
     assistant_id: AssistantId = None,
     phone_number_id: PhoneNumberId = None,
     customer_name: CustomerName = None,
+    purpose: Purpose = None,
+    time_zone: TimeZone = None,
     variable: Variables = None,
     metadata: Metadata = None,
     batch: Batch = "",
@@ -148,9 +152,8 @@ def place(
     The same row is the same call, however often you run the file.
     """
     stack, out = context.stack, context.out
-    message = message_from_options(
-        request_id, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata, organization
-    )
+    asked = (phone_number, assistant_id, phone_number_id, customer_name, purpose, time_zone, variable, metadata)
+    message = message_from_options(request_id, *asked, organization)
     if (file is None) == (message is None):
         raise typer.BadParameter("pass either a file, or --phone-number and the other options of one call")
     if again and file is None:
@@ -297,6 +300,8 @@ def resolve(
     assistant_id: AssistantId = None,
     phone_number_id: PhoneNumberId = None,
     customer_name: CustomerName = None,
+    purpose: Purpose = None,
+    time_zone: TimeZone = None,
     variable: Variables = None,
     metadata: Metadata = None,
     batch: Annotated[
@@ -314,10 +319,13 @@ def resolve(
     One, those of a file of outcomes, or all that became unknown since a time.
 
     Record what you found out, or dial again. Only the outcome is recorded; keep notes in your own files. The record of
-    a finished call holds no phone number, so --dial-again needs the request again; its metadata is kept unless you pass
-    other.
+    a finished call holds no phone number, so --dial-again needs the request again; its metadata, batch and purpose are
+    kept unless you pass other.
     """
     stack, out = context.stack, context.out
+    asked = (phone_number, assistant_id, phone_number_id, customer_name, purpose, time_zone, variable, metadata)
+    if any(asked) and not dial_again:
+        raise typer.BadParameter("the request's options go with --dial-again")
     if request_id is None:
         if dial_again or attempt is not None:
             raise typer.BadParameter("--dial-again and --attempt go with one request's id")
@@ -338,16 +346,13 @@ def resolve(
         out.confirm(question, yes)
         out.show(resolving.record(key, as_, number))
         return Exit.DONE
-    message = message_from_options(
-        None, phone_number, assistant_id, phone_number_id, customer_name, variable, metadata, key.organization
-    )
-    if (file is None) == (phone_number is None):
+    if (file is None) != any(asked):
         raise typer.BadParameter("pass either --file, or --phone-number and the other options of the request")
     if file:
         rows_of_file = RequestsFile(file, country=country).rows()
         request = request_in_file(key, rows_of_file, RowIds(stack.arn, batch), stack.defaults)
     else:
-        request = read_request(str(message), stack.defaults)
+        request = read_request(str(message_from_options(None, *asked, key.organization)), stack.defaults)
     redial, prepared = resolving.prepare(key, request, force, _mask(show_numbers))
     out.note(redial)
     when = local_times([(request.phone_number, request.time_zone)], time.time())

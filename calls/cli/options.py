@@ -21,6 +21,8 @@ PhoneNumber = Annotated[str | None, typer.Option(help=f"The number to call, {_ru
 AssistantId = Annotated[str | None, typer.Option(help=f"AlloMia's id of the assistant: {_rule('assistant_id')}.")]
 PhoneNumberId = Annotated[str | None, typer.Option(help=f"AlloMia's id of your number: {_rule('phone_number_id')}.")]
 CustomerName = Annotated[str | None, typer.Option(help=f"The person's name: {_rule('customer_name')}.")]
+Purpose = Annotated[str | None, typer.Option(help=f"What the call is for, {_rule('purpose')}.")]
+TimeZone = Annotated[str | None, typer.Option(help=f"Where the person lives: {_rule('time_zone')}.")]
 Variables = Annotated[list[str] | None, typer.Option("--variable", metavar="NAME=VALUE", help="For the assistant.")]
 Metadata = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Returned with the outcome. No personal data.")
@@ -69,6 +71,8 @@ def message_from_options(
     assistant_id: str | None,
     phone_number_id: str | None,
     customer_name: str | None,
+    purpose: str | None,
+    time_zone: str | None,
     variables: Iterable[str] | None,
     metadata: Iterable[str] | None,
     organization: str | None = None,
@@ -81,6 +85,8 @@ def message_from_options(
         "assistantId": assistant_id,
         "phoneNumberId": phone_number_id,
         "customerName": customer_name,
+        "purpose": purpose,
+        "timeZone": time_zone,
         "dynamicVariables": _pairs("--variable", variables),
         "metadata": _pairs("--metadata", metadata),
     }

@@ -100,7 +100,7 @@ class Actions:
         key = request_key(one(form, "request"))
         fields = {
             name: one(form, name)
-            for name in ("phoneNumber", "customerName", "purpose", "assistantId", "phoneNumberId")
+            for name in ("phoneNumber", "customerName", "timeZone", "purpose", "assistantId", "phoneNumberId")
             if one(form, name)
         }
         variables = _variables(one(form, "dynamicVariables"))

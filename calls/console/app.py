@@ -39,7 +39,7 @@ from calls.pages.report import Language, Words, environment, report_style, repor
 from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.time_zones import time_zone
-from outbound_calls.contracts.vocabulary import Status
+from outbound_calls.contracts.vocabulary import ReasonCode, Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.transitions import TERMINAL
@@ -376,8 +376,10 @@ class Console:
 
 def _ended(report: ShownRequest) -> bool:
     """Whether another attempt could be made: the last has ended, and the call didn't take place."""
-    last = report.attempts[-1].status
-    return last in TERMINAL and last is not Status.COMPLETED
+    answered = (
+        each.status is Status.COMPLETED or each.reason_code is ReasonCode.ANSWERED_MEANWHILE for each in report.attempts
+    )
+    return report.attempts[-1].status in TERMINAL and not any(answered)
 
 
 def _pause(words: Words, text: str) -> str:

@@ -132,20 +132,23 @@ class Resolving:
         """Another attempt that could be made. The record no longer holds the request, so the caller passes it again.
 
         Raises:
-            NotAllowed: When the last attempt has not ended, or is `completed` (unless `force`), or there are too many.
+            NotAllowed: When the last attempt has not ended, or the person answered one (unless `force`), or there are
+                too many.
             InvalidInput: When the request names no assistant or number and the stack has no default.
         """
-        report = self._report(request)
+        attempts = self._attempts(request)
+        report = request_report(attempts)
         last = report.attempts[-1]
         if last.status not in TERMINAL:
             raise NotAllowed(f"attempt {last.attempt} is {last.status}: it has not ended yet")
-        if last.status is Status.COMPLETED and not force:
-            raise NotAllowed(f"attempt {last.attempt} is completed: the call took place (--force dials anyway)")
+        if not force and (answered := next(filter(shows_an_answer, attempts), None)):
+            fact = f"is {answered.status}: " if answered.status is Status.COMPLETED else "shows that "
+            raise NotAllowed(f"attempt {answered.key.number} {fact}the call took place (--force dials anyway)")
         if last.attempt >= MAX_ATTEMPT_NUMBER:
             raise NotAllowed(f"the request has {last.attempt} attempts, and more are not possible")
         kept = message.metadata is None and bool(report.metadata)
         metadata = report.metadata if kept else message.metadata or {}
-        labels = Labels(metadata, message.batch or report.batch, message.purpose)
+        labels = Labels(metadata, message.batch or report.batch, message.purpose or report.purpose)
         key = AttemptKey(request, last.attempt + 1)
         now = int(self.clock())
         terms = terms_of(message, now)
@@ -191,10 +194,22 @@ class Resolving:
         )
 
     def _report(self, request: RequestKey) -> RequestReport:
+        return request_report(self._attempts(request))
+
+    def _attempts(self, request: RequestKey) -> list[Attempt]:
         attempts = self.table.read_all(request)
         if not attempts:
             raise NotAllowed("there is no record of this request")
-        return request_report(attempts)
+        return attempts
+
+
+def shows_an_answer(attempt: Attempt) -> bool:
+    """Whether the person answered this attempt, or one before it that had another outcome by then."""
+    return (
+        attempt.status is Status.COMPLETED
+        or attempt.answered_at is not None
+        or attempt.reason_code is ReasonCode.ANSWERED_MEANWHILE
+    )
 
 
 def choose_unknown(statuses: Mapping[int, Status], number: int | None) -> int:

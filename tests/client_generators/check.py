@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.schemas import PROJECT, Contract, contracts
+from tools.schemas import PROJECT, Contract, contracts
 
 OPENAPI = PROJECT / "docs/integrate/openapi.json"
 INSTALLED = PROJECT / ".venv/client-generators"

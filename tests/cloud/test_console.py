@@ -363,6 +363,7 @@ def test_requests_are_cancelled_once_that_is_confirmed(filled: OperatedStack) ->
 def test_a_call_is_dialled_again_only_if_the_person_knows_what_that_means(filled: OperatedStack) -> None:
     key = unknown(filled, "again-1")
     fields = {"request": "again-1", "phoneNumber": PHONE_NUMBER, "dynamicVariables": "day=Monday\nplace=Room 4"}
+    fields["timeZone"] = "America/Vancouver"
 
     refused = client(filled).post("/dial-again", **fields)
     assert (refused.status_code, len(filled.stack.table.read_all(key.request))) == (409, 1)
@@ -370,6 +371,7 @@ def test_a_call_is_dialled_again_only_if_the_person_knows_what_that_means(filled
     done = client(filled).post("/dial-again", confirmed="yes", **fields)
     again = filled.attempts.read(AttemptKey(key.request, 2))
     assert (done.status_code, again.status, again.park_reason) == (200, "scheduled", ParkReason.DIAL_AGAIN)
+    assert again.terms.time_zone == "America/Vancouver"
     assert again.request is not None
     assert again.request.dynamic_variables == {"day": "Monday", "place": "Room 4"}
     assert PHONE_NUMBER not in refused.text + done.text

@@ -74,6 +74,24 @@ def test_a_request_is_dialled_again_through_the_same_claim_as_any(world: CloudWo
     assert (world.attempts.status(key), world.attempts.status(second)) == ("unknown", "completed")
 
 
+def test_dialled_again_a_request_keeps_its_purpose_so_that_an_objection_to_it_holds(world: CloudWorld) -> None:
+    world.own_policy_table()
+    world.decide_by(purposes={"marketing": {}, "reminder": {}})
+    key = world.placed(purpose="marketing")
+    world.webhook(key, "busy")
+    world.place({"doNotCall": {"phoneNumber": PHONE_NUMBER, "purposes": ["marketing"]}})
+
+    resolve = resolving(world.attempts, world.clock)
+    second = resolve.dial_again(*resolve.prepare(key.request, a_message(), False, masked))
+    world.sweep(second)
+    (message,) = world.queued()
+
+    assert world.place(message).code == "do-not-call"
+    assert len(world.allomia.posts) == 1
+    _, other = resolve.prepare(key.request, a_message(purpose="reminder"), False, masked)
+    assert other.labels.purpose == "reminder"
+
+
 def test_the_first_attempt_protects_the_request_for_as_long_as_the_last_one_is_kept(world: CloudWorld) -> None:
     key = world.placed()
     world.webhook(key, "busy")
@@ -121,6 +139,42 @@ def test_a_completed_call_is_dialled_again_only_with_force(attempts: SampleAttem
     with pytest.raises(NotAllowed, match="completed"):
         resolving(attempts).prepare(key.request, a_message(), False, masked)
     assert resolving(attempts).prepare(key.request, a_message(), True, masked)[0].attempt == 2
+
+
+@pytest.mark.parametrize("answered", ["before", "meanwhile", "in progress"])
+def test_once_the_person_has_answered_an_attempt_none_is_made_without_force(world: CloudWorld, answered: str) -> None:
+    # Given a person who answered the first attempt, and a second that ended otherwise
+    resolve = resolving(world.attempts, world.clock)
+    first = world.placed()
+    world.webhook(first, "completed" if answered == "before" else "busy")
+    second = resolve.dial_again(*resolve.prepare(first.request, a_message(), True, masked))
+    if answered != "meanwhile":
+        world.sweep(second)
+        (message,) = world.queued()
+        assert world.place(message).result is PlaceResult.CALLING
+    if answered != "before":
+        world.webhook(first, "completed")
+    if answered != "meanwhile":
+        world.webhook(second, "busy")
+    assert world.attempts.status(second) == ("cancelled" if answered == "meanwhile" else "busy")
+
+    # Then another is made only by someone who insists
+    with pytest.raises(NotAllowed, match="the call took place"):
+        resolve.prepare(first.request, a_message(), False, masked)
+    assert resolve.prepare(first.request, a_message(), True, masked)[0].attempt == 3
+
+
+def test_an_outcome_that_comes_late_stops_the_attempt_that_was_made_by_hand(world: CloudWorld) -> None:
+    world.allomia.post = fails(httpx.ReadTimeout)
+    first = world.placed()
+    world.pass_seconds(DEADLINE_SECONDS + 1)
+    world.sweep(first)
+    resolve = resolving(world.attempts, world.clock)
+    second = resolve.dial_again(*resolve.prepare(first.request, a_message(), False, masked))
+
+    world.webhook(first, "completed")
+
+    assert (world.attempts.status(first), world.attempts.status(second)) == ("completed", "cancelled")
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.BUSY, Status.NO_ANSWER, Status.REJECTED, Status.UNKNOWN])

@@ -85,13 +85,22 @@ def asked(dynamodb: Any, _operation: str, params: dict[str, Any]) -> Any:
 
 def what_is_there(cloud: LocalCloud) -> list[set[str]]:
     """The names of what a test may leave."""
-    stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
     return [
-        set(cloud.client("dynamodb").list_tables()["TableNames"]),
-        set(cloud.client("sqs").list_queues().get("QueueUrls", [])),
-        {each["ARN"] for each in cloud.client("secretsmanager").list_secrets(MaxResults=100)["SecretList"]},
-        {each["StackName"] for each in stacks if not each["StackStatus"].startswith("DELETE")},
+        set(everything(cloud, "dynamodb", "list_tables", "TableNames")),
+        set(everything(cloud, "sqs", "list_queues", "QueueUrls")),
+        {each["ARN"] for each in everything(cloud, "secretsmanager", "list_secrets", "SecretList")},
+        {
+            each["StackName"]
+            for each in everything(cloud, "cloudformation", "describe_stacks", "Stacks")
+            if not each["StackStatus"].startswith("DELETE")
+        },
     ]
+
+
+def everything(cloud: LocalCloud, service: Any, operation: str, name: str) -> Iterator[Any]:
+    """What a service lists, page by page: a page of tables ends at a hundred."""
+    for page in cloud.client(service).get_paginator(operation).paginate():
+        yield from page.get(name, [])
 
 
 def test_on_an_account_every_request_is_signed_again_and_everything_is_removed(cloud: LocalCloud) -> None:

@@ -151,6 +151,11 @@ def test_a_fault_on_the_way_reports_what_was_recorded(
         ["--dial-again", "--file", "found.csv"],
         ["visit-1", "--as", "busy", "--since", "1h"],
         ["visit-1", "--as", "busy", "--file", "found.csv"],
+        ["visit-1", "--as", "busy", "--time-zone", "America/Toronto"],
+        ["visit-1", "--dial-again"],
+        ["visit-1", "--dial-again", "--file", "found.csv", "--phone-number", "+15005550100"],
+        ["visit-1", "--dial-again", "--file", "found.csv", "--time-zone", "America/Toronto"],
+        ["--as", "busy", "--since", "1h", "--purpose", "reminder"],
     ],
 )
 def test_options_that_contradict_each_other_are_declined(calls: Calls, options: list[str]) -> None:

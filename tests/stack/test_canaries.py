@@ -215,7 +215,8 @@ class Exits:
         logs = self.world.cloud.client("logs")
         return [
             (f"log {group['logGroupName']}", event["message"])
-            for group in logs.describe_log_groups()["logGroups"]
+            for groups in logs.get_paginator("describe_log_groups").paginate()
+            for group in groups["logGroups"]
             for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
             for event in page["events"]
         ]

@@ -175,7 +175,8 @@ def test_nothing_personal_is_logged_published_or_left(world: LocalEnvironment, e
 
     # When all logs, all events and all finished records are read
     logs = world.cloud.client("logs")
-    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+    pages = logs.get_paginator("describe_log_groups").paginate()
+    groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
     lines = [
         event["message"]
         for group in groups

@@ -148,7 +148,7 @@ READ = Attempt(
 )
 PRIVATE = {"request", "terms", "fingerprint", "numberHash"}
 NOT_REPORTED = PRIVATE | {
-    *("failedTries", "redial", "cancelRequestedBy", "answeredAt", "line", "postResult", "soughtSince"),
+    *("failedTries", "redial", "cancelRequestedBy", "line", "postResult", "soughtSince"),
 }
 
 

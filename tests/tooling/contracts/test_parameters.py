@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from local import parameters
-from local.parameters import breaks, document
+from tools import parameters
+from tools.parameters import breaks, document
 
 RELEASED = Path(__file__).parent / "released/template/parameters.json"
 

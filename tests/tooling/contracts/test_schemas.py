@@ -5,13 +5,13 @@ import json
 import jsonschema_rs
 import pytest
 
-from local.schemas import OPEN_CODES, PERSONAL, SCHEMAS, Contract, contracts
 from outbound_calls.contracts.allomia import CallState
 from outbound_calls.contracts.events import OutcomeEvent
 from outbound_calls.contracts.messages import CallRequestMessage, CancelMessage, DoNotCallMessage
 from outbound_calls.contracts.status_api import AllowanceReport, AttemptReport, RequestReport
 from outbound_calls.contracts.wire import WireModel
 from tests.tooling.contracts.documents import Schema, read, schema, validator
+from tools.schemas import OPEN_CODES, PERSONAL, SCHEMAS, Contract, contracts
 
 CONTRACTS = list(contracts())
 

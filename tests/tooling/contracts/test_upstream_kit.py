@@ -9,9 +9,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from examples import contracts as types
-from local.schemas import Contract, contracts
-from local.upstream_kit import OPENAPI, TYPESCRIPT, Field, Many, Object, Union, bundle, files, typescript
 from tests.tooling.contracts.documents import Schema, document, read, references, target
+from tools.schemas import Contract, contracts
+from tools.upstream_kit import OPENAPI, TYPESCRIPT, Field, Many, Object, Union, bundle, files, typescript
 
 CONTRACTS = list(contracts())
 FILES = files()

@@ -2,10 +2,10 @@
 
 import re
 
-from local import answers_table
 from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.domain.transitions import ALLOMIA_OUTCOMES, TRANSITIONS
 from tests.tooling.docs.markdown import fences, read
+from tools import answers_table
 
 PAGE = read("docs/explain/architecture.md")
 
@@ -30,4 +30,4 @@ def test_the_imports_point_down_the_list_of_packages() -> None:
 
 
 def test_the_table_of_answers_is_what_the_client_makes_of_them() -> None:
-    assert answers_table.PAGE.read_text() == answers_table.page(), "run python -m local.answers_table"
+    assert answers_table.PAGE.read_text() == answers_table.page(), "run python -m tools.answers_table"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local import prose as language
 from tests.tooling.docs.markdown import PAGES, PROJECT, anchors, code, fences, links, prose, read
+from tools import prose as language
 
 MAX_README_WORDS = 1200
 MADE_LATER = {"events/env.json"}  # by `make local`, while it runs

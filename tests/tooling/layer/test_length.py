@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-FOLDERS = ("benchmarks", "calls", "examples", "functions", "layers", "local", "rehearsal", "tests")
+FOLDERS = ("benchmarks", "calls", "examples", "functions", "layers", "local", "rehearsal", "tests", "tools")
 SCREEN = 45
 """Lines. Neither a function's parameters count nor its docstring: an option's help stands in the parameters of its
 command."""
 
 LONGER = {
-    "local/schemas.py::contracts": "a table, entry by entry",
+    "tools/schemas.py::contracts": "a table, entry by entry",
     "local/up.py::hints": "one text",
 }
 

@@ -29,7 +29,7 @@ def test_a_module_imports_only_from_its_own_room_and_those_above(path: Path) -> 
     allowed = ROOMS[: ROOMS.index(path.parent.name) + 1]
     own = [name for name in imports(path) if name.startswith("outbound_calls.")]
     assert {name.split(".")[1] for name in own} <= set(allowed)
-    assert not any(name.startswith(("functions", "calls", "local", "tests")) for name in imports(path))
+    assert not any(name.startswith(("functions", "calls", "local", "tests", "tools")) for name in imports(path))
 
 
 def loaded_by(path: Path) -> set[str]:
@@ -84,7 +84,7 @@ ELSEWHERE = {"AllomiaClient", "http_client", "WaitingAttempts"}
 no part of its own: it is a view of the calls table."""
 
 
-@pytest.mark.parametrize("folder", ["calls", "functions", "local", "benchmarks", "rehearsal"])
+@pytest.mark.parametrize("folder", ["calls", "functions", "local", "benchmarks", "rehearsal", "tools"])
 def test_what_the_assembly_builds_is_built_nowhere_else(folder: str) -> None:
     own = {name for name in imports(LAYER / "runtime/assembly.py") if name.startswith("outbound_calls.")}
     parts = {name.rpartition(".")[2] for name in own if ".adapters." in name} - ELSEWHERE

@@ -59,7 +59,7 @@ def test_what_is_run_exists(path: Path) -> None:
             assert set(arguments) <= targets
         else:
             assert program in {".venv/bin/sam", "gh"} or command.removeprefix(".venv/bin/").startswith(
-                "python -m local.release "
+                "python -m tools.release "
             )
 
 
@@ -127,7 +127,7 @@ def test_everything_that_a_release_publishes_is_attested_and_the_code_has_a_bill
     runs = [step.get("run", "") for step in steps]
     attested = [step["with"] for step in steps if step.get("uses", "").startswith("actions/attest@")]
 
-    build, assets = runs.index("make build"), runs.index(".venv/bin/python -m local.release assets dist")
+    build, assets = runs.index("make build"), runs.index(".venv/bin/python -m tools.release assets dist")
     publish = len(steps) - 1
     assert runs[publish].startswith("gh release create ")
     assert runs[publish].endswith(" dist/*")

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import pytest
 
-from local import dashboard
 from outbound_calls.contracts.vocabulary import OutcomeSource
 from outbound_calls.domain.transitions import TERMINAL
 from outbound_calls.runtime.telemetry import source_metric, status_metric
 from tests.tooling.template.conftest import StackOf
 from tests.tooling.template.rendering import RenderedStack
 from tests.tooling.template.test_alarms import Watched, assert_exists
+from tools import dashboard
 
 NOT_IN_FLIGHT: Final = {OutcomeSource.UPSTREAM, OutcomeSource.OPERATOR}
 """They cancel what was not dialled, and resolve what left the calls in flight when it became unknown."""
@@ -108,7 +108,7 @@ def test_the_picture_in_the_docs_shows_these_widgets(stack: RenderedStack) -> No
         "start": "-PT12H",
         "widgets": json.loads(json.dumps(dashboard.widgets()).replace("${AWS::StackName}", "")),
     }
-    assert dashboard.FILE.read_text() == dashboard.picture(), "run python -m local.dashboard"
+    assert dashboard.FILE.read_text() == dashboard.picture(), "run python -m tools.dashboard"
 
 
 def test_a_picture_shows_calls_in_flight_by_the_dashboards_expression() -> None:

@@ -41,21 +41,27 @@ def test_since_takes_nothing_else(text: str) -> None:
 
 
 def test_options_make_the_same_message_as_a_row() -> None:
-    message = message_from_options("a-1", "+15005550100", None, None, "Ada", ["date=2026-12-01", "note=a=b"], [])
+    message = message_from_options(
+        *("a-1", "+15005550100", None, None, "Ada", "reminder", "America/Toronto"),
+        ["date=2026-12-01", "note=a=b"],
+        [],
+    )
 
     assert json.loads(str(message)) == {
         "requestId": "a-1",
         "phoneNumber": "+15005550100",
         "customerName": "Ada",
+        "purpose": "reminder",
+        "timeZone": "America/Toronto",
         "dynamicVariables": {"date": "2026-12-01", "note": "a=b"},
     }
-    assert message_from_options(None, None, None, None, None, None, None) is None
+    assert message_from_options(None, None, None, None, None, None, None, None, None) is None
 
 
 @pytest.mark.parametrize("pair", ["date", "=x", ""])
 def test_a_variable_needs_a_name_and_a_value(pair: str) -> None:
     with pytest.raises(typer.BadParameter):
-        message_from_options(None, "+15005550100", None, None, None, [pair], None)
+        message_from_options(None, "+15005550100", None, None, None, None, None, [pair], None)
 
 
 def test_every_option_and_exit_code_has_a_help_text() -> None:

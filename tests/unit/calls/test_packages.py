@@ -19,10 +19,11 @@ FORBIDDEN = {
         "starlette",
         "functions",
         "local",
+        "tools",
     ),
-    "console": ("calls.cli", "typer", "rich", "functions", "local"),
-    "pages": ("calls.cli", "calls.console", "starlette", "typer", "rich", "functions", "local"),
-    "cli": ("functions", "local"),
+    "console": ("calls.cli", "typer", "rich", "functions", "local", "tools"),
+    "pages": ("calls.cli", "calls.console", "starlette", "typer", "rich", "functions", "local", "tools"),
+    "cli": ("functions", "local", "tools"),
 }
 
 

@@ -5,10 +5,10 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneNumberFormat, example
 from phonenumbers.timezone import time_zones_for_number
 from phonenumbers.tzdata import TIMEZONE_DATA
 
-from local.number_zones import REVIEWED, behaviour, is_non_geographic, zones_of_countries
 from outbound_calls.contracts.time_zones import time_zone_names
 from outbound_calls.policy.number_zones import RecipientZones, ZoneSource, recipient_zones
 from tests.unit.policy.parts import IN_NUNAVUT, IN_TORONTO, TOLL_FREE, TORONTO
+from tools.number_zones import REVIEWED, behaviour, is_non_geographic, zones_of_countries
 
 AREA_CODES = [str(code) for code in range(200, 1000)]
 NAMED_BY_LIBPHONENUMBER: dict[str, set[str]] = {code: set() for code in AREA_CODES}

@@ -40,6 +40,7 @@ REPORTED_FIELDS = (
     "redialAt",
     "nextAttempt",
     "cancelRequestedAt",
+    "answeredAt",
     "isDropped",
     "isRedial",
     "timesParked",

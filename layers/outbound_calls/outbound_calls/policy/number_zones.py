@@ -1,7 +1,7 @@
 """Which time zones the person with a phone number may be in.
 
 A number says where a line was issued, not where its owner lives. So the sender's `timeZone` comes first, and a number
-means every zone that it may be in. `python -m local.number_zones` makes the table, which is read when it's needed.
+means every zone that it may be in. `python -m tools.number_zones` makes the table, which is read when it's needed.
 """
 
 import json

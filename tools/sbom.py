@@ -1,6 +1,6 @@
 """The software bill of materials of what runs on Lambda, in CycloneDX 1.6.
 
-    python -m local.sbom    prints it
+    python -m tools.sbom    prints it
 
 It names each package of layers/dependencies/requirements.txt with its version, its licence and the hashes of the files
 that may be installed.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.release import BUILD, ReleaseError, date_section, make, notes, write_assets
+from tools.release import BUILD, ReleaseError, date_section, make, notes, write_assets
 
 TODAY = date(2026, 12, 1)
 ENTRIES = "### Upgrading\n\nNothing to do.\n\n### Added\n\n- Everything.\n"

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from local.schemas import PROJECT, Contract, Json, Schema, contracts
+from tools.schemas import PROJECT, Contract, Json, Schema, contracts
 
 OPENAPI = PROJECT / "docs/integrate/openapi.json"
 TYPESCRIPT = PROJECT / "examples/contracts.ts"

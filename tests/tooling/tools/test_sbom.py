@@ -3,8 +3,8 @@
 import jsonschema_rs
 import pytest
 
-from local.sbom import Package, document, packages
 from tests.tooling.local.test_requirements import LAYER, pins
+from tools.sbom import Package, document, packages
 
 ALLOWED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0"}
 """May be distributed with the stack, changed or not, under the project's own licence."""

@@ -1,6 +1,6 @@
 """The picture of the dashboard in docs/operate/runbook.md: the template's own widgets, with a made-up day of calls.
 
-python -m local.dashboard    writes it
+python -m tools.dashboard    writes it
 """
 
 import json

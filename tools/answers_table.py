@@ -1,6 +1,6 @@
 """The table of AlloMia's answers in docs/explain/architecture.md, made by the real client from each answer.
 
-python -m local.answers_table    writes it
+python -m tools.answers_table    writes it
 """
 
 import re

@@ -1,6 +1,6 @@
 """Writes layers/outbound_calls/outbound_calls/policy/number_zones.json: which time zones a phone number may be in.
 
-python -m local.number_zones    writes the file again, from the pinned `phonenumbers` and `tzdata`
+python -m tools.number_zones    writes the file again, from the pinned `phonenumbers` and `tzdata`
 
 Area codes of the North American plan get every zone that libphonenumber names anywhere under them, and those of
 `REVIEWED`. Other calling codes get every zone of their countries. Of zones whose clocks show the same from 2026 on, one

@@ -1,6 +1,6 @@
 """Writes docs/operate/parameters.json: the template's parameters and outputs, for those who deploy it by a script.
 
-    python -m local.parameters
+    python -m tools.parameters
 
 A release publishes it. A test compares it with the last release's.
 """

@@ -1,8 +1,8 @@
 """Makes a release: `make release VERSION=0.1.0` prepares, commits and tags it here; pushing the tag publishes it.
 
-    python -m local.release make 0.1.0     sets date and version, freezes the schemas, commits and tags
-    python -m local.release notes 0.1.0    checks that all of this is there, and prints the changelog section
-    python -m local.release assets DIST    writes what a release publishes into a folder, after `make build`
+    python -m tools.release make 0.1.0     sets date and version, freezes the schemas, commits and tags
+    python -m tools.release notes 0.1.0    checks that all of this is there, and prints the changelog section
+    python -m tools.release assets DIST    writes what a release publishes into a folder, after `make build`
 
 The frozen schemas and parameters are what later changes are compared with (tests/tooling/contracts). Needs only the
 standard library and git, except for the assets, so that a workflow can run it without an environment.
@@ -139,7 +139,7 @@ def write_assets(root: Path, folder: Path) -> None:
 
     The archive of the built stack is what `sam deploy --template-file` takes. The same build gives the same bytes.
     """
-    from local.sbom import document  # reads what `make setup` installs
+    from tools.sbom import document  # reads what `make setup` installs
 
     folder.mkdir(parents=True)
     bill = document()
@@ -183,7 +183,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 def main() -> int:
     """Do what the arguments ask for; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m local.release")
+    parser = argparse.ArgumentParser(prog="python -m tools.release")
     parser.add_argument("what", choices=["make", "notes", "assets"])
     parser.add_argument("version", metavar="VERSION|DIST", help="such as 0.1.0, or a folder that doesn't exist yet")
     arguments = parser.parse_args()

@@ -1,0 +1,1 @@
+"""For development, never deployed: what writes generated files, checks the prose and makes releases."""
