@@ -12,7 +12,6 @@ import pytest
 from botocore.config import Config
 
 from local.simulator import ScriptedAllomia
-from outbound_calls.adapters.circuit_breaker import CircuitBreaker
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
@@ -58,8 +57,8 @@ SCHEDULED: dict[str, Any] = {
     "createdAt": NOW - 60,
     "timesParked": 1,
     "parkReason": "rate-limited",
-    "setting": "11111111-66666666",
-    "request": {"phoneNumber": PHONE_NUMBER, "assistantId": ASSISTANT_ID, "phoneNumberId": PHONE_NUMBER_ID},
+    "setting": SETTING,
+    "request": {"phoneNumber": PHONE_NUMBER} | IDS,
 }
 CLAIMED = SCHEDULED | {"status": "dispatching", "claimId": CLAIM, "dispatchedAt": NOW}
 OF_ANOTHER = CLAIMED | {"claimId": "the-claim-of-another"}
@@ -183,6 +182,7 @@ class World:
 
     @property
     def operations(self) -> list[str]:
+        """What was asked for, with the table."""
         return [name for name, _ in self.tables.asked]
 
 
@@ -211,15 +211,10 @@ def world(served: tuple[SocketServer, dict[str, Any]]) -> Iterator[World]:
 
 
 def open_circuit(world: World, name: str = CIRCUIT_NAME) -> None:
-    """Let the circuit be open for 60 seconds, after a probe that failed."""
+    """Let the circuit be open for 60 seconds: five calls failed, and then the probe."""
     breaker = world.place_calls.circuit_breakers.of(name)
-    for _ in range(5):
-        report(breaker)
-    world.monotonic.pass_seconds(30)
-    report(breaker)
-
-
-def report(breaker: CircuitBreaker, healthy: bool = False) -> None:
-    permit = breaker.acquire()
-    assert permit
-    permit.report(healthy)
+    for seconds in (0, 0, 0, 0, 0, 30):
+        world.monotonic.pass_seconds(seconds)
+        permit = breaker.acquire()
+        assert permit
+        permit.report(healthy=False)
