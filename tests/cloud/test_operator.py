@@ -177,6 +177,24 @@ def test_an_outcome_that_comes_late_stops_the_attempt_that_was_made_by_hand(worl
     assert (world.attempts.status(first), world.attempts.status(second)) == ("completed", "cancelled")
 
 
+@pytest.mark.parametrize(("finding", "status"), [(Finding.COMPLETED, "cancelled"), (Finding.BUSY, "scheduled")])
+def test_found_to_be_answered_a_call_is_not_dialled_again(
+    attempts: SampleAttempts, finding: Finding, status: str
+) -> None:
+    # Given an unknown call that one person has dialled again
+    first = attempts.ended(Status.UNKNOWN)
+    resolve = replace(resolving(attempts), by="alice")
+    second = resolve.dial_again(*resolve.prepare(first.request, a_message(), False, masked))
+
+    # When another finds out how it ended
+    resolve.record(first.request, finding)
+
+    item = attempts.existing_item(second)
+    assert item["status"] == status
+    if finding is Finding.COMPLETED:
+        assert (item["outcomeSource"], item["reasonCode"]) == ("operator", "answered-meanwhile")
+
+
 @pytest.mark.parametrize("status", [Status.FAILED, Status.BUSY, Status.NO_ANSWER, Status.REJECTED, Status.UNKNOWN])
 def test_a_call_that_reached_no_one_is_dialled_again(attempts: SampleAttempts, status: Status) -> None:
     key = attempts.ended(status)

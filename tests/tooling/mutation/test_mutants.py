@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from tests.tooling.mutation.mutants import Mutant, mutants_of
-from tests.tooling.mutation.run import MODULES, ROOT, Result, complaints, explained, source_of
+from tests.tooling.mutation.run import MODULES, ROOT, Baseline, Result, complaints, explained, source_of
 
 SOURCE = '''
 """Docstring."""
@@ -160,3 +160,11 @@ def test_a_mutant_finds_what_its_module_reads_from_beside_itself(tmp_path: Path,
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_a_module_of_constants_alone_is_tried_with_every_test_that_is_for_it() -> None:
+    baseline = Baseline({"tests/unit/test_a.py::test": 1.0, "tests/cloud/test_b.py::test": 2.0})
+    baseline.reached["use_cases.not_found"]["tests/unit/test_a.py::test"].add(7)
+    mutants = [Mutant("", module, "", range(3, 4), "") for module in ("use_cases.polls", "use_cases.place")]
+
+    assert [baseline.tests_for(each) for each in mutants] == [[test] for test in baseline.seconds]

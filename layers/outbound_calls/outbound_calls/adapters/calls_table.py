@@ -157,7 +157,7 @@ class CallsTable:
     client: DynamoDBClient
     name: str
     retention_days: int
-    due_shards: int = 1
+    due_shards: int
 
     @property
     def writes(self) -> ConditionalWrites:
@@ -460,21 +460,22 @@ class CallsTable:
             recording = self._end(key, outcome, now, where._replace(statuses=disproved))
             return recording._replace(result=RecordResult.REPLACED) if recording.stored else recording
         if outcome.status is Status.COMPLETED and recording.result is not RecordResult.OTHER_CALL:
-            return self._answered(recording, outcome, now)
+            return self._answered(recording, found, outcome, now)
         return recording
 
-    def _answered(self, recording: Recording, outcome: Outcome, now: float) -> Recording:
+    def _answered(self, recording: Recording, attempt: Attempt, outcome: Outcome, now: float) -> Recording:
         """Follow up a webhook that says that the person answered: whatever redial was to follow, none does."""
-        attempt = recording.attempt
-        if attempt is None:
-            return recording
         if attempt.redial_at is not None and attempt.redial is not None and not recording.stored:
             reason = outcome.call_details.ended_reason if outcome.call_details else None
             repeats = redial_delay(attempt.redial, outcome.status, reason, attempt.key.number) is not None
             if attempt.status is Status.COMPLETED and repeats:
                 return recording
             return self._replace_provisional(attempt, outcome, now) or self.record(attempt.key, outcome, now)
-        if attempt.next_attempt is not None and self._answered_meanwhile(attempt, now) and not recording.stored:
+        if (
+            attempt.next_attempt is not None
+            and self._answered_meanwhile(attempt, outcome.source, now)
+            and not recording.stored
+        ):
             return recording._replace(result=RecordResult.NEXT_CANCELLED)
         return recording
 
@@ -490,7 +491,7 @@ class CallsTable:
         written, item = self.update(attempt.key, change, condition, values | expected, own)
         return Recording(RecordResult.REPLACED, attempt_from_item(item)) if written and item else None
 
-    def _answered_meanwhile(self, attempt: Attempt, now: float) -> bool:
+    def _answered_meanwhile(self, attempt: Attempt, source: OutcomeSource, now: float) -> bool:
         """Cancel the attempt that was made after this one, unless it was claimed; False where it's too late.
 
         What is in progress then is followed by no other dial.
@@ -498,12 +499,12 @@ class CallsTable:
         number = attempt.next_attempt
         while number is not None:
             key = AttemptKey(attempt.key.request, number)
-            outcome = _answered_meanwhile(f"attempt {attempt.key.number}")
+            outcome = _answered_meanwhile(f"attempt {attempt.key.number}", source)
             ending = self._end(key, outcome, now, _Where({Status.SCHEDULED}))
             found = ending.attempt
             if ending.stored or found is None:
                 return ending.stored
-            if found.reason_code is ReasonCode.ANSWERED_MEANWHILE:  # the same webhook came before
+            if found.reason_code is ReasonCode.ANSWERED_MEANWHILE:  # it was found out before
                 return True
             # A write that fails finds it changed: it is looked at again.
             if found.redial_at is not None:
@@ -536,10 +537,14 @@ class CallsTable:
     def resolve(self, key: AttemptKey, status: Status, now: float, by: str | None = None) -> Recording:
         """Record what a person found out about an `unknown` attempt; any other one stays as it is.
 
+        If the person who was called answered, what waits to be dialled again is cancelled, as after a webhook.
         `by` is the ARN of the AWS identity that records it.
         """
         outcome = Outcome(status, OutcomeSource.OPERATOR, resolved_by=by)
-        return self._end(key, outcome, now, _Where({Status.UNKNOWN}))
+        recording = self._end(key, outcome, now, _Where({Status.UNKNOWN}))
+        if status is Status.COMPLETED and recording.stored and recording.attempt:
+            self._answered_meanwhile(recording.attempt, OutcomeSource.OPERATOR, now)
+        return recording
 
     def leave_unknown(self, key: AttemptKey, by: str | None) -> bool:
         """Note that no one will find out how an `unknown` attempt ended. A real outcome may still replace it.
@@ -560,7 +565,7 @@ class CallsTable:
         """
         key = AttemptKey(request, 1)
         outcome = Outcome(Status.CANCELLED, source, reason_code=ReasonCode.CANCELLED_UNSEEN)
-        item = key_item(key) | {"status": Status.CANCELLED.value, "createdAt": int(now), "timesParked": 0}
+        item = key_item(key) | {"status": outcome.status.value, "createdAt": int(now), "timesParked": 0}
         # No report counts it: it was never asked for.
         ends = without_none(self._outcome_sets(key, outcome, now) | {"endedOn": None})
         return self.writes.put(item | ends)[0]
@@ -643,7 +648,7 @@ class CallsTable:
         values = {
             "next": following.key.number,
             "expiresAt": int(now) + self.retention_days * _DAY_SECONDS + _FOLLOWING_ENDS_SECONDS,
-            "status": attempt.status and attempt.status.value,
+            "status": attempt.status,
         }
         condition = "#status = :status AND attribute_not_exists(#nextAttempt)"
         if attempt.redial_at is None:
@@ -676,7 +681,7 @@ class CallsTable:
             | {"endedOn": None, "status": Status.CANCELLED.value, "isDropped": True}
         )
         change = set_and_remove(sets, _REMOVED_AT_THE_END)
-        seen: Item = {"seenStatus": attempt.status and attempt.status.value}
+        seen: Item = {"seenStatus": attempt.status}
         condition = "#status = :seenStatus AND attribute_not_exists(#outboundCallId)"
         if attempt.status is Status.DISPATCHING:
             condition += " AND #claimId = :seenClaim"
@@ -891,10 +896,10 @@ def _redial_at(item: Item, outcome: Outcome, now: float) -> int | None:
     return None if redial_at is None or redial_at > item.get("notAfter", redial_at) else redial_at
 
 
-def _answered_meanwhile(which: str) -> Outcome:
+def _answered_meanwhile(which: str, source: OutcomeSource = OutcomeSource.WEBHOOK) -> Outcome:
     return Outcome(
         Status.CANCELLED,
-        OutcomeSource.WEBHOOK,
+        source,
         reason_code=ReasonCode.ANSWERED_MEANWHILE,
         reason=f"the person answered {which}",
     )

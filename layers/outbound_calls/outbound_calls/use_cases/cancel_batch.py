@@ -54,7 +54,7 @@ class CancelBatches:
         cancelled, began_with = BatchCancellation(), seconds_left()
         for _ in range(_MOST_PAGES):
             if seconds_left() < max(SECONDS_TO_SEARCH, began_with - _MOST_SECONDS):
-                return cancelled
+                break
             requests, following = searches.search_batch(search)
             cancelled.results.update(self._cancel_each(requests))
             if following is None:

@@ -113,9 +113,10 @@ class _Handing:
     def _look(self, priority: Priority) -> list[Waiting]:
         """The first who wait, as far as the index shows them, and the one that was parked a moment ago."""
         waiting = self.by.waiting.first_waiting(self.organization, priority, _MOST_AT_A_LOOK)
-        parked, self.parked = self.parked, None
+        parked = self.parked
         if parked is None or parked.terms.priority is not priority or len(waiting) == _MOST_AT_A_LOOK:
             return waiting
+        self.parked = None
         own = Waiting(parked.key, parked.policy_version or 0, parked.created_at)
         return sorted([*(each for each in waiting if each.key != own.key), own], key=lambda each: each.since)
 

@@ -98,7 +98,7 @@ class KeepWaiting:
         now, waiting = self.clock(), self.hand_on.waiting
         if seconds_left() < SECONDS_TO_POLL or (keeper := waiting.lease_keeper(due, now)) is None:
             return None
-        kept, any_waits = Kept(), False
+        kept = Kept()
         any_for_policy = waiting.first_for_policy(due.organization) is not None
         if not (any_for_policy or keeper.for_lines):
             waiting.rest_keeper(keeper)
@@ -106,10 +106,10 @@ class KeepWaiting:
         in_force = _InForce.of(self.policy_table.policy())
         if keeper.for_lines:
             kept, any_waits = self._keep_lines(keeper, in_force, now, seconds_left)
+            if not (any_waits or any_for_policy):
+                waiting.rest_keeper(keeper)
         if any_for_policy:
             return replace(kept, released=kept.released + self._keep_for_policy(keeper, in_force, now, seconds_left))
-        if not any_waits:
-            waiting.rest_keeper(keeper)
         return kept
 
     def _keep_for_policy(
@@ -131,13 +131,13 @@ class KeepWaiting:
         Each is leased first: what is lost then comes due when its lease ends.
         """
         spread = min(OPENING_SPREAD_SECONDS, len(outdated) // RELEASED_PER_SECOND)
-        times = [int(now) + position * spread // len(outdated) for position in range(len(outdated))]
         released = 0
-        for some in batched(zip(outdated, times, strict=True), _SENT_AT_ONCE, strict=False):
+        for some in batched(enumerate(outdated), _SENT_AT_ONCE, strict=False):
             if seconds_left() < SECONDS_TO_HAND_ON:
                 break
             leased: list[tuple[Attempt, int]] = []
-            for each, at in some:
+            for position, each in some:
+                at = int(now) + position * spread // len(outdated)
                 if attempt := self.hand_on.waiting.lease_for_dispatch(each, at, version):
                     leased.append((attempt, at))
             if leased:

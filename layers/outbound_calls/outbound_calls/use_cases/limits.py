@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from outbound_calls.adapters.lines_table import LinesTable
     from outbound_calls.domain.attempts import Attempt
     from outbound_calls.domain.lines import Lines
+    from outbound_calls.policy.rules import Rules
     from outbound_calls.use_cases.decide import JudgeAttempts, Judgement
 
 _MAX_REPEATS = 5
@@ -113,17 +114,18 @@ class Limits:
 
     def _take_line(self, claimed: Attempt) -> Wait | None:
         """Take a line for a claim."""
-        if (limit := self.max_concurrent_calls) is None:
+        rules = self.judgement.rules
+        if rules is None or rules.max_concurrent_calls is None:
             return None
         organization, line = claimed.key.request.organization, line_of_claim(claimed.claim_id or "")
         try:
-            if self._line_taken(claimed, limit):
+            if self._line_taken(claimed, rules.max_concurrent_calls):
                 self._taken.append(lambda: self.lines_table.give_back_lines(organization, [line]))
                 return None
         except (BotoCoreError, ClientError) as error:
             # It may have been taken: the stream gives it back once the claim is released.
             return self._lines_unreadable(error)
-        return _wait_for_line(claimed, self.judgement, self.decided_at)
+        return _wait_for_line(claimed, self.judgement, rules, self.decided_at)
 
     def _line_taken(self, claimed: Attempt, limit: int) -> bool:
         organization, table, now = claimed.key.request.organization, self.lines_table, self.clock()
@@ -153,20 +155,17 @@ def wait_for_line(attempt: Attempt, judgement: Judgement, lines: Lines, now: flo
         return None
     if not lines.is_counted(rules.limited_since):
         words = "the limit of calls at once is new, and the calls in progress are yet to be counted"
-        return _wait_for_line(attempt, judgement, now, words)
+        return _wait_for_line(attempt, judgement, rules, now, words)
     reserved = line_reserved_for(attempt.key)
     if lines.admits(attempt.terms.priority, reserved, rules.max_concurrent_calls, now):
         return None
     if lines.is_free(rules.max_concurrent_calls, now):
-        return _wait_for_line(attempt, judgement, now, "others wait for a line, and come first")
-    return _wait_for_line(attempt, judgement, now)
+        return _wait_for_line(attempt, judgement, rules, now, "others wait for a line, and come first")
+    return _wait_for_line(attempt, judgement, rules, now)
 
 
-def _wait_for_line(attempt: Attempt, judgement: Judgement, now: float, words: str = "") -> Wait:
+def _wait_for_line(attempt: Attempt, judgement: Judgement, rules: Rules, now: float, words: str = "") -> Wait:
     """Wait for a line, but not for longer than the window is open, nor past the expiry."""
-    rules = judgement.rules
-    if rules is None:
-        raise ValueError("there is no limit without rules")
     closing = window_closes_at(candidate_of(attempt), rules, now)
     ends = [each for each in (closing, judgement.expires_at and judgement.expires_at + 1) if each]
     words = words or f"as many calls are in progress as the policy allows at once: {rules.max_concurrent_calls}"

@@ -73,13 +73,12 @@ def terms_of(asked: CallRequestMessage, created_at: float) -> Terms:
     not_after = None if asked.not_after is None else math.floor(epoch_seconds(asked.not_after))
     if not_before is not None and not_before > created_at + MAX_DAYS_AHEAD * 86_400:
         raise invalid_field("notBefore")
-    said = asked.model_dump(mode="json", include={"calling_windows", "redial"}, exclude_none=True)
     return Terms(
         not_before,
         not_after,
         asked.time_zone,
-        said.get("callingWindows"),
-        said.get("redial"),
+        asked.calling_windows,
+        asked.redial,
         Priority(asked.priority or Priority.NORMAL),
     )
 

@@ -93,7 +93,7 @@ class PollCalls:
         if attempt is None:
             return Poll(PollResult.SKIPPED, due.key)
         if attempt.redial_at is not None:
-            return self._redial(attempt, now)
+            return self._redial(attempt, attempt.redial_at, now)
         if attempt.status is Status.SCHEDULED:
             self.queue.send_dispatch(attempt)
             return Poll(PollResult.DISPATCHED, attempt.key)
@@ -128,11 +128,11 @@ class PollCalls:
         detail = f"{due.batch}: {changed}{'' if done.is_whole else '; the next sweep continues'}"
         return Poll(PollResult.BATCH_CANCELLED, None, detail, organization=due.organization)
 
-    def _redial(self, attempt: Attempt, now: float) -> Poll:
+    def _redial(self, attempt: Attempt, redial_at: int, now: float) -> Poll:
         """Make the attempt that follows, and dispatch it. If that fails, it is due like any parked one."""
         following = Attempt(
             replace(attempt.key, number=attempt.key.number + 1),
-            attempt.redial_at or int(now),
+            redial_at,
             request=attempt.request,
             labels=attempt.labels,
             terms=replace(attempt.terms, not_before=None),
@@ -165,7 +165,7 @@ class PollCalls:
         since = int(now) if attempt.sought_since is None else attempt.sought_since
         if now >= since + patience:
             if attempt.number_hash and not attempt.outbound_call_id:
-                return self._look(attempt, now, reads)
+                return self._look(attempt, now, reads, waiting)
             return self._give_up(attempt, waiting)
         step = min(_SECONDS_BETWEEN_LATE_POLLS, self.schedule.deadline_seconds)
         next_look = min(int(now) + step, since + patience, due_at)
@@ -229,7 +229,7 @@ class PollCalls:
         ended = self.table.first_ended(attempt.key.request.organization, since, now, _ENDED_READ)
         return next((each.outbound_call_id for each in ended if each.outcome_source in _REPORTED_BY_ALLOMIA), None)
 
-    def _look(self, attempt: Attempt, now: float, reads: LogReads | None) -> Poll:
+    def _look(self, attempt: Attempt, now: float, reads: LogReads | None, last: Poll) -> Poll:
         """Look for an attempt's call in AlloMia's call log before it is given up."""
         from outbound_calls.use_cases.log_reads import LogReads
         from outbound_calls.use_cases.look_in_log import LogFinding, LookInLog, NotRead
@@ -238,7 +238,7 @@ class PollCalls:
         looked: LogFinding | NotRead = NotRead(KEY_UNUSABLE)
         if not isinstance(organization, KeyUnusable):
             if organization.organization_id is None:
-                return self._give_up(attempt, Poll(PollResult.WAITING, attempt.key))
+                return self._give_up(attempt, last)
             looked = LookInLog(self.allomia, self.marks).look(attempt, organization, reads or LogReads(), now)
         if isinstance(looked, NotRead):
             is_asked, since = looked.reason not in NOT_ASKED, attempt.sought_since
@@ -255,7 +255,7 @@ class PollCalls:
             looked = LogFinding(words=words, call_log_id=looked.call_log_id)
         if looked.outcome:
             return _poll(attempt, looked.outcome, self.table.give_up(attempt, looked.outcome, self.clock()))
-        return self._give_up(attempt, Poll(PollResult.WAITING, attempt.key), looked)
+        return self._give_up(attempt, last, looked)
 
     def _give_up(self, attempt: Attempt, last: Poll, looked: LogFinding | None = None) -> Poll:
         if attempt.outbound_call_id:
