@@ -12,7 +12,6 @@ import pytest
 from botocore.config import Config
 
 from local.simulator import ScriptedAllomia
-from outbound_calls.adapters.circuit_breaker import CircuitBreaker
 from outbound_calls.adapters.dynamodb import from_dynamodb, to_dynamodb
 from outbound_calls.domain.attempts import AttemptKey, RequestKey
 from outbound_calls.runtime.assembly import Assembly
@@ -35,12 +34,18 @@ from tests.world import NOW, environment
 
 PARKED, DUPLICATE, CALLING = PlaceResult.PARKED, PlaceResult.DUPLICATE, PlaceResult.CALLING
 KEY = AttemptKey(RequestKey("visit-2031"), 1)
-SECRET = {"organizations": {"default": {"apiKey": API_KEY}, "clinic-a": {"apiKey": API_KEY, "organizationId": "org-a"}}}
 DAY_SECONDS = 86_400
 JITTER = 15
 """The longest addition to the first backoff, of 30 seconds."""
 
 IDS = {"assistantId": ASSISTANT_ID, "phoneNumberId": PHONE_NUMBER_ID}
+SECRET = {
+    "organizations": {
+        "default": {"apiKey": API_KEY},
+        "clinic-a": {"apiKey": API_KEY, "organizationId": "org-a"},
+        "clinic-b": {"apiKey": API_KEY} | IDS,
+    }
+}
 CIRCUIT_NAME = f"~refused~{SETTING}"
 CLAIM = "the-claim-of-this-worker"
 
@@ -53,8 +58,8 @@ SCHEDULED: dict[str, Any] = {
     "createdAt": NOW - 60,
     "timesParked": 1,
     "parkReason": "rate-limited",
-    "setting": "11111111-66666666",
-    "request": {"phoneNumber": PHONE_NUMBER, "assistantId": ASSISTANT_ID, "phoneNumberId": PHONE_NUMBER_ID},
+    "setting": SETTING,
+    "request": {"phoneNumber": PHONE_NUMBER} | IDS,
 }
 CLAIMED = SCHEDULED | {"status": "dispatching", "claimId": CLAIM, "dispatchedAt": NOW}
 OF_ANOTHER = CLAIMED | {"claimId": "the-claim-of-another"}
@@ -178,6 +183,7 @@ class World:
 
     @property
     def operations(self) -> list[str]:
+        """What was asked for, with the table."""
         return [name for name, _ in self.tables.asked]
 
 
@@ -205,16 +211,11 @@ def world(served: tuple[SocketServer, dict[str, Any]]) -> Iterator[World]:
     world.allomia.check_dials()
 
 
-def open_circuit(world: World) -> None:
-    """Let the circuit be open for 60 seconds, after a probe that failed."""
-    breaker = world.place_calls.dial.circuit_breakers.of(CIRCUIT_NAME)
-    for _ in range(5):
-        report(breaker)
-    world.monotonic.pass_seconds(30)
-    report(breaker)
-
-
-def report(breaker: CircuitBreaker, healthy: bool = False) -> None:
-    permit = breaker.acquire()
-    assert permit
-    permit.report(healthy)
+def open_circuit(world: World, name: str = CIRCUIT_NAME) -> None:
+    """Let the circuit be open for 60 seconds: five calls failed, and then the probe."""
+    breaker = world.place_calls.dial.circuit_breakers.of(name)
+    for seconds in (0, 0, 0, 0, 0, 30):
+        world.monotonic.pass_seconds(seconds)
+        permit = breaker.acquire()
+        assert permit
+        permit.report(healthy=False)

@@ -96,6 +96,7 @@ def test_a_new_request_is_decided_claimed_and_posted(world: World) -> None:
     claim, settled = world.written
     assert claim["createdAt"] == NOW
     assert (claim["claimId"], claim["dueAt"], claim["allowedBy"]) == (CLAIM, NOW + GRACE_SECONDS, "open 0")
+    assert claim["fingerprint"] == world.place_calls.fingerprints.of({"phoneNumber": PHONE_NUMBER})
     assert claim.keys().isdisjoint({"numberHash", "redial", "line"})
     assert (settled["status"], settled["outboundCallId"]) == ("calling", placement.outbound_call_id)
     assert settled["contactId"]
@@ -254,30 +255,12 @@ def test_a_message_for_an_organization_that_the_secret_does_not_name_is_invalid(
     assert world.operations == ["SendMessage"]
 
 
-def test_free_lines_are_handed_on_to_the_attempts_that_wait_in_the_organization(world: World) -> None:
-    world.decide_by(maxConcurrentCalls=1)
-    waits = SCHEDULED | {"requestId": "clinic-a~visit-2031", "waitsSince": NOW - 60, "policyVersion": 7}
-    world.tables.found["waiting"] = [waits]
-    world.parked(requestId="clinic-a~visit-2031", parkReason="concurrency-limit")
-    world.tables.items["lines#clinic-a", "lines"] = {
-        "lines": {},
-        "normalArrivals": 1,
-        "normalAt": NOW - 60,
-        "countedSince": NOW,
-    }
-
-    placement = world.place({"handOn": {"organization": "clinic-a"}})
-
-    assert placement == Placement(PlaceResult.HANDED_ON, None)
-    sent = [json.loads(asked["MessageBody"]) for name, asked in world.tables.asked if name == "SendMessage"]
-    assert sent == [{"dispatch": {"requestId": "clinic-a~visit-2031", "attempt": 1}, "timesParked": 1}]
-
-
 # Duplicates.
 
 
 def test_a_duplicate_changes_nothing(world: World) -> None:
-    world.claimed_by_another()
+    world.decide_by(recipientCaps=[{"calls": 1, "perSeconds": 60}])
+    world.claimed_by_another(fingerprint=world.place_calls.fingerprints.of({"phoneNumber": PHONE_NUMBER}))
 
     assert world.place(REQUEST) == Placement(DUPLICATE, KEY)
     assert world.operations == ["GetItem policy", "Query policy", "PutItem calls", "GetItem calls"]
@@ -320,6 +303,13 @@ def test_a_parked_attempt_is_claimed_as_it_was_read_and_posted(world: World) -> 
     assert (claim["status"], claim["claimId"], claim["expectedTimesParked"]) == ("dispatching", CLAIM, 1)
     assert (claim["dispatchedAt"], claim["dueAt"], claim["allowedBy"]) == (NOW, NOW + GRACE_SECONDS, "open 0")
     assert (settled["status"], settled["expectedClaimId"]) == ("calling", CLAIM)
+
+
+def test_a_claim_has_the_redial_rules_that_apply(world: World) -> None:
+    world.decide_by(redial={"on": {"busy": [600]}, "maxAttempts": 2})
+    world.place(REQUEST)
+
+    assert json.loads(world.written[0]["redial"]) == {"max": 2, "on": {"busy": [600]}}
 
 
 def test_a_parked_attempt_that_another_worker_has_is_a_duplicate(world: World) -> None:
@@ -515,7 +505,7 @@ def test_a_claim_is_posted_while_there_is_time_and_its_decision_is_young(
     placement = world.place(DISPATCH, 45.0, seconds_left)
 
     assert len(world.allomia.posts) == posted
-    assert (placement.result, placement.code) == ((CALLING, "") if posted else (PARKED, "short-of-time"))
+    assert placement.result is CALLING if posted else placement == Placement(PARKED, KEY, "short-of-time")
     released = world.written[-1]
     assert released["expectedClaimId"] == CLAIM
     # At once: it wasn't the attempt's fault.

@@ -226,7 +226,7 @@ def _in_a_fork(mistake: Mistake) -> int:
 
 
 def main(names: list[str]) -> None:
-    warm_up(None)
+    warm_up()
     running = set[int]()
     for mistake in MISTAKES:
         if names and mistake.name not in names:

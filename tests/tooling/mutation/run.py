@@ -6,7 +6,7 @@ exit code is 1 when a mutant survives that `survivors.toml` doesn't explain, or 
 
 Results are repeatable: the tests' random examples are always the same, and a mutant's time limit counts CPU time, so a
 busy machine doesn't make one time out. Importing the packages of others takes most of a process's start, so the runner
-imports them once and forks. It also holds the local cloud that the forks share.
+imports them once and forks.
 """
 
 from __future__ import annotations
@@ -39,12 +39,11 @@ import pydantic  # noqa: F401 - see above
 import pytest
 import yaml  # noqa: F401 - see above
 
-from local.cloud import LocalCloud
 from tests.tooling.mutation.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parents[3]
 LAYER = ROOT / "layers/outbound_calls/outbound_calls"
-UNIT, POLICY, CLOUD = ("tests/unit",), ("tests/unit/policy",), ("tests/cloud",)
+UNIT, POLICY = "tests/unit", "tests/unit/policy"
 DOMAIN = ("transitions", "timing", "attempts", "lines", "log_matches")
 POLICIES = ("caps", "redial", "calendars", "number_zones", "evaluation", "rules", "refusals")
 ADAPTERS = (
@@ -65,7 +64,7 @@ ADAPTERS = (
     "calls_table",
 )
 USE_CASES = (
-    *("new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
+    *("place", "dial", "wait_for_line", "new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
     *("look_in_log", "log_reads", "count_calls", "cancel_batch", "not_found"),
 )
 MODULES = {
@@ -73,25 +72,14 @@ MODULES = {
     **dict.fromkeys(("domain.recipients", *(f"policy.{name}" for name in POLICIES)), POLICY),
     **dict.fromkeys((f"adapters.{name}" for name in ADAPTERS), UNIT),
     **dict.fromkeys((f"use_cases.{name}" for name in USE_CASES), UNIT),
-    **dict.fromkeys((f"use_cases.{name}" for name in ("place", "dial", "wait_for_line")), (*UNIT, *CLOUD)),
 }
-"""The modules to mutate, and the folders with the tests that must fail: the lowest level that can catch the mistake."""
+"""The modules to mutate, and the folder with the tests that must fail: the lowest level that can catch the mistake."""
 
 EXCLUDED_TESTS = (
     "tests/unit/calls",
     "tests/unit/test_snapshots.py",
-    "tests/cloud/test_calling_policy.py",
-    "tests/cloud/test_cancel_commands.py",
-    "tests/cloud/test_do_not_call.py",
-    "tests/cloud/test_doctor.py",
-    "tests/cloud/test_handlers.py",
-    "tests/cloud/test_operator.py",
-    "tests/cloud/test_operator_lookups.py",
-    "tests/cloud/test_place_again.py",
-    "tests/cloud/test_redrive.py",
 )
-"""Tests that start functions as processes, which don't contain the mutant, and tests of the operator's command, which
-read everything on their cloud and so depend on the tests that run beside them."""
+"""Tests that start functions as processes, which don't contain the mutant, and those of the operators' command."""
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 MAX_PROCESSES = int(os.environ.get("MUTATION_PROCESSES", "2"))
@@ -153,28 +141,13 @@ def file_of(test: str) -> str:
 
 
 def is_for(test: str, module: str) -> bool:
-    return any(test.startswith(f"{folder}/") for folder in MODULES[module])
+    return test.startswith(f"{MODULES[module]}/")
 
 
 def package_of(module: str) -> tuple[str, str]:
     """The package of a module of the layer, and the module's own name: ``outbound_calls.domain``, ``timing``."""
     package, _, name = f"{LAYER.name}.{module}".rpartition(".")
     return package, name
-
-
-class SharedCloud:
-    """A pytest plugin that gives the tests the runner's own cloud."""
-
-    def __init__(self, cloud: LocalCloud | None) -> None:
-        self.cloud = cloud
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> Any:
-        if fixturedef.argname != "cloud":
-            return None
-        assert self.cloud
-        fixturedef.cached_result = (self.cloud, fixturedef.cache_key(request), None)
-        return self.cloud
 
 
 class Selection:
@@ -254,7 +227,7 @@ def run_tests(tests: Sequence[str], *plugins: object) -> int:
     return int(pytest.main([*options, *tests], plugins=plugins))
 
 
-def measure(folders: Collection[str], cloud: LocalCloud | None, answer: int) -> None:
+def measure(folders: Collection[str], answer: int) -> None:
     """Run every test on the unchanged code. Runs in a process of its own."""
     # What this process imports is compiled once, and not again for each mutant.
     sys.dont_write_bytecode = False
@@ -263,7 +236,7 @@ def measure(folders: Collection[str], cloud: LocalCloud | None, answer: int) -> 
     recorder = Recorder(measured)
     measured.start()
     excluded = [f"--ignore={path}" for path in EXCLUDED_TESTS]
-    code = run_tests([*(TESTS or sorted(folders)), *excluded], recorder, SharedCloud(cloud))
+    code = run_tests([*(TESTS or sorted(folders)), *excluded], recorder)
     measured.stop()
     if code != pytest.ExitCode.OK:
         raise SystemExit(f"The tests fail without a mutation: {recorder.failed or code}")
@@ -273,10 +246,10 @@ def measure(folders: Collection[str], cloud: LocalCloud | None, answer: int) -> 
         json.dump({"seconds": recorder.seconds, "lines": lines}, pipe)
 
 
-def run_unchanged(test: str, module: str, cloud: LocalCloud | None, folder: Path, _answer: int) -> None:
+def run_unchanged(test: str, module: str, folder: Path, _answer: int) -> None:
     """Run one test on the unchanged code, in the place where a mutant is. Runs in a process of its own."""
     replace(Mutant(module, module, "", range(0), source_of(module)), folder)
-    if run_tests([file_of(test)], Selection([test]), SharedCloud(cloud)) != pytest.ExitCode.OK:
+    if run_tests([file_of(test)], Selection([test])) != pytest.ExitCode.OK:
         raise SystemExit(1)
 
 
@@ -284,7 +257,6 @@ def run_mutant(
     mutant: Mutant,
     tests: Sequence[str],
     seconds: Mapping[str, float],
-    cloud: LocalCloud | None,
     folder: Path,
     answer: int,
 ) -> None:
@@ -301,7 +273,7 @@ def run_mutant(
         assert Path(str(sys.modules[f"{package}.{name}"].__file__)).parent == folder
         # File after file, as most mutants are killed by the first.
         for file in dict.fromkeys(map(file_of, tests)):
-            code = run_tests([file], recorder, limits, Selection(tests), SharedCloud(cloud))
+            code = run_tests([file], recorder, limits, Selection(tests))
             if (code == pytest.ExitCode.OK) == bool(recorder.failed):
                 raise SystemExit(f"pytest ended with {code}")
             if recorder.failed:
@@ -357,9 +329,9 @@ def fork(work: Any, *arguments: Any, log: Path) -> tuple[int, int]:
         os._exit(code)
 
 
-def baseline_of(folders: Collection[str], cloud: LocalCloud | None, log: Path) -> Baseline:
+def baseline_of(folders: Collection[str], log: Path) -> Baseline:
     """Run the tests of some folders once."""
-    child, answer = fork(measure, folders, cloud, log=log)
+    child, answer = fork(measure, folders, log=log)
     with os.fdopen(answer) as pipe:
         text = pipe.read()
     if os.waitpid(child, 0)[1] != 0:
@@ -377,17 +349,16 @@ def baseline_of(folders: Collection[str], cloud: LocalCloud | None, log: Path) -
 class Runner:
     """Runs the tests against mutants, a few processes at a time."""
 
-    def __init__(self, baseline: Baseline, cloud: LocalCloud | None, folder: Path) -> None:
+    def __init__(self, baseline: Baseline, folder: Path) -> None:
         self.baseline = baseline
-        self.cloud = cloud
         self.folder = folder
         self.killers: dict[str, list[str]] = defaultdict(list)
         """The tests that last killed mutants of a function or module. They run first, as they may kill the next one."""
 
         self.reliable: set[tuple[str, str]] = set()
         self.unreliable: set[tuple[str, str]] = set()
-        """Modules and tests that also fail without a mutation: because other tests use the cloud at the same time, or
-        because the module misses something where a mutant is."""
+        """Modules and tests that also fail without a mutation, such as where the module misses something that it reads
+        from beside itself."""
 
     def results(self, mutants: Sequence[Mutant]) -> Iterator[Result]:
         """The result of each mutant, as soon as it is known."""
@@ -398,8 +369,6 @@ class Runner:
                 pid, child = self._start(waiting.pop())
                 running[pid] = child
             pid, status = os.wait()
-            if pid not in running:
-                raise SystemExit(f"The local cloud ended:\n{self.cloud.log()[-4000:] if self.cloud else ''}")
             result = _result(running.pop(pid), status)
             if result.killed_by is None or result.timed_out or "::" not in result.killed_by:
                 yield result
@@ -416,14 +385,14 @@ class Runner:
         ordered = list(dict.fromkeys([*killers, *tests]))
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         log = folder / "log"
-        pid, answer = fork(run_mutant, mutant, ordered, self.baseline.seconds, self.cloud, folder, log=log)
+        pid, answer = fork(run_mutant, mutant, ordered, self.baseline.seconds, folder, log=log)
         return pid, Child(answer, log, mutant, len(ordered))
 
     def _is_reliable(self, module: str, test: str) -> bool:
         """Whether a test that failed passes without a mutation. Each is checked once for a module."""
         if (module, test) not in self.reliable | self.unreliable:
             folder = Path(tempfile.mkdtemp(dir=self.folder))
-            child, answer = fork(run_unchanged, test, module, self.cloud, folder, log=folder / "log")
+            child, answer = fork(run_unchanged, test, module, folder, log=folder / "log")
             os.close(answer)
             passes = os.waitpid(child, 0)[1] == 0
             (self.reliable if passes else self.unreliable).add((module, test))
@@ -486,18 +455,15 @@ def main(only: Sequence[str]) -> int:
     ]
     if not mutants:
         raise SystemExit(f"No mutant's name starts with {' or '.join(only)}. The modules: {', '.join(MODULES)}")
-    folders = {folder for mutant in mutants for folder in MODULES[mutant.module]}
+    folders = {MODULES[mutant.module] for mutant in mutants}
     results: list[Result] = []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        LocalCloud() if folders.issuperset(CLOUD) else contextlib.nullcontext() as cloud,
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         # The forks end without cleaning up after themselves.
         tempfile.tempdir = os.environ["TMPDIR"] = folder
-        warm_up(cloud)
-        baseline = baseline_of(folders, cloud, Path(folder) / "log")
+        warm_up()
+        baseline = baseline_of(folders, Path(folder) / "log")
         print(f"{len(mutants)} mutants, {len(baseline.seconds)} tests that may kill them", flush=True)
-        runner = Runner(baseline, cloud, Path(folder))
+        runner = Runner(baseline, Path(folder))
         for result in runner.results(mutants):
             results.append(result)
             if result.killed_by is None and result.mutant.name not in explanations:
@@ -524,11 +490,8 @@ def source_of(module: str) -> str:
     return path_of(module).read_text()
 
 
-def warm_up(cloud: LocalCloud | None) -> None:
+def warm_up() -> None:
     """Do once what every process would have to do, except importing the layer."""
-    if cloud:
-        for service in ("dynamodb", "sqs", "secretsmanager"):
-            cloud.client(service)
     with contextlib.redirect_stdout(io.StringIO()):
         run_tests(["--collect-only", str(Path(__file__).parent)])
     assert LAYER.name not in sys.modules

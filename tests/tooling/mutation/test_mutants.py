@@ -163,8 +163,9 @@ def test_a_mutant_finds_what_its_module_reads_from_beside_itself(tmp_path: Path,
 
 
 def test_a_module_of_constants_alone_is_tried_with_every_test_that_is_for_it() -> None:
-    baseline = Baseline({"tests/unit/test_a.py::test": 1.0, "tests/cloud/test_b.py::test": 2.0})
-    baseline.reached["use_cases.not_found"]["tests/unit/test_a.py::test"].add(7)
-    mutants = [Mutant("", module, "", range(3, 4), "") for module in ("use_cases.polls", "use_cases.place")]
+    baseline = Baseline({"tests/unit/policy/test_a.py::test": 1.0, "tests/unit/test_b.py::test": 2.0})
+    baseline.reached["policy.rules"]["tests/unit/policy/test_a.py::test"].add(7)
+    mutants = [Mutant("", module, "", range(3, 4), "") for module in ("policy.caps", "use_cases.polls")]
 
-    assert [baseline.tests_for(each) for each in mutants] == [[test] for test in baseline.seconds]
+    tests = list(baseline.seconds)
+    assert [baseline.tests_for(each) for each in mutants] == [tests[:1], tests]

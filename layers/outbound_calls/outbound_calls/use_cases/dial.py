@@ -36,7 +36,7 @@ from outbound_calls.domain.attempts import Attempt, Outcome, Refusal
 from outbound_calls.domain.lines import line_reserved_for
 from outbound_calls.domain.timing import KEY_DECLINED_BACKOFF_SECONDS, MAX_DECISION_AGE_SECONDS, Jitter, backoff_seconds
 from outbound_calls.policy import refusals
-from outbound_calls.policy.evaluation import Dial, Reject, Wait
+from outbound_calls.policy.evaluation import Reject, Wait
 from outbound_calls.use_cases.limits import Limits, wait_for_the_table
 from outbound_calls.use_cases.new_attempt import missing_defaults, with_late_defaults
 from outbound_calls.use_cases.placement import OTHER_CALL, Placement, PlaceResult
@@ -96,9 +96,7 @@ class DialAttempts:
             case Reject() as rejected:
                 return self._reject(attempt, rejected, judgement)
             case Wait() as wait:
-                return self._park_until(attempt, wait, seconds_left)
-            case Dial():
-                pass
+                return self._park(attempt, wait.until, wait.park_reason, wait.reason)
         if not isinstance(organization, KeyUnusable):
             attempt = with_late_defaults(attempt, organization)
             organization = missing_defaults(attempt) or organization
@@ -202,7 +200,7 @@ class DialAttempts:
                 return Placement(
                     PlaceResult.CALLING, attempt.key, code, outbound_call_id=outbound_call_id, allomia_status=word
                 )
-            case Accepted(outcome=outcome) if outcome:
+            case Accepted(outcome=Outcome() as outcome):
                 return self._end(attempt, outcome)
             case Ended(outcome):
                 return self._end(attempt, outcome)
@@ -264,7 +262,7 @@ class DialAttempts:
         return self._park(attempt, self.clock() + backoff_seconds(failed_tries, at_least, self.jitter), reason, detail)
 
     def _park_until(
-        self, attempt: Attempt, wait: Wait, seconds_left: Callable[[], float], reserved: str | None = None
+        self, attempt: Attempt, wait: Wait, seconds_left: Callable[[], float], reserved: str | None
     ) -> Placement:
         """Park an attempt, claimed or not, for what it waits for. If that is a line, mark that it waits.
 
