@@ -288,6 +288,13 @@ def test_a_window_that_is_empty_makes_no_rules(to: str) -> None:
         ('{"recipientCaps": [{"perDays": 1}]}', "the policy can't be read: see recipientCaps"),
         ('{"exceptions": [{"from": 7, "to": "2026-12-25"}]}', "the policy can't be read: see exceptions"),
         ('{"redial": {"on": 7, "maxAttempts": 2}}', "the policy can't be read: see redial"),
+        (
+            '{"exceptions": [{"name": "", "from": "2026-12-25", "to": "2026-12-25"}]}',
+            "the policy can't be read: see exceptions",
+        ),
+        ('{"timeZone": "Mars/Olympus"}', "the policy can't be read: see timeZone"),
+        ('{"purposes": {"Not a name": {}}}', "the policy can't be read: see purposes"),
+        ('{"organizations": {"Not a name": {}}}', "the policy can't be read: see organizations"),
         ('{"callbackUrl": 1}', "the policy can't be read: it has an unknown field"),
         ('{"holidays": {"country": "CA"}}', "the policy can't be read"),
         ('{"purposes": {"results": {"holidays": {"country": "CA"}}}}', "the policy can't be read"),
@@ -303,6 +310,10 @@ def test_a_document_that_can_not_be_read_says_which_field(text: str, words: str)
         read_stored(text)
 
     assert str(caught.value) == words
+
+
+def test_a_documents_time_zone_is_that_of_the_rules() -> None:
+    assert rules_of({"timeZone": "America/Halifax"}, preset="open").time_zone == "America/Halifax"
 
 
 @pytest.mark.parametrize("stored", [None, 7, {}])

@@ -326,7 +326,8 @@ def _exceptional(value: Any) -> Exceptional:
     fields = _only(value, "name", "from", "to", "callingWindows")
     first, last = _date(fields["from"]), _date(fields["to"])
     _must(first <= last)
-    _text(fields.get("name", "-"))
+    if "name" in fields:
+        _text(fields["name"])
     week = week_of(fields["callingWindows"]) if "callingWindows" in fields else NEVER.week
     return Exceptional(first, last, week)
 
