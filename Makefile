@@ -104,7 +104,7 @@ lint-prose:
 		benchmarks/templates template.yaml layers functions calls local rehearsal examples tests
 
 unit:
-	@$(PYTEST) --quiet tests/unit $(PYTEST_FLAGS)
+	@$(PYTEST) -n 2 --quiet tests/unit $(PYTEST_FLAGS)
 
 format: setup ## Let ruff format the code and fix what it can
 	$(BIN)/ruff check --fix

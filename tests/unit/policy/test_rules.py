@@ -1,6 +1,7 @@
 """From the document to the rules of one request: what is inherited, what adds up, and that nothing left out widens."""
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -312,8 +313,11 @@ def test_a_document_that_can_not_be_read_says_which_field(text: str, words: str)
     assert str(caught.value) == words
 
 
-def test_a_documents_time_zone_is_that_of_the_rules() -> None:
-    assert rules_of({"timeZone": "America/Halifax"}, preset="open").time_zone == "America/Halifax"
+def test_a_documents_time_zone_and_exceptions_are_those_of_the_rules() -> None:
+    closed = {"name": "Closed", "from": "2026-12-25", "to": "2026-12-26"}
+    rules = rules_of({"timeZone": "America/Halifax", "exceptions": [closed]})
+    assert rules.time_zone == "America/Halifax"
+    assert [(each.first, each.last) for each in rules.calendar.exceptions] == [(date(2026, 12, 25), date(2026, 12, 26))]
 
 
 @pytest.mark.parametrize("stored", [None, 7, {}])
