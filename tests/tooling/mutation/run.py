@@ -64,7 +64,7 @@ ADAPTERS = (
     "calls_table",
 )
 USE_CASES = (
-    *("place", "dial", "wait_for_line", "new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
+    *("place", "placement", "dial", "wait_for_line", "new_attempt", "limits", "hand_on", "keep", "sweep", "polls"),
     *("look_in_log", "log_reads", "count_calls", "cancel_batch", "not_found"),
 )
 MODULES = {
