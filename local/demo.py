@@ -10,12 +10,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -34,6 +36,8 @@ SWEEP_SECONDS = 3.0
 
 FIRST_SECONDS = 60.0
 """At most so long the messages that come first are waited for: the queue keeps no order."""
+
+WEBHOOKS_AT_ONCE = 8
 
 TERMINAL = frozenset({"completed", "failed", "busy", "no-answer", "rejected", "cancelled", "unknown"})
 _STYLES = {"completed": "green", "unknown": "red", "rejected": "red", "scheduled": "yellow", "calling": "cyan"}
@@ -151,8 +155,7 @@ def send(environment: LocalEnvironment, cases: Iterable[Case], *, one_by_one: bo
     for first in (case.first for case in cases if case.first):
         environment.send(first)
     _wait_for_queue(environment)
-    # The functions start meanwhile: a webhook whose function can't start in time is lost.
-    time.sleep(3)
+    _warm_up(environment.stack.webhook_url)
     for case in cases:
         if one_by_one:
             _wait_for_queue(environment)
@@ -160,6 +163,13 @@ def send(environment: LocalEnvironment, cases: Iterable[Case], *, one_by_one: bo
         if case.request_id.endswith(DUPLICATE):
             environment.send(case.body)
     environment.send((REQUESTS / f"{INVALID}.json").read_text())
+
+
+def _warm_up(webhook_url: str) -> None:
+    """Start as many workers as webhooks come at once: on a slow machine the poller would be faster than their start."""
+    with ThreadPoolExecutor(WEBHOOKS_AT_ONCE) as threads:
+        for _ in range(WEBHOOKS_AT_ONCE):
+            threads.submit(httpx.post, f"{webhook_url}/no-request/1/not-signed", json={}, timeout=60)
 
 
 def _wait_for_queue(environment: LocalEnvironment) -> None:
