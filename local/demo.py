@@ -89,6 +89,7 @@ def main() -> int:
             started = time.monotonic()
             environment = everything.enter_context(running(secret=KEY_WITH_ID))
         console.print(f"{environment.stack.name} deployed in {time.monotonic() - started:.0f} s\n")
+        _warm_up(environment.stack.webhook_url)
         send(environment, cases)
         calls = watch(environment, cases, console)
         checks = list(check(environment, cases, calls))
@@ -155,7 +156,8 @@ def send(environment: LocalEnvironment, cases: Iterable[Case], *, one_by_one: bo
     for first in (case.first for case in cases if case.first):
         environment.send(first)
     _wait_for_queue(environment)
-    _warm_up(environment.stack.webhook_url)
+    # The functions start meanwhile: a webhook whose function can't start in time is lost.
+    time.sleep(3)
     for case in cases:
         if one_by_one:
             _wait_for_queue(environment)
