@@ -32,14 +32,14 @@ from calls.operations.lines import LinesView
 from calls.operations.masking import mask_text, masked, unmasked
 from calls.operations.overview import MAX_ORGANIZATIONS, Overview
 from calls.operations.reporting import Most, Period, Reporting, Selection, needs_a_person
-from calls.operations.resolving import Finding, NotAllowed
+from calls.operations.resolving import Finding, NotAllowed, reports_an_answer
 from calls.operations.stack import DeployedStack, NoSuchStack
 from calls.operations.watching import queue_depth
 from calls.pages.report import Language, Words, environment, report_style, report_values
 from outbound_calls.adapters.conditional_writes import WriteUnanswered
 from outbound_calls.adapters.secrets import SecretUnusable
 from outbound_calls.contracts.time_zones import time_zone
-from outbound_calls.contracts.vocabulary import ReasonCode, Status
+from outbound_calls.contracts.vocabulary import Status
 from outbound_calls.contracts.wire import InvalidInput
 from outbound_calls.domain.attempts import AttemptKey
 from outbound_calls.domain.transitions import TERMINAL
@@ -376,9 +376,7 @@ class Console:
 
 def _ended(report: ShownRequest) -> bool:
     """Whether another attempt could be made: the last has ended, and the call didn't take place."""
-    answered = (
-        each.status is Status.COMPLETED or each.reason_code is ReasonCode.ANSWERED_MEANWHILE for each in report.attempts
-    )
+    answered = (reports_an_answer(each.status, each.reason_code) for each in report.attempts)
     return report.attempts[-1].status in TERMINAL and not any(answered)
 
 

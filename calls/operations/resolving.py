@@ -205,11 +205,12 @@ class Resolving:
 
 def shows_an_answer(attempt: Attempt) -> bool:
     """Whether the person answered this attempt, or one before it that had another outcome by then."""
-    return (
-        attempt.status is Status.COMPLETED
-        or attempt.answered_at is not None
-        or attempt.reason_code is ReasonCode.ANSWERED_MEANWHILE
-    )
+    return attempt.answered_at is not None or reports_an_answer(attempt.status, attempt.reason_code)
+
+
+def reports_an_answer(status: Status | None, reason_code: ReasonCode | None) -> bool:
+    """Whether an attempt ended like this because the person answered it, or one before it."""
+    return status is Status.COMPLETED or reason_code is ReasonCode.ANSWERED_MEANWHILE
 
 
 def choose_unknown(statuses: Mapping[int, Status], number: int | None) -> int:
